@@ -1,0 +1,65 @@
+// What every chain adapter promises. Whatever a provider answers is checked here once, at the border: an answer
+// that leaves an adapter is complete for the range it names, or the call failed with a Fault.
+
+import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
+import type { Receipt, Sighting } from "../domain/payment.ts";
+
+/** One range to read. All wallets and contracts are asked for in a single call. */
+export interface Question {
+  /** First and last block, inclusive. */
+  from: number;
+  to: number;
+  wallets: readonly string[];
+  tokens: readonly string[];
+  /** A block whose header is read in the same batch, to see whether the chain below `from` is still the same. */
+  mark: number | null;
+}
+
+/** A complete answer for `from..to`. */
+export interface Answer {
+  from: number;
+  /** As far as was read: at most the question's `to`, less when the provider's range limit is smaller. */
+  to: number;
+  /** Header of block `to`, read in the same batch. */
+  end: BlockRef;
+  /** Header of the question's mark; null when there was no mark. */
+  mark: BlockRef | null;
+  sightings: Sighting[];
+  /** Logs of value zero, counted and left out. */
+  zero_value: number;
+  /** Host name of the provider that answered. */
+  provider: string;
+}
+
+/** What a node says about itself and about token contracts. */
+export interface Identity {
+  chain_id: number;
+  /** Contract address to its `decimals()`, null where the call failed. */
+  decimals: Map<string, number | null>;
+}
+
+/** Health of one provider, for `ocrch status`. Never holds a URL: keys hide in URLs. */
+export interface ProviderReport {
+  provider: string;
+  calls: number;
+  failures: number;
+  /** Answers refused at the border: rubbish, another chain's data, logs nobody asked for. */
+  refused_answers: number;
+  /** Widest range the provider takes, once it has refused a wider one. */
+  learned_range: number | null;
+  last_error: string | null;
+  last_error_at: number | null;
+}
+
+/** One provider of one chain, or several behind the same face. Every verb throws a Fault of the `provider_*` codes. */
+export interface Source {
+  identity(tokens: readonly string[]): Promise<Identity>;
+  heads(tags: readonly FinalityTag[]): Promise<Heads>;
+  /** Reads from `question.from` as far as the provider allows in one call. `avoid`: prefer another provider than this. */
+  read(question: Question, avoid?: string): Promise<Answer>;
+  /** Canonical headers by number, in the order asked; null for a block the node does not have. */
+  blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
+  /** Receipts by transaction hash, in the order asked; null for a transaction that is not mined. */
+  receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
+  reports(): ProviderReport[];
+}

@@ -1,0 +1,86 @@
+// The settings of one appliance as the rest of the code sees them: complete, canonical, with units in the names.
+
+import type { ChainFacts, ChainId, Coin, Token } from "../domain/assets.ts";
+import type { FinalityTier } from "../domain/finality.ts";
+
+export interface Wallet {
+  chain: ChainId;
+  /** Canonical. */
+  address: string;
+  coins: readonly Coin[];
+  starting_tx: string | null;
+}
+
+export interface ChainSettings {
+  id: ChainId;
+  facts: ChainFacts;
+  chain_id: number;
+  rpc_urls: readonly string[];
+  /** True when `rpc_urls` are the built-in public endpoints. */
+  public_endpoints: boolean;
+  finality: readonly FinalityTier[];
+  poll_ms: number;
+  idle_poll_ms: number;
+  start_block: number | null;
+  /** Contracts to watch; `coin` is set on those that are accepted as a coin. */
+  tokens: readonly Token[];
+}
+
+export interface Config {
+  /** Absolute path of the file it was read from. */
+  path: string;
+  server: {
+    hostname: string;
+    port: number;
+    /** Where payers and merchants reach this server, without a trailing slash; null: derived from `listen`. */
+    public_url: string | null;
+    signature_window_ms: number;
+  };
+  database: { path: string };
+  /** argon2id hash in PHC form. */
+  admin: { secret_hash: string };
+  merchant: {
+    name: string;
+    secret: string;
+    /** Normalised: scheme, host, non-default port. */
+    allowed_origins: readonly string[];
+    unknown_transfer_webhook_url: string | null;
+    strict_url_binding: boolean;
+  };
+  orders: { lifetime_ms: number; late_window_ms: number; max_surcharge: string };
+  webhooks: {
+    allow_private_targets: boolean;
+    success: "2xx" | "200";
+    signature_padding: boolean;
+    timeout_ms: number;
+  };
+  wallets: readonly Wallet[];
+  /** The chains that have a wallet, in order of first use. */
+  chains: ReadonlyMap<ChainId, ChainSettings>;
+}
+
+/** The live settings: read through `current()` at each use, so that a reload swaps them whole. */
+export interface LiveConfig {
+  current(): Config;
+  replace(config: Config): void;
+}
+
+export function liveConfig(first: Config): LiveConfig {
+  let config = first;
+  return {
+    current: () => config,
+    replace: (next) => {
+      config = next;
+    },
+  };
+}
+
+/** Decimals of a coin on a chain; null where no contract of it is accepted. All its contracts there have the same. */
+export function coinDecimals(config: Config, chain: ChainId, coin: Coin): number | null {
+  return config.chains.get(chain)?.tokens.find((token) => token.coin === coin)?.decimals ?? null;
+}
+
+/** Wallets that take a coin on a chain, in the order of the file. */
+export function walletsFor(config: Config, chain: ChainId, coin: Coin): Wallet[] {
+  return config.wallets.filter((wallet) => wallet.chain === chain && wallet.coins.includes(coin));
+}

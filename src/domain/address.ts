@@ -1,0 +1,47 @@
+// Addresses in their one canonical form: EIP-55 for EVM chains, base58check for Tron. The one user of tronweb,
+// which is loaded only when a Tron address is met: it costs 100 ms and 67 MB, and as an ES module it
+// sometimes fails to start under Bun.
+
+import { getAddress, isAddress } from "viem";
+import type { ChainId } from "./assets.ts";
+
+type TronAddresses = { isAddress(text: string): boolean };
+let tronAddresses: TronAddresses | undefined;
+
+function tron(): TronAddresses {
+  tronAddresses ??= (require("tronweb") as { TronWeb: TronAddresses }).TronWeb;
+  return tronAddresses;
+}
+
+const tron_pattern = /^T[1-9A-HJ-NP-Za-km-z]{33}$/;
+const evm_pattern = /^0x[0-9a-fA-F]{40}$/;
+
+/**
+ * The canonical form of an address on a chain, or null when it is none. A mixed-case EVM address must pass its
+ * EIP-55 checksum; all-lower and all-upper case carry none and are taken as they are.
+ */
+export function canonicalAddress(chain: ChainId, text: string): string | null {
+  return chain === "tron" ? canonicalTron(text) : canonicalEvm(text);
+}
+
+/** The canonical form of an address that is valid on any chain, or null. */
+export function canonicalAnywhere(text: string): string | null {
+  return canonicalEvm(text) ?? canonicalTron(text);
+}
+
+function canonicalTron(text: string): string | null {
+  return tron_pattern.test(text) && tron().isAddress(text) ? text : null;
+}
+
+function canonicalEvm(text: string): string | null {
+  if (!evm_pattern.test(text)) return null;
+  const digits = text.slice(2);
+  const unmixed = digits === digits.toLowerCase() || digits === digits.toUpperCase();
+  if (!unmixed && !isAddress(text, { strict: true })) return null;
+  return getAddress(`0x${digits.toLowerCase()}`);
+}
+
+/** The checksum-correct spelling of something that looks like an EVM address, for an error message; null otherwise. */
+export function correctedChecksum(text: string): string | null {
+  return evm_pattern.test(text) ? getAddress(`0x${text.slice(2).toLowerCase()}`) : null;
+}

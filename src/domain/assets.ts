@@ -1,0 +1,209 @@
+// Chains and coins as data. A token is its contract address, never its symbol; adding a chain or a coin is
+// adding a row. Facts as of 2026: block explorers, token lists and issuers agree on every address here.
+
+import type { Finality, FinalityTier } from "./finality.ts";
+
+export const chainIds = ["eth", "polygon", "base", "arb", "op", "linea", "avaxc", "tron"] as const;
+export type ChainId = (typeof chainIds)[number];
+
+export const coins = ["USDT", "USDC", "DAI"] as const;
+export type Coin = (typeof coins)[number];
+
+export function isChainId(text: unknown): text is ChainId {
+  return (chainIds as readonly unknown[]).includes(text);
+}
+
+export function isCoin(text: unknown): text is Coin {
+  return (coins as readonly unknown[]).includes(text);
+}
+
+export interface ChainFacts {
+  name: string;
+  kind: "evm" | "tron";
+  chain_id: number;
+  /** Keyless public endpoints used when the configuration names none. */
+  public_rpc_urls: readonly string[];
+  /** Confirmation policy by amount, smallest tier first. */
+  finality: readonly FinalityTier[];
+  /** When a block can no longer leave the chain: the basis of the final pass and of releasing quarantined amounts. */
+  final: Finality;
+  /** Depth used instead of a tag the node does not know. */
+  tagless_depth: number;
+  /** Blocks re-read at each poll: a little deeper than the usual reorg. */
+  overlap: number;
+  /** Widest block range asked for before anything was learned about the provider. */
+  page_blocks: number;
+}
+
+const tiers = (small: Finality, large: Finality): FinalityTier[] => [
+  { up_to: "1000", finality: small },
+  { up_to: null, finality: large },
+];
+
+export const chains: Record<ChainId, ChainFacts> = {
+  eth: {
+    name: "Ethereum",
+    kind: "evm",
+    chain_id: 1,
+    public_rpc_urls: ["https://ethereum-rpc.publicnode.com", "https://eth.drpc.org", "https://rpc.mevblocker.io"],
+    finality: tiers({ blocks: 12 }, { tag: "finalized" }),
+    final: { tag: "finalized" },
+    tagless_depth: 96,
+    overlap: 14,
+    page_blocks: 1000,
+  },
+  polygon: {
+    name: "Polygon",
+    kind: "evm",
+    chain_id: 137,
+    public_rpc_urls: ["https://polygon-bor-rpc.publicnode.com", "https://polygon.drpc.org"],
+    finality: tiers({ tag: "finalized" }, { tag: "finalized", blocks: 64 }),
+    final: { tag: "finalized" },
+    tagless_depth: 128,
+    overlap: 32,
+    page_blocks: 1000,
+  },
+  base: {
+    name: "Base",
+    kind: "evm",
+    chain_id: 8453,
+    public_rpc_urls: ["https://mainnet.base.org", "https://base-rpc.publicnode.com", "https://base.drpc.org"],
+    finality: tiers({ blocks: 10 }, { tag: "safe" }),
+    final: { tag: "finalized" },
+    tagless_depth: 300,
+    overlap: 15,
+    page_blocks: 1000,
+  },
+  arb: {
+    name: "Arbitrum One",
+    kind: "evm",
+    chain_id: 42161,
+    public_rpc_urls: [
+      "https://arb1.arbitrum.io/rpc",
+      "https://arbitrum-one-rpc.publicnode.com",
+      "https://arbitrum.drpc.org",
+    ],
+    finality: tiers({ blocks: 40 }, { tag: "safe" }),
+    final: { tag: "finalized" },
+    tagless_depth: 2400,
+    overlap: 80,
+    page_blocks: 1000,
+  },
+  op: {
+    name: "Optimism",
+    kind: "evm",
+    chain_id: 10,
+    public_rpc_urls: ["https://mainnet.optimism.io", "https://optimism-rpc.publicnode.com", "https://optimism.drpc.org"],
+    finality: tiers({ blocks: 10 }, { tag: "safe" }),
+    final: { tag: "finalized" },
+    tagless_depth: 300,
+    overlap: 15,
+    page_blocks: 1000,
+  },
+  linea: {
+    name: "Linea",
+    kind: "evm",
+    chain_id: 59144,
+    public_rpc_urls: ["https://rpc.linea.build", "https://linea-rpc.publicnode.com", "https://linea.drpc.org"],
+    // Linea's `finalized` means proven on Ethereum, hours later; its soft blocks are documented not to reorg.
+    finality: tiers({ blocks: 12 }, { blocks: 300 }),
+    final: { blocks: 300 },
+    tagless_depth: 300,
+    overlap: 20,
+    page_blocks: 1000,
+  },
+  avaxc: {
+    name: "Avalanche C-Chain",
+    kind: "evm",
+    chain_id: 43114,
+    public_rpc_urls: [
+      "https://api.avax.network/ext/bc/C/rpc",
+      "https://avalanche-c-chain-rpc.publicnode.com",
+      "https://avalanche.drpc.org",
+    ],
+    // An accepted Avalanche block is final.
+    finality: tiers({ blocks: 1 }, { blocks: 1 }),
+    final: { blocks: 1 },
+    tagless_depth: 1,
+    overlap: 2,
+    page_blocks: 1000,
+  },
+  tron: {
+    name: "Tron",
+    kind: "tron",
+    chain_id: 728126428,
+    public_rpc_urls: ["https://api.trongrid.io/jsonrpc", "https://tron.drpc.org"],
+    finality: tiers({ tag: "finalized" }, { tag: "finalized" }),
+    final: { tag: "finalized" },
+    tagless_depth: 27,
+    overlap: 25,
+    page_blocks: 1000,
+  },
+};
+
+export interface Token {
+  /** Canonical address of the contract. */
+  address: string;
+  decimals: number;
+  /** What people call it, e.g. `USDC.e`. */
+  label: string;
+  /** The coin it is accepted as; null: watched and reported, never credited. */
+  coin: Coin | null;
+  /** Accepted only where a wallet's `enabled_coins` asks for the coin by name (not issued by the coin's maker, or ended). */
+  on_request?: true;
+}
+
+const usdt = (address: string): Token => ({ address, decimals: 6, label: "USDT", coin: "USDT" });
+const usdc = (address: string): Token => ({ address, decimals: 6, label: "USDC", coin: "USDC" });
+const dai = (address: string): Token => ({ address, decimals: 18, label: "DAI", coin: "DAI" });
+const other = (label: string, address: string): Token => ({ address, decimals: 6, label, coin: null });
+
+export const tokens: Record<ChainId, readonly Token[]> = {
+  eth: [
+    usdt("0xdAC17F958D2ee523a2206206994597C13D831ec7"),
+    usdc("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
+    dai("0x6B175474E89094C44Da98b954EedeAC495271d0F"),
+  ],
+  polygon: [
+    usdt("0xc2132D05D31c914a87C6611C10748AEb04B58e8F"),
+    usdc("0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359"),
+    dai("0x8f3Cf7ad23Cd3CaDbD9735AFf958023239c6A063"),
+    other("USDC.e", "0x2791Bca1f2de4661ED88A30C99A7a9449Aa84174"),
+  ],
+  base: [
+    { ...usdt("0xfde4C96c8593536E31F229EA8f37b2ADa2699bb2"), on_request: true },
+    usdc("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
+    dai("0x50c5725949A6F0c72E6C4a641F24049A917DB0Cb"),
+    other("USDT0 (Stargate)", "0x102d758f688a4C1C5a80b116bD945d4455460282"),
+    other("USDbC", "0xd9aAEc86B65D86f6A7B5B1b0c42FFA531710b6CA"),
+  ],
+  arb: [
+    usdt("0xFd086bC7CD5C481DCC9C85ebE478A1C0b69FCbb9"),
+    usdc("0xaf88d065e77c8cC2239327C5EDb3A432268e5831"),
+    dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
+    other("USDC.e", "0xFF970A61A04b1cA14834A43f5dE4533eBDDB5CC8"),
+  ],
+  op: [
+    usdt("0x94b008aA00579c1307B0EF2c499aD98a8ce58e58"),
+    { ...usdt("0x01bFF41798a0BcF287b996046Ca68b395DbC1071"), label: "USDT0" },
+    usdc("0x0b2C639c533813f4Aa9D7837CAf62653d097Ff85"),
+    dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
+    other("USDC.e", "0x7F5c764cBc14f9669B88837ca1490cCa17c31607"),
+  ],
+  linea: [
+    usdt("0xA219439258ca9da29E9Cc4cE5596924745e12B93"),
+    usdc("0x176211869cA2b568f2A7D4EE941E073a821EE1ff"),
+    dai("0x4AF15ec2A0BD43Db75dd04E62FAA3B8EF36b00d5"),
+  ],
+  avaxc: [
+    usdt("0x9702230A8Ea53601f5cD2dc00fDBc13d4dF4A8c7"),
+    usdc("0xB97EF9Ef8734C71904D8002F8b6Bc66Dd9c48a6E"),
+    dai("0xd586E7F844cEa2F87f50152665BCbc2C279D8d70"),
+    other("USDT.e", "0xc7198437980c041c805A1EDcbA50c1Ce5db95118"),
+    other("USDC.e", "0xA7D7079b0FEaD91F3e65f86E8915Cb59c1a4C664"),
+  ],
+  tron: [
+    usdt("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"),
+    { ...usdc("TEkxiTehnzSmSe2XqrBj4w32RUN966rdz8"), on_request: true },
+  ],
+};

@@ -1,0 +1,23 @@
+// The closed list of events, and when a delivery of one is tried again.
+
+/** Every type of row in the event log, and whether it pushes a webhook. */
+export const eventTypes = {
+  order_created: "log",
+  deposit_opened: "log",
+  transfer_seen: "log",
+  transfer_dropped: "log",
+  transfer_confirmed: "log",
+  order_status_changed: "webhook",
+  unknown_transfer: "webhook",
+} as const;
+
+export type EventType = keyof typeof eventTypes;
+
+/** The first attempt is made at once; then one retry after each of these, counted from the end of the attempt before. */
+export const retry_delays_s: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+
+/** When to try again after `failed` failed attempts, in ms from the end of the last one; null: give up. */
+export function retryDelay(failed: number): number | null {
+  const seconds = retry_delays_s[failed - 1];
+  return seconds === undefined ? null : seconds * 1000;
+}

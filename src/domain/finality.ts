@@ -1,0 +1,65 @@
+// When a block counts as confirmed: a value, not a number. Frozen on a transfer when it is first seen.
+
+import { atMost } from "./money.ts";
+
+export type FinalityTag = "safe" | "finalized";
+
+/** A block satisfies it when it is at or below the tag's block and has at least `blocks` confirmations (itself included). */
+export interface Finality {
+  tag?: FinalityTag;
+  blocks?: number;
+}
+
+/** Amounts up to `up_to` (decimal text, null for no bound) wait for `finality`. Tiers are ordered, the last unbounded. */
+export interface FinalityTier {
+  up_to: string | null;
+  finality: Finality;
+}
+
+export interface BlockRef {
+  number: number;
+  hash: string;
+  /** Seconds since 1970, as the chain states it. */
+  time: number;
+}
+
+/** What one poll learned of a chain's end. A tag the node does not know, or does not serve, is null. */
+export interface Heads {
+  latest: BlockRef;
+  safe: BlockRef | null;
+  finalized: BlockRef | null;
+}
+
+/** The tier an amount (decimal text) falls into. */
+export function finalityFor(amount: string, tiers: readonly FinalityTier[]): Finality {
+  const tier = tiers.find((tier) => tier.up_to === null || atMost(amount, tier.up_to));
+  return (tier ?? tiers.at(-1))?.finality ?? { tag: "finalized" };
+}
+
+/** The highest block number that satisfies a finality; -1 when none does yet. `tagless_depth` stands in for an unknown tag. */
+export function finalBlock(finality: Finality, heads: Heads, tagless_depth: number): number {
+  const byCount = heads.latest.number + 1 - (finality.blocks ?? 1);
+  if (finality.tag === undefined) return byCount;
+  const tagged = heads[finality.tag]?.number ?? heads.latest.number + 1 - tagless_depth;
+  return Math.min(byCount, tagged);
+}
+
+/** `12`, `finalized` or `finalized+64`: how a finality is stored and shown. */
+export function formatFinality(finality: Finality): string {
+  return [finality.tag, finality.blocks].filter((part) => part !== undefined).join("+");
+}
+
+/** Reads what `formatFinality` wrote. */
+export function parseFinality(text: string): Finality {
+  const finality: Finality = {};
+  for (const part of text.split("+")) {
+    if (part === "safe" || part === "finalized") finality.tag = part;
+    else finality.blocks = Number(part);
+  }
+  return finality;
+}
+
+/** The tags a set of finalities needs to be asked for. */
+export function tagsOf(finalities: readonly Finality[]): FinalityTag[] {
+  return [...new Set(finalities.flatMap((finality) => finality.tag ?? []))];
+}

@@ -1,0 +1,36 @@
+// Exact money: decimal text at the doors, base units as bigint inside. The only user of decimal.js.
+// Nothing here rounds: what does not fit is refused.
+
+import Decimal from "decimal.js";
+
+const Exact = Decimal.clone({ precision: 60, rounding: Decimal.ROUND_DOWN, toExpNeg: -40, toExpPos: 60 });
+
+const amount_pattern = /^\d{1,18}(\.\d{1,18})?$/;
+
+/** True for a positive decimal as the API takes it: 1 to 18 digits, at most 18 more behind a dot, no sign or exponent. */
+export function isAmount(text: string): boolean {
+  return amount_pattern.test(text) && !new Exact(text).isZero();
+}
+
+/** Digits behind the dot as written: `"19.90"` has 2. */
+export function scaleOf(text: string): number {
+  const dot = text.indexOf(".");
+  return dot < 0 ? 0 : text.length - dot - 1;
+}
+
+/** Base units of a decimal text, or null when the coin cannot hold it (more decimals than it has). */
+export function toUnits(text: string, decimals: number): bigint | null {
+  const scaled = new Exact(text).times(new Exact(10).pow(decimals));
+  return scaled.isInteger() ? BigInt(scaled.toFixed(0)) : null;
+}
+
+/** Decimal text of base units, without trailing zeros but with at least `scale` decimals. */
+export function fromUnits(units: bigint, decimals: number, scale = 0): string {
+  const value = new Exact(units.toString()).div(new Exact(10).pow(decimals));
+  return value.toFixed(Math.max(scale, value.decimalPlaces()));
+}
+
+/** True when `amount` <= `limit`, both decimal texts. */
+export function atMost(amount: string, limit: string): boolean {
+  return new Exact(amount).lte(new Exact(limit));
+}

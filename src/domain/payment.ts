@@ -1,0 +1,85 @@
+// What the chain shows and what the product makes of it: sightings, transfers, deposits and their statuses.
+
+import type { ChainId, Coin } from "./assets.ts";
+import type { BlockRef } from "./finality.ts";
+import type { OrderCommand } from "./order.ts";
+
+export const transferStatuses = [
+  "waiting_for_confirmation",
+  "failed_to_confirm",
+  "waiting_for_match",
+  "no_matched_deposit",
+  "matched",
+] as const;
+export type TransferStatus = (typeof transferStatuses)[number];
+
+export function isTransferStatus(text: unknown): text is TransferStatus {
+  return (transferStatuses as readonly unknown[]).includes(text);
+}
+
+/** One `Transfer` log of a watched contract to a watched wallet, as a provider answered it. Addresses are canonical. */
+export interface Sighting {
+  chain: ChainId;
+  /** Contract address. */
+  token: string;
+  sender: string;
+  wallet: string;
+  /** Base units, always above zero. */
+  units: bigint;
+  tx_hash: string;
+  /** Counts over the whole block and shifts when the transaction moves to another block. */
+  log_index: number;
+  block: BlockRef;
+}
+
+/** A sighting with its lasting identity: (chain, tx_hash, position). */
+export interface Transfer extends Sighting {
+  /** Index of the log inside its receipt: survives re-inclusion and changes of our own filters. */
+  position: number;
+}
+
+/** One log of a receipt; `transfer` is null for a log that is no ERC-20 transfer. */
+export interface ReceiptLog {
+  log_index: number;
+  transfer: { token: string; sender: string; wallet: string; units: bigint } | null;
+}
+
+/** The logs of one mined transaction in receipt order, reduced to what the product checks. */
+export interface Receipt {
+  tx_hash: string;
+  success: boolean;
+  block: { number: number; hash: string };
+  logs: readonly ReceiptLog[];
+}
+
+/** Why a transfer waits for a person, in words. */
+export const inboxReasons = {
+  unknown_token: "a contract that is watched but not accepted",
+  coin_not_offered: "a coin this wallet does not offer",
+  from_own_wallet: "a move between the merchant's own wallets",
+  no_such_amount: "no deposit asks for this amount",
+  other_sender: "the deposit of this amount expects another sender",
+  too_early: "older than the deposit of this amount",
+  late: "arrived after the order had expired",
+  order_ended: "the order was no longer pending",
+  duplicate: "another transfer already pays this deposit",
+} as const;
+export type InboxReason = keyof typeof inboxReasons;
+
+/** A promise of one exact amount on one wallet to the payer of one order. */
+export interface Deposit {
+  id: number;
+  order_id: string;
+  chain: ChainId;
+  coin: Coin;
+  wallet: string;
+  sender: string | null;
+  /** What the payer was asked to send, decimal text and base units. */
+  amount: string;
+  units: bigint;
+  /** ms; and the head known then: null when the chain had not answered yet, or has rewritten that block since. */
+  opened_at: number;
+  opened_head: number | null;
+  closed_at: number | null;
+  close_reason: OrderCommand | null;
+}

@@ -1,0 +1,41 @@
+// The numbered steps from an empty file to the current schema. Every file in migrations/ is listed here by hand:
+// a folder cannot be read from inside the executable.
+
+import type { Database as Sqlite } from "bun:sqlite";
+import first from "../../migrations/0001_first.sql" with { type: "text" };
+
+interface Migration {
+  version: number;
+  name: string;
+  sql: string;
+}
+
+export const migrations: readonly Migration[] = [{ version: 1, name: "0001_first.sql", sql: first }];
+
+/** The schema version this code reads and writes. */
+export const schema_version = migrations.length;
+
+/** Marks the file as Ocrch's, so that another program's database is never migrated by mistake ("OCRC"). */
+const application_id = 0x4f435243;
+
+/** The version of an open database: 0 for an empty file, null when it belongs to something else. */
+export function versionOf(raw: Sqlite): number | null {
+  const owner = raw.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
+  const version = raw.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+  if (owner === application_id) return version;
+  const tables = raw.query<{ n: number }, []>("SELECT count(*) AS n FROM sqlite_schema").get()?.n ?? 0;
+  return tables === 0 ? 0 : null;
+}
+
+/** Applies every step above the database's version, all in one transaction. Returns the names applied. */
+export function migrate(raw: Sqlite): string[] {
+  const from = versionOf(raw) ?? 0;
+  const due = migrations.filter((migration) => migration.version > from);
+  if (due.length === 0) return [];
+  raw.transaction(() => {
+    for (const migration of due) raw.run(migration.sql);
+    raw.run(`PRAGMA application_id = ${application_id}`);
+    raw.run(`PRAGMA user_version = ${schema_version}`);
+  })();
+  return due.map((migration) => migration.name);
+}

@@ -1,0 +1,153 @@
+// Who may open the database file, and in which state it must be: the serving lock, the version rules, the check at
+// start. A file that is refused is left exactly as it was.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { dirname } from "node:path";
+import { Fault, wordsOf } from "../domain/errors.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { createDatabase, type Database, type Gathering, openRaw } from "./database.ts";
+import { migrate, schema_version, versionOf } from "./migrations.ts";
+
+interface Needs {
+  world: World;
+  telemetry: Telemetry;
+  path: string;
+  gather?: Gathering;
+}
+
+/** An open database together with the lock that keeps a second server away, where one is held. */
+export interface Opened {
+  database: Database;
+  /** Names of the migrations that were applied by this opening. */
+  applied: string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Opens for serving: takes the serving lock, creates an absent file, checks an existing one. An older schema is refused
+ * unless `migrateFirst`; then a copy is written beside it before anything changes.
+ * Faults: database_in_use, schema_version, database_unusable.
+ */
+export function openForServing(needs: Needs & { migrateFirst: boolean }): Opened {
+  return guarded(needs, () => {
+    const lock = takeServingLock(needs.path);
+    try {
+      const raw = openRaw(needs.path);
+      try {
+        const applied = bringUpToDate(needs, raw, needs.migrateFirst);
+        quickCheck(raw, needs.path);
+        return opened(needs, raw, applied, lock);
+      } catch (error) {
+        raw.close();
+        throw error;
+      }
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  });
+}
+
+/** Creates or migrates the file. Needs the serving lock, so no server may be running. Returns the names applied. */
+export async function migrateDatabase(needs: Needs): Promise<string[]> {
+  const { applied, close } = openForServing({ ...needs, migrateFirst: true });
+  await close();
+  return applied;
+}
+
+/** Opens beside a running server or alone. The file must exist and have exactly this code's schema. */
+export function openForCommand(needs: Needs): Opened {
+  return guarded(needs, () => {
+    if (!needs.world.files.exists(needs.path)) {
+      throw new Fault(
+        "database_unusable",
+        `database.path: there is no database at ${needs.path}; start "ocrch serve", run "ocrch migrate", or name another with --database`,
+      );
+    }
+    const raw = openRaw(needs.path);
+    try {
+      const version = ownVersion(raw, needs.path);
+      if (version !== schema_version) throw versionFault(needs.path, version);
+      return opened(needs, raw, [], null);
+    } catch (error) {
+      raw.close();
+      throw error;
+    }
+  });
+}
+
+function opened(needs: Needs, raw: Sqlite, applied: string[], lock: Sqlite | null): Opened {
+  const database = createDatabase({ ...needs, raw });
+  return {
+    database,
+    applied,
+    async close() {
+      await database.close();
+      lock?.close();
+    },
+  };
+}
+
+/** An exclusive transaction on a small database beside the real one, held for life: a killed process frees it. */
+function takeServingLock(path: string): Sqlite {
+  const lock = new Sqlite(`${path}.lock`, { create: true, readwrite: true });
+  try {
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.run("BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error;
+    throw new Fault("database_in_use", `database.path: another ocrch serves ${path}; stop it first`);
+  }
+}
+
+function bringUpToDate(needs: Needs, raw: Sqlite, migrateFirst: boolean): string[] {
+  const version = ownVersion(raw, needs.path);
+  if (version === schema_version) return [];
+  if (version > schema_version || (version > 0 && !migrateFirst)) throw versionFault(needs.path, version);
+  if (version > 0) {
+    const copy = `${needs.path}.version-${version}-${needs.world.now()}`;
+    raw.query("VACUUM INTO ?").run(copy);
+    needs.telemetry.info("database_copied", { path: copy });
+  }
+  return migrate(raw);
+}
+
+function ownVersion(raw: Sqlite, path: string): number {
+  const version = versionOf(raw);
+  if (version === null) {
+    throw new Fault("database_unusable", `database.path: ${path} is a database of another program`);
+  }
+  return version;
+}
+
+function versionFault(path: string, version: number): Fault {
+  const cure =
+    version > schema_version
+      ? "use a newer ocrch"
+      : 'stop the server and run "ocrch migrate", or start it with --migrate';
+  return new Fault(
+    "schema_version",
+    `database.path: ${path} has schema version ${version}, this ocrch needs ${schema_version}; ${cure}`,
+  );
+}
+
+function quickCheck(raw: Sqlite, path: string): void {
+  const answer = raw.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get()?.quick_check;
+  if (answer !== "ok") {
+    throw new Fault("database_unusable", `database.path: ${path} is damaged (${answer}); restore a backup`);
+  }
+}
+
+/** Turns what SQLite says about a path into one line that names the key. */
+function guarded<T>(needs: Needs, act: () => T): T {
+  try {
+    needs.world.files.makeFolder(dirname(needs.path));
+    return act();
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw new Fault("database_unusable", `database.path: ${needs.path} cannot be used: ${wordsOf(error)}`);
+  }
+}

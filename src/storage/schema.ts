@@ -1,0 +1,196 @@
+// The tables as drizzle sees them: names and types only. Rules live in migrations/*.sql; a test compares both.
+
+import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { EventType } from "../domain/events.ts";
+import type { OrderCommand, OrderStatus } from "../domain/order.ts";
+import type { InboxReason, TransferStatus } from "../domain/payment.ts";
+
+export const chains = sqliteTable("chains", {
+  chain: text().$type<ChainId>().primaryKey(),
+  head_number: integer(),
+  head_hash: text(),
+  head_time: integer(),
+  final_number: integer(),
+  final_hash: text(),
+  final_time: integer(),
+  last_read_at: integer(),
+  stalled_since: integer(),
+  stalled_reason: text(),
+});
+
+export const providers = sqliteTable("providers", {
+  chain: text().$type<ChainId>().notNull(),
+  provider: text().notNull(),
+  calls: integer().notNull(),
+  failures: integer().notNull(),
+  refused_answers: integer().notNull(),
+  learned_range: integer(),
+  last_error: text(),
+  last_error_at: integer(),
+});
+
+export const zero_value_logs = sqliteTable("zero_value_logs", {
+  chain: text().$type<ChainId>().notNull(),
+  day: integer().notNull(),
+  logs: integer().notNull(),
+});
+
+export const orders = sqliteTable("orders", {
+  seq: integer().primaryKey(),
+  id: text().notNull(),
+  merchant_order_id: text().notNull(),
+  amount: text().notNull(),
+  status: text().$type<OrderStatus>().notNull(),
+  chain: text().$type<ChainId>(),
+  coin: text().$type<Coin>(),
+  sender: text(),
+  webhook_url: text().notNull(),
+  created_at: integer().notNull(),
+  expires_at: integer().notNull(),
+  ended_at: integer(),
+  cause: text().$type<OrderCommand>(),
+});
+
+export const creations = sqliteTable("creations", {
+  key: text().primaryKey(),
+  body_hash: text().notNull(),
+  order_id: text().notNull(),
+  expires_at: integer().notNull(),
+});
+
+export const watches = sqliteTable("watches", {
+  id: integer().primaryKey(),
+  chain: text().$type<ChainId>().notNull(),
+  wallet: text().notNull(),
+  token: text().notNull(),
+  coin: text().$type<Coin>(),
+  label: text().notNull(),
+  decimals: integer().notNull(),
+  offered: integer({ mode: "boolean" }).notNull(),
+  active: integer({ mode: "boolean" }).notNull(),
+  added_at: integer().notNull(),
+  start_block: integer(),
+});
+
+export const coverage = sqliteTable("coverage", {
+  id: integer().primaryKey(),
+  watch: integer().notNull(),
+  pass: text().$type<"head" | "final">().notNull(),
+  from_block: integer().notNull(),
+  to_block: integer().notNull(),
+  to_hash: text().notNull(),
+  to_time: integer().notNull(),
+  provider: text().notNull(),
+});
+
+export const blocks = sqliteTable("blocks", {
+  chain: text().$type<ChainId>().notNull(),
+  number: integer().notNull(),
+  hash: text().notNull(),
+  time: integer().notNull(),
+});
+
+export const deposits = sqliteTable("deposits", {
+  id: integer().primaryKey(),
+  order_id: text().notNull(),
+  chain: text().$type<ChainId>().notNull(),
+  coin: text().$type<Coin>().notNull(),
+  wallet: text().notNull(),
+  sender: text(),
+  amount: text().notNull(),
+  units: text().notNull(),
+  opened_at: integer().notNull(),
+  opened_head: integer(),
+  closed_at: integer(),
+  close_reason: text().$type<OrderCommand>(),
+});
+
+export const slots = sqliteTable("slots", {
+  id: integer().primaryKey(),
+  chain: text().$type<ChainId>().notNull(),
+  coin: text().$type<Coin>().notNull(),
+  wallet: text().notNull(),
+  units: text().notNull(),
+  sender: text().notNull(),
+  deposit: integer().notNull(),
+  closed_at: integer(),
+});
+
+export const transfers = sqliteTable("transfers", {
+  id: integer().primaryKey(),
+  chain: text().$type<ChainId>().notNull(),
+  tx_hash: text().notNull(),
+  position: integer().notNull(),
+  token: text().notNull(),
+  coin: text().$type<Coin>(),
+  label: text().notNull(),
+  amount: text().notNull(),
+  sender: text().notNull(),
+  wallet: text().notNull(),
+  units: text().notNull(),
+  block_number: integer().notNull(),
+  block_hash: text().notNull(),
+  block_time: integer().notNull(),
+  log_index: integer().notNull(),
+  status: text().$type<TransferStatus>().notNull(),
+  finality: text().notNull(),
+  deposit: integer(),
+  reason: text().$type<InboxReason>(),
+  likely_order: text(),
+  seen_at: integer().notNull(),
+  confirmed_at: integer(),
+});
+
+export const allocations = sqliteTable("allocations", {
+  id: integer().primaryKey(),
+  transfer: integer().notNull(),
+  order_id: text().notNull(),
+  kind: text().$type<"match" | "assign">().notNull(),
+  created_at: integer().notNull(),
+  reversed_at: integer(),
+});
+
+export const events = sqliteTable("events", {
+  n: integer().primaryKey(),
+  type: text().$type<EventType>().notNull(),
+  order_id: text(),
+  transfer: integer(),
+  body: text().notNull(),
+  created_at: integer().notNull(),
+});
+
+export const deliveries = sqliteTable("deliveries", {
+  id: integer().primaryKey(),
+  event: integer(),
+  kind: text().$type<"order" | "transfer" | "proof">().notNull(),
+  order_id: text(),
+  transfer: integer(),
+  url: text().notNull(),
+  origin: text().notNull(),
+  body: text().notNull(),
+  schedule: text().$type<"webhook" | "proof">().notNull(),
+  state: text().$type<"waiting" | "delivered" | "gave_up">().notNull(),
+  failures: integer().notNull().default(0),
+  next_at: integer().notNull(),
+  last_tried_at: integer(),
+  delivered_at: integer(),
+});
+
+export const attempts = sqliteTable("attempts", {
+  id: integer().primaryKey(),
+  delivery: integer().notNull(),
+  started_at: integer().notNull(),
+  ended_at: integer().notNull(),
+  status: integer(),
+  error: text(),
+});
+
+export const audit = sqliteTable("audit", {
+  id: integer().primaryKey(),
+  at: integer().notNull(),
+  actor: text().notNull(),
+  action: text().notNull(),
+  subject: text().notNull(),
+  detail: text().notNull(),
+});

@@ -1,0 +1,229 @@
+// The one door to time, chance, network, files and death. Everything above takes a World; only this file
+// may name the globals behind it, so a whole run can be replayed in a simulated one.
+
+import { lookup } from "node:dns/promises";
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+
+/** What one incoming WebSocket connection offers to the side that feeds it. */
+export interface Socket {
+  /** Sends one text frame. Returns the bytes now waiting in the connection's buffer (0 when all went out). */
+  send(text: string): number;
+  close(code: number, reason?: string): void;
+}
+
+/** What the HTTP door hands the listener for one upgraded connection. */
+export interface SocketHandlers {
+  opened(socket: Socket): void;
+  closed(): void;
+}
+
+/** Passed beside each request: the peer's address, the WebSocket upgrade and the idle limit. */
+export interface Connection {
+  address: string;
+  /** Turns this request into a WebSocket; false when the request cannot be upgraded. */
+  upgrade(handlers: SocketHandlers): boolean;
+  /** Lifts the idle limit for a long poll on this request. */
+  unhurried(): void;
+}
+
+export interface Listener {
+  port: number;
+  hostname: string;
+  /** Stops accepting. With `true` open connections are cut, otherwise they may finish. */
+  stop(cut: boolean): Promise<void>;
+}
+
+export interface ListenOptions {
+  hostname: string;
+  port: number;
+  max_body_bytes: number;
+  answer(request: Request, connection: Connection): Response | Promise<Response>;
+}
+
+/** An outgoing request with the two things `fetch` has no standard place for. */
+export interface FetchInit extends RequestInit {
+  /** TLS server name to verify when the URL holds a bare address. */
+  server_name?: string;
+}
+
+export interface Files {
+  /** The text of a file, or null when there is none. Other failures throw. */
+  read(path: string): string | null;
+  exists(path: string): boolean;
+  /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one. */
+  replace(path: string, text: string): void;
+  copy(from: string, to: string): void;
+  makeFolder(path: string): void;
+}
+
+export interface Passwords {
+  /** An argon2id hash in PHC form. */
+  hash(secret: string): Promise<string>;
+  verify(secret: string, hash: string): Promise<boolean>;
+}
+
+export type Signal = "SIGHUP" | "SIGTERM" | "SIGINT";
+
+export interface World {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number;
+  /** Monotonic clock, milliseconds. Every timeout is measured on it. */
+  elapsed(): number;
+  random(bytes: number): Uint8Array;
+  /** Resolves after `ms`, or at once when the signal aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Runs `act` after `ms` unless the returned function was called first. */
+  timer(ms: number, act: () => void): () => void;
+  /** Runs `act` after the I/O callbacks of this turn of the event loop. */
+  defer(act: () => void): void;
+  fetch(url: string, init: FetchInit): Promise<Response>;
+  /** Every address a host name stands for. Throws when the name has none. */
+  resolve(host: string): Promise<string[]>;
+  listen(options: ListenOptions): Listener;
+  files: Files;
+  passwords: Passwords;
+  /** Calls `act` at each such signal until the returned function is called. */
+  onSignal(signal: Signal, act: () => void): () => void;
+  env(name: string): string | undefined;
+  print(text: string): void;
+  warn(text: string): void;
+  exit(status: number): never;
+  /** A named crash point: nothing in production; tests die here. */
+  point(name: string): void;
+}
+
+const server_idle_timeout_s = 30;
+const socket_idle_timeout_s = 120;
+
+/** The real world: this process, this machine. */
+export function realWorld(): World {
+  return {
+    now: () => Date.now(),
+    elapsed: () => performance.now(),
+    random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
+    sleep: (ms, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted) return resolve();
+        const done = () => {
+          clearTimeout(handle);
+          signal?.removeEventListener("abort", done);
+          resolve();
+        };
+        const handle = setTimeout(done, ms);
+        signal?.addEventListener("abort", done);
+      }),
+    timer: (ms, act) => {
+      const handle = setTimeout(act, ms);
+      return () => clearTimeout(handle);
+    },
+    defer: (act) => void setImmediate(act),
+    fetch: realFetch,
+    resolve: async (host) => (await lookup(host, { all: true })).map((entry) => entry.address),
+    listen,
+    files,
+    passwords: {
+      hash: (secret) => Bun.password.hash(secret, { algorithm: "argon2id" }),
+      verify: (secret, hash) => Bun.password.verify(secret, hash),
+    },
+    onSignal: (signal, act) => {
+      process.on(signal, act);
+      return () => void process.off(signal, act);
+    },
+    env: (name) => process.env[name],
+    print: (text) => void process.stdout.write(`${text}\n`),
+    warn: (text) => void process.stderr.write(`${text}\n`),
+    exit: (status) => process.exit(status),
+    point: () => {},
+  };
+}
+
+function realFetch(url: string, init: FetchInit): Promise<Response> {
+  const { server_name, ...rest } = init;
+  return fetch(url, server_name === undefined ? rest : { ...rest, tls: { serverName: server_name } });
+}
+
+interface SocketData {
+  handlers: SocketHandlers;
+}
+
+function listen(options: ListenOptions): Listener {
+  const server = Bun.serve<SocketData>({
+    hostname: options.hostname,
+    port: options.port,
+    maxRequestBodySize: options.max_body_bytes,
+    idleTimeout: server_idle_timeout_s,
+    async fetch(request, server) {
+      let upgraded = false;
+      const answer = await options.answer(request, {
+        address: server.requestIP(request)?.address ?? "",
+        upgrade: (handlers) => {
+          upgraded = server.upgrade(request, { data: { handlers } });
+          return upgraded;
+        },
+        unhurried: () => server.timeout(request, 0),
+      });
+      return upgraded ? undefined : answer;
+    },
+    websocket: {
+      idleTimeout: socket_idle_timeout_s,
+      sendPings: true,
+      open(ws) {
+        ws.data.handlers.opened({
+          send: (text) => {
+            ws.sendText(text);
+            return ws.getBufferedAmount();
+          },
+          close: (code, reason) => ws.close(code, reason),
+        });
+      },
+      message() {},
+      close(ws) {
+        ws.data.handlers.closed();
+      },
+    },
+  });
+  return {
+    port: server.port ?? options.port,
+    hostname: options.hostname,
+    stop: async (cut) => {
+      await server.stop(cut);
+    },
+  };
+}
+
+const files: Files = {
+  read(path) {
+    try {
+      return fs.readFileSync(path, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }
+  },
+  exists: (path) => fs.existsSync(path),
+  replace(path, text) {
+    const beside = `${path}.new`;
+    const old = fs.statSync(path, { throwIfNoEntry: false });
+    const handle = fs.openSync(beside, "w", old ? old.mode & 0o777 : 0o600);
+    try {
+      fs.writeSync(handle, text);
+      if (old) {
+        fs.fchmodSync(handle, old.mode & 0o777);
+        fs.fchownSync(handle, old.uid, old.gid);
+      }
+      fs.fsyncSync(handle);
+    } catch (error) {
+      fs.closeSync(handle);
+      fs.rmSync(beside, { force: true });
+      throw error;
+    }
+    fs.closeSync(handle);
+    fs.renameSync(beside, path);
+    const folder = fs.openSync(dirname(path), "r");
+    fs.fsyncSync(folder);
+    fs.closeSync(folder);
+  },
+  copy: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
+  makeFolder: (path) => void fs.mkdirSync(path, { recursive: true }),
+};
