@@ -105,8 +105,9 @@ CREATE TABLE coverage (
   pass TEXT NOT NULL CHECK (pass IN ('head','final')),
   from_block INTEGER NOT NULL,
   to_block INTEGER NOT NULL CHECK (to_block >= from_block),
-  to_hash TEXT NOT NULL,
-  to_time INTEGER NOT NULL,
+  -- Unknown where a later answer of another provider took over the upper part.
+  to_hash TEXT,
+  to_time INTEGER,
   provider TEXT NOT NULL,
   UNIQUE (watch, pass, from_block)
 ) STRICT;

@@ -37,7 +37,7 @@ export interface Config {
     signature_window_ms: number;
   };
   database: { path: string };
-  /** argon2id hash in PHC form. */
+  /** argon2 hash in PHC form. Empty, which no secret satisfies, in commands that check no admin secret. */
   admin: { secret_hash: string };
   merchant: {
     name: string;

@@ -93,7 +93,11 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Optimism",
     kind: "evm",
     chain_id: 10,
-    public_rpc_urls: ["https://mainnet.optimism.io", "https://optimism-rpc.publicnode.com", "https://optimism.drpc.org"],
+    public_rpc_urls: [
+      "https://mainnet.optimism.io",
+      "https://optimism-rpc.publicnode.com",
+      "https://optimism.drpc.org",
+    ],
     finality: tiers({ blocks: 10 }, { tag: "safe" }),
     final: { tag: "finalized" },
     tagless_depth: 300,

@@ -21,3 +21,46 @@ export function retryDelay(failed: number): number | null {
   const seconds = retry_delays_s[failed - 1];
   return seconds === undefined ? null : seconds * 1000;
 }
+
+/** The exact bytes of an order's webhook; `now` in ms. */
+export function orderStatusBody(
+  order: { id: string; merchant_order_id: string; status: string; amount: string },
+  now: number,
+): string {
+  return JSON.stringify({
+    event_type: "order_status_changed",
+    order_id: order.id,
+    merchant_order_id: order.merchant_order_id,
+    status: order.status,
+    amount: order.amount,
+    timestamp: Math.floor(now / 1000),
+  });
+}
+
+/** The exact bytes of an unknown transfer's webhook. `order_id` is there when one order is the likely owner; `now` in ms. */
+export function unknownTransferBody(
+  transfer: {
+    id: number;
+    chain: string;
+    label: string;
+    amount: string;
+    tx_hash: string;
+    sender: string;
+    wallet: string;
+    likely_order: string | null;
+  },
+  now: number,
+): string {
+  return JSON.stringify({
+    event_type: "unknown_transfer",
+    transfer_id: transfer.id,
+    blockchain: transfer.chain,
+    timestamp: Math.floor(now / 1000),
+    stablecoin: transfer.label,
+    value: transfer.amount,
+    txn_hash: transfer.tx_hash,
+    from_address: transfer.sender,
+    to_address: transfer.wallet,
+    ...(transfer.likely_order === null ? {} : { order_id: transfer.likely_order }),
+  });
+}

@@ -79,8 +79,8 @@ export const coverage = sqliteTable("coverage", {
   pass: text().$type<"head" | "final">().notNull(),
   from_block: integer().notNull(),
   to_block: integer().notNull(),
-  to_hash: text().notNull(),
-  to_time: integer().notNull(),
+  to_hash: text(),
+  to_time: integer(),
   provider: text().notNull(),
 });
 

@@ -1,0 +1,176 @@
+// The composition root: opens the database, connects the chains, creates the services, mounts HTTP, and owns the table
+// of recurring work with its order of starting and stopping.
+
+import { connectChain } from "./chains/connect.ts";
+import type { Source } from "./chains/source.ts";
+import { type ChainSettings, type Config, liveConfig } from "./config/config.ts";
+import type { ChainId } from "./domain/assets.ts";
+import { Fault } from "./domain/errors.ts";
+import { createHttp, max_body_bytes } from "./http/server.ts";
+import { createOutbound } from "./outbound.ts";
+import { createCheckout } from "./services/checkout.ts";
+import { createDelivery } from "./services/delivery.ts";
+import { createExpiry } from "./services/expiry.ts";
+import { createOperator } from "./services/operator.ts";
+import { createSettlement } from "./services/settlement.ts";
+import { createWatching } from "./services/watching.ts";
+import type { Gathering } from "./storage/database.ts";
+import { openForServing } from "./storage/open.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { createLoop, type Loop } from "./workers/loop.ts";
+import { createScan, verify } from "./workers/scan.ts";
+import type { Listener, World } from "./world.ts";
+
+const heartbeat_ms = 1000;
+const quarantine_period_ms = 10_000;
+/** How long a node may take to prove that it is the wrong one before the server starts without waiting for it. */
+const identity_timeout_ms = 3000;
+/** What is left of the ten seconds a stop may take is for the database and the sockets. */
+const stop_grace_ms = 8000;
+
+/** One running appliance. */
+export interface App {
+  /** Where it listens, e.g. `http://127.0.0.1:8080`. */
+  url: string;
+  /** Swaps the settings whole. `server.listen` and `database.path` stay as they were; the caller warns about them. */
+  reload(config: Config): Promise<void>;
+  /** Stops accepting, lets work in flight end, closes sockets with 1001 and the database. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an appliance and resolves when it accepts requests. Faults: those of opening the database, address_in_use,
+ * wrong_chain_id and wrong_token (of a node that answered in time; one that did not is checked later, and only stalls
+ * its own chain).
+ */
+export async function startApp(needs: {
+  world: World;
+  telemetry: Telemetry;
+  config: Config;
+  version: string;
+  migrateFirst: boolean;
+  gather?: Gathering;
+}): Promise<App> {
+  const { world, telemetry, version } = needs;
+  const config = liveConfig(needs.config);
+  const outbound = createOutbound({ world });
+  const connect = (settings: ChainSettings) => connectChain({ settings, outbound, world, telemetry });
+
+  const sources = new Map<ChainId, { settings: ChainSettings; source: Source }>();
+  for (const settings of needs.config.chains.values()) {
+    const source = connect(settings);
+    if (source !== null) sources.set(settings.id, { settings, source });
+    else telemetry.warn("chain_not_watched", { chain: settings.id });
+  }
+  await Promise.all([...sources.values()].map(({ settings, source }) => checkIdentity(world, settings, source)));
+
+  const opened = openForServing({ ...needs, path: needs.config.database.path });
+  const { database } = opened;
+  for (const name of opened.applied) telemetry.info("migration_applied", { name });
+  const loops: Loop[] = [];
+  let listener: Listener;
+  try {
+    const watching = createWatching({ database });
+    await watching.sync(needs.config);
+    const checkout = createCheckout({ database, config });
+    const operator = createOperator({ database, config });
+    const settlement = createSettlement({ database, config, telemetry });
+    const expiry = createExpiry({ database, config, world });
+    const http = createHttp({ world, telemetry, config, database, checkout, operator, version });
+
+    const loop = (name: string, period_ms: () => number, run: () => Promise<unknown>, eager = false): Loop => {
+      const made = createLoop({ name, world, telemetry, period_ms, run, eager });
+      loops.push(made);
+      return made;
+    };
+    const delivery = createDelivery({ database, config, outbound, world, telemetry, onRoom: () => deliver.wake() });
+    const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
+    loop("expire", () => heartbeat_ms, expiry.expireDue);
+    loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
+    const scanLoop = ({ settings, source }: { settings: ChainSettings; source: Source }): Loop => {
+      const scan = createScan({ settings, source, config, database, settlement, watching, world, telemetry });
+      return loop(`scan ${settings.id}`, scan.period_ms, scan.poll);
+    };
+    for (const entry of sources.values()) scanLoop(entry);
+
+    const committed = () => {
+      http.live.pump();
+      for (const one of loops) one.wake();
+    };
+    const forgetCommits = database.onCommit(committed);
+    loop(
+      "heartbeat",
+      () => heartbeat_ms,
+      async () => {
+        if (database.changedElsewhere()) committed();
+      },
+    );
+
+    listener = bind(world, needs.config, http.answer);
+    for (const one of loops) one.start();
+
+    return {
+      url: `http://${listener.hostname.includes(":") ? `[${listener.hostname}]` : listener.hostname}:${listener.port}`,
+
+      async reload(next) {
+        const current = config.current();
+        config.replace({
+          ...next,
+          database: current.database,
+          server: { ...next.server, hostname: current.server.hostname, port: current.server.port },
+        });
+        http.clearAdminCache();
+        await watching.sync(config.current());
+        for (const settings of config.current().chains.values()) {
+          if (sources.has(settings.id)) continue;
+          const source = connect(settings);
+          if (source === null) continue;
+          sources.set(settings.id, { settings, source });
+          scanLoop({ settings, source }).start();
+        }
+      },
+
+      async stop() {
+        forgetCommits();
+        const finished = listener.stop(false);
+        http.live.closeAll(1001);
+        await Promise.race([
+          Promise.all([...loops.map((one) => one.stop()), delivery.stop(), finished]),
+          world.sleep(stop_grace_ms),
+        ]);
+        await listener.stop(true);
+        await opened.close();
+      },
+    };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+function bind(world: World, config: Config, answer: Parameters<World["listen"]>[0]["answer"]): Listener {
+  const { hostname, port } = config.server;
+  try {
+    return world.listen({ hostname, port, max_body_bytes, answer });
+  } catch (error) {
+    const code = (error as { code?: string }).code ?? "unknown";
+    throw new Fault(
+      "address_in_use",
+      `server.listen: cannot listen on ${hostname}:${port} (${code}); stop what uses it or choose another with --listen`,
+    );
+  }
+}
+
+/** Throws when a node that answers in time is not the one the configuration means; silence is no reason not to start. */
+async function checkIdentity(world: World, settings: ChainSettings, source: Source): Promise<void> {
+  const late = new AbortController();
+  const verdict = await Promise.race([
+    verify(source, settings).then(
+      () => null,
+      (error: unknown) => error,
+    ),
+    world.sleep(identity_timeout_ms, late.signal).then(() => null),
+  ]);
+  late.abort();
+  if (verdict instanceof Fault && (verdict.code === "wrong_chain_id" || verdict.code === "wrong_token")) throw verdict;
+}

@@ -1,0 +1,43 @@
+// From a chain's settings to the Source that reads it: one row per kind of chain.
+
+import type { ChainSettings } from "../config/config.ts";
+import type { ChainFacts } from "../domain/assets.ts";
+import type { Outbound } from "../outbound.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { createEvmSource } from "./evm-rpc.ts";
+import { createPool, type Member } from "./pool.ts";
+import type { Source } from "./source.ts";
+
+export interface ConnectNeeds {
+  settings: ChainSettings;
+  outbound: Outbound;
+  world: World;
+  telemetry: Telemetry;
+}
+
+const kinds: Record<ChainFacts["kind"], (needs: ConnectNeeds) => Source | null> = {
+  evm: connectEvm,
+  // Tron's wallets can be configured; its chain is not watched by this version.
+  tron: () => null,
+};
+
+/** The way to read a chain; null when chains of its kind are not watched. Sends nothing yet. */
+export function connectChain(needs: ConnectNeeds): Source | null {
+  return kinds[needs.settings.facts.kind](needs);
+}
+
+function connectEvm({ settings, outbound, world, telemetry }: ConnectNeeds): Source {
+  const { id: chain, chain_id, facts, rpc_urls } = settings;
+  const members: Member[] = [];
+  for (const url of rpc_urls) {
+    const { host } = new URL(url);
+    // Two keys at one provider are two providers: what one has read is not vouched for by the other.
+    const namesakes = rpc_urls.slice(0, members.length).filter((earlier) => new URL(earlier).host === host).length;
+    const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
+    const page_blocks = facts.page_blocks;
+    const source = createEvmSource({ chain, chain_id, url, provider, page_blocks, outbound, world, telemetry });
+    members.push({ provider, source });
+  }
+  return createPool({ chain, members, world, telemetry });
+}

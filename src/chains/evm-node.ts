@@ -1,0 +1,82 @@
+// What every verb of an EVM source is made of: checked single facts of one node, and the proof that it serves the
+// chain it is configured for. Says nothing a node of another chain answered.
+
+import { encodeFunctionData, numberToHex } from "viem";
+import { Fault } from "../domain/errors.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import type { Receipt } from "../domain/payment.ts";
+import type { World } from "../world.ts";
+import { erc20, readChainId, readDecimals, readHeader, readReceipt } from "./evm-shapes.ts";
+import type { JsonRpc, RpcCall, RpcOutcome } from "./json-rpc.ts";
+import type { Identity } from "./source.ts";
+
+const chain_id_recheck_ms = 3_600_000;
+
+export interface EvmNode {
+  /** Sends calls in one batch, asking for the chain id as well when that is due. Throws Fault `wrong_chain_id`. */
+  ask(calls: readonly RpcCall[]): Promise<RpcOutcome[]>;
+  /** The result of a call that must have one. */
+  need(outcome: RpcOutcome | undefined): unknown;
+  blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
+  receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
+  /** Never throws `wrong_chain_id`: it is how a caller finds out. */
+  identity(tokens: readonly string[]): Promise<Identity>;
+}
+
+export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id: number; world: World }): EvmNode {
+  let verified_at: number | null = null;
+
+  async function ask(calls: readonly RpcCall[]): Promise<RpcOutcome[]> {
+    if (verified_at !== null && world.elapsed() - verified_at < chain_id_recheck_ms) return rpc.send(calls);
+    const outcomes = await rpc.send([...calls, { method: "eth_chainId", params: [] }]);
+    const answered = outcomes.pop();
+    // A refusal of the whole batch is better judged by the calls it was made for.
+    if (answered && "refusal" in answered && outcomes.every((outcome) => "refusal" in outcome)) return outcomes;
+    const stated = readChainId(need(answered));
+    if (stated !== chain_id) {
+      verified_at = null;
+      throw new Fault("wrong_chain_id", `serves chain id ${stated}, expected ${chain_id}`);
+    }
+    verified_at = world.elapsed();
+    return outcomes;
+  }
+
+  function need(outcome: RpcOutcome | undefined): unknown {
+    if (outcome === undefined) throw new Fault("provider_malformed", "the answer leaves out a call");
+    if ("refusal" in outcome) throw rpc.fault(outcome.refusal);
+    return outcome.result;
+  }
+
+  return {
+    ask,
+    need,
+    async blocks(numbers) {
+      if (numbers.length === 0) return [];
+      const outcomes = await ask(numbers.map((number) => headerCall(numberToHex(number))));
+      return numbers.map((number, i) => readHeader(need(outcomes[i]), number));
+    },
+    async receipts(hashes) {
+      if (hashes.length === 0) return [];
+      const outcomes = await ask(hashes.map((hash) => ({ method: "eth_getTransactionReceipt", params: [hash] })));
+      return hashes.map((hash, i) => readReceipt(need(outcomes[i]), hash));
+    },
+    async identity(tokens) {
+      const data = encodeFunctionData({ abi: erc20, functionName: "decimals" });
+      const calls = tokens.map((to) => ({ method: "eth_call", params: [{ to, data }, "latest"] }));
+      const [id, ...answers] = await rpc.send([{ method: "eth_chainId", params: [] }, ...calls]);
+      const chain_id = readChainId(need(id));
+      const decimals = tokens.map((token, i): [string, number | null] => {
+        const answer = answers[i];
+        // A contract that reverts has no decimals; a provider that throttles has not said so.
+        const reverted = answer && "refusal" in answer && answer.refusal.kind === "other";
+        return [token, reverted ? null : readDecimals(need(answer))];
+      });
+      return { chain_id, decimals: new Map(decimals) };
+    },
+  };
+}
+
+/** Asks for the header of a block, by hex number or tag. */
+export function headerCall(block: string): RpcCall {
+  return { method: "eth_getBlockByNumber", params: [block, false] };
+}

@@ -1,0 +1,201 @@
+// One JSON-RPC provider of one EVM chain as a Source. Asks in batches, checks every answer at the border, and answers
+// completely or not at all; it never retries what another provider could answer better.
+
+import { numberToHex } from "viem";
+import type { ChainId } from "../domain/assets.ts";
+import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
+import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
+import type { Sighting } from "../domain/payment.ts";
+import type { Outbound } from "../outbound.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
+import { createEvmNode, headerCall } from "./evm-node.ts";
+import { readHeader } from "./evm-shapes.ts";
+import { createJsonRpc } from "./json-rpc.ts";
+import { createRangeLimit } from "./range-limit.ts";
+import type { Refusal } from "./refusals.ts";
+import type { Answer, Question, Source } from "./source.ts";
+
+/** Attempts to find a range the provider takes: enough to come from any page size down to one block. */
+const range_tries_max = 24;
+/** Above it a question's wallets are spread over several calls of the same batch. */
+const wallets_per_call_max = 500;
+/** How long a tag the node called unknown is not asked for. */
+const unknown_tag_ms = 600_000;
+/** Failures that mean the provider answered, but nothing that can be believed. */
+const refused_codes: readonly string[] = ["provider_malformed", "provider_inconsistent", "wrong_chain_id"];
+
+export interface EvmSourceNeeds {
+  chain: ChainId;
+  /** The chain id the node must state before anything it says is used; stated again every hour. */
+  chain_id: number;
+  url: string;
+  /** What answers and reports call this provider; without it the URL's host. */
+  provider?: string;
+  /** Widest range asked for before anything was learned. */
+  page_blocks: number;
+  outbound: Outbound;
+  world: World;
+  telemetry: Telemetry;
+}
+
+/** A Source over one provider's URL. Nothing is sent before the first verb. Throws a TypeError when the URL is none. */
+export function createEvmSource(needs: EvmSourceNeeds): Source {
+  const { chain, chain_id, world, telemetry } = needs;
+  const rpc = createJsonRpc({ outbound: needs.outbound, url: needs.url });
+  const { ask, need, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
+  const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
+  const provider = needs.provider ?? rpc.host;
+  const unknown_until = new Map<FinalityTag, number>();
+  const troubles = { failures: 0, refused_answers: 0, last_error: null, last_error_at: null } as {
+    failures: number;
+    refused_answers: number;
+    last_error: string | null;
+    last_error_at: number | null;
+  };
+  let wallets_per_call = wallets_per_call_max;
+
+  async function heads(tags: readonly FinalityTag[]): Promise<Heads> {
+    const asked = tags.filter((tag) => (unknown_until.get(tag) ?? 0) <= world.elapsed());
+    const [first, ...rest] = await ask(["latest", ...asked].map(headerCall));
+    const latest = readHeader(need(first), null);
+    if (latest === null) throw new Fault("provider_malformed", "does not know its latest block");
+
+    const found: Heads = { latest, safe: null, finalized: null };
+    for (const [i, tag] of asked.entries()) {
+      const outcome = rest[i];
+      if (outcome && "refusal" in outcome && (outcome.refusal.kind === "tag" || outcome.refusal.kind === "lagging")) {
+        // "Not found" passes; a tag the node does not even understand is left out of the next polls.
+        if (!outcome.refusal.text.includes("not found")) unknown_until.set(tag, world.elapsed() + unknown_tag_ms);
+        continue;
+      }
+      const block = readHeader(need(outcome), null);
+      if (block?.number === latest.number && block.hash !== latest.hash) {
+        throw new Fault("provider_inconsistent", `has two blocks ${latest.number}`);
+      }
+      // A block may have come between the two reads of one batch: a tag is never shown ahead of the head.
+      found[tag] = block !== null && block.number > latest.number ? latest : block;
+    }
+    return found;
+  }
+
+  async function read(question: Question): Promise<Answer> {
+    let to = range.reach(question.from, question.to);
+    for (let tries = 1; ; tries++) {
+      const page = { ...question, to };
+      const answer = await readPage(page).catch(oversized);
+      if ("end" in answer) {
+        range.answered();
+        return answer;
+      }
+      const next = tries < range_tries_max ? nextTry(page, answer.refusal) : null;
+      if (next === null) throw answer.fault;
+      to = next;
+    }
+  }
+
+  /** The last block of the next attempt; null when the refusal must stand. */
+  function nextTry({ from, to, wallets }: Question, refusal: Refusal | null): number | null {
+    const in_call = Math.min(wallets_per_call, wallets.length);
+    if (refusal?.kind === "filters" && in_call > 1) {
+      wallets_per_call = Math.floor(in_call / 2);
+      return to;
+    }
+    const too_wide =
+      refusal === null || refusal.kind === "range" || (refusal.kind === "other" && range.suspects(refusal));
+    return too_wide ? range.narrow(from, to, refusal) : null;
+  }
+
+  /** One batch for one range: the answer, or the provider's refusal of its logs. */
+  async function readPage({ from, to, wallets, tokens, mark }: Question): Promise<Answer | Refused> {
+    // An empty list of contracts would ask for all there are.
+    const chunks = tokens.length === 0 ? [] : chunked(wallets, wallets_per_call);
+    const questions = chunks.map((wallets) => ({ from, to, tokens, wallets }));
+    const heights = mark === null ? [to] : [to, mark];
+    const outcomes = await ask([
+      ...heights.map((number) => headerCall(numberToHex(number))),
+      ...questions.map((question) => ({ method: "eth_getLogs", params: [logsFilter(question)] })),
+    ]);
+    const answers = outcomes.splice(heights.length);
+    for (const answer of answers) {
+      if ("refusal" in answer) return { refusal: answer.refusal, fault: rpc.fault(answer.refusal) };
+    }
+
+    const known = heights.map((number, i) => {
+      const header = readHeader(need(outcomes[i]), number);
+      if (header === null) throw new Fault("provider_lagging", `does not know block ${number}`);
+      return header;
+    });
+    const [end, marked = null] = known;
+    if (end === undefined) throw new Fault("provider_malformed");
+    const parts = questions.map((question, i) => ({ question, raw: need(answers[i]) }));
+    const { found, zero_value } = readLogs(parts, known);
+    return { from, to, end, mark: marked, sightings: await sightingsOf(found, known), zero_value, provider };
+  }
+
+  /** Puts the block's time to each transfer: from a header of the batch, from the log, or from a header fetched now. */
+  async function sightingsOf(found: readonly FoundTransfer[], known: readonly BlockRef[]): Promise<Sighting[]> {
+    const times = new Map(known.map(({ number, time }) => [number, time]));
+    const newest = Math.max(...times.values());
+    const unstated: number[] = [];
+    for (const [number, transfers] of Map.groupBy(found, ({ number }) => number)) {
+      if (times.has(number)) continue;
+      const [time, ...others] = new Set(transfers.map(({ stated_time }) => stated_time));
+      if (time == null || others.length > 0 || time > newest) unstated.push(number);
+      else times.set(number, time);
+    }
+    const headers = new Map((await blocks(unstated)).map((header, i) => [unstated[i], header]));
+    return found.map(({ number, hash, stated_time, ...transfer }) => {
+      const header = headers.get(number);
+      const time = times.get(number) ?? header?.time;
+      if (time === undefined || (header && header.hash !== hash)) {
+        throw new Fault("provider_inconsistent", `block ${number} is not the one its logs name`);
+      }
+      return { chain, ...transfer, block: { number, hash, time } };
+    });
+  }
+
+  /** Counts what went wrong and puts the provider's name before the words. */
+  async function counted<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const { code, retry_after_s } = error;
+      troubles.failures++;
+      if (refused_codes.includes(code)) troubles.refused_answers++;
+      troubles.last_error = `${code}: ${wordsOf(error)}`;
+      troubles.last_error_at = world.now();
+      telemetry.count("provider_failures", { chain, provider, code });
+      throw new Fault(code, `${provider}: ${wordsOf(error)}`, retry_after_s);
+    }
+  }
+
+  return {
+    identity: (tokens) => counted(identity(tokens)),
+    heads: (tags) => counted(heads(tags)),
+    read: (question) => counted(read(question)),
+    blocks: (numbers) => counted(blocks(numbers)),
+    receipts: (hashes) => counted(receipts(hashes)),
+    reports: () => [{ provider, calls: rpc.requests(), learned_range: range.learned(), ...troubles }],
+  };
+}
+
+interface Refused {
+  /** Null when the provider said nothing: its answer was larger than is taken. */
+  refusal: Refusal | null;
+  fault: Fault;
+}
+
+/** An answer too large to take is a range too wide, as much as a refusal is. */
+function oversized(error: unknown): Refused {
+  if (error instanceof Fault && codeOf(error) === "provider_range_too_large") return { refusal: null, fault: error };
+  throw error;
+}
+
+function chunked<T>(list: readonly T[], size: number): T[][] {
+  const chunks: T[][] = [];
+  for (let i = 0; i < list.length; i += size) chunks.push(list.slice(i, i + size));
+  return chunks;
+}

@@ -1,0 +1,108 @@
+// Wallets, chains and tokens of a sound file put together with the built-in facts. Decides which contracts count as
+// which coin; reports what the merchant should know about that choice, never refuses anything.
+
+import { canonicalAddress } from "../domain/address.ts";
+import { type ChainId, type Coin, chainIds, chains, coins, type Token, tokens } from "../domain/assets.ts";
+import type { ChainSettings, Wallet } from "./config.ts";
+import { type ChainSection, default_idle_poll_ms, default_poll_ms, type File } from "./schema.ts";
+
+/** Every contract of a chain as the merchant has it: the built-in ones, a coin's replaced where the file names others. */
+export function tokensOf(id: ChainId, section: ChainSection | null): Token[] {
+  const accepted = coins.flatMap((coin): Token[] => {
+    const written = section?.tokens?.[coin];
+    if (written === undefined) return tokens[id].filter((token) => token.coin === coin);
+    const decimals = written.decimals ?? usualDecimals(id, coin);
+    return written.address.map((address) => ({ address, decimals, label: coin, coin }));
+  });
+  const taken = new Set(accepted.map((token) => token.address));
+  return [...accepted, ...tokens[id].filter((token) => token.coin === null && !taken.has(token.address))];
+}
+
+/** Decimals of a coin whose contract the file names without them. */
+export function usualDecimals(id: ChainId, coin: Coin): number {
+  const rows = [...tokens[id], ...chainIds.flatMap((other) => tokens[other])];
+  return rows.find((token) => token.coin === coin)?.decimals ?? 6;
+}
+
+/** The wallets of a sound file, canonical and in its order. */
+export function buildWallets(file: File): Wallet[] {
+  return file.wallets.map((entry) => ({
+    chain: entry.blockchain,
+    address: canonicalAddress(entry.blockchain, entry.address) ?? entry.address,
+    coins: [...new Set(entry.enabled_coins)],
+    starting_tx: entry.starting_tx ?? null,
+  }));
+}
+
+/** The settings of every chain that has a wallet, in order of first use. */
+export function buildChains(file: File, wallets: readonly Wallet[]): Map<ChainId, ChainSettings> {
+  return new Map([...new Set(wallets.map((wallet) => wallet.chain))].map((id) => [id, buildChain(id, file, wallets)]));
+}
+
+function buildChain(id: ChainId, file: File, wallets: readonly Wallet[]): ChainSettings {
+  const section = file.chains[id];
+  const facts = chains[id];
+  const rpc_urls = [...new Set(section?.rpc_urls ?? facts.public_rpc_urls)];
+  const poll_ms = section?.poll ?? default_poll_ms;
+  return {
+    id,
+    facts,
+    chain_id: section?.chain_id ?? facts.chain_id,
+    rpc_urls,
+    public_endpoints: rpc_urls.every((url) => facts.public_rpc_urls.includes(url)),
+    finality: section?.finality ?? facts.finality,
+    poll_ms,
+    idle_poll_ms: section?.idle_poll ?? Math.max(default_idle_poll_ms, poll_ms),
+    start_block: section?.start_block ?? null,
+    tokens: tokensOf(id, section ?? null).map((token) => settled(token, id, wallets)),
+  };
+}
+
+/** A contract that is accepted only on request counts as its coin where a wallet asks for that coin by name. */
+function settled({ on_request, ...token }: Token, id: ChainId, wallets: readonly Wallet[]): Token {
+  if (!on_request) return token;
+  const asked = wallets.some((wallet) => wallet.chain === id && wallet.coins.some((coin) => coin === token.coin));
+  return asked ? token : { ...token, coin: null };
+}
+
+/** What the merchant should know about a sound file, one line each. */
+export function chainWarnings(
+  file: File,
+  wallets: readonly Wallet[],
+  settings: ReadonlyMap<ChainId, ChainSettings>,
+): string[] {
+  const warnings = wallets.flatMap((wallet, index) => {
+    const onRequest = tokensOf(wallet.chain, file.chains[wallet.chain] ?? null).filter(
+      (token) => token.on_request && wallet.coins.some((coin) => coin === token.coin),
+    );
+    return [
+      ...(wallet.chain === "tron"
+        ? [`wallets[${index}]: Tron is accepted and listed but not watched by this version`]
+        : []),
+      ...(wallet.coins.length === 0
+        ? [`wallets[${index}].enabled_coins: empty; this wallet is never offered to a payer`]
+        : []),
+      ...onRequest.map(
+        (token) =>
+          `wallets[${index}].enabled_coins: ${token.coin} on ${wallet.chain} is ${token.address}, ` +
+          "which the coin's maker does not issue there, or no longer",
+      ),
+    ];
+  });
+  for (const [id, chain] of settings) {
+    for (const token of chain.tokens) {
+      const known = tokens[id].find((row) => row.address === token.address);
+      if (known?.coin === null && token.coin !== null) {
+        warnings.push(
+          `chains.${id}.tokens.${token.coin}.address: ${token.address} is ${known.label}, another asset than ${token.coin}`,
+        );
+      }
+    }
+    if (chain.public_endpoints && id !== "tron") {
+      warnings.push(
+        `chains.${id}.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them`,
+      );
+    }
+  }
+  return warnings;
+}

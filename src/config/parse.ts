@@ -1,0 +1,112 @@
+// The text of a configuration file to typed settings, with every problem at once. Pure: touches no file, hashes nothing.
+
+import { dirname, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import type * as z from "zod";
+import { wordsOf } from "../domain/errors.ts";
+import { buildChains, buildWallets, chainWarnings } from "./chains.ts";
+import type { Config } from "./config.ts";
+import { crossProblems } from "./cross.ts";
+import { type File, fileSchema, wordsForIssue } from "./schema.ts";
+import { listenAddress } from "./values.ts";
+
+/** What the command line or the environment put above the file. */
+export interface Overrides {
+  /** Absolute path. */
+  database?: string | undefined;
+  listen?: string | undefined;
+}
+
+/** A configuration whose admin secret is still as the file has it: plaintext or a hash. */
+export type Draft = Omit<Config, "admin"> & { admin: { secret: string } };
+
+export interface Parsed {
+  /** Null when there are problems. */
+  draft: Draft | null;
+  /** One line each: key path, what is wrong, the cure. */
+  problems: string[];
+  warnings: string[];
+}
+
+/** Reads the text of a configuration file. `path` (absolute) is where it stands: relative paths in it start there. Never throws. */
+export function parseConfig(text: string, path: string, overrides: Overrides = {}): Parsed {
+  const tree = parseToml(text, path);
+  if (typeof tree === "string") return { draft: null, problems: [tree], warnings: [] };
+  const file = fileSchema.safeParse(tree, { error: wordsForIssue });
+  const listen = overrides.listen === undefined ? undefined : listenAddress.safeParse(overrides.listen);
+  const problems = [
+    ...(file.success ? [] : file.error.issues.flatMap(linesOf)),
+    ...crossProblems(tree),
+    ...(listen?.error?.issues.map((issue) => `--listen: ${issue.message}`) ?? []),
+  ];
+  if (!file.success || problems.length > 0) return { draft: null, problems, warnings: [] };
+
+  return build(file.data, path, { database: overrides.database, listen: listen?.data });
+}
+
+interface Over {
+  database: string | undefined;
+  listen: File["server"]["listen"] | undefined;
+}
+
+function build(file: File, path: string, over: Over): Parsed {
+  const wallets = buildWallets(file);
+  const settings = buildChains(file, wallets);
+  const { server, merchant, orders, webhooks } = file;
+  const draft: Draft = {
+    path,
+    server: {
+      ...(over.listen ?? server.listen),
+      public_url: server.public_url ?? null,
+      signature_window_ms: server.signature_window,
+    },
+    database: { path: over.database ?? resolve(dirname(path), file.database.path) },
+    admin: file.admin,
+    merchant: {
+      ...merchant,
+      allowed_origins: [...new Set(merchant.allowed_origins)],
+      unknown_transfer_webhook_url: merchant.unknown_transfer_webhook_url ?? null,
+    },
+    orders: { lifetime_ms: orders.lifetime, late_window_ms: orders.late_window, max_surcharge: orders.max_surcharge },
+    webhooks: {
+      allow_private_targets: webhooks.allow_private_targets,
+      success: webhooks.success,
+      signature_padding: webhooks.signature_padding,
+      timeout_ms: webhooks.timeout,
+    },
+    wallets,
+    chains: settings,
+  };
+  const noOrigins = merchant.allowed_origins.length === 0;
+  const warnings = [
+    ...(noOrigins ? ["merchant.allowed_origins: empty; no checkout page can reach its order"] : []),
+    ...chainWarnings(file, wallets, settings),
+  ];
+  return { draft, problems: [], warnings };
+}
+
+function parseToml(text: string, path: string): Record<string, unknown> | string {
+  try {
+    return parse(text, { unsafeKeyBehaviour: "throw" });
+  } catch (error) {
+    if (!(error instanceof TomlError)) return `${path}: not readable as TOML`;
+    const words = wordsOf(error).replace(/^Invalid TOML document: /, "");
+    return `${path}: line ${error.line}, column ${error.column}: ${words}`;
+  }
+}
+
+/** A schema's issue as lines of `path: words`; an unknown key makes a line of its own. */
+function linesOf(issue: z.core.$ZodIssue): string[] {
+  if (issue.code !== "unrecognized_keys") return [`${pathText(issue.path)}: ${issue.message}`];
+  const words = issue.message.split("\n");
+  return issue.keys.map((key, index) => `${pathText([...issue.path, key])}: ${words[index] ?? "unknown key"}`);
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  const parts = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${bareKey(String(part))}`));
+  return parts.join("").replace(/^\./, "");
+}
+
+function bareKey(key: string): string {
+  return /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
+}

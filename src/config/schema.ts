@@ -1,0 +1,181 @@
+// The shape of the configuration file: every key, its bounds and its default. What one key alone can get wrong is
+// said here and in values.ts; what takes two keys to see is said in chains.ts.
+
+import * as z from "zod";
+import { canonicalAddress } from "../domain/address.ts";
+import { type ChainId, type Coin, chainIds, chains, coins } from "../domain/assets.ts";
+import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
+import { atMost, isAmount } from "../domain/money.ts";
+import { formatDuration } from "./duration.ts";
+import * as value from "./values.ts";
+import { refuse, table } from "./values.ts";
+
+const signature_window_ms = { from: 1000, to: 3_600_000 };
+const lifetime_ms = { from: 1000, to: 30 * 86_400_000 };
+const late_window_ms = { from: 0, to: 90 * 86_400_000 };
+const webhook_timeout_ms = { from: 1000, to: 60_000 };
+const poll_ms = { from: 50, to: 600_000 };
+const idle_poll_ms = { from: 50, to: 3_600_000 };
+export const default_poll_ms = 4000;
+export const default_idle_poll_ms = 60_000;
+const most_confirmations = 1_000_000;
+const most_token_decimals = 18;
+
+const finality_pattern = /^(?:(?:safe|finalized)(?:\+[1-9]\d*)?|[1-9]\d*)$/;
+const finality_forms = 'write "finalized", "safe", a number of blocks, or a list of { up_to, finality }';
+
+function readFinality(written: unknown): Finality | null {
+  const text = typeof written === "number" || typeof written === "string" ? String(written) : "";
+  if (!finality_pattern.test(text)) return null;
+  const finality = parseFinality(text);
+  return (finality.blocks ?? 1) <= most_confirmations ? finality : null;
+}
+
+const tier = table({
+  up_to: z
+    .string({ error: () => 'expected an amount in quotes, such as "1000"' })
+    .refine(isAmount, { error: 'no amount; write it like "1000" or "99.50"' })
+    .optional(),
+  finality: z.unknown().transform((written, context) => readFinality(written) ?? refuse(context, finality_forms)),
+});
+
+const tierList = z.array(tier).transform((rows, context): FinalityTier[] => {
+  if (rows.length === 0) return refuse(context, "empty; remove the key or write one tier");
+  rows.forEach((row, index) => {
+    const before = rows[index - 1]?.up_to;
+    const isLast = index === rows.length - 1;
+    const path = [index, "up_to"];
+    if (isLast && row.up_to !== undefined)
+      refuse(context, "the last tier takes all larger amounts; remove up_to", path);
+    if (!isLast && row.up_to === undefined) refuse(context, "missing; only the last tier goes without up_to", path);
+    if (before !== undefined && row.up_to !== undefined && atMost(row.up_to, before)) {
+      refuse(context, `${row.up_to} is not above ${before} of the tier before; order them from small to large`, path);
+    }
+  });
+  return rows.map((row) => ({ up_to: row.up_to ?? null, finality: row.finality }));
+});
+
+const finality = z.unknown().transform((written, context): FinalityTier[] => {
+  if (Array.isArray(written)) {
+    const list = tierList.safeParse(written, { error: wordsForIssue });
+    if (list.success) return list.data;
+    for (const issue of list.error.issues) context.addIssue({ ...issue });
+    return z.NEVER;
+  }
+  const single = readFinality(written);
+  return single === null ? refuse(context, finality_forms) : [{ up_to: null, finality: single }];
+});
+
+/** One address or a list of them, canonical. */
+function contracts(chain: ChainId) {
+  return z.unknown().transform((written, context): string[] => {
+    const list: unknown[] = Array.isArray(written) ? written : [written];
+    if (list.length === 0) return refuse(context, "empty; remove the section or list a contract");
+    return list.map((text, index) => {
+      const path = Array.isArray(written) ? [index] : [];
+      if (typeof text !== "string")
+        return refuse(context, "expected the token contract in quotes, or a list of them", path);
+      return canonicalAddress(chain, text) ?? refuse(context, value.addressProblem(chain, text), path);
+    });
+  });
+}
+
+function tokenSchema(chain: ChainId) {
+  return table({ address: contracts(chain), decimals: value.whole(0, most_token_decimals).optional() }).optional();
+}
+
+/** The keys of `[chains.<id>]`. */
+export function chainSchema(chain: ChainId) {
+  const overrides = Object.fromEntries(coins.map((coin) => [coin, tokenSchema(chain)]));
+  return table({
+    rpc_urls: z
+      .array(value.webAddress)
+      .refine((urls) => urls.length > 0, { error: "empty; remove the key or list a URL" })
+      .optional(),
+    chain_id: value.whole(1).optional(),
+    finality: finality.optional(),
+    poll: value.duration(formatDuration(default_poll_ms), poll_ms),
+    idle_poll: value.writtenDuration("60s", idle_poll_ms).optional(),
+    start_block: value.whole(0).optional(),
+    tokens: table(overrides as Record<Coin, ReturnType<typeof tokenSchema>>).optional(),
+  });
+}
+
+export type ChainSection = z.output<ReturnType<typeof chainSchema>>;
+
+const chainSections = Object.fromEntries(chainIds.map((id) => [id, chainSchema(id).optional()]));
+const chainNames = Object.fromEntries(chainIds.map((id) => [id, chains[id].name])) as Record<ChainId, string>;
+
+const wallet = table({
+  blockchain: value.word(chainIds, chainNames),
+  address: value.filled,
+  enabled_coins: z.array(value.word(coins)),
+  starting_tx: value.startingTx.optional(),
+});
+
+const add_wallet = "missing; add at least one [[wallets]] entry with blockchain, address and enabled_coins";
+
+/** The whole file. Sections that are all defaults may be absent. */
+export const fileSchema = table({
+  server: table({
+    listen: value.listenAddress.prefault("0.0.0.0:8080"),
+    public_url: value.publicUrl.optional(),
+    signature_window: value.duration("300s", signature_window_ms),
+  }).prefault({}),
+  database: table({ path: value.filled.default("ocrch.db") }).prefault({}),
+  admin: table({ secret: value.adminSecret }, "missing; add an [admin] section with secret"),
+  merchant: table(
+    {
+      name: value.filled,
+      secret: value.secret,
+      allowed_origins: z.array(value.origin),
+      unknown_transfer_webhook_url: value.webAddress.optional(),
+      strict_url_binding: z.boolean().default(false),
+    },
+    "missing; add a [merchant] section with name, secret and allowed_origins",
+  ),
+  orders: table({
+    lifetime: value.duration("60m", lifetime_ms),
+    late_window: value.duration("24h", late_window_ms),
+    max_surcharge: value.surcharge.prefault("0.99"),
+  }).prefault({}),
+  webhooks: table({
+    allow_private_targets: z.boolean().default(false),
+    success: value.word(["2xx", "200"]).default("2xx"),
+    signature_padding: z.boolean().default(true),
+    timeout: value.duration("15s", webhook_timeout_ms),
+  }).prefault({}),
+  // Written by the first implementation, which read block explorers.
+  api_keys: table({ etherscan_api_key: z.string().optional(), tronscan_api_key: z.string().optional() }).optional(),
+  wallets: z
+    .array(wallet, {
+      error: (issue) =>
+        issue.input === undefined ? add_wallet : "expected a list; write [[wallets]] with two brackets",
+    })
+    .refine((list) => list.length > 0, { error: add_wallet }),
+  chains: table(chainSections as Record<ChainId, z.ZodOptional<ReturnType<typeof chainSchema>>>).prefault({}),
+});
+
+export type File = z.output<typeof fileSchema>;
+
+const kinds: Record<string, string> = {
+  string: "text in quotes",
+  number: "a number",
+  boolean: "true or false",
+  array: "a list in [ ]",
+  object: "a section of keys",
+};
+const samples: Record<string, string> = { string: '".."', array: "[ .. ]" };
+
+/** The words for a problem no schema has its own words for: a missing key or a wrong type. */
+export function wordsForIssue(issue: z.core.$ZodRawIssue): string {
+  const expected = issue.code === "invalid_type" ? issue.expected : "string";
+  if (issue.input === undefined) return `missing; add ${String(issue.path?.at(-1))} = ${samples[expected] ?? ".."}`;
+  return `expected ${kinds[expected] ?? expected}, got ${kindOf(issue.input)}`;
+}
+
+function kindOf(input: unknown): string {
+  if (Array.isArray(input)) return "a list";
+  if (input instanceof Date) return "a date";
+  return kinds[typeof input] ?? typeof input;
+}

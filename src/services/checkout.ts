@@ -1,0 +1,192 @@
+// What merchants and payers do with an order: create it, ask for an address and an amount, cancel it. Decides which
+// exact amount is promised to whom; never looks at a chain.
+
+import { type Config, coinDecimals, type LiveConfig, walletsFor } from "../config/config.ts";
+import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
+import { isTerminal } from "../domain/order.ts";
+import { literalTarget } from "../outbound.ts";
+import type { Database, Reader, Tx } from "../storage/database.ts";
+import { type DepositRow, isFree, openDeposit, openDepositFor, promisedBetween } from "../storage/deposits.ts";
+import { recordTransition } from "../storage/ledger.ts";
+import { creationFor, insertCreation, insertOrder, type OrderRow, orderById } from "../storage/orders.ts";
+import { appendEvent } from "../storage/outbox.ts";
+
+/** How long the same `Idempotency-Key` gets the first answer. */
+const idempotency_memory_ms = 24 * 60 * 60 * 1000;
+/** When to try again after every amount was taken: slots come free as quarantines end. */
+const no_free_amount_retry_s = 60;
+
+export interface NewOrderRequest {
+  merchant_order_id: string;
+  amount: string;
+  webhook_url: string;
+  /** Canonical address the payment must come from. */
+  sender: string | null;
+  chain: ChainId | null;
+  coin: Coin | null;
+}
+
+/** What makes two creations the same one. `replay_key` stands for timestamp and body together. */
+export interface CreationIdentity {
+  replay_key: string;
+  /** ms; until when the signed request could be sent again. */
+  replayable_until: number;
+  body_hash: string;
+  idempotency_key: string | null;
+}
+
+export interface Checkout {
+  /**
+   * Creates a pending order, or returns the one the same request made before. Faults: invalid_webhook_url,
+   * no_wallet_available, idempotency_key_reused.
+   */
+  create(request: NewOrderRequest, identity: CreationIdentity, id: string): Promise<OrderRow>;
+  /** The order, or Fault order_not_found. */
+  order(id: string): OrderRow;
+  /** Selectable pairs in the order of the configuration file. */
+  options(): { chain: ChainId; coin: Coin; wallet: string }[];
+  /**
+   * Opens a deposit for an order on a chain in a coin, or returns the open one. Faults: order_not_found,
+   * order_not_pending, invalid_blockchain, no_wallet_available, no_free_amount.
+   */
+  select(order_id: string, choice: { blockchain: string; stablecoin: string }): Promise<DepositRow>;
+  /** Cancels a pending order. Faults: order_not_found, order_not_pending. */
+  cancel(order_id: string): Promise<OrderRow>;
+}
+
+export function createCheckout(needs: { database: Database; config: LiveConfig }): Checkout {
+  const { database, config } = needs;
+  return {
+    async create(request, identity, id) {
+      const settings = config.current();
+      checkTarget(request.webhook_url, settings);
+      if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
+      return database.transact((tx) => {
+        const earlier = earlierCreation(tx, identity);
+        if (earlier !== null) return earlier;
+
+        const order = insertOrder(tx, { ...request, id, expires_at: tx.now + settings.orders.lifetime_ms });
+        rememberCreation(tx, identity, order.id);
+        appendEvent(tx, { type: "order_created", order_id: id, transfer: null, body: "{}", url: null });
+        return order;
+      });
+    },
+
+    order(id) {
+      const order = database.read((reader) => orderById(reader, id));
+      if (order === null) throw new Fault("order_not_found");
+      return order;
+    },
+
+    options: () =>
+      config
+        .current()
+        .wallets.flatMap((wallet) =>
+          wallet.coins.map((coin) => ({ chain: wallet.chain, coin, wallet: wallet.address })),
+        ),
+
+    async select(order_id, choice) {
+      const settings = config.current();
+      return database.transact((tx) => {
+        const order = orderById(tx, order_id);
+        if (order === null) throw new Fault("order_not_found");
+        if (isTerminal(order.status)) throw new Fault("order_not_pending");
+        if (!isChainId(choice.blockchain)) throw new Fault("invalid_blockchain");
+        if (!isCoin(choice.stablecoin)) throw new Fault("no_wallet_available");
+        const open = openDepositFor(tx, order_id, choice.blockchain, choice.stablecoin);
+        if (open !== null) return open;
+        const offer = chooseOffer(tx, settings, order, choice.blockchain, choice.stablecoin);
+
+        const deposit = openDeposit(tx, { ...offer, order_id, sender: order.sender });
+        const body = JSON.stringify({ deposit: deposit.id, blockchain: offer.chain, stablecoin: offer.coin });
+        appendEvent(tx, { type: "deposit_opened", order_id, transfer: null, body, url: null });
+        return deposit;
+      });
+    },
+
+    cancel: (order_id) => database.transact((tx) => recordTransition(tx, order_id, "cancel").order),
+  };
+}
+
+/** A host that is literally private is refused at once; names are resolved and checked at each delivery. */
+function checkTarget(webhook_url: string, settings: Config): void {
+  if (settings.webhooks.allow_private_targets) return;
+  if (literalTarget(new URL(webhook_url)) === "private") {
+    throw new Fault("invalid_webhook_url", "invalid webhook_url: private, loopback and link-local targets are refused");
+  }
+}
+
+/** Whether some wallet serves what the merchant pre-selected; null leaves the choice to the payer. */
+function isServed(settings: Config, chain: ChainId | null, coin: Coin | null): boolean {
+  return settings.wallets.some(
+    (wallet) => (chain === null || wallet.chain === chain) && (coin === null || wallet.coins.includes(coin)),
+  );
+}
+
+function earlierCreation(tx: Tx, identity: CreationIdentity): OrderRow | null {
+  const keyed = identity.idempotency_key === null ? null : creationFor(tx, `key:${identity.idempotency_key}`, tx.now);
+  if (keyed !== null && keyed.body_hash !== identity.body_hash) throw new Fault("idempotency_key_reused");
+  const earlier = keyed ?? creationFor(tx, `replay:${identity.replay_key}`, tx.now);
+  return earlier === null ? null : orderById(tx, earlier.order_id);
+}
+
+function rememberCreation(tx: Tx, identity: CreationIdentity, order_id: string): void {
+  const { replay_key, replayable_until, body_hash, idempotency_key } = identity;
+  insertCreation(tx, { key: `replay:${replay_key}`, body_hash, order_id, expires_at: replayable_until });
+  if (idempotency_key === null) return;
+  insertCreation(tx, {
+    key: `key:${idempotency_key}`,
+    body_hash,
+    order_id,
+    expires_at: tx.now + idempotency_memory_ms,
+  });
+}
+
+interface Offer {
+  chain: ChainId;
+  coin: Coin;
+  wallet: string;
+  amount: string;
+  units: bigint;
+}
+
+/**
+ * The amount to ask for: the order's own on the first wallet where it is free, then on the next wallets, then the least
+ * surcharge of the fewest decimals. `mechanisms`: a surcharge stays in (amount, amount + max_surcharge].
+ */
+function chooseOffer(at: Reader, settings: Config, order: OrderRow, chain: ChainId, coin: Coin): Offer {
+  const decimals = coinDecimals(settings, chain, coin);
+  const wallets = walletsFor(settings, chain, coin);
+  const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin;
+  const units = decimals === null ? null : toUnits(order.amount, decimals);
+  if (decimals === null || units === null || forbidden || wallets.length === 0) throw new Fault("no_wallet_available");
+
+  for (const { address: wallet } of wallets) {
+    if (isFree(at, { chain, coin, wallet }, units, order.sender)) {
+      return { chain, coin, wallet, amount: order.amount, units };
+    }
+  }
+  const limit = toUnits(settings.orders.max_surcharge, decimals) ?? 0n;
+  const lowest_scale = Math.min(Math.max(scaleOf(order.amount), 2), decimals);
+  for (let scale = lowest_scale; scale <= decimals; scale++) {
+    for (const { address: wallet } of wallets) {
+      const step = 10n ** BigInt(decimals - scale);
+      const taken = promisedBetween(at, { chain, coin, wallet }, units, units + limit);
+      const surcharged = firstFree(units, limit, step, taken);
+      if (surcharged !== null) {
+        return { chain, coin, wallet, amount: fromUnits(surcharged, decimals, lowest_scale), units: surcharged };
+      }
+    }
+  }
+  throw new Fault("no_free_amount", undefined, no_free_amount_retry_s);
+}
+
+/** The least multiple of `step` in (units, units + limit] that nobody was promised. */
+function firstFree(units: bigint, limit: bigint, step: bigint, taken: ReadonlySet<bigint>): bigint | null {
+  for (let next = (units / step + 1n) * step; next <= units + limit; next += step) {
+    if (!taken.has(next)) return next;
+  }
+  return null;
+}

@@ -1,0 +1,152 @@
+// Sends what the outbox holds. Each delivery keeps its own schedule across restarts; a lane per origin keeps a dead
+// endpoint from delaying anybody else. At-least-once: an attempt that was not recorded is made again.
+
+import type { Config, LiveConfig } from "../config/config.ts";
+import { codeOf, Fault } from "../domain/errors.ts";
+import { retryDelay } from "../domain/events.ts";
+import type { Outbound } from "../outbound.ts";
+import type { Database } from "../storage/database.ts";
+import { type AttemptResult, type DeliveryRow, dueDeliveries, dueOrigins, recordAttempt } from "../storage/outbox.ts";
+import type { Telemetry } from "../telemetry.ts";
+import { signBody } from "../wire/signature.ts";
+import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
+import type { World } from "../world.ts";
+
+const in_flight_per_origin_max = 4;
+const in_flight_max = 256;
+/** After so many failures in a row an origin gets one attempt at a time. */
+const narrow_after_failures = 5;
+const answer_max_bytes = 64 * 1024;
+
+export interface Delivery {
+  /** Starts every attempt that is due and has room in its lane; resolves once they are started, not when they end. */
+  sendDue(): Promise<void>;
+  /** Starts nothing more and resolves when the attempts in flight have ended and are recorded. */
+  stop(): Promise<void>;
+}
+
+/** `onRoom` is called when an attempt has ended: something else may be sent now. */
+export function createDelivery(needs: {
+  database: Database;
+  config: LiveConfig;
+  outbound: Outbound;
+  world: World;
+  telemetry: Telemetry;
+  onRoom(): void;
+}): Delivery {
+  const { database, config, outbound, world, telemetry } = needs;
+  const inFlight = new Map<number, Promise<void>>();
+  const lanes = new Map<string, { busy: Set<number>; failures: number }>();
+  let stopped = false;
+
+  function lane(origin: string) {
+    const known = lanes.get(origin);
+    if (known !== undefined) return known;
+    const made = { busy: new Set<number>(), failures: 0 };
+    lanes.set(origin, made);
+    return made;
+  }
+
+  async function attempt(row: DeliveryRow): Promise<void> {
+    const { busy } = lane(row.origin);
+    try {
+      const result = await send(row);
+      lane(row.origin).failures = result.delivered ? 0 : lane(row.origin).failures + 1;
+      world.point("delivery.answered");
+      await database.transact((tx) => recordAttempt(tx, result));
+    } catch (error) {
+      // Not recorded: the delivery is still due and is attempted again.
+      telemetry.error("delivery_not_recorded", { delivery: row.id, code: codeOf(error) });
+    } finally {
+      inFlight.delete(row.id);
+      busy.delete(row.id);
+      if (busy.size === 0 && lane(row.origin).failures === 0) lanes.delete(row.origin);
+      if (!stopped) needs.onRoom();
+    }
+  }
+
+  async function send(row: DeliveryRow): Promise<AttemptResult> {
+    const settings = config.current();
+    const started_at = world.now();
+    world.point("delivery.sending");
+    const outcome = await post(row, settings, started_at);
+    const ended_at = world.now();
+    const delivered = outcome.error === null;
+    const delay = retryDelay(row.failures + 1);
+    telemetry[delivered ? "info" : "warn"](delivered ? "webhook_delivered" : "webhook_failed", {
+      delivery: row.id,
+      event: row.event,
+      order: row.order_id,
+      origin: row.origin,
+      status: outcome.status,
+      error: outcome.error,
+      retry_in_ms: delivered ? undefined : delay,
+    });
+    return {
+      delivery: row.id,
+      started_at,
+      ended_at,
+      ...outcome,
+      delivered,
+      next_at: delivered || delay === null ? null : ended_at + delay,
+    };
+  }
+
+  /** One request. `error` is null when the merchant took it. */
+  async function post(
+    row: DeliveryRow,
+    settings: Config,
+    now: number,
+  ): Promise<{ status: number | null; error: string | null }> {
+    const id = `evt_${row.event ?? `d${row.id}`}`;
+    const trusted =
+      settings.webhooks.allow_private_targets || row.url === settings.merchant.unknown_transfer_webhook_url;
+    try {
+      const answer = await outbound.send({
+        method: "POST",
+        url: row.url,
+        headers: {
+          "Content-Type": "application/json",
+          "Ocrch-Signature": signBody(settings.merchant.secret, row.body, now, settings.webhooks.signature_padding),
+          ...standardWebhookHeaders([settings.merchant.secret], id, row.body, now),
+        },
+        body: row.body,
+        timeout_ms: settings.webhooks.timeout_ms,
+        max_answer_bytes: answer_max_bytes,
+        target: trusted ? "trusted" : "guarded",
+      });
+      const taken =
+        settings.webhooks.success === "200" ? answer.status === 200 : answer.status >= 200 && answer.status < 300;
+      return { status: answer.status, error: taken ? null : "not_accepted" };
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return { status: null, error: error.code };
+    }
+  }
+
+  return {
+    async sendDue() {
+      if (stopped) return;
+      const now = world.now();
+      for (const origin of database.read((at) => dueOrigins(at, now))) {
+        const { busy, failures } = lane(origin);
+        const room = Math.min(
+          (failures >= narrow_after_failures ? 1 : in_flight_per_origin_max) - busy.size,
+          in_flight_max - inFlight.size,
+        );
+        if (room <= 0) continue;
+        // Those in flight are due as well until they are recorded: ask for as many more.
+        const due = database.read((at) => dueDeliveries(at, origin, now, room + busy.size));
+        for (const row of due.filter((row) => !inFlight.has(row.id)).slice(0, room)) {
+          busy.add(row.id);
+          inFlight.set(row.id, attempt(row));
+        }
+      }
+    },
+
+    async stop() {
+      stopped = true;
+      await Promise.all(inFlight.values());
+    },
+  };
+}

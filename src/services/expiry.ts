@@ -1,0 +1,123 @@
+// The ends that time brings: orders that nobody paid expire, amounts in quarantine become free again. Neither happens
+// before what was read of the chains proves that no payment is being overlooked.
+
+import type { Config, LiveConfig } from "../config/config.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import { coveredThrough, type Interval } from "../domain/coverage.ts";
+import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
+import type { Database, Reader } from "../storage/database.ts";
+import { type DepositRow, openDepositsOf, potsInQuarantine, releaseSlots } from "../storage/deposits.ts";
+import { recordTransition } from "../storage/ledger.ts";
+import { dueOrders, dueWithoutDeposit, type OrderRow, orderById } from "../storage/orders.ts";
+import { isPaymentSeen } from "../storage/transfers.ts";
+import type { World } from "../world.ts";
+
+const expire_batch_max = 500;
+
+export interface Expiry {
+  /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
+  expireDue(): Promise<number>;
+  /** Frees amounts whose quarantine is over. Resolves with how many. */
+  releaseQuarantine(): Promise<number>;
+}
+
+export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
+  const { database, config, world } = needs;
+  // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
+  let turn = { expires_at: 0, seq: 0 };
+
+  const expire = (id: string): Promise<number> =>
+    database.transact((tx) => {
+      const order = orderById(tx, id);
+      if (order?.status !== "pending" || !mayExpire(tx, config.current(), order, tx.now, coverageView(tx))) return 0;
+      recordTransition(tx, id, "expire");
+      return 1;
+    });
+
+  return {
+    async expireDue() {
+      const now = world.now();
+      const due = database.read((at) => {
+        const free = dueWithoutDeposit(at, now, expire_batch_max);
+        const view = coverageView(at);
+        const waiting = dueOrders(at, now, turn, expire_batch_max);
+        const last = waiting.at(-1);
+        turn = last !== undefined && waiting.length === expire_batch_max ? last : { expires_at: 0, seq: 0 };
+        const ripe = waiting.filter((order) => mayExpire(at, config.current(), order, now, view));
+        return [...new Set([...free, ...ripe.map((order) => order.id)])];
+      });
+      const expired = await Promise.all(due.map(expire));
+      return expired.reduce((sum, one) => sum + one, 0);
+    },
+
+    async releaseQuarantine() {
+      const late_window_ms = config.current().orders.late_window_ms;
+      const pots = database.read((at) => potsInQuarantine(at, world.now() - late_window_ms));
+      let released = 0;
+      for (const pot of pots) {
+        const final_time = database.read((at) => finalTime(at, pot));
+        if (final_time === null) continue;
+        released += await database.transact((tx) => releaseSlots(tx, pot, final_time * 1000 - late_window_ms));
+      }
+      return released;
+    },
+  };
+}
+
+type CoverageView = (chain: ChainId, wallet: string, coin: Coin) => { start: number | null; covered: Interval[] }[];
+
+/** Coverage of the contracts of a coin on a wallet, read once per chain and watch. */
+function coverageView(at: Reader): CoverageView {
+  const watches = new Map<ChainId, ReturnType<typeof watchesOf>>();
+  const covered = new Map<number, Interval[]>();
+  return (chain, wallet, coin) => {
+    const all = watches.get(chain) ?? watchesOf(at, chain);
+    watches.set(chain, all);
+    return all
+      .filter((watch) => watch.wallet === wallet && watch.coin === coin)
+      .map((watch) => {
+        const known = covered.get(watch.id) ?? coveredBlocks(at, watch.id);
+        covered.set(watch.id, known);
+        return { start: watch.start_block, covered: known };
+      });
+  };
+}
+
+/**
+ * An order expires once every chain it could be paid on was read past its end and no payment of it is seen; at the
+ * latest when its late window is over. A chain that is not watched has nothing to wait for.
+ */
+function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, view: CoverageView): boolean {
+  if (order.expires_at > now) return false;
+  if (order.expires_at + settings.orders.late_window_ms <= now) return true;
+  return openDepositsOf(at, order.id).every((deposit) => {
+    if (settings.chains.get(deposit.chain)?.facts.kind === "tron") return true;
+    return isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id);
+  });
+}
+
+/** True when the blocks from the deposit's opening to one at or after `until` (ms) were all read. */
+function isReadPast(deposit: DepositRow, until: number, view: CoverageView): boolean {
+  const watched = view(deposit.chain, deposit.wallet, deposit.coin);
+  return (
+    watched.length > 0 &&
+    watched.every(({ start, covered }) => {
+      const from = deposit.opened_head === null ? start : deposit.opened_head + 1;
+      const end = from === null ? null : coveredThrough(covered, from);
+      return end !== null && end.time !== null && end.time * 1000 >= until;
+    })
+  );
+}
+
+/** The chain time (seconds) up to which every contract of a pot was read finally; null when one was not begun. */
+function finalTime(at: Reader, pot: { chain: ChainId; wallet: string; coin: Coin }): number | null {
+  const pass: Pass = "final";
+  let lowest: number | null = null;
+  for (const watch of watchesOf(at, pot.chain)) {
+    if (watch.wallet !== pot.wallet || watch.coin !== pot.coin) continue;
+    const end = watch.start_block === null ? null : coveredThrough(intervals(at, watch.id, pass), watch.start_block);
+    if (end === null || end.time === null) return null;
+    lowest = lowest === null ? end.time : Math.min(lowest, end.time);
+  }
+  return lowest;
+}

@@ -1,0 +1,139 @@
+// What an operator sees and repairs: lists, marking an order paid, sending a webhook again. The Admin API and the
+// command line are two faces of these verbs.
+
+import type { LiveConfig } from "../config/config.ts";
+import { canonicalAnywhere } from "../domain/address.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { unknownTransferBody } from "../domain/events.ts";
+import type { OrderStatus } from "../domain/order.ts";
+import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
+import { watchesOf } from "../storage/coverage.ts";
+import type { Database } from "../storage/database.ts";
+import { countSlots, type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
+import { announceStatus, recordTransition } from "../storage/ledger.ts";
+import {
+  countOrders,
+  type ListedOrder,
+  listedOrder,
+  listOrders,
+  type OrderFilter,
+  orderById,
+} from "../storage/orders.ts";
+import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
+import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
+import { transferById } from "../storage/transfers.ts";
+
+export interface Page {
+  limit: number;
+  offset: number;
+}
+
+export interface WalletView {
+  chain: ChainId;
+  address: string;
+  coins: readonly Coin[];
+}
+
+export interface ChainStatus {
+  id: ChainId;
+  /** False for a chain this version lists but does not read. */
+  watched: boolean;
+  row: ChainRow | null;
+  wallets: number;
+  contracts: number;
+  open_slots: number;
+  quarantined_slots: number;
+  providers: ProviderRow[];
+}
+
+export interface Status {
+  orders: Map<OrderStatus, number>;
+  deliveries: { waiting: number; gave_up: number; delivered: number };
+  chains: ChainStatus[];
+}
+
+export interface Operator {
+  orders(filter: OrderFilter, page: Page): ListedOrder[];
+  deposits(filter: DepositFilter, page: Page): ListedDeposit[];
+  transfers(filter: TransferFilter, page: Page): ListedTransfer[];
+  wallets(): WalletView[];
+  status(): Status;
+  /** Makes an order paid by hand; paid already is fine and sends nothing. Fault: resource_not_found. */
+  markPaid(order_id: string, actor: string, reason: string): Promise<ListedOrder>;
+  /** Queues one more webhook with the order's current status. Fault: resource_not_found. */
+  resendOrder(order_id: string, actor: string): Promise<void>;
+  /** Queues the unknown-transfer webhook again. Faults: resource_not_found, transfer_matched, no_unknown_transfer_url. */
+  resendTransfer(transfer: number, actor: string): Promise<void>;
+}
+
+export function createOperator(needs: { database: Database; config: LiveConfig }): Operator {
+  const { database, config } = needs;
+  return {
+    orders: (filter, page) => database.read((at) => listOrders(at, filter, page.limit, page.offset)),
+    deposits: (filter, page) => database.read((at) => listDeposits(at, filter, page.limit, page.offset)),
+    transfers(filter, page) {
+      // An EVM address compares without regard to case; a text that is no address at all matches nothing.
+      const wallet = filter.wallet === undefined ? undefined : (anyCase(filter.wallet) ?? filter.wallet);
+      return database.read((at) => listTransfers(at, { ...filter, wallet }, page.limit, page.offset));
+    },
+    wallets: () => config.current().wallets.map(({ chain, address, coins }) => ({ chain, address, coins })),
+
+    status: () =>
+      database.read((at) => {
+        const rows = new Map(allChains(at).map((row) => [row.chain, row]));
+        const slots = new Map(countSlots(at).map((row) => [row.chain, row]));
+        const providers = allProviders(at);
+        const chains = [...config.current().chains.values()].map((settings): ChainStatus => {
+          const watches = watchesOf(at, settings.id);
+          return {
+            id: settings.id,
+            watched: settings.facts.kind === "evm",
+            row: rows.get(settings.id) ?? null,
+            wallets: new Set(watches.map((watch) => watch.wallet)).size,
+            contracts: new Set(watches.map((watch) => watch.token)).size,
+            open_slots: slots.get(settings.id)?.open ?? 0,
+            quarantined_slots: slots.get(settings.id)?.quarantined ?? 0,
+            providers: providers.filter((provider) => provider.chain === settings.id),
+          };
+        });
+        return { orders: countOrders(at), deliveries: countDeliveries(at), chains };
+      }),
+
+    async markPaid(order_id, actor, reason) {
+      await database.transact((tx) => {
+        if (orderById(tx, order_id) === null) throw new Fault("resource_not_found");
+        const { changed } = recordTransition(tx, order_id, "mark_paid");
+        if (changed) recordAudit(tx, { actor, action: "mark_paid", subject: `order:${order_id}`, detail: reason });
+      });
+      const order = database.read((at) => listedOrder(at, order_id));
+      if (order === null) throw new Fault("resource_not_found");
+      return order;
+    },
+
+    resendOrder: (order_id, actor) =>
+      database.transact((tx) => {
+        const order = orderById(tx, order_id);
+        if (order === null) throw new Fault("resource_not_found");
+        announceStatus(tx, order);
+        recordAudit(tx, { actor, action: "resend_webhook", subject: `order:${order_id}`, detail: "" });
+      }),
+
+    resendTransfer: (transfer, actor) =>
+      database.transact((tx) => {
+        const row = transferById(tx, transfer);
+        if (row === null) throw new Fault("resource_not_found");
+        if (row.status === "matched") throw new Fault("transfer_matched");
+        const url = config.current().merchant.unknown_transfer_webhook_url;
+        if (url === null) throw new Fault("no_unknown_transfer_url");
+        const body = unknownTransferBody(row, tx.now);
+        appendEvent(tx, { type: "unknown_transfer", order_id: row.likely_order, transfer, body, url });
+        recordAudit(tx, { actor, action: "resend_webhook", subject: `transfer:${transfer}`, detail: "" });
+      }),
+  };
+}
+
+/** The canonical form of an address in any spelling of its case. */
+function anyCase(text: string): string | null {
+  return canonicalAnywhere(/^0x/i.test(text) ? text.toLowerCase() : text);
+}

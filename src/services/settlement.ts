@@ -1,0 +1,265 @@
+// Which transfer pays which order: takes in what a chain was read to say, confirms what has ripened, pays orders. Every
+// transfer of value is kept; what pays nothing is told to the merchant.
+
+import type { LiveConfig } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { codeOf } from "../domain/errors.ts";
+import { unknownTransferBody } from "../domain/events.ts";
+import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
+import { type Match, match, type Verdict } from "../domain/matching.ts";
+import { fromUnits } from "../domain/money.ts";
+import type { Transfer } from "../domain/payment.ts";
+import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
+import { cover, isWatchedWallet, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
+import type { Database, Tx } from "../storage/database.ts";
+import { candidatesFor } from "../storage/deposits.ts";
+import { recordTransition } from "../storage/ledger.ts";
+import { appendEvent, recordAudit } from "../storage/outbox.ts";
+import {
+  allocate,
+  type FirstSight,
+  insertTransfer,
+  judgeTransfer,
+  knownTransfer,
+  moveBlock,
+  movePlace,
+  type TransferRow,
+  transferById,
+  unboundWaiting,
+} from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
+export const slice_max_transfers = 500;
+const confirm_max_transfers = 100;
+
+/** One complete answer about a range of blocks, with the positions of its transfers. */
+export interface Page {
+  chain: ChainId;
+  pass: Pass;
+  /** The watches that were asked for: only they are covered by it. */
+  watches: readonly number[];
+  from: number;
+  end: BlockRef;
+  provider: string;
+  zero_value: number;
+  /** In block order. */
+  transfers: readonly Transfer[];
+  /** Ids of transfers whose block was found to have left the chain. */
+  gone: readonly number[];
+  chainEnd: ChainEnd;
+}
+
+/** What the second reading said of one transfer, and the block it was read in. */
+export interface Judged {
+  id: number;
+  block_hash: string;
+  verdict: Exclude<Verdict, "unclear" | { moved: unknown }> | { moved: BlockRef };
+}
+
+export interface Settlement {
+  /** Stores a page: transfers, matches on sight, coverage. Resolves when all of it is durable. */
+  ingest(page: Page): Promise<void>;
+  /** Confirms, drops or re-points ripe transfers; a confirmed one pays its order or goes to the inbox. */
+  confirm(chain: ChainId, judged: readonly Judged[]): Promise<void>;
+}
+
+export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
+  const { database, config, telemetry } = needs;
+
+  function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
+    const amount = fromUnits(transfer.units, watch.decimals);
+    const tiers = config.current().chains.get(transfer.chain)?.finality ?? [];
+    return { coin: watch.coin, label: watch.label, amount, finality: formatFinality(finalityFor(amount, tiers)) };
+  }
+
+  function takeIn(tx: Tx, transfer: Transfer): void {
+    const known = knownTransfer(tx, transfer);
+    if (known?.block_hash === transfer.block.hash && known.status !== "failed_to_confirm") return;
+    if (known !== null && known.confirmed_at !== null) {
+      recordMove(tx, known, transfer.block);
+      moveBlock(tx, known.id, transfer);
+      return;
+    }
+    const watch = watchFor(tx, transfer);
+    if (watch === null) throw new Error("a transfer of a contract that is not watched");
+    const sight = firstSight(transfer, watch);
+    if (known !== null) recordMove(tx, known, transfer.block);
+    const row = known === null ? insertTransfer(tx, transfer, sight) : movePlace(tx, known.id, transfer, sight);
+
+    const found = bind(tx, row);
+    appendEvent(tx, {
+      type: "transfer_seen",
+      order_id: "order_id" in found ? found.order_id : null,
+      transfer: row.id,
+      body: JSON.stringify({ txn_hash: row.tx_hash, block_number: row.block_number, value: row.amount }),
+      url: null,
+    });
+  }
+
+  function recordMove(tx: Tx, known: TransferRow, block: BlockRef): void {
+    const detail = JSON.stringify({ from: [known.block_number, known.block_hash], to: [block.number, block.hash] });
+    recordAudit(tx, { actor: "chain", action: "transfer_moved", subject: `transfer:${known.id}`, detail });
+  }
+
+  function decide(tx: Tx, row: TransferRow): Match {
+    const { chain, coin, wallet } = row;
+    const candidates = coin === null ? [] : candidatesFor(tx, { chain, coin, wallet }, row.units, row.id);
+    return match(
+      {
+        sender: row.sender,
+        block: { number: row.block_number, time: row.block_time },
+        accepted: coin !== null,
+        offered: watchFor(tx, row)?.offered ?? false,
+        own: isWatchedWallet(tx, chain, row.sender),
+      },
+      candidates,
+    );
+  }
+
+  /** Decides about an unconfirmed transfer and writes it down: the deposit is taken from this moment. */
+  function bind(tx: Tx, row: TransferRow): Match {
+    const found = decide(tx, row);
+    judgeTransfer(tx, row.id, {
+      status: "waiting_for_confirmation",
+      confirmed_at: null,
+      ...("deposit" in found
+        ? { deposit: found.deposit, reason: null, likely_order: null }
+        : { deposit: null, ...found }),
+    });
+    return found;
+  }
+
+  function drop(tx: Tx, row: TransferRow): void {
+    if (row.confirmed_at !== null) {
+      // Its policy was met and its block left the chain all the same. Nothing is debited without a person.
+      telemetry.error("payment_reverted", { chain: row.chain, transfer: row.id, block: row.block_number });
+      recordAudit(tx, {
+        actor: "chain",
+        action: "payment_reverted",
+        subject: `transfer:${row.id}`,
+        detail: row.block_hash,
+      });
+      return;
+    }
+    if (row.status === "failed_to_confirm") return;
+    judgeTransfer(tx, row.id, {
+      status: "failed_to_confirm",
+      deposit: null,
+      reason: row.reason,
+      likely_order: row.likely_order,
+      confirmed_at: null,
+    });
+    appendEvent(tx, { type: "transfer_dropped", order_id: null, transfer: row.id, body: "{}", url: null });
+    if (row.coin === null) return;
+    const pot = { chain: row.chain, coin: row.coin, wallet: row.wallet };
+    for (const waiting of unboundWaiting(tx, pot, row.units)) bind(tx, waiting);
+  }
+
+  function settle(tx: Tx, row: TransferRow): void {
+    appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
+    const found = decide(tx, row);
+    if ("deposit" in found) {
+      judgeTransfer(tx, row.id, {
+        status: "matched",
+        deposit: found.deposit,
+        reason: null,
+        likely_order: null,
+        confirmed_at: tx.now,
+      });
+      allocate(tx, row.id, found.order_id, "match");
+      recordTransition(tx, found.order_id, "pay");
+      return;
+    }
+    const stranger = judgeTransfer(tx, row.id, {
+      status: found.likely_order === null ? "no_matched_deposit" : "waiting_for_match",
+      deposit: null,
+      ...found,
+      confirmed_at: tx.now,
+    });
+    appendEvent(tx, {
+      type: "unknown_transfer",
+      order_id: stranger.likely_order,
+      transfer: stranger.id,
+      body: unknownTransferBody(stranger, tx.now),
+      url: config.current().merchant.unknown_transfer_webhook_url,
+    });
+  }
+
+  return {
+    async ingest(page) {
+      const { chain, provider, pass } = page;
+      let from = page.from;
+      for (const slice of slices(page)) {
+        const range = { from, to: slice.end.number, hash: slice.end.hash, time: slice.end.time, provider };
+        await database.transact((tx) => {
+          for (const transfer of slice.transfers) takeIn(tx, transfer);
+          for (const watch of page.watches) cover(tx, watch, pass, range);
+          if (slice.end.number < page.end.number) return;
+
+          for (const id of page.gone) {
+            const row = transferById(tx, id);
+            if (row !== null) drop(tx, row);
+          }
+          if (page.zero_value > 0) countZeroValue(tx, chain, page.zero_value);
+          rememberBlock(tx, chain, page.end);
+          forgetFinalBlocks(tx, chain, page.chainEnd.final.number);
+          recordPoll(tx, chain, page.chainEnd);
+        });
+        from = slice.end.number + 1;
+      }
+    },
+
+    async confirm(chain, judged) {
+      for (let done = 0; done < judged.length; done += confirm_max_transfers) {
+        const part = judged.slice(done, done + confirm_max_transfers);
+        const results = part.map(({ id, block_hash, verdict }) =>
+          database.transact((tx) => {
+            const row = transferById(tx, id);
+            if (row === null || row.status !== "waiting_for_confirmation" || row.block_hash !== block_hash) return;
+            if (verdict === "confirmed") settle(tx, row);
+            else if (verdict === "gone") drop(tx, row);
+            else {
+              recordMove(tx, row, verdict.moved);
+              moveBlock(tx, id, { ...transferTerms(row), block: verdict.moved });
+            }
+          }),
+        );
+        for (const result of await Promise.allSettled(results)) {
+          if (result.status === "fulfilled") continue;
+          // One transfer that cannot be settled must not hold up the others; it stays waiting and is tried again.
+          telemetry.error("settlement_failed", { chain, code: codeOf(result.reason), error: String(result.reason) });
+        }
+      }
+    },
+  };
+}
+
+function transferTerms(row: TransferRow): Omit<Transfer, "block"> {
+  return {
+    chain: row.chain,
+    token: row.token,
+    sender: row.sender,
+    wallet: row.wallet,
+    units: BigInt(row.units),
+    tx_hash: row.tx_hash,
+    log_index: row.log_index,
+    position: row.position,
+  };
+}
+
+/** Cuts a page at block borders into parts of at most `slice_max_transfers`, or of one block; the last part ends the page. */
+export function slices(page: Pick<Page, "transfers" | "end">): { transfers: Transfer[]; end: BlockRef }[] {
+  const parts: { transfers: Transfer[]; end: BlockRef }[] = [];
+  let part: Transfer[] = [];
+  for (const block of Map.groupBy(page.transfers, (transfer) => transfer.block.number).values()) {
+    const last = part.at(-1);
+    if (last !== undefined && part.length + block.length > slice_max_transfers) {
+      parts.push({ transfers: part, end: last.block });
+      part = [];
+    }
+    part.push(...block);
+  }
+  parts.push({ transfers: part, end: page.end });
+  return parts;
+}

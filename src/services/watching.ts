@@ -1,0 +1,87 @@
+// What is watched: keeps the watched set as the configuration says, fixes where each watch begins, takes coverage back
+// when a chain was rewritten, and writes down how chains and providers are doing.
+
+import type { Config } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import {
+  type ChainEnd,
+  forgetBlocksAbove,
+  insertChain,
+  type ProviderRow,
+  recordPoll,
+  recordProvider,
+  recordStall,
+  rememberBlock,
+} from "../storage/chains.ts";
+import { type NewWatch, startWatch, syncWatches, uncoverAbove, watchesOf } from "../storage/coverage.ts";
+import type { Database } from "../storage/database.ts";
+import { forgetOpenedHeads } from "../storage/deposits.ts";
+
+export interface Watching {
+  /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
+  sync(config: Config): Promise<void>;
+  /** Fixes the first block of watches; `block` is that block's header. */
+  begin(chain: ChainId, watches: readonly number[], block: BlockRef): Promise<void>;
+  /** The chain was rewritten above `top`: nothing above it counts as read any more. */
+  rewind(chain: ChainId, top: number): Promise<void>;
+  /** A poll that found nothing to read. */
+  quiet(chain: ChainId, end: ChainEnd): Promise<void>;
+  /** A chain that cannot be read; keeps the time of the first failure. */
+  stall(chain: ChainId, reason: string): Promise<void>;
+  /** Replaces what is known of providers. */
+  health(rows: readonly ProviderRow[]): Promise<void>;
+}
+
+export function createWatching(needs: { database: Database }): Watching {
+  const { database } = needs;
+  return {
+    sync: (config) =>
+      database.transact((tx) => {
+        for (const settings of config.chains.values()) {
+          insertChain(tx, settings.id);
+          syncWatches(tx, settings.id, wantedWatches(config, settings.id));
+        }
+      }),
+
+    begin: (chain, watches, block) =>
+      database.transact((tx) => {
+        for (const watch of watches) startWatch(tx, watch, block.number);
+        rememberBlock(tx, chain, block);
+      }),
+
+    rewind: (chain, top) =>
+      database.transact((tx) => {
+        for (const watch of watchesOf(tx, chain)) uncoverAbove(tx, watch.id, top);
+        forgetBlocksAbove(tx, chain, top);
+        forgetOpenedHeads(tx, chain, top);
+      }),
+
+    quiet: (chain, end) => database.transact((tx) => recordPoll(tx, chain, end)),
+
+    stall: (chain, reason) => database.transact((tx) => recordStall(tx, chain, reason)),
+
+    health: (rows) =>
+      database.transact((tx) => {
+        for (const row of rows) recordProvider(tx, row);
+      }),
+  };
+}
+
+/** Each wallet of a chain with each of its contracts: money in a coin nobody asked for is seen as well. */
+function wantedWatches(config: Config, chain: ChainId): NewWatch[] {
+  const tokens = config.chains.get(chain)?.tokens ?? [];
+  return config.wallets
+    .filter((wallet) => wallet.chain === chain)
+    .flatMap((wallet) =>
+      tokens.map((token) => ({
+        chain,
+        wallet: wallet.address,
+        token: token.address,
+        coin: token.coin,
+        label: token.label,
+        decimals: token.decimals,
+        offered: token.coin !== null && wallet.coins.includes(token.coin),
+      })),
+    );
+}

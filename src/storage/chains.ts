@@ -1,0 +1,180 @@
+// How chains and their providers are doing, and the headers seen at the ends of polls: where a chain is compared with
+// what it was.
+
+import { and, asc, desc, eq, gt, lte, sql } from "drizzle-orm";
+import type { ChainId } from "../domain/assets.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import type { Reader, Tx } from "./database.ts";
+import { blocks, chains, providers, zero_value_logs } from "./schema.ts";
+import { statement } from "./statement.ts";
+
+export type ChainRow = typeof chains.$inferSelect;
+export type ProviderRow = typeof providers.$inferSelect;
+
+/** Makes sure a chain has its row. */
+export function insertChain(tx: Tx, chain: ChainId): void {
+  tx.live().insert(chains).values({ chain }).onConflictDoNothing().run();
+}
+
+/** Remembers a header at the end of a poll. */
+export function rememberBlock(tx: Tx, chain: ChainId, block: BlockRef): void {
+  upsertBlock(tx).run({ chain, ...block });
+}
+
+const upsertBlock = statement((db) =>
+  db
+    .insert(blocks)
+    .values({
+      chain: sql.placeholder("chain"),
+      number: sql.placeholder("number"),
+      hash: sql.placeholder("hash"),
+      time: sql.placeholder("time"),
+    })
+    .onConflictDoUpdate({
+      target: [blocks.chain, blocks.number],
+      set: { hash: sql`excluded.hash`, time: sql`excluded.time` },
+    })
+    .prepare(),
+);
+
+/** The newest remembered header at or below a block. */
+export function markAtOrBelow(at: Reader, chain: ChainId, number: number): BlockRef | null {
+  return selectMark(at).get({ chain, number }) ?? null;
+}
+
+const selectMark = statement((db) =>
+  db
+    .select({ number: blocks.number, hash: blocks.hash, time: blocks.time })
+    .from(blocks)
+    .where(and(eq(blocks.chain, sql.placeholder("chain")), lte(blocks.number, sql.placeholder("number"))))
+    .orderBy(desc(blocks.number))
+    .limit(1)
+    .prepare(),
+);
+
+/** Remembered headers at or below a block, newest first. */
+export function marksBelow(at: Reader, chain: ChainId, number: number, limit: number): BlockRef[] {
+  return at
+    .live()
+    .select({ number: blocks.number, hash: blocks.hash, time: blocks.time })
+    .from(blocks)
+    .where(and(eq(blocks.chain, chain), lte(blocks.number, number)))
+    .orderBy(desc(blocks.number))
+    .limit(limit)
+    .all();
+}
+
+/** Forgets headers above a block. */
+export function forgetBlocksAbove(tx: Tx, chain: ChainId, top: number): void {
+  tx.live()
+    .delete(blocks)
+    .where(and(eq(blocks.chain, chain), gt(blocks.number, top)))
+    .run();
+}
+
+/** Forgets headers that are final, but for the newest of them: the anchor nothing may be rewritten below. */
+export function forgetFinalBlocks(tx: Tx, chain: ChainId, final: number): void {
+  deleteFinalBlocks(tx).run({ chain, final });
+}
+
+const deleteFinalBlocks = statement((db) =>
+  db
+    .delete(blocks)
+    .where(
+      and(
+        eq(blocks.chain, sql.placeholder("chain")),
+        sql`${blocks.number} < (select max(b.number) from blocks b where b.chain = ${sql.placeholder("chain")} and b.number <= ${sql.placeholder("final")})`,
+      ),
+    )
+    .prepare(),
+);
+
+/** The end of a chain as one poll saw it; the final block's hash and time are known only when a tag named it. */
+export interface ChainEnd {
+  head: BlockRef;
+  final: { number: number; hash: string | null; time: number | null };
+}
+
+/** Writes down a successful poll: the chain is not stalled. */
+export function recordPoll(tx: Tx, chain: ChainId, end: ChainEnd): void {
+  updateChain(tx).run({
+    chain,
+    now: tx.now,
+    head_number: end.head.number,
+    head_hash: end.head.hash,
+    head_time: end.head.time,
+    final_number: end.final.number,
+    final_hash: end.final.hash,
+    final_time: end.final.time,
+  });
+}
+
+const updateChain = statement((db) =>
+  db
+    .update(chains)
+    .set({
+      head_number: sql`${sql.placeholder("head_number")}`,
+      head_hash: sql`${sql.placeholder("head_hash")}`,
+      head_time: sql`${sql.placeholder("head_time")}`,
+      final_number: sql`${sql.placeholder("final_number")}`,
+      final_hash: sql`${sql.placeholder("final_hash")}`,
+      final_time: sql`${sql.placeholder("final_time")}`,
+      last_read_at: sql`${sql.placeholder("now")}`,
+      stalled_since: null,
+      stalled_reason: null,
+    })
+    .where(eq(chains.chain, sql.placeholder("chain")))
+    .prepare(),
+);
+
+/** Marks a chain as stalled, keeping the time of the first failure. */
+export function recordStall(tx: Tx, chain: ChainId, reason: string): void {
+  tx.live()
+    .update(chains)
+    .set({ stalled_since: sql`coalesce(${chains.stalled_since}, ${tx.now})`, stalled_reason: reason })
+    .where(eq(chains.chain, chain))
+    .run();
+}
+
+/** Replaces the health of a provider. */
+export function recordProvider(tx: Tx, row: ProviderRow): void {
+  const { chain, provider, ...health } = row;
+  tx.live()
+    .insert(providers)
+    .values(row)
+    .onConflictDoUpdate({ target: [providers.chain, providers.provider], set: health })
+    .run();
+}
+
+/** Adds to a chain's count of worthless logs of a day. */
+export function countZeroValue(tx: Tx, chain: ChainId, logs: number): void {
+  const day = Math.floor(tx.now / 86_400_000);
+  tx.live()
+    .insert(zero_value_logs)
+    .values({ chain, day, logs })
+    .onConflictDoUpdate({
+      target: [zero_value_logs.chain, zero_value_logs.day],
+      set: { logs: sql`${zero_value_logs.logs} + ${logs}` },
+    })
+    .run();
+}
+
+export function chainRow(at: Reader, chain: ChainId): ChainRow | null {
+  return selectChain(at).get({ chain }) ?? null;
+}
+
+const selectChain = statement((db) =>
+  db
+    .select()
+    .from(chains)
+    .where(eq(chains.chain, sql.placeholder("chain")))
+    .prepare(),
+);
+
+export function allChains(at: Reader): ChainRow[] {
+  return at.live().select().from(chains).all();
+}
+
+export function allProviders(at: Reader): ProviderRow[] {
+  return at.live().select().from(providers).orderBy(asc(providers.chain), asc(providers.provider)).all();
+}

@@ -1,0 +1,204 @@
+// What is watched and what has been read of it: watches and block intervals.
+
+import { and, asc, eq, or, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
+import type { Reader, Tx } from "./database.ts";
+import { coverage, slots, watches } from "./schema.ts";
+import { statement } from "./statement.ts";
+
+export type WatchRow = typeof watches.$inferSelect;
+export type Pass = "head" | "final";
+
+export interface NewWatch {
+  chain: ChainId;
+  wallet: string;
+  token: string;
+  coin: Coin | null;
+  label: string;
+  decimals: number;
+  offered: boolean;
+}
+
+/** Makes the watched set of a chain what the configuration says: rows are added and kept, never deleted. */
+export function syncWatches(tx: Tx, chain: ChainId, wanted: readonly NewWatch[]): void {
+  const db = tx.live();
+  db.update(watches).set({ active: false, offered: false }).where(eq(watches.chain, chain)).run();
+  for (const watch of wanted) {
+    db.insert(watches)
+      .values({ ...watch, active: true, added_at: tx.now })
+      .onConflictDoUpdate({
+        target: [watches.chain, watches.wallet, watches.token],
+        set: {
+          coin: watch.coin,
+          label: watch.label,
+          decimals: watch.decimals,
+          offered: watch.offered,
+          active: true,
+        },
+      })
+      .run();
+  }
+}
+
+/** What to read on a chain: all that is configured, and whatever still owes somebody a slot. */
+export function watchesOf(at: Reader, chain: ChainId): WatchRow[] {
+  return selectWatches(at).all({ chain });
+}
+
+const selectWatches = statement((db) =>
+  db
+    .select()
+    .from(watches)
+    .where(
+      and(
+        eq(watches.chain, sql.placeholder("chain")),
+        or(
+          eq(watches.active, true),
+          sql`exists (select 1 from ${slots} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet})`,
+        ),
+      ),
+    )
+    .orderBy(asc(watches.id))
+    .prepare(),
+);
+
+/** The watch of a wallet and contract; for a pair that is none, another watch of the same contract. */
+export function watchFor(at: Reader, pair: { chain: ChainId; wallet: string; token: string }): WatchRow | null {
+  const { chain, wallet, token } = pair;
+  return selectPair(at).get({ chain, wallet, token }) ?? selectToken(at).get({ chain, token }) ?? null;
+}
+
+const selectPair = statement((db) =>
+  db
+    .select()
+    .from(watches)
+    .where(
+      and(
+        eq(watches.chain, sql.placeholder("chain")),
+        eq(watches.wallet, sql.placeholder("wallet")),
+        eq(watches.token, sql.placeholder("token")),
+      ),
+    )
+    .prepare(),
+);
+
+const selectToken = statement((db) =>
+  db
+    .select()
+    .from(watches)
+    .where(and(eq(watches.chain, sql.placeholder("chain")), eq(watches.token, sql.placeholder("token"))))
+    .limit(1)
+    .prepare(),
+);
+
+/** True for an address that is, or once was, a wallet of the merchant on this chain. */
+export function isWatchedWallet(at: Reader, chain: ChainId, address: string): boolean {
+  return selectWallet(at).get({ chain, wallet: address }) !== undefined;
+}
+
+const selectWallet = statement((db) =>
+  db
+    .select({ id: watches.id })
+    .from(watches)
+    .where(and(eq(watches.chain, sql.placeholder("chain")), eq(watches.wallet, sql.placeholder("wallet"))))
+    .limit(1)
+    .prepare(),
+);
+
+/** Fixes where a watch begins, once the block is known. */
+export function startWatch(tx: Tx, id: number, start_block: number): void {
+  tx.live().update(watches).set({ start_block }).where(eq(watches.id, id)).run();
+}
+
+const selectIntervals = statement((db) =>
+  db
+    .select()
+    .from(coverage)
+    .where(and(eq(coverage.watch, sql.placeholder("watch")), eq(coverage.pass, sql.placeholder("pass"))))
+    .orderBy(asc(coverage.from_block))
+    .prepare(),
+);
+
+const deleteInterval = statement((db) =>
+  db
+    .delete(coverage)
+    .where(eq(coverage.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+const updateInterval = statement((db) =>
+  db
+    .update(coverage)
+    .set({
+      to_block: sql`${sql.placeholder("to")}`,
+      to_hash: sql`${sql.placeholder("hash")}`,
+      to_time: sql`${sql.placeholder("time")}`,
+    })
+    .where(eq(coverage.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+const insertInterval = statement((db) =>
+  db
+    .insert(coverage)
+    .values({
+      watch: sql.placeholder("watch"),
+      pass: sql.placeholder("pass"),
+      from_block: sql.placeholder("from"),
+      to_block: sql.placeholder("to"),
+      to_hash: sql.placeholder("hash"),
+      to_time: sql.placeholder("time"),
+      provider: sql.placeholder("provider"),
+    })
+    .prepare(),
+);
+
+/** The intervals of one watch in one pass, lowest first. */
+export function intervals(at: Reader, watch: number, pass: Pass): Interval[] {
+  return selectIntervals(at).all({ watch, pass }).map(intervalOf);
+}
+
+/** Everything that is covered of a watch, by either pass, lowest first. */
+export function coveredBlocks(at: Reader, watch: number): Interval[] {
+  return [...intervals(at, watch, "final"), ...intervals(at, watch, "head")].sort((a, b) => a.from - b.from);
+}
+
+/** Adds a completely read range. A final interval replaces the head intervals it contains. */
+export function cover(tx: Tx, watch: number, pass: Pass, added: Interval): void {
+  const rows = selectIntervals(tx).all({ watch, pass });
+  const last = rows.at(-1);
+  const grows = last?.provider === added.provider && last.from_block <= added.from && last.to_block >= added.from - 1;
+  if (grows) {
+    if (added.to > last.to_block || pass === "final") {
+      const end = added.to >= last.to_block ? added : intervalOf(last);
+      updateInterval(tx).run({ id: last.id, to: end.to, hash: end.hash, time: end.time });
+    }
+  } else {
+    replace(tx, watch, pass, rows, extend(rows.map(intervalOf), added));
+  }
+  if (pass === "final") dropReplaced(tx, watch, added);
+}
+
+function dropReplaced(tx: Tx, watch: number, final: Interval): void {
+  for (const row of selectIntervals(tx).all({ watch, pass: "head" })) {
+    if (row.from_block >= final.from && row.to_block <= final.to) deleteInterval(tx).run({ id: row.id });
+  }
+}
+
+/** Takes back head coverage above a block. */
+export function uncoverAbove(tx: Tx, watch: number, top: number): void {
+  const rows = selectIntervals(tx).all({ watch, pass: "head" });
+  replace(tx, watch, "head", rows, cutAbove(rows.map(intervalOf), top));
+}
+
+type IntervalRow = typeof coverage.$inferSelect;
+
+function replace(tx: Tx, watch: number, pass: Pass, old: readonly IntervalRow[], wanted: readonly Interval[]): void {
+  for (const row of old) deleteInterval(tx).run({ id: row.id });
+  for (const interval of wanted) insertInterval(tx).run({ watch, pass, ...interval });
+}
+
+function intervalOf(row: IntervalRow): Interval {
+  return { from: row.from_block, to: row.to_block, hash: row.to_hash, time: row.to_time, provider: row.provider };
+}

@@ -1,0 +1,212 @@
+// Rows of orders and of the answers that replays of their creation get. The status is written only by the ledger.
+
+import { and, asc, desc, eq, lte, notExists, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { OrderStatus } from "../domain/order.ts";
+import type { Reader, Tx } from "./database.ts";
+import { creations, deliveries, deposits, orders } from "./schema.ts";
+import { returned, statement } from "./statement.ts";
+
+export type OrderRow = typeof orders.$inferSelect;
+
+export interface NewOrder {
+  id: string;
+  merchant_order_id: string;
+  amount: string;
+  chain: ChainId | null;
+  coin: Coin | null;
+  sender: string | null;
+  webhook_url: string;
+  /** ms */
+  expires_at: number;
+}
+
+const insert = statement((db) =>
+  db
+    .insert(orders)
+    .values({
+      id: sql.placeholder("id"),
+      merchant_order_id: sql.placeholder("merchant_order_id"),
+      amount: sql.placeholder("amount"),
+      status: "pending",
+      chain: sql.placeholder("chain"),
+      coin: sql.placeholder("coin"),
+      sender: sql.placeholder("sender"),
+      webhook_url: sql.placeholder("webhook_url"),
+      created_at: sql.placeholder("created_at"),
+      expires_at: sql.placeholder("expires_at"),
+    })
+    .returning()
+    .prepare(),
+);
+
+const selectById = statement((db) =>
+  db
+    .select()
+    .from(orders)
+    .where(eq(orders.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+const selectCreation = statement((db) =>
+  db
+    .select()
+    .from(creations)
+    .where(eq(creations.key, sql.placeholder("key")))
+    .prepare(),
+);
+
+const insertCreationRow = statement((db) =>
+  db
+    .insert(creations)
+    .values({
+      key: sql.placeholder("key"),
+      body_hash: sql.placeholder("body_hash"),
+      order_id: sql.placeholder("order_id"),
+      expires_at: sql.placeholder("expires_at"),
+    })
+    .prepare(),
+);
+
+const deleteCreations = statement((db) =>
+  db
+    .delete(creations)
+    .where(lte(creations.expires_at, sql.placeholder("now")))
+    .prepare(),
+);
+
+const selectDueWithoutDeposit = statement((db) =>
+  db
+    .select({ id: orders.id })
+    .from(orders)
+    .where(
+      and(
+        eq(orders.status, "pending"),
+        lte(orders.expires_at, sql.placeholder("now")),
+        notExists(db.select({ one: sql`1` }).from(deposits).where(eq(deposits.order_id, orders.id))),
+      ),
+    )
+    .orderBy(asc(orders.expires_at), asc(orders.seq))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+const selectDueAfter = statement((db) =>
+  db
+    .select()
+    .from(orders)
+    .where(
+      and(
+        eq(orders.status, "pending"),
+        lte(orders.expires_at, sql.placeholder("now")),
+        sql`(${orders.expires_at}, ${orders.seq}) > (${sql.placeholder("after_time")}, ${sql.placeholder("after_seq")})`,
+      ),
+    )
+    .orderBy(asc(orders.expires_at), asc(orders.seq))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** Inserts a pending order. `created_at` is the transaction's time. */
+export function insertOrder(tx: Tx, order: NewOrder): OrderRow {
+  return returned(insert(tx).get({ ...order, created_at: tx.now }));
+}
+
+export function orderById(at: Reader, id: string): OrderRow | null {
+  return selectById(at).get({ id }) ?? null;
+}
+
+export type CreationRow = typeof creations.$inferSelect;
+
+/** The order an earlier creation under this key made, unless that memory has expired. */
+export function creationFor(at: Reader, key: string, now: number): CreationRow | null {
+  const row = selectCreation(at).get({ key });
+  return row !== undefined && row.expires_at > now ? row : null;
+}
+
+/** Remembers a creation's answer until `expires_at`; memories that ran out are forgotten on the way. */
+export function insertCreation(tx: Tx, creation: CreationRow): void {
+  deleteCreations(tx).run({ now: tx.now });
+  insertCreationRow(tx).run({ ...creation });
+}
+
+/** Pending orders past their time that nobody ever asked an address for. */
+export function dueWithoutDeposit(at: Reader, now: number, limit: number): string[] {
+  return selectDueWithoutDeposit(at)
+    .all({ now, limit })
+    .map((row) => row.id);
+}
+
+/** Pending orders past their time after a place in (expires_at, seq) order. */
+export function dueOrders(
+  at: Reader,
+  now: number,
+  after: { expires_at: number; seq: number },
+  limit: number,
+): OrderRow[] {
+  return selectDueAfter(at).all({ now, after_time: after.expires_at, after_seq: after.seq, limit });
+}
+
+export interface OrderFilter {
+  status?: OrderStatus | undefined;
+  merchant_order_id?: string | undefined;
+}
+
+/** An order with its delivery counters summed over all its deliveries (times in ms). */
+export type ListedOrder = OrderRow & {
+  webhook_retry_count: number;
+  webhook_success_at: number | null;
+  webhook_last_tried_at: number | null;
+};
+
+const listed = {
+  webhook_retry_count: sql<number>`(select coalesce(sum(d.failures), 0) from ${deliveries} d where d.order_id = ${orders.id})`,
+  webhook_success_at: sql<
+    number | null
+  >`(select min(d.delivered_at) from ${deliveries} d where d.order_id = ${orders.id})`,
+  webhook_last_tried_at: sql<
+    number | null
+  >`(select max(d.last_tried_at) from ${deliveries} d where d.order_id = ${orders.id})`,
+};
+
+/** Newest first, in order of creation. */
+export function listOrders(at: Reader, filter: OrderFilter, limit: number, offset: number): ListedOrder[] {
+  return at
+    .live()
+    .select({ order: orders, ...listed })
+    .from(orders)
+    .where(
+      and(
+        filter.status === undefined ? undefined : eq(orders.status, filter.status),
+        filter.merchant_order_id === undefined ? undefined : eq(orders.merchant_order_id, filter.merchant_order_id),
+      ),
+    )
+    .orderBy(desc(orders.seq))
+    .limit(limit)
+    .offset(offset)
+    .all()
+    .map(({ order, ...counters }) => ({ ...order, ...counters }));
+}
+
+/** One order as the lists show it. */
+export function listedOrder(at: Reader, id: string): ListedOrder | null {
+  const row = at
+    .live()
+    .select({ order: orders, ...listed })
+    .from(orders)
+    .where(eq(orders.id, id))
+    .get();
+  if (row === undefined) return null;
+  const { order, ...counters } = row;
+  return { ...order, ...counters };
+}
+
+/** How many orders are in each status. */
+export function countOrders(at: Reader): Map<OrderStatus, number> {
+  const rows = at
+    .live()
+    .select({ status: orders.status, n: sql<number>`count(*)` })
+    .from(orders)
+    .groupBy(orders.status);
+  return new Map(rows.all().map((row) => [row.status, row.n]));
+}

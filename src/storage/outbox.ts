@@ -1,0 +1,256 @@
+// The event log and what is pushed from it: deliveries with their own schedule, and every attempt made.
+
+import { and, asc, desc, eq, gt, isNotNull, lte, min, sql } from "drizzle-orm";
+import { type EventType, eventTypes } from "../domain/events.ts";
+import type { Reader, Tx } from "./database.ts";
+import { attempts, audit, deliveries, events } from "./schema.ts";
+import { returned, statement } from "./statement.ts";
+
+export type EventRow = typeof events.$inferSelect;
+export type DeliveryRow = typeof deliveries.$inferSelect;
+
+export interface NewEvent {
+  type: EventType;
+  order_id: string | null;
+  transfer: number | null;
+  /** JSON; for a type that pushes, the exact bytes of the webhook. */
+  body: string;
+  /** Where a pushing type goes; null: to the log only. */
+  url: string | null;
+}
+
+const insertEvent = statement((db) =>
+  db
+    .insert(events)
+    .values({
+      type: sql.placeholder("type"),
+      order_id: sql.placeholder("order_id"),
+      transfer: sql.placeholder("transfer"),
+      body: sql.placeholder("body"),
+      created_at: sql.placeholder("now"),
+    })
+    .returning({ n: events.n })
+    .prepare(),
+);
+
+const insertDelivery = statement((db) =>
+  db
+    .insert(deliveries)
+    .values({
+      event: sql.placeholder("event"),
+      kind: sql.placeholder("kind"),
+      order_id: sql.placeholder("order_id"),
+      transfer: sql.placeholder("transfer"),
+      url: sql.placeholder("url"),
+      origin: sql.placeholder("origin"),
+      body: sql.placeholder("body"),
+      schedule: "webhook",
+      state: "waiting",
+      next_at: sql.placeholder("now"),
+    })
+    .prepare(),
+);
+
+const makeDue = statement((db) =>
+  db
+    .update(deliveries)
+    .set({ next_at: sql`min(${deliveries.next_at}, ${sql.placeholder("now")})` })
+    .where(and(eq(deliveries.order_id, sql.placeholder("order_id")), eq(deliveries.state, "waiting")))
+    .prepare(),
+);
+
+/** Appends an event and, where its type pushes and it has a URL, its delivery. The order's earlier deliveries become due. Returns its number. */
+export function appendEvent(tx: Tx, event: NewEvent): number {
+  const { n } = returned(insertEvent(tx).get({ ...event, now: tx.now }));
+  if (eventTypes[event.type] !== "webhook" || event.url === null) return n;
+  const kind = event.transfer === null ? "order" : "transfer";
+  if (kind === "order") makeDue(tx).run({ order_id: event.order_id, now: tx.now });
+  insertDelivery(tx).run({
+    event: n,
+    kind,
+    // A transfer's webhook belongs to no order's sequence, even when an order is its likely owner.
+    order_id: kind === "order" ? event.order_id : null,
+    transfer: event.transfer,
+    url: event.url,
+    origin: new URL(event.url).origin,
+    body: event.body,
+    now: tx.now,
+  });
+  return n;
+}
+
+/** Events after number `n`, in order. */
+export function eventsAfter(at: Reader, n: number, limit: number): EventRow[] {
+  return selectAfter(at).all({ n, limit });
+}
+
+const selectAfter = statement((db) =>
+  db
+    .select()
+    .from(events)
+    .where(gt(events.n, sql.placeholder("n")))
+    .orderBy(asc(events.n))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** The number of the newest event; 0 when there is none. */
+export function lastEvent(at: Reader): number {
+  return selectLast(at).get()?.n ?? 0;
+}
+
+const selectLast = statement((db) =>
+  db.select({ n: events.n }).from(events).orderBy(desc(events.n)).limit(1).prepare(),
+);
+
+/** Origins with a delivery that is due. Hops from origin to origin over the index, whatever waits behind each. */
+export function dueOrigins(at: Reader, now: number): string[] {
+  const origins: string[] = [];
+  let after = "";
+  for (;;) {
+    const next = selectNextOrigin(at).get({ after })?.origin;
+    if (next === null || next === undefined) return origins;
+    if (selectDueIn(at).get({ origin: next, now }) !== undefined) origins.push(next);
+    after = next;
+  }
+}
+
+const selectNextOrigin = statement((db) =>
+  db
+    .select({ origin: min(deliveries.origin) })
+    .from(deliveries)
+    .where(and(eq(deliveries.state, "waiting"), gt(deliveries.origin, sql.placeholder("after"))))
+    .prepare(),
+);
+
+const selectDueIn = statement((db) =>
+  db
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(
+      and(
+        eq(deliveries.state, "waiting"),
+        eq(deliveries.origin, sql.placeholder("origin")),
+        lte(deliveries.next_at, sql.placeholder("now")),
+      ),
+    )
+    .limit(1)
+    .prepare(),
+);
+
+/** Deliveries of one origin that are due, longest waiting first; of each order only the earliest that is not settled. */
+export function dueDeliveries(at: Reader, origin: string, now: number, limit: number): DeliveryRow[] {
+  return selectDue(at).all({ origin, now, limit });
+}
+
+const selectDue = statement((db) =>
+  db
+    .select()
+    .from(deliveries)
+    .where(
+      and(
+        eq(deliveries.state, "waiting"),
+        eq(deliveries.origin, sql.placeholder("origin")),
+        lte(deliveries.next_at, sql.placeholder("now")),
+        sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id})`,
+      ),
+    )
+    .orderBy(asc(deliveries.next_at))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+export interface AttemptResult {
+  delivery: number;
+  /** ms */
+  started_at: number;
+  ended_at: number;
+  status: number | null;
+  error: string | null;
+  delivered: boolean;
+  /** ms; null: give up. Read only after a failure. */
+  next_at: number | null;
+}
+
+/** Records one attempt and what it means for its delivery. */
+export function recordAttempt(tx: Tx, result: AttemptResult): void {
+  insertAttempt(tx).run({ ...result });
+  const state = result.delivered ? "delivered" : result.next_at === null ? "gave_up" : "waiting";
+  settleAttempt(tx).run({
+    id: result.delivery,
+    state,
+    failed: result.delivered ? 0 : 1,
+    next_at: result.next_at ?? result.ended_at,
+    ended_at: result.ended_at,
+    delivered_at: result.delivered ? result.ended_at : null,
+  });
+}
+
+const insertAttempt = statement((db) =>
+  db
+    .insert(attempts)
+    .values({
+      delivery: sql.placeholder("delivery"),
+      started_at: sql.placeholder("started_at"),
+      ended_at: sql.placeholder("ended_at"),
+      status: sql.placeholder("status"),
+      error: sql.placeholder("error"),
+    })
+    .prepare(),
+);
+
+const settleAttempt = statement((db) =>
+  db
+    .update(deliveries)
+    .set({
+      state: sql`${sql.placeholder("state")}`,
+      failures: sql`${deliveries.failures} + ${sql.placeholder("failed")}`,
+      next_at: sql`${sql.placeholder("next_at")}`,
+      last_tried_at: sql`${sql.placeholder("ended_at")}`,
+      delivered_at: sql`${sql.placeholder("delivered_at")}`,
+    })
+    .where(eq(deliveries.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+/** Deliveries waiting, and origins they wait for. */
+export function countDeliveries(at: Reader): { waiting: number; gave_up: number; delivered: number } {
+  const rows = at
+    .live()
+    .select({ state: deliveries.state, n: sql<number>`count(*)` })
+    .from(deliveries)
+    .groupBy(deliveries.state)
+    .all();
+  const count = (state: DeliveryRow["state"]) => rows.find((row) => row.state === state)?.n ?? 0;
+  return { waiting: count("waiting"), gave_up: count("gave_up"), delivered: count("delivered") };
+}
+
+/** The newest order statuses that were pushed after event `n`: what a socket needs to know. */
+export function statusEventsAfter(at: Reader, n: number, limit: number): { n: number; order_id: string }[] {
+  return at
+    .live()
+    .select({ n: events.n, order_id: sql<string>`${events.order_id}` })
+    .from(events)
+    .where(and(gt(events.n, n), eq(events.type, "order_status_changed"), isNotNull(events.order_id)))
+    .orderBy(asc(events.n))
+    .limit(limit)
+    .all();
+}
+
+/** Writes down who changed what by hand. */
+export function recordAudit(tx: Tx, entry: { actor: string; action: string; subject: string; detail: string }): void {
+  insertAudit(tx).run({ ...entry, now: tx.now });
+}
+
+const insertAudit = statement((db) =>
+  db
+    .insert(audit)
+    .values({
+      at: sql.placeholder("now"),
+      actor: sql.placeholder("actor"),
+      action: sql.placeholder("action"),
+      subject: sql.placeholder("subject"),
+      detail: sql.placeholder("detail"),
+    })
+    .prepare(),
+);

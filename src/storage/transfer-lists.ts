@@ -1,0 +1,63 @@
+// Transfers as operators see them, and the balance that must always hold over them.
+
+import { and, desc, eq, sql } from "drizzle-orm";
+import type { ChainId } from "../domain/assets.ts";
+import type { TransferStatus } from "../domain/payment.ts";
+import type { Reader } from "./database.ts";
+import { allocations, transfers } from "./schema.ts";
+import type { TransferRow } from "./transfers.ts";
+
+export interface TransferFilter {
+  wallet?: string | undefined;
+  status?: TransferStatus | undefined;
+  chain?: ChainId | undefined;
+  label?: string | undefined;
+}
+
+export type ListedTransfer = TransferRow & { fulfillment_id: number | null };
+
+/** Newest first. */
+export function listTransfers(at: Reader, filter: TransferFilter, limit: number, offset: number): ListedTransfer[] {
+  return at
+    .live()
+    .select({
+      transfer: transfers,
+      fulfillment_id: sql<
+        number | null
+      >`(select a.id from ${allocations} a where a.transfer = ${transfers.id} and a.reversed_at is null)`,
+    })
+    .from(transfers)
+    .where(
+      and(
+        filter.wallet === undefined ? undefined : eq(transfers.wallet, filter.wallet),
+        filter.status === undefined ? undefined : eq(transfers.status, filter.status),
+        filter.chain === undefined ? undefined : eq(transfers.chain, filter.chain),
+        filter.label === undefined ? undefined : eq(transfers.label, filter.label),
+      ),
+    )
+    .orderBy(desc(transfers.id))
+    .limit(limit)
+    .offset(offset)
+    .all()
+    .map(({ transfer, fulfillment_id }) => ({ ...transfer, fulfillment_id }));
+}
+
+/** Received, allocated, unallocated and reverted base units per wallet and token: the first is always the sum of the rest. */
+export function balances(at: Reader): {
+  chain: ChainId;
+  wallet: string;
+  token: string;
+  received: string;
+  allocated: string;
+  unallocated: string;
+  reverted: string;
+}[] {
+  return at.live().all(sql`
+    select t.chain, t.wallet, t.token,
+      sum_units(t.units) as received,
+      sum_units(case when a.id is not null then t.units else '0' end) as allocated,
+      sum_units(case when a.id is null and t.status <> 'failed_to_confirm' then t.units else '0' end) as unallocated,
+      sum_units(case when a.id is null and t.status = 'failed_to_confirm' then t.units else '0' end) as reverted
+    from transfers t left join allocations a on a.transfer = t.id and a.reversed_at is null
+    group by t.chain, t.wallet, t.token`);
+}

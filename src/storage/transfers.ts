@@ -1,0 +1,318 @@
+// Rows of transfers and of the allocations that say which order each one pays. One row per (chain, transaction, position),
+// re-pointed when its transaction moves to another block; never deleted.
+
+import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
+import type { Reader, Tx } from "./database.ts";
+import { allocations, transfers } from "./schema.ts";
+import { returned, statement } from "./statement.ts";
+
+export type TransferRow = typeof transfers.$inferSelect;
+
+const byIdentity = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.tx_hash, sql.placeholder("tx_hash")),
+        eq(transfers.position, sql.placeholder("position")),
+      ),
+    )
+    .prepare(),
+);
+
+const insert = statement((db) =>
+  db
+    .insert(transfers)
+    .values({
+      chain: sql.placeholder("chain"),
+      tx_hash: sql.placeholder("tx_hash"),
+      position: sql.placeholder("position"),
+      token: sql.placeholder("token"),
+      coin: sql.placeholder("coin"),
+      label: sql.placeholder("label"),
+      amount: sql.placeholder("amount"),
+      sender: sql.placeholder("sender"),
+      wallet: sql.placeholder("wallet"),
+      units: sql.placeholder("units"),
+      block_number: sql.placeholder("block_number"),
+      block_hash: sql.placeholder("block_hash"),
+      block_time: sql.placeholder("block_time"),
+      log_index: sql.placeholder("log_index"),
+      status: "waiting_for_confirmation",
+      finality: sql.placeholder("finality"),
+      seen_at: sql.placeholder("now"),
+    })
+    .returning()
+    .prepare(),
+);
+
+const updatePlace = statement((db) =>
+  db
+    .update(transfers)
+    .set({
+      token: sql`${sql.placeholder("token")}`,
+      coin: sql`${sql.placeholder("coin")}`,
+      label: sql`${sql.placeholder("label")}`,
+      amount: sql`${sql.placeholder("amount")}`,
+      sender: sql`${sql.placeholder("sender")}`,
+      wallet: sql`${sql.placeholder("wallet")}`,
+      units: sql`${sql.placeholder("units")}`,
+      block_number: sql`${sql.placeholder("block_number")}`,
+      block_hash: sql`${sql.placeholder("block_hash")}`,
+      block_time: sql`${sql.placeholder("block_time")}`,
+      log_index: sql`${sql.placeholder("log_index")}`,
+      status: "waiting_for_confirmation",
+      confirmed_at: null,
+    })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .returning()
+    .prepare(),
+);
+
+const updateBlock = statement((db) =>
+  db
+    .update(transfers)
+    .set({
+      block_number: sql`${sql.placeholder("block_number")}`,
+      block_hash: sql`${sql.placeholder("block_hash")}`,
+      block_time: sql`${sql.placeholder("block_time")}`,
+      log_index: sql`${sql.placeholder("log_index")}`,
+    })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+const updateVerdict = statement((db) =>
+  db
+    .update(transfers)
+    .set({
+      status: sql`${sql.placeholder("status")}`,
+      deposit: sql`${sql.placeholder("deposit")}`,
+      reason: sql`${sql.placeholder("reason")}`,
+      likely_order: sql`${sql.placeholder("likely_order")}`,
+      confirmed_at: sql`${sql.placeholder("confirmed_at")}`,
+    })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .returning()
+    .prepare(),
+);
+
+/** The row of a transfer seen before, wherever its transaction was then. */
+export function knownTransfer(
+  at: Reader,
+  transfer: Pick<Transfer, "chain" | "tx_hash" | "position">,
+): TransferRow | null {
+  return byIdentity(at).get({ ...transfer }) ?? null;
+}
+
+/** What the product adds to a transfer when it first sees it. */
+export interface FirstSight {
+  coin: Coin | null;
+  label: string;
+  /** Decimal text of the units. */
+  amount: string;
+  /** The confirmation policy, frozen here (`formatFinality`). */
+  finality: string;
+}
+
+export function insertTransfer(tx: Tx, transfer: Transfer, sight: FirstSight): TransferRow {
+  return returned(insert(tx).get({ ...placeOf(transfer), ...sight, now: tx.now }));
+}
+
+/** Re-points an unconfirmed row at the transfer as it stands on the chain now; it waits for confirmation again. */
+export function movePlace(tx: Tx, id: number, transfer: Transfer, sight: FirstSight): TransferRow {
+  return returned(updatePlace(tx).get({ id, ...placeOf(transfer), ...sight }));
+}
+
+/** Re-points a confirmed row at another block and changes nothing else: a re-mined transaction pays once. */
+export function moveBlock(tx: Tx, id: number, transfer: Transfer): void {
+  updateBlock(tx).run({ id, ...placeOf(transfer) });
+}
+
+function placeOf(transfer: Transfer) {
+  return {
+    ...transfer,
+    units: transfer.units.toString(),
+    block_number: transfer.block.number,
+    block_hash: transfer.block.hash,
+    block_time: transfer.block.time,
+  };
+}
+
+export interface Judgement {
+  status: TransferStatus;
+  /** The deposit it is the one payment of. */
+  deposit: number | null;
+  reason: InboxReason | null;
+  likely_order: string | null;
+  /** ms; null while unconfirmed. */
+  confirmed_at: number | null;
+}
+
+/** Writes what was decided about a transfer. */
+export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): TransferRow {
+  return returned(updateVerdict(tx).get({ id, ...judgement }));
+}
+
+/** A transfer row in the terms of the domain. */
+export function transferOf(row: TransferRow): Transfer {
+  return {
+    chain: row.chain,
+    tx_hash: row.tx_hash,
+    position: row.position,
+    token: row.token,
+    sender: row.sender,
+    wallet: row.wallet,
+    units: BigInt(row.units),
+    log_index: row.log_index,
+    block: { number: row.block_number, hash: row.block_hash, time: row.block_time },
+  };
+}
+
+/** Positions already known for a transaction in a block, by log index: no receipt has to be read again for them. */
+export function knownPositions(at: Reader, chain: ChainId, tx_hash: string, block_hash: string): Map<number, number> {
+  const rows = selectPositions(at).all({ chain, tx_hash, block_hash });
+  return new Map(rows.map((row) => [row.log_index, row.position]));
+}
+
+const selectPositions = statement((db) =>
+  db
+    .select({ log_index: transfers.log_index, position: transfers.position })
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.tx_hash, sql.placeholder("tx_hash")),
+        eq(transfers.block_hash, sql.placeholder("block_hash")),
+      ),
+    )
+    .prepare(),
+);
+
+/** Transfers believed to be in `from..to`: all but those that already left the chain. */
+export function transfersBetween(at: Reader, chain: ChainId, from: number, to: number): TransferRow[] {
+  return selectBetween(at).all({ chain, from, to });
+}
+
+const selectBetween = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        sql`${transfers.block_number} between ${sql.placeholder("from")} and ${sql.placeholder("to")}`,
+        sql`${transfers.status} <> 'failed_to_confirm'`,
+      ),
+    )
+    .prepare(),
+);
+
+/** Transfers waiting at or below a block, lowest first: those whose policy may be met. */
+export function waitingTransfers(at: Reader, chain: ChainId, through: number, limit: number): TransferRow[] {
+  return selectWaiting(at).all({ chain, through, limit });
+}
+
+const selectWaiting = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.status, "waiting_for_confirmation"),
+        lte(transfers.block_number, sql.placeholder("through")),
+      ),
+    )
+    .orderBy(asc(transfers.block_number), asc(transfers.id))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** Waiting transfers of one exact amount that no deposit is bound to: next in line when the bound one is gone. */
+export function unboundWaiting(
+  at: Reader,
+  pot: { chain: ChainId; coin: Coin; wallet: string },
+  units: string,
+): TransferRow[] {
+  return selectUnbound(at).all({ ...pot, units });
+}
+
+const selectUnbound = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.coin, sql.placeholder("coin")),
+        eq(transfers.wallet, sql.placeholder("wallet")),
+        eq(transfers.units, sql.placeholder("units")),
+        eq(transfers.status, "waiting_for_confirmation"),
+        isNull(transfers.deposit),
+      ),
+    )
+    .orderBy(asc(transfers.block_number), asc(transfers.log_index))
+    .prepare(),
+);
+
+/** True while a transfer bound to this deposit is seen but not confirmed. */
+export function isPaymentSeen(at: Reader, deposit: number): boolean {
+  return selectSeen(at).get({ deposit }) !== undefined;
+}
+
+const selectSeen = statement((db) =>
+  db
+    .select({ id: transfers.id })
+    .from(transfers)
+    .where(and(eq(transfers.deposit, sql.placeholder("deposit")), eq(transfers.status, "waiting_for_confirmation")))
+    .prepare(),
+);
+
+/** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */
+export function allocate(tx: Tx, transfer: number, order_id: string, kind: "match" | "assign"): number {
+  return returned(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
+}
+
+const insertAllocation = statement((db) =>
+  db
+    .insert(allocations)
+    .values({
+      transfer: sql.placeholder("transfer"),
+      order_id: sql.placeholder("order_id"),
+      kind: sql.placeholder("kind"),
+      created_at: sql.placeholder("now"),
+    })
+    .returning({ id: allocations.id })
+    .prepare(),
+);
+
+export function transferById(at: Reader, id: number): TransferRow | null {
+  return selectById(at).get({ id }) ?? null;
+}
+
+const selectById = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+/** True while a transfer on this chain waits for confirmation: the chain is read at full pace. */
+export function hasWaiting(at: Reader, chain: ChainId): boolean {
+  return selectAnyWaiting(at).get({ chain }) !== undefined;
+}
+
+const selectAnyWaiting = statement((db) =>
+  db
+    .select({ id: transfers.id })
+    .from(transfers)
+    .where(and(eq(transfers.chain, sql.placeholder("chain")), eq(transfers.status, "waiting_for_confirmation")))
+    .limit(1)
+    .prepare(),
+);

@@ -1,0 +1,108 @@
+// What a chain says about single transfers: where a log stands in its receipt, what has left the chain, what a second
+// reading makes of a transfer whose policy is met. Asks and judges; writes nothing.
+
+import type { Answer, Source } from "../chains/source.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { finalBlock, type Heads, parseFinality } from "../domain/finality.ts";
+import { judge } from "../domain/matching.ts";
+import type { Transfer } from "../domain/payment.ts";
+import type { Judged } from "../services/settlement.ts";
+import type { Database } from "../storage/database.ts";
+import { knownPositions, transferOf, transfersBetween, waitingTransfers } from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+const ripe_per_poll_max = 500;
+
+export interface Evidence {
+  /** Gives each sighting its position in its receipt; a receipt is read once per transaction and block. */
+  locate(answer: Answer): Promise<Transfer[]>;
+  /** Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain. */
+  findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]>;
+  /** Reads the receipts of transfers whose policy is met, and says what they show. */
+  judgeRipe(heads: Heads, tagless_depth: number): Promise<Judged[]>;
+}
+
+/** The evidence of one chain, read through its source. Faults: provider_inconsistent and those of the source. */
+export function createEvidence(needs: {
+  chain: ChainId;
+  source: Source;
+  database: Database;
+  telemetry: Telemetry;
+}): Evidence {
+  const { chain, source, database, telemetry } = needs;
+
+  async function locate(answer: Answer): Promise<Transfer[]> {
+    const { sightings } = answer;
+    const positions = new Map<string, number>();
+    const unknown = new Map<string, string>();
+    database.read((at) => {
+      for (const { tx_hash, block, log_index } of sightings) {
+        const known = knownPositions(at, chain, tx_hash, block.hash).get(log_index);
+        if (known === undefined) unknown.set(tx_hash, block.hash);
+        else positions.set(`${tx_hash} ${log_index}`, known);
+      }
+    });
+    const receipts = await source.receipts([...unknown.keys()]);
+    for (const receipt of receipts) {
+      if (receipt === null || receipt.block.hash !== unknown.get(receipt.tx_hash)) {
+        throw new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
+      }
+      for (const [position, log] of receipt.logs.entries()) {
+        positions.set(`${receipt.tx_hash} ${log.log_index}`, position);
+      }
+    }
+    return sightings
+      .map((sighting) => {
+        const position = positions.get(`${sighting.tx_hash} ${sighting.log_index}`);
+        if (position === undefined) throw new Fault("provider_inconsistent", "a log is not in its receipt");
+        return { ...sighting, position };
+      })
+      .sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
+  }
+
+  async function findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]> {
+    const shown = new Set(transfers.map((transfer) => `${transfer.tx_hash} ${transfer.position}`));
+    const suspects = database
+      .read((at) => transfersBetween(at, chain, answer.from, answer.to))
+      .filter((row) => !shown.has(`${row.tx_hash} ${row.position}`));
+    if (suspects.length === 0) return [];
+    const heights = [...new Set(suspects.map((row) => row.block_number))];
+    const headers = new Map((await source.blocks(heights)).map((header, index) => [heights[index], header]));
+    return suspects.flatMap((row) => {
+      const header = headers.get(row.block_number) ?? null;
+      if (header !== null && header.hash !== row.block_hash) return [row.id];
+      telemetry.warn("log_missing_from_its_block", { chain, provider: answer.provider, transfer: row.id });
+      telemetry.count("log_missing_from_its_block", { chain });
+      return [];
+    });
+  }
+
+  async function judgeRipe(heads: Heads, tagless_depth: number): Promise<Judged[]> {
+    const ripe = database
+      .read((at) => waitingTransfers(at, chain, heads.latest.number, ripe_per_poll_max))
+      .filter((row) => row.block_number <= finalBlock(parseFinality(row.finality), heads, tagless_depth));
+    if (ripe.length === 0) return [];
+    const hashes = [...new Set(ripe.map((row) => row.tx_hash))];
+    const receipts = new Map((await source.receipts(hashes)).map((receipt, index) => [hashes[index], receipt]));
+    const places = ripe.map((row) => receipts.get(row.tx_hash)?.block.number ?? row.block_number);
+    const heights = [...new Set([...places, ...ripe.map((row) => row.block_number)])];
+    const headers = new Map((await source.blocks(heights)).map((header, index) => [heights[index], header]));
+
+    return ripe.flatMap((row): Judged[] => {
+      const receipt = receipts.get(row.tx_hash) ?? null;
+      const verdict = judge(transferOf(row), receipt, headers.get(row.block_number) ?? null);
+      if (verdict === "unclear") {
+        telemetry.warn("confirmation_unclear", { chain, transfer: row.id });
+        telemetry.count("confirmation_unclear", { chain });
+        return [];
+      }
+      if (typeof verdict === "string") return [{ id: row.id, block_hash: row.block_hash, verdict }];
+      const block = headers.get(verdict.moved.number);
+      if (block?.hash !== verdict.moved.hash) return [];
+      return [{ id: row.id, block_hash: row.block_hash, verdict: { moved: block } }];
+    });
+  }
+
+  return { locate, findGone, judgeRipe };
+}

@@ -1,0 +1,297 @@
+// Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
+// second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
+
+import type { Answer, Question, Source } from "../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { coveredThrough, gaps, plan, type Range, union } from "../domain/coverage.ts";
+import { Fault } from "../domain/errors.ts";
+import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finality.ts";
+import type { Settlement } from "../services/settlement.ts";
+import type { Watching } from "../services/watching.ts";
+import { allProviders, type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
+import { coveredBlocks, intervals, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import type { Database } from "../storage/database.ts";
+import { hasOpenDeposit } from "../storage/deposits.ts";
+import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { createEvidence } from "./evidence.ts";
+import { findStart } from "./start.ts";
+
+/** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
+const pages_per_poll_max = 20;
+const marks_per_rewind_max = 1000;
+const marks_per_batch = 20;
+/** The final pass follows the final block at this many polls' distance in time. */
+const final_pass_polls = 15;
+const health_interval_ms = 15_000;
+
+export interface Scan {
+  chain: ChainId;
+  /** One poll. Throws a Fault when the chain could not be read; what was read until then is kept. */
+  poll(): Promise<void>;
+  /** Full pace while a payment may come or is on its way, slow otherwise. */
+  period_ms(): number;
+}
+
+export function createScan(needs: {
+  settings: ChainSettings;
+  source: Source;
+  config: LiveConfig;
+  database: Database;
+  settlement: Settlement;
+  watching: Watching;
+  world: World;
+  telemetry: Telemetry;
+}): Scan {
+  const { source, config, database, settlement, watching, world, telemetry } = needs;
+  const chain = needs.settings.id;
+  let last = needs.settings;
+  const evidence = createEvidence({ chain, source, database, telemetry });
+  let verified = false;
+  let stalled = false;
+  let final_pass_at = Number.NEGATIVE_INFINITY;
+  let health_at = Number.NEGATIVE_INFINITY;
+
+  /** A chain that was taken out of the configuration is read as before until its deposits have closed. */
+  function settings(): ChainSettings {
+    last = config.current().chains.get(chain) ?? last;
+    return last;
+  }
+
+  async function poll(): Promise<void> {
+    try {
+      const { facts, finality } = settings();
+      if (!verified) {
+        await verify(source, settings());
+        verified = true;
+      }
+      const heads = await source.heads(tagsOf([...finality.map((tier) => tier.finality), facts.final]));
+      await begin(heads.latest);
+      const watches = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
+      const end = endOf(heads);
+      const read = await readHead(watches, end);
+      if (!read) await watching.quiet(chain, end);
+      await finalPass(watches, end);
+      await settlement.confirm(chain, await evidence.judgeRipe(heads, facts.tagless_depth));
+      stalled = false;
+    } catch (error) {
+      if (error instanceof Fault) await stall(error);
+      throw error;
+    } finally {
+      await recordHealth();
+    }
+  }
+
+  async function stall(fault: Fault): Promise<void> {
+    if (!stalled) telemetry.warn("chain_stalled", { chain, code: fault.code, error: fault.message });
+    stalled = true;
+    await watching.stall(chain, `${fault.code}: ${fault.message}`);
+  }
+
+  function endOf(heads: Heads): ChainEnd {
+    const { facts } = settings();
+    const number = Math.max(0, finalBlock(facts.final, heads, facts.tagless_depth));
+    const tagged = facts.final.tag === undefined ? null : heads[facts.final.tag];
+    const exact = tagged?.number === number ? tagged : null;
+    return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };
+  }
+
+  /** Gives watches that are new the block they begin at. */
+  async function begin(latest: BlockRef): Promise<void> {
+    const fresh = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block === null);
+    for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
+      const first = group[0];
+      if (first === undefined) continue;
+      const wallet = config.current().wallets.find((one) => one.chain === chain && one.address === first.wallet);
+      const start = await findStart(source, latest, {
+        added_at: first.added_at,
+        start_block: settings().start_block,
+        starting_tx: wallet?.starting_tx ?? null,
+      });
+      await watching.begin(
+        chain,
+        group.map((watch) => watch.id),
+        start,
+      );
+    }
+  }
+
+  /** Reads what is missing up to the head, and the overlap again. False when there was nothing to read. */
+  async function readHead(watches: readonly WatchRow[], end: ChainEnd): Promise<boolean> {
+    if (watches.length === 0) return false;
+    for (let rewound = false; ; rewound = true) {
+      const mark = newestMark(watches, end.head.number);
+      const broken = await readRanges(watches, end, mark);
+      if (broken === null) return true;
+      if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
+      await rewind(broken);
+    }
+  }
+
+  /** Returns the mark when it no longer stands on the chain: then nothing was taken in. */
+  async function readRanges(
+    watches: readonly WatchRow[],
+    end: ChainEnd,
+    mark: BlockRef | null,
+  ): Promise<BlockRef | null> {
+    const { facts } = settings();
+    const head = end.head.number;
+    const first = Math.min(...watches.map((watch) => watch.start_block ?? head));
+    const ranges = plan({
+      missing: missing(watches, head),
+      head,
+      first,
+      mark: mark?.number ?? null,
+      overlap: facts.overlap,
+      page: facts.page_blocks,
+    });
+    let pages = 0;
+    for (const range of ranges) {
+      for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
+        const to = Math.min(range.to, from + facts.page_blocks - 1);
+        const answer = await source.read(ask(watches, { from, to }, pages === 0 ? mark : null));
+        if (pages === 0 && mark !== null && answer.mark?.hash !== mark.hash) return mark;
+        await takeIn(answer, "head", watches, end);
+        pages += 1;
+        from = answer.to + 1;
+      }
+    }
+    return null;
+  }
+
+  function missing(watches: readonly WatchRow[], head: number): Range[] {
+    return database.read((at) =>
+      union(watches.flatMap((watch) => gaps(coveredBlocks(at, watch.id), watch.start_block ?? 0, head))),
+    );
+  }
+
+  function ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question {
+    const wallets = [...new Set(watches.map((watch) => watch.wallet))];
+    const tokens = [...new Set(watches.map((watch) => watch.token))];
+    return { ...range, wallets, tokens, mark: mark?.number ?? null };
+  }
+
+  /** The newest remembered header at least an overlap below what is covered: the chain is compared there. */
+  function newestMark(watches: readonly WatchRow[], head: number): BlockRef | null {
+    return database.read((at) => {
+      const tops = watches.map(
+        (watch) => coveredThrough(coveredBlocks(at, watch.id), watch.start_block ?? 0)?.to ?? -1,
+      );
+      return markAtOrBelow(at, chain, Math.min(Math.max(...tops), head) - settings().facts.overlap);
+    });
+  }
+
+  /** Takes coverage back to the newest remembered header that still stands below the broken one. */
+  async function rewind(broken: BlockRef): Promise<void> {
+    const final = database.read((at) => chainRow(at, chain))?.final_number ?? -1;
+    const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
+    for (let done = 0; done < marks.length; done += marks_per_batch) {
+      const part = marks.slice(done, done + marks_per_batch);
+      const headers = await source.blocks(part.map((mark) => mark.number));
+      const standing = part.find((mark, index) => headers[index]?.hash === mark.hash);
+      if (standing !== undefined) return rewindTo(standing.number);
+    }
+    if (broken.number <= final || marks.some((mark) => mark.number <= final)) {
+      throw new Fault("chain_rewritten_below_final", `block ${broken.number} changed although ${final} was final`);
+    }
+    return rewindTo(-1);
+  }
+
+  async function rewindTo(top: number): Promise<void> {
+    telemetry.warn("chain_rewritten", { chain, above: top });
+    telemetry.count("chain_rewritten", { chain });
+    await watching.rewind(chain, top);
+  }
+
+  /** Looks up positions, finds what left the chain, and hands the page to settlement. */
+  async function takeIn(answer: Answer, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
+    const transfers = await evidence.locate(answer);
+    const gone = await evidence.findGone(answer, transfers);
+    world.point("scan.read");
+    await settlement.ingest({
+      chain,
+      pass,
+      watches: watches.map((watch) => watch.id),
+      from: answer.from,
+      end: answer.end,
+      provider: answer.provider,
+      zero_value: answer.zero_value,
+      transfers,
+      gone,
+      chainEnd: end,
+    });
+  }
+
+  /** Reads what has become final once more, from another provider where there is one. */
+  async function finalPass(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
+    const { facts, poll_ms } = settings();
+    const first = watches[0];
+    if (first === undefined || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
+    for (let pages = 0; pages < pages_per_poll_max; pages += 1) {
+      const [range] = database.read((at) =>
+        union(watches.flatMap((one) => gaps(intervals(at, one.id, "final"), one.start_block ?? 0, end.final.number))),
+      );
+      if (range === undefined) break;
+      // Only what the head pass has read already: the final pass checks, it does not run ahead.
+      const to = Math.min(range.to, range.from + facts.page_blocks - 1);
+      if (missing(watches, to).length > 0) break;
+      const provider = database.read((at) => coveredThrough(coveredBlocks(at, first.id), range.from))?.provider;
+      const answer = await source.read(ask(watches, { from: range.from, to }, null), provider);
+      const before = database.read((at) => transfersBetween(at, chain, answer.from, answer.to)).length;
+      await takeIn(answer, "final", watches, end);
+      const missed = database.read((at) => transfersBetween(at, chain, answer.from, answer.to)).length - before;
+      if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
+    }
+    final_pass_at = world.elapsed();
+  }
+
+  async function recordHealth(): Promise<void> {
+    const due = world.elapsed() - health_at >= health_interval_ms;
+    const reports = source.reports();
+    if (!due && !stalled) return;
+    health_at = world.elapsed();
+    const known = database.read((at) => allProviders(at)).filter((row) => row.chain === chain);
+    const changed = reports
+      .map((report) => ({ chain, ...report }))
+      .filter((row) => {
+        const old = known.find((one) => one.provider === row.provider);
+        return old === undefined || JSON.stringify(old) !== JSON.stringify(row);
+      });
+    if (changed.length > 0) await watching.health(changed);
+  }
+
+  return {
+    chain,
+    poll,
+    period_ms() {
+      const { poll_ms, idle_poll_ms } = settings();
+      const busy = database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
+      return busy ? poll_ms : idle_poll_ms;
+    },
+  };
+}
+
+/**
+ * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract whose `decimals()` differs or
+ * is missing), and the provider faults.
+ */
+export async function verify(source: Source, settings: ChainSettings): Promise<void> {
+  const identity = await source.identity(settings.tokens.map((token) => token.address));
+  if (identity.chain_id !== settings.chain_id) {
+    throw new Fault(
+      "wrong_chain_id",
+      `chains.${settings.id}.rpc_urls: the node serves chain ${identity.chain_id}, expected ${settings.chain_id}; correct the URL, or set chains.${settings.id}.chain_id`,
+    );
+  }
+  for (const token of settings.tokens) {
+    const found = identity.decimals.get(token.address);
+    if (found === token.decimals) continue;
+    const says = found === null || found === undefined ? "answers no decimals()" : `has ${found} decimals`;
+    throw new Fault(
+      "wrong_token",
+      `chains.${settings.id}.tokens.${token.label}: ${token.address} ${says}, expected ${token.decimals}; correct address or decimals`,
+    );
+  }
+}
