@@ -1,6 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { getAddress } from "viem";
 import { createEvmSource } from "../src/chains/evm-rpc.ts";
 import type { ProviderReport, Question, Source } from "../src/chains/source.ts";
@@ -9,22 +7,29 @@ import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
 import { type Anvil, startAnvil } from "./support/anvil.ts";
-import { accounts, type Coin, deployCoin } from "./support/coin.ts";
+import { accounts, type Coin, deployCoin, mined } from "./support/coin.ts";
 import {
   altering,
+  alteringHeaders,
+  alteringLogs,
   answering,
   type Behaviour,
   batchCap,
+  type Call,
   emptyLogs,
+  filterOf,
+  hanging,
   laggingAt,
   otherChain,
   type ProviderProxy,
+  type RawLog,
   rangeCap,
   rangeRefusals,
   refusing,
   singleError,
   startProviderProxy,
 } from "./support/provider-proxy.ts";
+import recorded from "./support/recorded-blocks.json";
 
 const chain_id = 1;
 const secret = "k3y-0123456789abcdef";
@@ -152,14 +157,10 @@ describe("heads", () => {
   });
 
   test("a tag ahead of the head, as when a block comes between two reads, is shown at the head", async () => {
-    proxy.behave(
-      altering("eth_getBlockByNumber", (block, { params }) => (params[0] === "latest" ? older(block) : block)),
-    );
+    const number = `0x${(head - 3).toString(16)}`;
+    proxy.behave(alteringHeaders((block, { params }) => (params[0] === "latest" ? { ...block, number } : block)));
     const heads = await source().heads(["safe"]);
     expect(heads.safe).toEqual(heads.latest);
-    function older(block: { number: string }) {
-      return { ...block, number: `0x${(head - 3).toString(16)}` };
-    }
   });
 
   test("a throttled tag is a failure, not an unknown tag", async () => {
@@ -188,8 +189,8 @@ describe("reading transfers", () => {
 
   test("a sighting has canonical addresses, its block and the block's time", async () => {
     const [first] = (await source().read(question())).sightings;
-    const receipt = (await anvil.rpc("eth_getTransactionReceipt", [hashes.payment])) as { blockNumber: string };
-    const block = (await anvil.rpc("eth_getBlockByNumber", [receipt.blockNumber, false])) as Record<string, string>;
+    const { blockNumber } = await mined(anvil, hashes.payment);
+    const block = (await anvil.rpc("eth_getBlockByNumber", [blockNumber, false])) as Record<string, string>;
     expect(first).toEqual({
       chain: "eth",
       token: usdt.address,
@@ -220,8 +221,8 @@ describe("reading transfers", () => {
 
   test("a provider that takes fewer wallets per call gets fewer", async () => {
     proxy.behave({
-      refuse: ({ method, params }) =>
-        method === "eth_getLogs" && params[0].topics[2].length > 2
+      refuse: (call) =>
+        (filterOf(call)?.topics[2].length ?? 0) > 2
           ? { code: -32602, message: "exceed max addresses or topics per search position" }
           : null,
     });
@@ -240,7 +241,7 @@ describe("reading transfers", () => {
 
   test("times come from headers where logs do not state them", async () => {
     const honest = await source().read(question());
-    proxy.behave(altering("eth_getLogs", (logs) => logs.map(({ blockTimestamp: _, ...log }: LooseLog) => log)));
+    proxy.behave(alteringLogs((logs) => logs.map(({ blockTimestamp: _, ...log }) => log)));
     const answer = await source().read(question());
     expect(answer.sightings).toEqual(honest.sightings);
   });
@@ -248,15 +249,15 @@ describe("reading transfers", () => {
   test("a stated time that cannot be true is replaced by the header's", async () => {
     const honest = await source().read(question());
     for (const blockTimestamp of ["0x0", "0xffffffff", "soon", 17]) {
-      proxy.behave(altering("eth_getLogs", (logs) => logs.map((log: LooseLog) => ({ ...log, blockTimestamp }))));
+      proxy.behave(alteringLogs((logs) => logs.map((log) => ({ ...log, blockTimestamp }))));
       expect((await source().read(question())).sightings).toEqual(honest.sightings);
     }
   });
 
   test("a header that is not the block its logs name refuses the answer", async () => {
     proxy.behave(
-      altering("eth_getLogs", (logs) =>
-        logs.map(({ blockTimestamp: _, ...log }: LooseLog) => ({ ...log, blockHash: `0x${"ab".repeat(32)}` })),
+      alteringLogs((logs) =>
+        logs.map(({ blockTimestamp: _, ...log }) => ({ ...log, blockHash: `0x${"ab".repeat(32)}` })),
       ),
     );
     expect(await codeOfFailure(source().read(question({ to: head - 1 })))).toBe("provider_inconsistent");
@@ -274,8 +275,6 @@ describe("reading transfers", () => {
     expect((await source().read(question())).sightings).toEqual([]);
   });
 });
-
-type LooseLog = Record<string, unknown>;
 
 describe("ranges", () => {
   for (const words of Object.keys(rangeRefusals) as (keyof typeof rangeRefusals)[]) {
@@ -334,23 +333,18 @@ describe("ranges", () => {
   });
 
   test("HTTP 413 without words halves the range", async () => {
-    const wide: Behaviour = {
-      request: (calls) => (calls.some(({ params }) => width(params) > 10) ? new Response("", { status: 413 }) : null),
-    };
-    proxy.behave(wide);
+    const width = (call: Call) => Number(filterOf(call)?.toBlock) - Number(filterOf(call)?.fromBlock) + 1;
+    proxy.behave({
+      request: (calls) => (calls.some((call) => width(call) > 10) ? new Response("", { status: 413 }) : null),
+    });
     expect((await source().read(question())).to).toBeLessThanOrEqual(10);
-    function width(params: LooseLog[]) {
-      return Number(params[0]?.toBlock) - Number(params[0]?.fromBlock) + 1;
-    }
   });
 
   test("the same unexplained refusal three times over is taken for one of width", async () => {
     const one = source();
     proxy.behave({
-      refuse: ({ method, params }) =>
-        method === "eth_getLogs" && params[0].fromBlock !== params[0].toBlock
-          ? { code: -32000, message: "computer says no" }
-          : null,
+      refuse: (call) =>
+        filterOf(call)?.fromBlock !== filterOf(call)?.toBlock ? { code: -32000, message: "computer says no" } : null,
     });
     expect(await codeOfFailure(one.read(question()))).toBe("provider_unreachable");
     expect(await codeOfFailure(one.read(question()))).toBe("provider_unreachable");
@@ -375,90 +369,150 @@ describe("ranges", () => {
 describe("an answer that does not fit the question is refused whole", () => {
   const other = `0x${"cd".repeat(32)}`;
   const pad = (address: string) => `0x${address.slice(2).toLowerCase().padStart(64, "0")}`;
-  const first = (change: (log: LooseLog & { topics: string[] }) => LooseLog) =>
-    altering("eth_getLogs", ([log, ...rest]) => [change(log), ...rest]);
+  const first = (change: (log: RawLog) => unknown) =>
+    alteringLogs((logs) => logs.map((log, i) => (i === 0 ? change(log) : log)));
 
-  const rows: [string, string, () => Behaviour][] = [
-    ["a log before the range", "provider_inconsistent", () => first((log) => ({ ...log, blockNumber: "0x0" }))],
-    ["a log behind the range", "provider_inconsistent", () => first((log) => ({ ...log, blockNumber: "0xffff" }))],
+  const rows: [string, string, string, () => Behaviour][] = [
+    [
+      "a log before the range",
+      "provider_inconsistent",
+      "outside the range that was asked for",
+      () => first((log) => ({ ...log, blockNumber: "0x0" })),
+    ],
+    [
+      "a log behind the range",
+      "provider_inconsistent",
+      "outside the range that was asked for",
+      () => first((log) => ({ ...log, blockNumber: "0xffff" })),
+    ],
     [
       "a log of a contract nobody asked for",
       "provider_inconsistent",
+      "of a contract that was not asked for",
       () => first((log) => ({ ...log, address: payer })),
     ],
     [
       "a log to a wallet nobody asked for",
       "provider_inconsistent",
+      "to a wallet that was not asked for",
       () => first((log) => ({ ...log, topics: [...log.topics.slice(0, 2), pad(attacker)] })),
     ],
-    ["a removed log", "provider_inconsistent", () => first((log) => ({ ...log, removed: true }))],
-    ["a log answered twice", "provider_inconsistent", () => altering("eth_getLogs", (logs) => [...logs, logs[0]])],
+    ["a removed log", "provider_inconsistent", "marked as removed", () => first((log) => ({ ...log, removed: true }))],
+    [
+      "a log answered twice",
+      "provider_inconsistent",
+      "answered twice",
+      () => alteringLogs((logs) => [...logs, logs[0]]),
+    ],
     [
       "two hashes for one block",
       "provider_inconsistent",
-      () =>
-        altering("eth_getLogs", (logs) =>
-          logs.map((log: LooseLog, i: number) => (i === 1 ? { ...log, blockHash: other } : log)),
-        ),
+      "its block has another hash",
+      () => alteringLogs((logs) => logs.map((log, i) => (i === 1 ? { ...log, blockHash: other } : log))),
     ],
     [
       "a transaction in two blocks",
       "provider_inconsistent",
+      "its transaction stands in two blocks",
       () =>
-        altering("eth_getLogs", (logs) =>
-          logs.map((log: LooseLog) =>
-            log.blockNumber === logs[0].blockNumber ? { ...log, transactionHash: logs[1].transactionHash } : log,
-          ),
+        alteringLogs((logs) =>
+          logs.map((log) => (log.transactionHash === hashes.payment ? { ...log, transactionHash: hashes.pair } : log)),
         ),
     ],
     [
       "a last block that differs between header and logs",
       "provider_inconsistent",
-      () => altering("eth_getBlockByNumber", (block) => ({ ...block, hash: other })),
+      "its block has another hash",
+      () => alteringHeaders((block) => ({ ...block, hash: other })),
     ],
     [
       "the header of another block",
       "provider_inconsistent",
-      () => altering("eth_getBlockByNumber", (block) => ({ ...block, number: "0x1" })),
+      "answered the header of block 1",
+      () => alteringHeaders((block) => ({ ...block, number: "0x1" })),
     ],
-    ["an NFT's four topics", "provider_malformed", () => first((log) => ({ ...log, topics: [...log.topics, other] }))],
+    [
+      "an NFT's four topics",
+      "provider_malformed",
+      "not shaped like a transfer",
+      () => first((log) => ({ ...log, topics: [...log.topics, other] })),
+    ],
     [
       "another event",
       "provider_malformed",
+      "not shaped like a transfer",
       () => first((log) => ({ ...log, topics: [other, ...log.topics.slice(1)] })),
     ],
-    ["two topics", "provider_malformed", () => first((log) => ({ ...log, topics: log.topics.slice(0, 2) }))],
+    [
+      "two topics",
+      "provider_malformed",
+      "not shaped like a transfer",
+      () => first((log) => ({ ...log, topics: log.topics.slice(0, 2) })),
+    ],
     [
       "a sender that is no address",
       "provider_malformed",
+      "not shaped like a transfer",
       () => first((log) => ({ ...log, topics: [log.topics[0], other, log.topics[2]] })),
     ],
-    ["data of 31 bytes", "provider_malformed", () => first((log) => ({ ...log, data: `0x${"01".repeat(31)}` }))],
-    ["data of 64 bytes", "provider_malformed", () => first((log) => ({ ...log, data: `0x${"01".repeat(64)}` }))],
-    ["no block hash", "provider_malformed", () => first((log) => ({ ...log, blockHash: null }))],
-    ["a short transaction hash", "provider_malformed", () => first((log) => ({ ...log, transactionHash: "0x12" }))],
-    ["a decimal block number", "provider_malformed", () => first((log) => ({ ...log, blockNumber: 5 }))],
-    ["no log index", "provider_malformed", () => first(({ logIndex: _, ...log }) => log)],
-    ["logs that are no list", "provider_malformed", () => altering("eth_getLogs", () => ({}))],
-    ["logs that are null", "provider_malformed", () => altering("eth_getLogs", () => null)],
+    [
+      "data of 31 bytes",
+      "provider_malformed",
+      "not shaped like a transfer",
+      () => first((log) => ({ ...log, data: `0x${"01".repeat(31)}` })),
+    ],
+    [
+      "data of 64 bytes",
+      "provider_malformed",
+      "not shaped like a transfer",
+      () => first((log) => ({ ...log, data: `0x${"01".repeat(64)}` })),
+    ],
+    ["no block hash", "provider_malformed", "logs.0.blockHash", () => first((log) => ({ ...log, blockHash: null }))],
+    [
+      "a short transaction hash",
+      "provider_malformed",
+      "logs.0.transactionHash is no hash",
+      () => first((log) => ({ ...log, transactionHash: "0x12" })),
+    ],
+    [
+      "a decimal block number",
+      "provider_malformed",
+      "logs.0.blockNumber",
+      () => first((log) => ({ ...log, blockNumber: 5 })),
+    ],
+    ["no log index", "provider_malformed", "logs.0.logIndex", () => first(({ logIndex: _, ...log }) => log)],
+    [
+      "logs that are no list",
+      "provider_malformed",
+      "logs Invalid input: expected array",
+      () => alteringLogs(() => ({})),
+    ],
+    ["logs that are null", "provider_malformed", "logs Invalid input: expected array", () => alteringLogs(() => null)],
     [
       "a header without time",
       "provider_malformed",
-      () => altering("eth_getBlockByNumber", ({ timestamp: _, ...b }) => b),
+      "header.timestamp",
+      () => alteringHeaders(({ timestamp: _, ...b }) => b),
     ],
-    ["a chain id that is no number", "provider_malformed", () => altering("eth_chainId", () => "mainnet")],
+    [
+      "a chain id that is no number",
+      "provider_malformed",
+      "chain id is no quantity",
+      () => altering("eth_chainId", () => "mainnet"),
+    ],
   ];
 
-  for (const [what, code, behaviour] of rows) {
+  for (const [what, code, words, behaviour] of rows) {
     test(`${what}: ${code}`, async () => {
       const one = source();
-      const to = Number(((await anvil.rpc("eth_getTransactionReceipt", [hashes.pair])) as LooseLog).blockNumber);
+      const to = Number((await mined(anvil, hashes.pair)).blockNumber);
       // Ends at the block of the pair, so that the last header's hash is that of a log.
       const asked = question({ to, wallets: [shop, stranger] });
       expect((await source().read(asked)).sightings).toHaveLength(4);
       proxy.behave(behaviour());
       expect(await codeOfFailure(one.read(asked))).toBe(code);
       expect(report(one)).toMatchObject({ failures: 1, refused_answers: 1 });
+      expect(report(one).last_error).toContain(words);
     });
   }
 });
@@ -513,6 +567,27 @@ describe("an answer that is no answer", () => {
     const one = createEvmSource({ chain: "eth", chain_id, url: gone.url, page_blocks: 10, ...needs });
     expect(await codeOfFailure(one.heads([]))).toBe("provider_unreachable");
     expect(report(one)).toMatchObject({ calls: 1, failures: 1, refused_answers: 0 });
+  });
+
+  test("a provider that hangs is given up after ten seconds", async () => {
+    proxy.behave(hanging);
+    const timers: number[] = [];
+    const timer = (ms: number, act: () => void) => {
+      timers.push(ms);
+      return realWorld().timer(20, act);
+    };
+    const one = source({ world: { timer } });
+    expect(await codeOfFailure(one.heads([]))).toBe("provider_unreachable");
+    expect(timers).toEqual([10_000]);
+  });
+
+  test("an answer too large to take is a range too wide", async () => {
+    const width = (call: Call) => Number(filterOf(call)?.toBlock) - Number(filterOf(call)?.fromBlock) + 1;
+    const flood = " ".repeat(33 * 1024 * 1024);
+    proxy.behave({ request: (calls) => (calls.some((call) => width(call) > 10) ? new Response(flood) : null) });
+    const one = source({ page_blocks: 20 });
+    expect((await one.read(question())).to).toBe(10);
+    expect(report(one).failures).toBe(0);
   });
 
   test("Retry-After is passed on in seconds", async () => {
@@ -628,20 +703,20 @@ describe("blocks and receipts", () => {
 
   test("a log that is no transfer keeps its place in the receipt", async () => {
     proxy.behave(
-      altering("eth_getTransactionReceipt", (receipt) => {
-        receipt.logs[0].topics = [`0x${"ee".repeat(32)}`];
-        return receipt;
-      }),
+      altering("eth_getTransactionReceipt", ({ logs: [first, ...rest], ...receipt }: RawReceipt) => ({
+        ...receipt,
+        logs: [{ ...first, topics: [`0x${"ee".repeat(32)}`] }, ...rest],
+      })),
     );
     const [receipt] = await source().receipts([hashes.pair]);
     expect(receipt?.logs.map(({ transfer }) => transfer !== null)).toEqual([false, true, true]);
   });
 
-  const lies: [string, string, (receipt: LooseReceipt) => LooseReceipt][] = [
+  const lies: [string, string, (receipt: RawReceipt) => RawReceipt][] = [
     ["the receipt of another transaction", "provider_inconsistent", (r) => ({ ...r, transactionHash: hashes.payment })],
     ["a log of another block", "provider_inconsistent", (r) => ({ ...r, blockHash: `0x${"ab".repeat(32)}` })],
     ["logs out of order", "provider_inconsistent", (r) => ({ ...r, logs: r.logs.toReversed() })],
-    ["no status", "provider_malformed", ({ status: _, ...r }) => r as LooseReceipt],
+    ["no status", "provider_malformed", ({ status: _, ...r }) => r as RawReceipt],
   ];
   for (const [what, code, lie] of lies) {
     test(`${what} is refused: ${code}`, async () => {
@@ -651,7 +726,10 @@ describe("blocks and receipts", () => {
   }
 });
 
-type LooseReceipt = LooseLog & { logs: unknown[] };
+interface RawReceipt {
+  logs: { topics: string[] }[];
+  [field: string]: unknown;
+}
 
 describe("a chain that reorganises", () => {
   test("the mark shows another hash, and the transfer is gone from the answer", async () => {
@@ -670,50 +748,44 @@ describe("a chain that reorganises", () => {
   });
 });
 
-// Logs recorded from live chains stand beside the repository on the machines that have them.
-const recorded = join(import.meta.dir, "../../shared/facts/fixtures/evm-getlogs");
-
-describe.skipIf(!existsSync(recorded))("recorded blocks of live chains", () => {
+describe("recorded blocks of live chains", () => {
   const zero = `0x${"0".repeat(64)}`;
-  for (const [file, zero_value] of [
+  for (const [name, zero_value] of [
+    // One transaction of 48 worthless transfers in the name of 46 victims; two of its logs are equal in all but place.
     ["eth-18000000", 48],
-    ["eth-18500000", null],
     ["eth-18500000-four-wallets", 0],
     ["polygon-50000000", 26],
-    ["arb-150000000", null],
+    ["arb-150000000", 0],
   ] as const) {
-    test(`${file} is read whole`, async () => {
-      const recording = JSON.parse(readFileSync(join(recorded, `${file}.json`), "utf8"));
-      const logs: { topics: string[]; data: string }[] = recording.response.result;
-      const filter = recording.request.params[0];
-      const node = startProviderProxy(null);
+    test(`${name} is read whole`, async () => {
+      const { filter, header, logs } = recorded.blocks[name];
       const results: Record<string, unknown> = {
         eth_chainId: "0x1",
-        eth_getBlockByNumber: recording.block,
+        eth_getBlockByNumber: header,
         eth_getLogs: logs,
       };
+      const node = startProviderProxy(null);
       node.behave({ alter: (call, envelope) => ({ ...envelope, result: results[call.method] }) });
       const world = realWorld();
       const needs = { outbound: createOutbound({ world }), world, telemetry: createTelemetry(world) };
       const one = createEvmSource({ chain: "eth", chain_id, url: node.url, page_blocks: 10, ...needs });
-      const block = Number(recording.block.number);
-      const topics: string[] = filter.topics[2] ?? [...new Set(logs.map(({ topics }) => topics[2] ?? ""))];
-      const wallets = topics.map((topic) => getAddress(`0x${topic.slice(26)}`));
-      const tokens = filter.address.map((address: string) => getAddress(address));
+      const block = Number(header.number);
+      const wanted = filter.topics[2] ?? [...new Set(logs.map(({ topics }) => topics[2] ?? ""))];
+      const wallets = [wanted].flat().map((topic) => getAddress(`0x${topic.slice(26)}`));
+      const tokens = filter.address.map((address) => getAddress(address));
       const answer = await one.read({ from: block, to: block, wallets, tokens, mark: null });
-      const worthless = logs.filter(({ data }) => data === zero).length;
-      expect(answer.zero_value).toBe(zero_value ?? worthless);
-      expect(answer.sightings).toHaveLength(logs.length - answer.zero_value);
-      expect(answer.end).toEqual({
-        number: block,
-        hash: recording.block.hash,
-        time: Number(recording.block.timestamp),
-      });
+      expect(answer.zero_value).toBe(zero_value);
+      expect(answer.zero_value).toBe(logs.filter(({ data }) => data === zero).length);
+      expect(answer.sightings).toHaveLength(logs.length - zero_value);
+      expect(answer.end).toEqual({ number: block, hash: header.hash, time: Number(header.timestamp) });
       const total = logs.reduce((sum, { data }) => sum + BigInt(data), 0n);
       expect(answer.sightings.reduce((sum, { units }) => sum + units, 0n)).toBe(total);
-      const sent = node.seen().find(({ method }) => method === "eth_getLogs")?.params[0];
-      expect(JSON.stringify(sent.address).toLowerCase()).toBe(JSON.stringify(filter.address));
-      if (filter.topics[2]) expect(sent.topics).toEqual(filter.topics);
+      const sent = node
+        .seen()
+        .map(filterOf)
+        .find((filter) => filter !== null);
+      expect(sent?.address.map((address) => address.toLowerCase())).toEqual(filter.address);
+      if (filter.topics[2]) expect(sent?.topics).toEqual(filter.topics as [string, null, string[]]);
       await node.stop();
     });
   }

@@ -114,9 +114,9 @@ describe("two providers as one", () => {
     a.behave(down);
     await pool.heads([]);
     a.behave();
-    elapsed = 997;
-    expect((await pool.read(question())).provider).toBe(b.host);
     elapsed = 998;
+    expect((await pool.read(question())).provider).toBe(b.host);
+    elapsed = 999;
     expect((await pool.read(question())).provider).toBe(a.host);
     expect(lines.at(-1)).toContain("provider recovered");
   });

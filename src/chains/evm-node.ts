@@ -23,6 +23,7 @@ export interface EvmNode {
   identity(tokens: readonly string[]): Promise<Identity>;
 }
 
+/** The node behind `rpc`, believed only while it states `chain_id`. Its verbs throw Faults `provider_*`. */
 export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id: number; world: World }): EvmNode {
   let verified_at: number | null = null;
 

@@ -72,6 +72,7 @@ export function readHeader(raw: unknown, asked: number | null): BlockRef | null 
   return { number, hash, time: timestamp };
 }
 
+/** The answer to `eth_chainId`. Throws Fault `provider_malformed`. */
 export function readChainId(raw: unknown): number {
   return shaped(quantity, raw, "chain id");
 }

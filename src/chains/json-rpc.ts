@@ -31,8 +31,9 @@ export interface JsonRpc {
   requests(): number;
 }
 
+/** A client for one provider. Throws a TypeError when `url` is none. */
 export function createJsonRpc({ outbound, url }: { outbound: Outbound; url: string }): JsonRpc {
-  const { host, address, headers, redact } = providerUrl(url);
+  const { host, redact } = providerUrl(url);
   let requests = 0;
   let batch_max = rpc_batch_max;
 
@@ -88,8 +89,8 @@ export function createJsonRpc({ outbound, url }: { outbound: Outbound; url: stri
     try {
       return await outbound.send({
         method: "POST",
-        url: address,
-        headers: { "content-type": "application/json", accept: "application/json", ...headers },
+        url,
+        headers: { "content-type": "application/json", accept: "application/json" },
         body,
         timeout_ms: rpc_timeout_ms,
         max_answer_bytes: rpc_answer_max_bytes,

@@ -23,6 +23,7 @@ export interface RangeLimit {
   answered(): void;
 }
 
+/** Starts at `page_blocks` per call and only ever goes below it. */
 export function createRangeLimit({ page_blocks, world }: { page_blocks: number; world: World }): RangeLimit {
   let limit: { blocks: number; until: number } | null = null;
   let unexplained = { text: "", times: 0 };

@@ -4,12 +4,15 @@
 export interface Call {
   id: number;
   method: string;
-  // biome-ignore lint/suspicious/noExplicitAny: parameters of every method there is
-  params: any[];
+  params: readonly unknown[];
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: results of every method there is
-export type Envelope = { jsonrpc: "2.0"; id: number; result?: any; error?: RpcError };
+export interface Envelope {
+  jsonrpc: "2.0";
+  id: number;
+  result?: unknown;
+  error?: RpcError;
+}
 
 export interface RpcError {
   code: number;
@@ -137,13 +140,25 @@ export const rangeRefusals = {
   arbitrum: (): RpcError => ({ code: -32000, message: "logs matched by query exceeds limit of 10000" }),
 };
 
+/** The filter of an `eth_getLogs` call; null for any other call. */
+export function filterOf({ method, params }: Call): LogFilter | null {
+  return method === "eth_getLogs" ? (params[0] as LogFilter) : null;
+}
+
+export interface LogFilter {
+  fromBlock: string;
+  toBlock: string;
+  address: string[];
+  topics: [string, null, string[]];
+}
+
 /** Refuses `eth_getLogs` over more than `cap` blocks, in some provider's words. */
 export function rangeCap(cap: number, words: keyof typeof rangeRefusals): Behaviour {
   return {
-    refuse({ method, params }) {
-      if (method !== "eth_getLogs") return null;
-      const from = Number(params[0].fromBlock);
-      return Number(params[0].toBlock) - from + 1 > cap ? rangeRefusals[words](cap, from) : null;
+    refuse(call) {
+      const filter = filterOf(call);
+      const from = Number(filter?.fromBlock);
+      return Number(filter?.toBlock) - from + 1 > cap ? rangeRefusals[words](cap, from) : null;
     },
   };
 }
@@ -172,36 +187,47 @@ export function batchCap(cap: number): Behaviour {
   return { request: (calls) => (calls.length > cap ? Response.json({ id: null, error }, { status: 500 }) : null) };
 }
 
-/** Changes what the node answered to one method. */
-// biome-ignore lint/suspicious/noExplicitAny: results of every method there is
-export function altering(method: string, change: (result: any, call: Call) => unknown): Behaviour {
+/** Changes what the node answered to one method; `T` is what that method answers. */
+export function altering<T>(method: string, change: (result: T, call: Call) => unknown): Behaviour {
   return {
     alter: (call, envelope) =>
       call.method === method && envelope.error === undefined
-        ? { ...envelope, result: change(structuredClone(envelope.result), call) }
+        ? { ...envelope, result: change(structuredClone(envelope.result) as T, call) }
         : envelope,
   };
 }
+
+/** A log as a node writes it, loosely typed so that it can be spoiled. */
+export interface RawLog {
+  blockNumber: string;
+  transactionHash: string;
+  topics: string[];
+  [field: string]: unknown;
+}
+
+export const alteringLogs = (change: (logs: RawLog[]) => unknown) => altering<RawLog[]>("eth_getLogs", change);
+
+export const alteringHeaders = (change: (header: Record<string, unknown>, call: Call) => unknown) =>
+  altering("eth_getBlockByNumber", change);
 
 /** Claims to serve another chain. */
 export const otherChain = (chain_id: number) => altering("eth_chainId", () => hex(chain_id));
 
 /** Has forgotten all logs, silently. */
-export const emptyLogs = altering("eth_getLogs", () => []);
+export const emptyLogs = alteringLogs(() => []);
 
 /** A lagging backend: knows no header above `head`, and silently no log either. */
 export function laggingAt(head: number): Behaviour {
+  const logs = splitBatch(head);
   return {
     alter(call, envelope) {
-      const asked = call.params[0];
-      if (call.method === "eth_getBlockByNumber" && Number(asked) > head) return { ...envelope, result: null };
-      if (call.method !== "eth_getLogs") return envelope;
-      const known = envelope.result?.filter((log: { blockNumber: string }) => Number(log.blockNumber) <= head);
-      return { ...envelope, result: known };
+      const unknown = call.method === "eth_getBlockByNumber" && Number(call.params[0]) > head;
+      return unknown ? { ...envelope, result: null } : (logs.alter?.(call, envelope) ?? envelope);
     },
   };
 }
 
 /** A batch split over two backends: headers from an up-to-date one, logs from one that stops at `head`, silently. */
-export const splitBatch = (head: number) =>
-  altering("eth_getLogs", (logs: { blockNumber: string }[]) => logs.filter((log) => Number(log.blockNumber) <= head));
+export function splitBatch(head: number): Behaviour {
+  return alteringLogs((logs) => logs.filter(({ blockNumber }) => Number(blockNumber) <= head));
+}

@@ -1,0 +1,67 @@
+// JSON as a request carries it: strict UTF-8, strict syntax, bounded depth, and numbers that keep the text they were
+// written in. Never turns a number literal into a float.
+
+import { Fault } from "../domain/errors.ts";
+
+/** Arrays and objects inside one another; no request of ours needs more than two. */
+const json_depth_max = 64;
+
+const source = Symbol("the text of a number literal");
+
+interface NumberText {
+  [source]: string;
+}
+
+/** The text of UTF-8 bytes, or null when they are not UTF-8. A byte-order mark stays, so that the parser refuses it. */
+export function readUtf8(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Parses JSON; of two equal keys the last one wins. Number literals become opaque values that `numberSource` reads.
+ * Fault: invalid_json_body.
+ */
+export function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw new Fault("invalid_json_body");
+  try {
+    return JSON.parse(text, keepSource);
+  } catch {
+    throw new Fault("invalid_json_body");
+  }
+}
+
+/** The text a number was written in (`19.90`); null for a value that is no number of `parseJson`. */
+export function numberSource(value: unknown): string | null {
+  return typeof value === "object" && value !== null && source in value ? (value as NumberText)[source] : null;
+}
+
+/** The fields of a JSON object, or null for any other value. */
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || source in value) return null;
+  return value as Record<string, unknown>;
+}
+
+function keepSource(_key: string, value: unknown, context?: { source?: string }): unknown {
+  return typeof value === "number" ? ({ [source]: context?.source ?? "" } satisfies NumberText) : value;
+}
+
+/** Counts brackets outside strings, before the parser recurses into them. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let in_string = false;
+  for (let i = 0; i < text.length; i++) {
+    const letter = text[i];
+    if (in_string) {
+      if (letter === "\\") i++;
+      else if (letter === '"') in_string = false;
+    } else if (letter === '"') in_string = true;
+    else if (letter === "[" || letter === "{") {
+      if (++depth > json_depth_max) return true;
+    } else if (letter === "]" || letter === "}") depth--;
+  }
+  return false;
+}

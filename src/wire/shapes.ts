@@ -1,0 +1,161 @@
+// The JSON objects of the three APIs and of the socket, keys in the order clients may rely on. Pure renderings of
+// plain values: times come in ms and leave in whole seconds, amounts are decimal text and pass through.
+
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { OrderStatus } from "../domain/order.ts";
+import type { TransferStatus } from "../domain/payment.ts";
+
+export interface OrderInput {
+  id: string;
+  merchant_order_id: string;
+  amount: string;
+  status: OrderStatus;
+  /** ms */
+  created_at: number;
+}
+
+/** Order. */
+export function orderShape(order: OrderInput) {
+  return {
+    order_id: order.id,
+    merchant_order_id: order.merchant_order_id,
+    amount: order.amount,
+    status: order.status,
+    created_at: seconds(order.created_at),
+  };
+}
+
+/** ChainCoin: one way to pay. */
+export function chainCoinShape(option: { chain: ChainId; coin: Coin; wallet: string }) {
+  return { blockchain: option.chain, stablecoin: option.coin, wallet_address: option.wallet };
+}
+
+/** PaymentDetail: what to send where. */
+export function paymentDetailShape(deposit: {
+  order_id: string;
+  wallet: string;
+  amount: string;
+  chain: ChainId;
+  coin: Coin;
+}) {
+  return {
+    order_id: deposit.order_id,
+    wallet_address: deposit.wallet,
+    amount: deposit.amount,
+    blockchain: deposit.chain,
+    stablecoin: deposit.coin,
+  };
+}
+
+export interface AdminOrderInput extends OrderInput {
+  webhook_url: string;
+  /** Failed attempts. */
+  webhook_retry_count: number;
+  /** ms; the first success. */
+  webhook_success_at: number | null;
+  /** ms; the last attempt. */
+  webhook_last_tried_at: number | null;
+}
+
+/** AdminOrder. */
+export function adminOrderShape(order: AdminOrderInput) {
+  return {
+    ...orderShape(order),
+    webhook_url: order.webhook_url,
+    webhook_retry_count: order.webhook_retry_count,
+    webhook_success_at: secondsOrNull(order.webhook_success_at),
+    webhook_last_tried_at: secondsOrNull(order.webhook_last_tried_at),
+  };
+}
+
+export interface AdminDepositInput {
+  id: number;
+  order_id: string;
+  chain: ChainId;
+  coin: Coin;
+  sender: string | null;
+  wallet: string;
+  amount: string;
+  /** ms */
+  opened_at: number;
+  /** ms */
+  last_scanned_at: number;
+}
+
+/** AdminDeposit. */
+export function adminDepositShape(deposit: AdminDepositInput) {
+  return {
+    id: deposit.id,
+    order_id: deposit.order_id,
+    blockchain: deposit.chain,
+    token: deposit.coin,
+    user_address: deposit.sender,
+    wallet_address: deposit.wallet,
+    value: deposit.amount,
+    started_at: seconds(deposit.opened_at),
+    last_scanned_at: seconds(deposit.last_scanned_at),
+  };
+}
+
+export interface AdminTransferInput {
+  id: number;
+  chain: ChainId;
+  /** What people call the token; its coin where it is accepted as one. */
+  label: string;
+  sender: string;
+  wallet: string;
+  tx_hash: string;
+  /** Decimal text without trailing zeros. */
+  amount: string;
+  block_number: number;
+  /** Seconds, as the chain states it. */
+  block_time: number;
+  /** ms */
+  confirmed_at: number | null;
+  /** ms */
+  seen_at: number;
+  status: TransferStatus;
+  fulfillment_id: number | null;
+}
+
+/** AdminTransfer. */
+export function adminTransferShape(transfer: AdminTransferInput) {
+  return {
+    id: transfer.id,
+    blockchain: transfer.chain,
+    token: transfer.label,
+    from_address: transfer.sender,
+    to_address: transfer.wallet,
+    txn_hash: transfer.tx_hash,
+    value: transfer.amount,
+    block_number: transfer.block_number,
+    block_timestamp: transfer.block_time,
+    blockchain_confirmed: transfer.confirmed_at !== null,
+    created_at: seconds(transfer.seen_at),
+    status: transfer.status,
+    fulfillment_id: transfer.fulfillment_id,
+  };
+}
+
+/** AdminWallet. */
+export function adminWalletShape(wallet: { chain: ChainId; address: string; coins: readonly Coin[] }) {
+  return { blockchain: wallet.chain, address: wallet.address, enabled_coins: wallet.coins };
+}
+
+/** Socket frame: where the order stands now. */
+export function statusFrame(order: OrderInput): string {
+  return JSON.stringify({ type: "status_update", order: orderShape(order) });
+}
+
+/** Socket frame: what is wrong, in the words and with the number of the close that follows. */
+export function errorFrame(code: number, reason: string): string {
+  return JSON.stringify({ type: "error", code, reason });
+}
+
+function seconds(ms: number): number {
+  return Math.floor(ms / 1000);
+}
+
+function secondsOrNull(ms: number | null): number | null {
+  return ms === null ? null : seconds(ms);
+}

@@ -1,0 +1,43 @@
+// A real SQLite file in a temporary folder, opened as the server opens it.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Database, Gathering } from "../../src/storage/database.ts";
+import { openForServing } from "../../src/storage/open.ts";
+import type { Telemetry } from "../../src/telemetry.ts";
+import { realWorld, type World } from "../../src/world.ts";
+
+export const silent: Telemetry = {
+  info() {},
+  warn() {},
+  error() {},
+  count() {},
+  counters: () => new Map(),
+};
+
+export interface TempDatabase {
+  database: Database;
+  path: string;
+  world: World;
+  close(): Promise<void>;
+}
+
+/** Opens a fresh database. `now` replaces the wall clock. */
+export function tempDatabase(options: { now?: () => number; gather?: Gathering; world?: World } = {}): TempDatabase {
+  const folder = mkdtempSync(join(tmpdir(), "ocrch-db-"));
+  const path = join(folder, "ocrch.db");
+  const base = options.world ?? realWorld();
+  const world = options.now === undefined ? base : { ...base, now: options.now };
+  const gather = options.gather === undefined ? {} : { gather: options.gather };
+  const opened = openForServing({ world, telemetry: silent, path, migrateFirst: false, ...gather });
+  return {
+    database: opened.database,
+    path,
+    world,
+    async close() {
+      await opened.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
