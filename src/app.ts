@@ -62,7 +62,7 @@ export async function startApp(needs: {
     if (source !== null) sources.set(settings.id, { settings, source });
     else telemetry.warn("chain_not_watched", { chain: settings.id });
   }
-  await Promise.all([...sources.values()].map(({ settings, source }) => checkIdentity(world, settings, source)));
+  await Promise.all([...sources.values()].map(({ settings, source }) => checkIdentity(world, needs.config, settings, source)));
 
   const opened = openForServing({ ...needs, path: needs.config.database.path });
   const { database } = opened;
@@ -162,10 +162,10 @@ function bind(world: World, config: Config, answer: Parameters<World["listen"]>[
 }
 
 /** Throws when a node that answers in time is not the one the configuration means; silence is no reason not to start. */
-async function checkIdentity(world: World, settings: ChainSettings, source: Source): Promise<void> {
+async function checkIdentity(world: World, config: Config, settings: ChainSettings, source: Source): Promise<void> {
   const late = new AbortController();
   const verdict = await Promise.race([
-    verify(source, settings).then(
+    verify(source, config, settings).then(
       () => null,
       (error: unknown) => error,
     ),

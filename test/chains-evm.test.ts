@@ -163,6 +163,14 @@ describe("heads", () => {
     expect(heads.safe).toEqual(heads.latest);
   });
 
+  test("two hashes for the head are a contradiction", async () => {
+    const changed = { number: `0x${head.toString(16)}`, hash: `0x${"cd".repeat(32)}` };
+    proxy.behave(
+      alteringHeaders((block, { params }) => (params[0] === "finalized" ? { ...block, ...changed } : block)),
+    );
+    expect(await codeOfFailure(source().heads(["finalized"]))).toBe("provider_inconsistent");
+  });
+
   test("a throttled tag is a failure, not an unknown tag", async () => {
     proxy.behave({ refuse: ({ params }) => (params[0] === "safe" ? { code: -32007, message: "slow down" } : null) });
     expect(await codeOfFailure(source().heads(["safe"]))).toBe("provider_rate_limited");
@@ -252,6 +260,19 @@ describe("reading transfers", () => {
       proxy.behave(alteringLogs((logs) => logs.map((log) => ({ ...log, blockTimestamp }))));
       expect((await source().read(question())).sightings).toEqual(honest.sightings);
     }
+  });
+
+  test("two logs of one block that state different times are settled by the header", async () => {
+    const asked = question({ wallets: [shop, stranger] });
+    const honest = await source().read(asked);
+    const earlier = `0x${((honest.sightings[0]?.block.time ?? 0) - 60).toString(16)}`;
+    proxy.behave(
+      alteringLogs((logs) => {
+        const pair = logs.findIndex(({ transactionHash }) => transactionHash === hashes.pair);
+        return logs.map((log, i) => (i === pair ? { ...log, blockTimestamp: earlier } : log));
+      }),
+    );
+    expect((await source().read(asked)).sightings).toEqual(honest.sightings);
   });
 
   test("a header that is not the block its logs name refuses the answer", async () => {

@@ -121,6 +121,16 @@ describe("two providers as one", () => {
     expect(lines.at(-1)).toContain("provider recovered");
   });
 
+  test("a provider that recovered starts again with the shortest pause", async () => {
+    const pool = connected([a.url]);
+    for (const behaviour of [down, down, null, down]) {
+      a.behave(...(behaviour === null ? [] : [behaviour]));
+      await codeOfFailure(pool.heads([]));
+      elapsed += 2000;
+    }
+    expect(lines.map((line) => /pause_ms=(\d+)/.exec(line)?.[1])).toEqual(["998", "1996", undefined, "998"]);
+  });
+
   test("pauses double from a second to five minutes, shortened by chance to no less than half", async () => {
     for (const [chance, share] of [
       [255, 255.5 / 256],

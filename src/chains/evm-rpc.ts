@@ -48,12 +48,9 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
-  const troubles = { failures: 0, refused_answers: 0, last_error: null, last_error_at: null } as {
-    failures: number;
-    refused_answers: number;
-    last_error: string | null;
-    last_error_at: number | null;
-  };
+  let failures = 0;
+  let refused_answers = 0;
+  let last: { error: string; at: number } | null = null;
   let wallets_per_call = wallets_per_call_max;
 
   async function heads(tags: readonly FinalityTag[]): Promise<Heads> {
@@ -102,9 +99,8 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
       wallets_per_call = Math.floor(in_call / 2);
       return to;
     }
-    const too_wide =
-      refusal === null || refusal.kind === "range" || (refusal.kind === "other" && range.suspects(refusal));
-    return too_wide ? range.narrow(from, to, refusal) : null;
+    const too_wide = refusal === null || refusal.kind === "range";
+    return too_wide || (refusal.kind === "other" && range.suspects(refusal)) ? range.narrow(from, to, refusal) : null;
   }
 
   /** One batch for one range: the answer, or the provider's refusal of its logs. */
@@ -163,10 +159,9 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const { code, retry_after_s } = error;
-      troubles.failures++;
-      if (refused_codes.includes(code)) troubles.refused_answers++;
-      troubles.last_error = `${code}: ${wordsOf(error)}`;
-      troubles.last_error_at = world.now();
+      failures++;
+      if (refused_codes.includes(code)) refused_answers++;
+      last = { error: `${code}: ${wordsOf(error)}`, at: world.now() };
       telemetry.count("provider_failures", { chain, provider, code });
       throw new Fault(code, `${provider}: ${wordsOf(error)}`, retry_after_s);
     }
@@ -178,7 +173,17 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     read: (question) => counted(read(question)),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
-    reports: () => [{ provider, calls: rpc.requests(), learned_range: range.learned(), ...troubles }],
+    reports: () => [
+      {
+        provider,
+        calls: rpc.requests(),
+        failures,
+        refused_answers,
+        learned_range: range.learned(),
+        last_error: last?.error ?? null,
+        last_error_at: last?.at ?? null,
+      },
+    ],
   };
 }
 

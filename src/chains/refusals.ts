@@ -3,13 +3,12 @@
 
 import type { Code } from "../domain/errors.ts";
 
-export const refusalKinds = ["lagging", "archive", "rate", "batch", "filters", "range", "tag", "other"] as const;
 /**
  * `lagging`: it does not know the block yet; `archive`: it does not serve blocks this old; `rate`: too many requests;
  * `batch`: too many calls in one request; `filters`: too many wallets or contracts in one call; `range`: too many
  * blocks or results in one call; `tag`: it does not serve this block tag, at least now; `other`: anything else.
  */
-export type RefusalKind = (typeof refusalKinds)[number];
+export type RefusalKind = "lagging" | "archive" | "rate" | "batch" | "filters" | "range" | "tag" | "other";
 
 export interface Refusal {
   kind: RefusalKind;

@@ -51,9 +51,14 @@ export interface ProviderReport {
   last_error_at: number | null;
 }
 
-/** One provider of one chain, or several behind the same face. Every verb throws a Fault of the `provider_*` codes. */
+/**
+ * One provider of one chain, or several behind the same face. Every verb throws a Fault of the `provider_*` codes or
+ * `wrong_chain_id`, whose words begin with the provider's name. Hashes are in small letters, addresses canonical.
+ */
 export interface Source {
+  /** What the node says, unjudged: of all verbs this one alone answers on the wrong chain. */
   identity(tokens: readonly string[]): Promise<Identity>;
+  /** The head and the blocks of the tags asked for, none of them ahead of the head. */
   heads(tags: readonly FinalityTag[]): Promise<Heads>;
   /** Reads from `question.from` as far as the provider allows in one call. `avoid`: prefer another provider than this. */
   read(question: Question, avoid?: string): Promise<Answer>;

@@ -84,3 +84,8 @@ export function coinDecimals(config: Config, chain: ChainId, coin: Coin): number
 export function walletsFor(config: Config, chain: ChainId, coin: Coin): Wallet[] {
   return config.wallets.filter((wallet) => wallet.chain === chain && wallet.coins.includes(coin));
 }
+
+/** Coins that some wallet takes on a chain. */
+export function offeredCoins(config: Config, chain: ChainId): Set<Coin> {
+  return new Set(config.wallets.filter((wallet) => wallet.chain === chain).flatMap((wallet) => wallet.coins));
+}

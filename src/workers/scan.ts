@@ -2,7 +2,7 @@
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
 import type { Answer, Question, Source } from "../chains/source.ts";
-import type { ChainSettings, LiveConfig } from "../config/config.ts";
+import { type ChainSettings, type Config, type LiveConfig, offeredCoins } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { coveredThrough, gaps, plan, type Range, union } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
@@ -64,7 +64,7 @@ export function createScan(needs: {
     try {
       const { facts, finality } = settings();
       if (!verified) {
-        await verify(source, settings());
+        await verify(source, config.current(), settings());
         verified = true;
       }
       const heads = await source.heads(tagsOf([...finality.map((tier) => tier.finality), facts.final]));
@@ -274,24 +274,26 @@ export function createScan(needs: {
 }
 
 /**
- * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract whose `decimals()` differs or
- * is missing), and the provider faults.
+ * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract of an offered coin whose
+ * `decimals()` differs or is missing), and the provider faults.
  */
-export async function verify(source: Source, settings: ChainSettings): Promise<void> {
-  const identity = await source.identity(settings.tokens.map((token) => token.address));
+export async function verify(source: Source, config: Config, settings: ChainSettings): Promise<void> {
+  const offered = offeredCoins(config, settings.id);
+  const tokens = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
+  const identity = await source.identity(tokens.map((token) => token.address));
   if (identity.chain_id !== settings.chain_id) {
     throw new Fault(
       "wrong_chain_id",
       `chains.${settings.id}.rpc_urls: the node serves chain ${identity.chain_id}, expected ${settings.chain_id}; correct the URL, or set chains.${settings.id}.chain_id`,
     );
   }
-  for (const token of settings.tokens) {
+  for (const token of tokens) {
     const found = identity.decimals.get(token.address);
     if (found === token.decimals) continue;
     const says = found === null || found === undefined ? "answers no decimals()" : `has ${found} decimals`;
     throw new Fault(
       "wrong_token",
-      `chains.${settings.id}.tokens.${token.label}: ${token.address} ${says}, expected ${token.decimals}; correct address or decimals`,
+      `chains.${settings.id}.tokens.${token.coin}: ${token.address} ${says}, expected ${token.decimals}; correct address or decimals`,
     );
   }
 }

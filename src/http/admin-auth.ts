@@ -1,0 +1,140 @@
+// Who may call the Admin API: one secret, kept as an argon2 hash. Guesses are counted per client address and stopped
+// before they cost an argon2 run; the right secret, once verified, costs one HMAC. Never logs or keeps a secret.
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { LiveConfig } from "../config/config.ts";
+import { Fault } from "../domain/errors.ts";
+import { headerText } from "../wire/signature.ts";
+import type { World } from "../world.ts";
+
+const admin_header = "Ocrch-Admin-Authorization";
+const failures_max = 10;
+const failures_window_ms = 60_000;
+/** Each run takes 64 MiB and a core for a tenth of a second. */
+const argon2_runs_max = 2;
+/** Different secrets being verified or waiting for it, over all clients. */
+const verifications_max = 64;
+const crowded_retry_s = 1;
+const addresses_max = 10_000;
+const key_bytes = 32;
+
+export interface AdminAuth {
+  /**
+   * Resolves when the request carries the admin secret. Faults: missing_admin_secret, invalid_admin_header,
+   * too_many_failed_attempts, invalid_admin_secret.
+   */
+  check(request: Request, address: string): Promise<void>;
+  /** Forgets the verified secret, so that the next request is verified against the hash again. */
+  clear(): void;
+}
+
+interface Tally {
+  /** Times of failures within the window, by the monotonic clock, oldest first. */
+  failures: number[];
+  in_flight: number;
+}
+
+/** Guards the Admin API with the live settings' hash. */
+export function createAdminAuth(needs: { world: World; config: LiveConfig }): AdminAuth {
+  const { world, config } = needs;
+  const key = world.random(key_bytes);
+  const tallies = new Map<string, Tally>();
+  const verifications = new Map<string, Promise<boolean>>();
+  const argon2 = createTurns(argon2_runs_max);
+  let verified: { hash: string; digest: Uint8Array } | null = null;
+
+  /** True or false when the verified secret decides; null when only argon2 can tell. */
+  function cached(hash: string, digest: Uint8Array): boolean | null {
+    return verified?.hash === hash ? timingSafeEqual(verified.digest, digest) : null;
+  }
+
+  function tallyOf(address: string): Tally {
+    const tally = tallies.get(address) ?? { failures: [], in_flight: 0 };
+    const since = world.elapsed() - failures_window_ms;
+    tally.failures = tally.failures.filter((time) => time > since);
+    return tally;
+  }
+
+  function refuseGuessers(address: string): void {
+    const { failures, in_flight } = tallyOf(address);
+    if (failures.length + in_flight < failures_max) return;
+    const free_at = (failures[0] ?? world.elapsed()) + failures_window_ms;
+    const wait_s = failures.length === 0 ? crowded_retry_s : Math.ceil((free_at - world.elapsed()) / 1000);
+    throw new Fault("too_many_failed_attempts", undefined, Math.max(wait_s, 1));
+  }
+
+  /** Keeps a tally as the youngest; the oldest goes when there are too many. */
+  function keep(address: string, tally: Tally): void {
+    tallies.delete(address);
+    tallies.set(address, tally);
+    const [oldest] = tallies.keys();
+    if (tallies.size > addresses_max && oldest !== undefined) tallies.delete(oldest);
+  }
+
+  function startVerification(id: string, address: string, secret: string, hash: string, digest: Uint8Array) {
+    refuseGuessers(address);
+    if (verifications.size >= verifications_max) {
+      throw new Fault("too_many_failed_attempts", undefined, crowded_retry_s);
+    }
+    const tally = tallyOf(address);
+    tally.in_flight += 1;
+    keep(address, tally);
+    const verify = () => cached(hash, digest) ?? (hash !== "" && world.passwords.verify(secret, hash));
+    const verification = argon2(verify)
+      .then((right) => {
+        if (right) verified = { hash, digest };
+        return right;
+      })
+      .finally(() => {
+        tally.in_flight -= 1;
+        verifications.delete(id);
+      });
+    verifications.set(id, verification);
+    return verification;
+  }
+
+  return {
+    async check(request, address) {
+      const header = request.headers.get(admin_header);
+      if (header === null) throw new Fault("missing_admin_secret");
+      const secret = headerText(header);
+      if (secret === null) throw new Fault("invalid_admin_header");
+      const hash = config.current().admin.secret_hash;
+      const digest = createHmac("sha256", key).update(secret).digest();
+      const known = cached(hash, digest);
+      if (known === true) return;
+      if (known === null) {
+        // Requests with one secret share one run, so that many at once with the right one are no guessing.
+        const id = `${hash} ${digest.toString("hex")}`;
+        if (await (verifications.get(id) ?? startVerification(id, address, secret, hash, digest))) return;
+      }
+
+      refuseGuessers(address);
+      const tally = tallyOf(address);
+      tally.failures.push(world.elapsed());
+      keep(address, tally);
+      throw new Fault("invalid_admin_secret");
+    },
+
+    clear() {
+      verified = null;
+    },
+  };
+}
+
+/** Runs acts in the order they come, at most `max` at once. */
+function createTurns(max: number): <T>(act: () => T | Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (act) => {
+    if (running >= max) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await act();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}

@@ -1,0 +1,94 @@
+// How answers look: JSON, nothing, or a refusal in plain text; and the one table from error code to HTTP status. Never
+// shows more of a failure than its words, and of an internal one not even those.
+
+import { type Code, Fault, texts } from "../domain/errors.ts";
+
+const internal_status = 500;
+
+/** Codes that no client can cause are internal faults, whatever the log calls them. */
+const statuses: Record<Code, number> = {
+  internal: internal_status,
+  not_found: 404,
+  method_not_allowed: 405,
+  invalid_request: 400,
+  unreadable_body: 400,
+  invalid_json_body: 400,
+  unsupported_content_type: 415,
+  too_many_requests: 429,
+  missing_signature: 401,
+  malformed_body_signature: 400,
+  malformed_url_signature: 400,
+  invalid_signature_encoding: 400,
+  signature_mismatch: 401,
+  signature_expired: 401,
+  missing_signed_url: 400,
+  origin_not_allowed: 403,
+  missing_admin_secret: 401,
+  invalid_admin_header: 400,
+  invalid_admin_secret: 401,
+  too_many_failed_attempts: 429,
+  invalid_amount: 400,
+  invalid_webhook_url: 400,
+  invalid_sender: 400,
+  idempotency_key_reused: 409,
+  order_not_found: 404,
+  order_not_pending: 409,
+  invalid_blockchain: 400,
+  no_wallet_available: 400,
+  no_free_amount: 409,
+  websocket_required: 426,
+  resource_not_found: 404,
+  transfer_matched: 409,
+  no_unknown_transfer_url: 409,
+  usage: internal_status,
+  invalid_config: internal_status,
+  database_unusable: internal_status,
+  database_busy: internal_status,
+  database_failed: internal_status,
+  database_in_use: internal_status,
+  schema_version: internal_status,
+  address_in_use: internal_status,
+  target_refused: internal_status,
+  outbound_timeout: internal_status,
+  outbound_failed: internal_status,
+  answer_too_large: internal_status,
+  provider_unreachable: internal_status,
+  provider_rate_limited: internal_status,
+  provider_range_too_large: internal_status,
+  provider_archive_only: internal_status,
+  provider_malformed: internal_status,
+  provider_lagging: internal_status,
+  provider_inconsistent: internal_status,
+  wrong_chain_id: internal_status,
+  wrong_token: internal_status,
+  chain_rewritten_below_final: internal_status,
+};
+
+/** A JSON answer. */
+export function json(status: number, value: unknown): Response {
+  return whole(status, JSON.stringify(value), { "content-type": "application/json" });
+}
+
+/** An answer without a body. */
+export function empty(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(null, { status, headers });
+}
+
+/** The answer to a refused request: the fault's words as plain text. An internal fault has only one text. */
+export function refusal(fault: Fault, headers: Record<string, string> = {}): Response {
+  const status = statuses[fault.code];
+  const all: Record<string, string> = { "content-type": "text/plain; charset=utf-8", ...headers };
+  if (fault.retry_after_s !== undefined) all["retry-after"] = String(fault.retry_after_s);
+  if (fault.code === "websocket_required") all.upgrade = "websocket";
+  return whole(status, status === internal_status ? texts.internal : fault.message, all);
+}
+
+/** The fault as a client may see it; null when it is ours, to be logged and answered as `internal`. */
+export function expected(error: unknown): Fault | null {
+  return error instanceof Fault && statuses[error.code] !== internal_status ? error : null;
+}
+
+/** The length is stated so that the answer to HEAD, which loses the body, still has it. */
+function whole(status: number, text: string, headers: Record<string, string>): Response {
+  return new Response(text, { status, headers: { ...headers, "content-length": String(Buffer.byteLength(text)) } });
+}

@@ -1,0 +1,127 @@
+// The HTTP door: which route answers what, and what every answer has in common. Paths and methods are decided before
+// authentication; an unexpected error is logged under an id and answered without a word about it.
+
+import { Hono } from "hono";
+import type { LiveConfig } from "../config/config.ts";
+import { Fault, wordsOf } from "../domain/errors.ts";
+import type { Checkout } from "../services/checkout.ts";
+import type { Operator } from "../services/operator.ts";
+import type { Database } from "../storage/database.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { Connection, World } from "../world.ts";
+import { adminRoutes, healthRoutes } from "./admin-api.ts";
+import { createAdminAuth } from "./admin-auth.ts";
+import { empty, expected, refusal } from "./answers.ts";
+import { preflightHeaders, shareWith } from "./cors.ts";
+import { createLive, type Live } from "./live.ts";
+import { pathOf, queryOf, type Route } from "./route.ts";
+import { serviceRoutes } from "./service-api.ts";
+import { createSigned } from "./signed.ts";
+import { userRoutes } from "./user-api.ts";
+
+/** For the listener: above what any route takes, so that a body that is too long is refused here, in our words. */
+export const max_body_bytes = 32 * 1024 * 1024;
+const request_id_bytes = 8;
+const unmatched = "unmatched";
+const user_prefix = "/api/v1/user/";
+
+export interface HttpDoor {
+  /** Answers one request; fits `World.listen`. Never rejects. */
+  answer(request: Request, connection: Connection): Promise<Response>;
+  live: Live;
+  /** Makes the next admin request prove its secret against the stored hash again. */
+  clearAdminCache(): void;
+}
+
+/** What travels beside a request: what it came with, and the route that took it. */
+interface Passage {
+  connection: Connection;
+  route: string;
+}
+
+/** Builds the door over the services. `version` is the package's. */
+export function createHttp(needs: {
+  world: World;
+  telemetry: Telemetry;
+  config: LiveConfig;
+  database: Database;
+  checkout: Checkout;
+  operator: Operator;
+  version: string;
+}): HttpDoor {
+  const { world, telemetry, config } = needs;
+  const live = createLive(needs);
+  const auth = createAdminAuth(needs);
+  const signed = createSigned(needs);
+  const app = mount(config, [
+    ...serviceRoutes({ ...needs, signed }),
+    ...userRoutes({ ...needs, signed, live }),
+    ...adminRoutes({ ...needs, auth }),
+    ...healthRoutes(needs.version),
+  ]);
+
+  function refuse(error: unknown, request: Request, route: string): Response {
+    const fault = expected(error);
+    if (fault !== null) return refusal(fault);
+    const id = Buffer.from(world.random(request_id_bytes)).toString("hex");
+    telemetry.error("request_failed", { request: id, method: request.method, route, error: wordsOf(error) });
+    return refusal(new Fault("internal"), { "x-request-id": id });
+  }
+
+  return {
+    async answer(request, connection) {
+      const passage: Passage = { connection, route: unmatched };
+      let answer: Response;
+      try {
+        answer = await app.fetch(request, passage);
+      } catch (error) {
+        answer = refuse(error, request, passage.route);
+      }
+      answer.headers.set("x-content-type-options", "nosniff");
+      answer.headers.set("referrer-policy", "no-referrer");
+      if (!answer.headers.has("cache-control")) answer.headers.set("cache-control", "no-store");
+      if (pathOf(request).startsWith(user_prefix))
+        shareWith(config.current().merchant.allowed_origins, request, answer);
+      telemetry.count("http_requests", { route: passage.route, status: String(answer.status) });
+      return answer;
+    },
+    live,
+    clearAdminCache: auth.clear,
+  };
+}
+
+/** Every path with its methods, preflights and the refusal of all other methods; errors are left to the caller. */
+function mount(config: LiveConfig, routes: readonly Route[]): Hono<{ Bindings: Passage }> {
+  const app = new Hono<{ Bindings: Passage }>({ getPath: pathOf });
+  for (const route of routes) {
+    app.on(route.method, route.path, (context) => {
+      context.env.route = route.path;
+      const { connection } = context.env;
+      const request = context.req.raw;
+      const param = (name: string) => context.req.param(name) ?? "";
+      return route.handle({ request, connection, param, query: queryOf(request) });
+    });
+  }
+  for (const [path, methods] of methodsByPath(routes)) {
+    const origins = () => config.current().merchant.allowed_origins;
+    if (methods.includes("OPTIONS")) {
+      app.options(path, (context) => empty(204, preflightHeaders(origins(), context.req.raw, methods)));
+    }
+    app.all(path, () => refusal(new Fault("method_not_allowed"), { allow: methods.join(", ") }));
+  }
+  app.notFound(() => refusal(new Fault("not_found")));
+  app.onError((error) => {
+    throw error;
+  });
+  return app;
+}
+
+function methodsByPath(routes: readonly Route[]): Map<string, string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { method, path, cross_origin } of routes) {
+    const own = method === "GET" ? ["GET", "HEAD"] : [method];
+    const others = (methods.get(path) ?? []).filter((known) => known !== "OPTIONS");
+    methods.set(path, [...others, ...own, ...(cross_origin ? ["OPTIONS"] : [])]);
+  }
+  return methods;
+}

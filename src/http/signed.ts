@@ -1,0 +1,100 @@
+// Who may call the Service and the User API: HMAC signatures over a body or over a checkout URL, checked in the one
+// order clients rely on. Reads secrets only from the live settings and never logs a header.
+
+import { createHash } from "node:crypto";
+import type { LiveConfig } from "../config/config.ts";
+import { Fault } from "../domain/errors.ts";
+import { parseJson, readUtf8 } from "../wire/json.ts";
+import { isWebhookEvent } from "../wire/requests.ts";
+import {
+  decodeSignature,
+  headerText,
+  isFresh,
+  parseSignatureHeader,
+  verifyBody,
+  verifyUrl,
+} from "../wire/signature.ts";
+import { originOf } from "../wire/url-scope.ts";
+import type { World } from "../world.ts";
+import { readBody } from "./body.ts";
+
+const signature_header = "Ocrch-Signature";
+const signed_url_header = "Ocrch-Signed-Url";
+
+/** A body whose signature was verified. */
+export interface SignedBody {
+  json: unknown;
+  /** Hex SHA-256 of the body. */
+  body_hash: string;
+  /** Hex SHA-256 of `{timestamp}.{body}`: the same for every spelling of the same signed request. */
+  replay_key: string;
+  /** ms; when the signature stops being fresh. */
+  fresh_until: number;
+}
+
+export interface Signed {
+  /**
+   * Verifies a Service request. Faults, in this order: missing_signature, malformed_body_signature, unreadable_body,
+   * invalid_signature_encoding, signature_mismatch, invalid_json_body; signature_mismatch again for a webhook of ours
+   * that was sent back.
+   */
+  body(request: Request): Promise<SignedBody>;
+  /**
+   * Verifies a User request and returns the signed URL. `query` may stand in for the headers. Faults, in this order:
+   * missing_signature, malformed_url_signature, invalid_signature_encoding, missing_signed_url, signature_mismatch,
+   * signature_expired, malformed_url_signature, origin_not_allowed.
+   */
+  url(request: Request, query?: URLSearchParams): string;
+}
+
+/** The two signature schemes over the live settings and the wall clock. */
+export function createSigned(needs: { world: World; config: LiveConfig }): Signed {
+  const { world, config } = needs;
+  return {
+    async body(request) {
+      const header = request.headers.get(signature_header);
+      if (header === null) throw new Fault("missing_signature");
+      const parsed = parseSignatureHeader(header);
+      if (parsed === null) throw new Fault("malformed_body_signature");
+      const body = await readBody(world, request);
+      const text = readUtf8(body);
+      if (text === null) throw new Fault("unreadable_body");
+      const signature = decodeSignature(parsed.encoded);
+      if (signature === null) throw new Fault("invalid_signature_encoding");
+      const { merchant, server } = config.current();
+      const { timestamp } = parsed;
+      if (!verifyBody(merchant.secret, timestamp, body, signature)) throw new Fault("signature_mismatch");
+      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_mismatch");
+      const json = parseJson(text);
+      if (isWebhookEvent(json)) throw new Fault("signature_mismatch");
+
+      return {
+        json,
+        body_hash: createHash("sha256").update(body).digest("hex"),
+        replay_key: createHash("sha256").update(`${timestamp}.`).update(body).digest("hex"),
+        fresh_until: Number(timestamp) * 1000 + server.signature_window_ms,
+      };
+    },
+
+    url(request, query) {
+      // A plus that was not percent-encoded arrives as a space.
+      const header = request.headers.get(signature_header) ?? query?.get("signature")?.replaceAll(" ", "+") ?? null;
+      if (header === null) throw new Fault("missing_signature");
+      const parsed = parseSignatureHeader(header);
+      if (parsed === null) throw new Fault("malformed_url_signature");
+      const signature = decodeSignature(parsed.encoded);
+      if (signature === null) throw new Fault("invalid_signature_encoding");
+      const sent = request.headers.get(signed_url_header);
+      const url = sent === null ? (query?.get("signed_url") ?? null) : headerText(sent);
+      if (url === null) throw new Fault(sent === null ? "missing_signed_url" : "malformed_url_signature");
+      const { merchant, server } = config.current();
+      const { timestamp } = parsed;
+      if (!verifyUrl(merchant.secret, url, timestamp, signature)) throw new Fault("signature_mismatch");
+      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_expired");
+      const origin = originOf(url);
+      if (origin === null) throw new Fault("malformed_url_signature");
+      if (!merchant.allowed_origins.includes(origin)) throw new Fault("origin_not_allowed");
+      return url;
+    },
+  };
+}

@@ -1,0 +1,399 @@
+// The pure rules: tables with the answer last.
+
+import { describe, expect, test } from "bun:test";
+import { canonicalAddress, canonicalAnywhere } from "../src/domain/address.ts";
+import { type ChainId, chainIds, chains, coins, tokens } from "../src/domain/assets.ts";
+import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
+import { retry_delays_s, retryDelay } from "../src/domain/events.ts";
+import {
+  type Finality,
+  finalBlock,
+  finalityFor,
+  formatFinality,
+  type Heads,
+  parseFinality,
+} from "../src/domain/finality.ts";
+import { type Arrival, type Candidate, judge, match } from "../src/domain/matching.ts";
+import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
+import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
+import type { Receipt, Transfer } from "../src/domain/payment.ts";
+
+describe("money", () => {
+  test.each([
+    ["19.99", true],
+    ["0.000001", true],
+    ["1", true],
+    ["999999999999999999.999999999999999999", true],
+    ["0", false],
+    ["0.00", false],
+    ["-1", false],
+    ["+1", false],
+    ["1e5", false],
+    [" 1", false],
+    ["1.", false],
+    [".5", false],
+    ["0x10", false],
+    ["1,5", false],
+    ["1234567890123456789", false],
+    ["1.1234567890123456789", false],
+    ["", false],
+  ])("%p is an amount: %p", (text, is) => {
+    expect(isAmount(text)).toBe(is);
+  });
+
+  test.each([
+    ["19.99", 6, 19990000n],
+    ["0.1234567", 6, null],
+    ["1.10", 6, 1100000n],
+    ["0.000000000000000001", 18, 1n],
+    ["999999999999999999.999999999999999999", 18, 999999999999999999999999999999999999n],
+    ["5", 0, 5n],
+    ["5.5", 0, null],
+  ])("%p in %p decimals is %p", (text, decimals, units) => {
+    expect(toUnits(text, decimals)).toBe(units);
+    if (units !== null) expect(toUnits(fromUnits(units, decimals), decimals)).toBe(units);
+  });
+
+  test.each([
+    [19990000n, 6, 0, "19.99"],
+    [20000000n, 6, 0, "20"],
+    [20000000n, 6, 2, "20.00"],
+    [1n, 18, 0, "0.000000000000000001"],
+    [999999999999999999999999999999999999n, 18, 2, "999999999999999999.999999999999999999"],
+  ])("%p units of %p decimals with scale %p read %p", (units, decimals, scale, text) => {
+    expect(fromUnits(units, decimals, scale)).toBe(text);
+  });
+
+  test("the scale is what was written", () => {
+    expect(["19.90", "19", "0.000"].map(scaleOf)).toEqual([2, 0, 3]);
+    expect(atMost("1000", "1000.0")).toBe(true);
+    expect(atMost("1000.000000000000000001", "1000")).toBe(false);
+  });
+});
+
+describe("addresses", () => {
+  const usdt = "0xdAC17F958D2ee523a2206206994597C13D831ec7";
+  test.each<[ChainId, string, string | null]>([
+    ["eth", usdt, usdt],
+    ["eth", usdt.toLowerCase(), usdt],
+    ["eth", `0x${usdt.slice(2).toUpperCase()}`, usdt],
+    ["eth", usdt.replace("dAC", "DaC"), null],
+    ["eth", usdt.slice(0, -1), null],
+    ["eth", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", null],
+    ["tron", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"],
+    ["tron", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6T", null],
+    ["tron", "41a614f803b6fd780986a42c78ec9c7f77e6ded13c", null],
+    ["tron", usdt, null],
+  ])("on %s %s is %p", (chain, text, canonical) => {
+    expect(canonicalAddress(chain, text)).toBe(canonical);
+  });
+
+  test("an address that is valid anywhere is taken without a chain", () => {
+    expect(canonicalAnywhere(usdt.toLowerCase())).toBe(usdt);
+    expect(canonicalAnywhere("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")).toBe("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t");
+    expect(canonicalAnywhere("nobody")).toBe(null);
+  });
+});
+
+describe("assets", () => {
+  test.each(chainIds.map((chain) => [chain]))(
+    "%s: addresses are canonical, distinct, and one coin has one precision",
+    (chain) => {
+      const rows = tokens[chain];
+      for (const token of rows) expect(canonicalAddress(chain, token.address)).toBe(token.address);
+      expect(new Set(rows.map((token) => token.address)).size).toBe(rows.length);
+      for (const coin of coins) {
+        const precisions = rows.filter((token) => token.coin === coin).map((token) => token.decimals);
+        expect(new Set(precisions).size).toBeLessThanOrEqual(1);
+      }
+      expect(chains[chain].finality.at(-1)?.up_to).toBe(null);
+    },
+  );
+});
+
+describe("finality", () => {
+  const block = (number: number) => ({ number, hash: `h${number}`, time: number });
+  const heads: Heads = { latest: block(100), safe: block(90), finalized: block(80) };
+  test.each<[Finality, Heads, number]>([
+    [{ blocks: 1 }, heads, 100],
+    [{ blocks: 12 }, heads, 89],
+    [{ tag: "finalized" }, heads, 80],
+    [{ tag: "safe" }, heads, 90],
+    [{ tag: "finalized", blocks: 64 }, heads, 37],
+    [{ tag: "safe", blocks: 5 }, heads, 90],
+    [{ tag: "finalized" }, { ...heads, finalized: null }, 81],
+    [{ blocks: 200 }, heads, -99],
+  ])("%p is met up to the block", (finality, at, number) => {
+    expect(finalBlock(finality, at, 20)).toBe(number);
+    expect(parseFinality(formatFinality(finality))).toEqual(finality);
+  });
+
+  test("the tier is found by exact comparison of amounts", () => {
+    const tiers = chains.eth.finality;
+    expect(finalityFor("1000", tiers)).toEqual({ blocks: 12 });
+    expect(finalityFor("1000.000001", tiers)).toEqual({ tag: "finalized" });
+  });
+});
+
+describe("the life of an order", () => {
+  const expected = {
+    pending: ["paid", "paid", "cancelled", "expired"],
+    paid: ["refuse", "same", "refuse", "refuse"],
+    expired: ["refuse", "paid", "refuse", "refuse"],
+    cancelled: ["refuse", "paid", "refuse", "refuse"],
+  } as const;
+  for (const status of orderStatuses) {
+    for (const [index, command] of orderCommands.entries()) {
+      const outcome = expected[status][index];
+      test(`${command} makes a ${status} order: ${outcome}`, () => {
+        expect<string | undefined>(transition(status, command)).toBe(outcome);
+      });
+    }
+  }
+});
+
+test("a delivery is tried 13 times on the promised schedule", () => {
+  expect(retry_delays_s).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]);
+  expect(retryDelay(1)).toBe(1000);
+  expect(retryDelay(12)).toBe(2_048_000);
+  expect(retryDelay(13)).toBe(null);
+});
+
+describe("matching", () => {
+  const arrival: Arrival = {
+    sender: "payer",
+    block: { number: 50, time: 1000 },
+    accepted: true,
+    offered: true,
+    own: false,
+  };
+  const open: Candidate = {
+    deposit: 7,
+    order_id: "order-7",
+    order_status: "pending",
+    expires_at: 2_000_000,
+    sender: null,
+    opened_at: 990_000,
+    opened_head: 49,
+    closed: false,
+    taken: false,
+  };
+  const other: Candidate = { ...open, deposit: 8, order_id: "order-8", sender: "somebody else" };
+  const rows: [what: string, arrival: Partial<Arrival>, candidates: Candidate[], answer: string][] = [
+    ["a watched but not accepted contract", { accepted: false }, [open], "unknown_token"],
+    ["a move between own wallets, even of a promised amount", { own: true }, [open], "from_own_wallet"],
+    ["nobody asked for this amount", {}, [], "no_such_amount"],
+    ["a coin the wallet does not offer", { offered: false }, [], "coin_not_offered"],
+    ["a coin that is no longer offered, but was promised", { offered: false }, [open], "pays 7"],
+    ["an exact payment", {}, [open], "pays 7"],
+    ["from the expected sender", { sender: "somebody else" }, [other], "pays 8"],
+    ["from another sender than expected", {}, [other], "other_sender order-8"],
+    ["from another sender than any of two expected", {}, [other, { ...other, sender: "third" }], "other_sender"],
+    ["mined at the head known when the deposit opened", { block: { number: 49, time: 1000 } }, [open], "too_early"],
+    ["one block later", { block: { number: 50, time: 1000 } }, [open], "pays 7"],
+    ["15 s before the opening by the chain's clock", { block: { number: 50, time: 975 } }, [open], "pays 7"],
+    ["16 s before it", { block: { number: 50, time: 974 } }, [open], "too_early"],
+    [
+      "older by time while the head was unknown",
+      { block: { number: 1, time: 974 } },
+      [{ ...open, opened_head: null }],
+      "too_early",
+    ],
+    [
+      "younger by time while the head was unknown",
+      { block: { number: 1, time: 975 } },
+      [{ ...open, opened_head: null }],
+      "pays 7",
+    ],
+    ["in the last second", { block: { number: 50, time: 2000 } }, [open], "pays 7"],
+    ["a second after the end", { block: { number: 50, time: 2001 } }, [open], "late order-7"],
+    ["after the order had expired", {}, [{ ...open, closed: true, order_status: "expired" }], "late order-7"],
+    ["after a cancel", {}, [{ ...open, closed: true, order_status: "cancelled" }], "order_ended order-7"],
+    ["after the order was paid", {}, [{ ...open, closed: true, order_status: "paid" }], "order_ended order-7"],
+    ["a second payment of one deposit", {}, [{ ...open, taken: true }], "duplicate order-7"],
+  ];
+  test.each(rows)("%s", (_what, changes, candidates, answer) => {
+    const found = match({ ...arrival, ...changes }, candidates);
+    const words =
+      "deposit" in found ? `pays ${found.deposit}` : [found.reason, found.likely_order].filter(Boolean).join(" ");
+    expect(words).toBe(answer);
+  });
+});
+
+describe("the second reading of a transfer", () => {
+  const log = { token: "T", sender: "S", wallet: "W", units: 5n };
+  const transfer: Transfer = {
+    ...log,
+    chain: "eth",
+    tx_hash: "x",
+    log_index: 9,
+    position: 1,
+    block: { number: 10, hash: "a", time: 1 },
+  };
+  const receipt: Receipt = {
+    tx_hash: "x",
+    success: true,
+    block: { number: 10, hash: "a" },
+    logs: [
+      { log_index: 8, transfer: null },
+      { log_index: 9, transfer: log },
+    ],
+  };
+  const header = { number: 10, hash: "a", time: 1 };
+  const rows: [what: string, receipt: Receipt | null, header: typeof header | null, verdict: unknown][] = [
+    ["success, canonical, the same log", receipt, header, "confirmed"],
+    ["the header is missing", receipt, null, "unclear"],
+    ["not mined, and its block is gone", null, { ...header, hash: "b" }, "gone"],
+    ["not mined, but its block stands: the provider contradicts itself", null, header, "unclear"],
+    [
+      "mined elsewhere, and its block is gone",
+      { ...receipt, block: { number: 11, hash: "c" } },
+      { ...header, hash: "b" },
+      { moved: { number: 11, hash: "c" } },
+    ],
+    ["mined elsewhere, but its block stands", { ...receipt, block: { number: 11, hash: "c" } }, header, "unclear"],
+    ["its block is not canonical", receipt, { ...header, hash: "b" }, "unclear"],
+    ["it failed", { ...receipt, success: false }, header, "gone"],
+    [
+      "the log has another amount",
+      { ...receipt, logs: [receipt.logs[0], { log_index: 9, transfer: { ...log, units: 4n } }] as never },
+      header,
+      "gone",
+    ],
+    ["the log is missing", { ...receipt, logs: [] }, header, "gone"],
+  ];
+  test.each(rows)("%s", (_what, receipt, header, verdict) => {
+    expect<unknown>(judge(transfer, receipt, header)).toEqual(verdict);
+  });
+});
+
+describe("coverage", () => {
+  const piece = (from: number, to: number, provider = "A"): Interval => ({
+    from,
+    to,
+    hash: `${provider}${to}`,
+    time: to,
+    provider,
+  });
+
+  test("a range that touches its neighbour of the same provider grows it", () => {
+    expect(extend([piece(1, 10)], piece(8, 15))).toEqual([piece(1, 15)]);
+    expect(extend([piece(1, 10)], piece(11, 15))).toEqual([piece(1, 15)]);
+    expect(extend([piece(1, 10)], piece(3, 5))).toEqual([piece(1, 10)]);
+  });
+
+  test("another provider's range stays beside, cut where it was taken over", () => {
+    expect(extend([piece(1, 10)], piece(8, 15, "B"))).toEqual([
+      { from: 1, to: 7, hash: null, time: null, provider: "A" },
+      piece(8, 15, "B"),
+    ]);
+    expect(extend([piece(1, 10)], piece(11, 15, "B"))).toEqual([piece(1, 10), piece(11, 15, "B")]);
+  });
+
+  test("what is covered from a block on is the unbroken stretch", () => {
+    const known = [piece(1, 10), piece(11, 20, "B"), piece(25, 30)];
+    expect(coveredThrough(known, 5)?.to).toBe(20);
+    expect(coveredThrough(known, 21)).toBe(null);
+    expect(coveredThrough(known, 26)?.to).toBe(30);
+    expect(gaps(known, 0, 40)).toEqual([
+      { from: 0, to: 0 },
+      { from: 21, to: 24 },
+      { from: 31, to: 40 },
+    ]);
+  });
+
+  test("taking back leaves nothing above", () => {
+    expect(cutAbove([piece(1, 10), piece(11, 20)], 14)).toEqual([
+      piece(1, 10),
+      { from: 11, to: 14, hash: null, time: null, provider: "A" },
+    ]);
+  });
+
+  test("random sequences agree with a set of block numbers", () => {
+    let state = 20261121;
+    const random = (below: number) => {
+      state = (state * 1103515245 + 12345) % 2147483648;
+      return state % below;
+    };
+    for (let round = 0; round < 300; round++) {
+      let known: Interval[] = [];
+      let blocks = new Set<number>();
+      for (let step = 0; step < 20; step++) {
+        if (random(6) === 0) {
+          const top = random(60);
+          known = cutAbove(known, top);
+          blocks = new Set([...blocks].filter((block) => block <= top));
+        } else {
+          const from = random(60);
+          const to = from + random(12);
+          known = extend(known, piece(from, to, random(2) === 0 ? "A" : "B"));
+          for (let block = from; block <= to; block++) blocks.add(block);
+        }
+        const covered = new Set<number>();
+        for (const interval of known) {
+          for (let block = interval.from; block <= interval.to; block++) {
+            expect(covered.has(block)).toBe(false);
+            covered.add(block);
+          }
+        }
+        expect([...covered].sort((a, b) => a - b)).toEqual([...blocks].sort((a, b) => a - b));
+        const missing = gaps(known, 0, 80).flatMap(({ from, to }) =>
+          Array.from({ length: to - from + 1 }, (_, i) => from + i),
+        );
+        expect(missing.some((block) => blocks.has(block))).toBe(false);
+        expect(missing.length + blocks.size).toBe(81);
+      }
+    }
+  });
+
+  test("ranges join where they touch", () => {
+    expect(
+      union([
+        { from: 5, to: 6 },
+        { from: 1, to: 3 },
+        { from: 4, to: 4 },
+        { from: 9, to: 9 },
+      ]),
+    ).toEqual([
+      { from: 1, to: 6 },
+      { from: 9, to: 9 },
+    ]);
+  });
+
+  const base = { head: 100, first: 0, mark: 80, overlap: 10, page: 50 };
+  const plans: [what: string, input: Partial<Parameters<typeof plan>[0]>, ranges: [number, number][]][] = [
+    ["new blocks and all above the mark", { missing: [{ from: 96, to: 100 }] }, [[81, 100]]],
+    ["nothing new: the overlap again", { missing: [] }, [[81, 100]]],
+    [
+      "no mark yet: the overlap, but never below the first watch",
+      { missing: [{ from: 96, to: 100 }], mark: null, first: 92 },
+      [[92, 100]],
+    ],
+    ["the very first poll", { missing: [{ from: 40, to: 100 }], mark: null, first: 40, page: 1000 }, [[40, 100]]],
+    [
+      "after an outage the newest page first, then the rest from the mark on",
+      { missing: [{ from: 20, to: 100 }], mark: 5 },
+      [
+        [51, 100],
+        [6, 50],
+      ],
+    ],
+    [
+      "an older hole is read as well",
+      {
+        missing: [
+          { from: 30, to: 40 },
+          { from: 96, to: 100 },
+        ],
+      },
+      [
+        [81, 100],
+        [30, 40],
+      ],
+    ],
+    ["a head below what is covered", { missing: [], head: 90 }, [[81, 90]]],
+  ];
+  test.each(plans)("a poll reads: %s", (_what, input, ranges) => {
+    expect(plan({ ...base, missing: [], ...input }).map(({ from, to }) => [from, to])).toEqual(ranges as number[][]);
+  });
+});

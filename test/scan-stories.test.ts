@@ -1,0 +1,492 @@
+// alone
+// What a chain does and what becomes of the orders: real anvil, real SQLite, polled by hand.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  payer,
+  type Story,
+  type StoryOptions,
+  second_wallet,
+  startStory,
+  stranger,
+  usd,
+  wallet,
+} from "./support/chain-story.ts";
+
+let story: Story;
+let started: Story[] = [];
+async function begin(options: StoryOptions = {}): Promise<Story> {
+  const one = await startStory(options);
+  started.push(one);
+  return one;
+}
+afterEach(async () => {
+  for (const one of started) await one.stop();
+  started = [];
+});
+
+/** What must hold of every database at any time. */
+function invariants(story: Story): void {
+  expect(
+    story.rows("SELECT transfer FROM allocations WHERE reversed_at IS NULL GROUP BY transfer HAVING count(*) > 1"),
+  ).toEqual([]);
+  expect(
+    story.rows(`SELECT o.id FROM orders o WHERE o.status = 'paid' AND o.cause = 'pay'
+      AND (SELECT count(*) FROM allocations a WHERE a.order_id = o.id AND a.reversed_at IS NULL) <> 1`),
+  ).toEqual([]);
+  expect(
+    story.rows(`SELECT o.id FROM orders o WHERE o.status <> 'pending' AND NOT EXISTS
+      (SELECT 1 FROM events e WHERE e.order_id = o.id AND e.type = 'order_status_changed')`),
+  ).toEqual([]);
+  expect(
+    story.rows("SELECT n FROM events e WHERE n > 1 AND NOT EXISTS (SELECT 1 FROM events p WHERE p.n = e.n - 1)"),
+  ).toEqual([]);
+  expect(
+    story.rows(
+      `SELECT s.id FROM slots s JOIN deposits d ON d.id = s.deposit WHERE (d.closed_at IS NULL) <> (s.closed_at IS NULL)`,
+    ),
+  ).toEqual([]);
+}
+afterEach(() => {
+  for (const one of started) invariants(one);
+});
+
+describe("an ordinary payment", () => {
+  beforeEach(async () => {
+    story = await begin();
+  });
+
+  test("is seen at one confirmation, pays at the policy, and is told once", async () => {
+    const order = await story.order("19.99");
+    await story.poll();
+    const deposit = await story.select(order.id);
+    expect(deposit).toMatchObject({ amount: "19.99", wallet, coin: "USDT" });
+    await story.usdt.transfer(payer, wallet, usd(19.99));
+    await story.mine();
+    await story.poll();
+    expect(story.transfers()).toMatchObject([
+      { status: "waiting_for_confirmation", deposit: deposit.id, amount: "19.99" },
+    ]);
+    expect(story.status(order.id)).toBe("pending");
+
+    await story.mine();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.transfers()).toMatchObject([{ status: "matched", deposit: deposit.id }]);
+    expect(story.pushed(order.id)).toEqual(["paid"]);
+    await story.mine(10);
+    await story.poll();
+    expect(story.pushed(order.id)).toEqual(["paid"]);
+    expect(story.events().map((event) => event.type)).toEqual([
+      "order_created",
+      "deposit_opened",
+      "transfer_seen",
+      "transfer_confirmed",
+      "order_status_changed",
+    ]);
+  });
+
+  test("in an 18-decimals coin is exact to the last unit", async () => {
+    await story.poll();
+    const order = await story.order("0.000000000000000001");
+    await story.select(order.id, "DAI");
+    await story.dai.transfer(payer, wallet, 1n);
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("that landed while the server was stopped is found after the restart", async () => {
+    const order = await story.order("5.00");
+    await story.poll();
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(5));
+    await story.mine(30);
+    story.restart();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("that landed before the very first contact with the chain is found", async () => {
+    const order = await story.order("5.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(5));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("two transfers in one transaction pay two orders", async () => {
+    await story.poll();
+    const first = await story.order("10.00");
+    const second = await story.order("20.00");
+    await story.select(first.id);
+    await story.select(second.id);
+    await story.usdt.batch(payer, [wallet, wallet], [usd(10), usd(20)]);
+    await story.mine(3);
+    await story.poll();
+    expect([story.status(first.id), story.status(second.id)]).toEqual(["paid", "paid"]);
+    expect(new Set(story.transfers().map((row) => row.position)).size).toBe(2);
+  });
+
+  test("two equal transfers in one transaction: one pays, the other is a duplicate", async () => {
+    await story.poll();
+    const order = await story.order("10.00");
+    await story.select(order.id);
+    await story.usdt.batch(payer, [wallet, wallet], [usd(10), usd(10)]);
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.transfers().map((row) => [row.status, row.reason])).toEqual([
+      ["matched", null],
+      ["waiting_for_match", "order_ended"],
+    ]);
+    const told = story.events("unknown_transfer").map((event) => JSON.parse(event.body));
+    expect(told).toMatchObject([{ event_type: "unknown_transfer", value: "10", order_id: order.id }]);
+  });
+});
+
+describe("two orders of the same amount", () => {
+  test("are asked for different amounts, and each is paid by its own", async () => {
+    story = await begin();
+    await story.poll();
+    const first = await story.order("10.00");
+    const second = await story.order("10.00");
+    const one = await story.select(first.id);
+    const two = await story.select(second.id);
+    expect([one.amount, two.amount]).toEqual(["10.00", "10.01"]);
+    await story.usdt.transfer(payer, wallet, usd(10.01));
+    await story.mine(3);
+    await story.poll();
+    expect([story.status(first.id), story.status(second.id)]).toEqual(["pending", "paid"]);
+  });
+
+  test("take the verbatim amount on the next wallet before any surcharge", async () => {
+    story = await begin({ wallets: [wallet, second_wallet] });
+    const deposits = [];
+    for (let index = 0; index < 3; index++) deposits.push(await story.select((await story.order("10.00")).id));
+    expect(deposits.map((deposit) => [deposit.wallet, deposit.amount])).toEqual([
+      [wallet, "10.00"],
+      [second_wallet, "10.00"],
+      [wallet, "10.01"],
+    ]);
+  });
+
+  test("an amount stays out of use after its order ended, until the late window has passed on the chain", async () => {
+    story = await begin({ late_window: "1h" });
+    await story.poll();
+    const first = await story.order("10.00");
+    await story.select(first.id);
+    await story.checkout.cancel(first.id);
+    expect((await story.select((await story.order("10.00")).id)).amount).toBe("10.01");
+
+    await story.advance(3700);
+    expect(await story.expiry.releaseQuarantine()).toBe(0);
+    await story.mine(8);
+    await story.poll();
+    expect(await story.expiry.releaseQuarantine()).toBe(1);
+    expect((await story.select((await story.order("10.00")).id)).amount).toBe("10.00");
+  });
+
+  test("a payment for the cancelled one never pays its successor", async () => {
+    story = await begin();
+    await story.poll();
+    const first = await story.order("10.00");
+    await story.select(first.id);
+    await story.checkout.cancel(first.id);
+    const second = await story.order("10.00");
+    await story.select(second.id);
+    await story.usdt.transfer(payer, wallet, usd(10));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(second.id)).toBe("pending");
+    expect(story.transfers()).toMatchObject([
+      { status: "waiting_for_match", reason: "order_ended", likely_order: first.id },
+    ]);
+  });
+});
+
+describe("time", () => {
+  beforeEach(async () => {
+    story = await begin({ lifetime: "10m", late_window: "1h" });
+    await story.poll();
+  });
+
+  test("an order without a deposit expires on time", async () => {
+    const order = await story.order("1.00");
+    story.wait(599);
+    expect(await story.expiry.expireDue()).toBe(0);
+    story.wait(2);
+    expect(await story.expiry.expireDue()).toBe(1);
+    expect(story.pushed(order.id)).toEqual(["expired"]);
+  });
+
+  test("an order with a deposit expires only once its chain was read past its end", async () => {
+    const order = await story.order("1.00");
+    await story.select(order.id);
+    story.wait(700);
+    expect(await story.expiry.expireDue()).toBe(0);
+    await story.anvil.rpc("evm_increaseTime", [700]);
+    await story.mine();
+    await story.poll();
+    expect(await story.expiry.expireDue()).toBe(1);
+    expect(story.status(order.id)).toBe("expired");
+  });
+
+  test("a chain that stays silent holds an order no longer than its late window", async () => {
+    const order = await story.order("1.00");
+    await story.select(order.id);
+    story.wait(600 + 3601);
+    expect(await story.expiry.expireDue()).toBe(1);
+    expect(story.status(order.id)).toBe("expired");
+  });
+
+  test("a payment seen before expiry and confirmed after it still pays", async () => {
+    const order = await story.order("1.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(1));
+    await story.mine();
+    await story.poll();
+    story.wait(700);
+    expect(await story.expiry.expireDue()).toBe(0);
+    await story.anvil.rpc("evm_increaseTime", [700]);
+    await story.mine();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(await story.expiry.expireDue()).toBe(0);
+  });
+
+  test("a payment mined in time but read only after the end still pays", async () => {
+    const order = await story.order("1.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(1));
+    await story.mine();
+    await story.advance(700);
+    expect(await story.expiry.expireDue()).toBe(0);
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("a payment after the end goes to the inbox with its order", async () => {
+    const order = await story.order("1.00");
+    await story.select(order.id);
+    await story.advance(700);
+    await story.poll();
+    await story.expiry.expireDue();
+    await story.usdt.transfer(payer, wallet, usd(1));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("expired");
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_match", reason: "late", likely_order: order.id }]);
+    await story.operator.markPaid(order.id, "test", "");
+    expect(story.pushed(order.id)).toEqual(["expired", "paid"]);
+  });
+
+  test("an old transfer of the right amount never pays a younger order", async () => {
+    await story.usdt.transfer(payer, wallet, usd(3));
+    await story.mine(3);
+    await story.poll();
+    const order = await story.order("3.00");
+    await story.select(order.id);
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("pending");
+    expect(story.transfers()).toMatchObject([{ status: "no_matched_deposit", reason: "no_such_amount" }]);
+  });
+});
+
+describe("strangers", () => {
+  beforeEach(async () => {
+    story = await begin();
+    await story.poll();
+  });
+
+  test("money nobody asked for is kept and told", async () => {
+    await story.usdt.transfer(stranger, wallet, usd(123.456789));
+    await story.mine(3);
+    await story.poll();
+    expect(story.transfers()).toMatchObject([
+      { status: "no_matched_deposit", reason: "no_such_amount", amount: "123.456789" },
+    ]);
+    expect(story.rows("SELECT kind, url FROM deliveries")).toEqual([
+      { kind: "transfer", url: "http://127.0.0.1:9/unknown" },
+    ]);
+  });
+
+  test("a bound order is not paid by somebody else, but by its sender", async () => {
+    const order = await story.order("7.00", payer);
+    await story.select(order.id);
+    await story.usdt.transfer(stranger, wallet, usd(7));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("pending");
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.transfers().map((row) => row.reason)).toEqual(["other_sender", null]);
+  });
+
+  test("zero-value logs are counted and not stored", async () => {
+    await story.usdt.poison(stranger, payer, wallet);
+    await story.mine(3);
+    await story.poll();
+    expect(story.transfers()).toEqual([]);
+    expect(story.rows("SELECT logs > 0 AS counted FROM zero_value_logs")).toEqual([{ counted: 1 }]);
+  });
+
+  test("a payment that was seen when the payer cancelled goes to the inbox", async () => {
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.mine();
+    await story.poll();
+    await story.checkout.cancel(order.id);
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order.id)).toBe("cancelled");
+    expect(story.transfers()).toMatchObject([
+      { status: "waiting_for_match", reason: "order_ended", likely_order: order.id },
+    ]);
+  });
+});
+
+describe("a chain that reorganises", () => {
+  beforeEach(async () => {
+    story = await begin({ finality: "5" });
+    await story.mine(20);
+    await story.poll();
+  });
+
+  test("a payment that leaves the chain is taken back, and its order waits on", async () => {
+    const order = await story.order("4.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await story.mine();
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    await story.anvil.rpc("anvil_reorg", [1, []]);
+    await story.mine(8);
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "failed_to_confirm", deposit: null }]);
+    expect(story.status(order.id)).toBe("pending");
+    expect(story.events("transfer_dropped")).toHaveLength(1);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await story.mine(6);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("a payment that moves to another block pays once", async () => {
+    const order = await story.order("4.00");
+    await story.select(order.id);
+    const hash = await story.usdt.transfer(payer, wallet, usd(4));
+    await story.mine();
+    await story.poll();
+    const [before] = story.transfers();
+    const tx = (await story.anvil.rpc("eth_getRawTransactionByHash", [hash]).catch(() => null)) as string | null;
+    if (tx === null) throw new Error("anvil gives no raw transaction");
+    await story.anvil.rpc("anvil_reorg", [1, [[tx, 0]]]);
+    await story.mine(8);
+    await story.poll();
+    const rows = story.transfers();
+    expect(rows).toHaveLength(1);
+    expect(rows[0]?.block_hash).not.toBe(before?.block_hash);
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.pushed(order.id)).toEqual(["paid"]);
+  });
+
+  test("a duplicate takes the place of the payment that left", async () => {
+    const order = await story.order("4.00");
+    await story.select(order.id);
+    await story.usdt.transfer(stranger, wallet, usd(4));
+    await story.mine();
+    await story.poll();
+    await story.anvil.rpc("anvil_reorg", [1, []]);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await story.mine(8);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(
+      story
+        .transfers()
+        .map((row) => row.status)
+        .sort(),
+    ).toEqual(["failed_to_confirm", "matched"]);
+  });
+});
+
+describe("a provider that misbehaves", () => {
+  test("a failed read moves no coverage; the next one makes up for it", async () => {
+    story = await begin({ proxies: 1 });
+    const [proxy] = story.proxies;
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    const covered = () => story.rows("SELECT max(to_block) AS top FROM coverage WHERE pass = 'head'")[0]?.top;
+    const before = covered();
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(3);
+    proxy?.behave({ request: () => new Response("<html>busy</html>", { headers: { "content-type": "text/html" } }) });
+    await expect(story.poll()).rejects.toThrow();
+    expect(covered()).toBe(before);
+    expect(story.rows("SELECT stalled_reason IS NOT NULL AS stalled FROM chains WHERE chain = 'eth'")).toEqual([
+      { stalled: 1 },
+    ]);
+    proxy?.reset();
+    story.wait(400);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.rows("SELECT stalled_reason IS NOT NULL AS stalled FROM chains WHERE chain = 'eth'")).toEqual([
+      { stalled: 0 },
+    ]);
+  });
+
+  test("an outage of the first provider is bridged by the second", async () => {
+    story = await begin({ proxies: 2 });
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(3);
+    story.proxies[0]?.behave({ request: () => new Response("down", { status: 503 }) });
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("a log that a lagging backend hid is found by the overlap", async () => {
+    story = await begin({ proxies: 1 });
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine();
+    story.proxies[0]?.behave({
+      alter: (call, answer) => (call.method === "eth_getLogs" ? { ...answer, result: [] } : answer),
+    });
+    await story.poll();
+    expect(story.transfers()).toEqual([]);
+    story.proxies[0]?.reset();
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("a quiet poll is two requests, with one open deposit as with many", async () => {
+    story = await begin({ proxies: 1 });
+    const [proxy] = story.proxies;
+    const requestsPerPoll = async () => {
+      await story.mine();
+      await story.poll();
+      const before = proxy?.requests() ?? 0;
+      await story.mine();
+      await story.poll();
+      return (proxy?.requests() ?? 0) - before;
+    };
+    await story.select((await story.order("1.00")).id);
+    expect(await requestsPerPoll()).toBe(2);
+    for (let index = 0; index < 200; index++) await story.select((await story.order(`${index + 2}.00`)).id);
+    expect(await requestsPerPoll()).toBe(2);
+  });
+});

@@ -1,0 +1,182 @@
+// A chain, a shop and a clock in hand: real anvil, a real SQLite file, the product's own services and scan, polled when
+// the story says so. Nothing runs by itself, so a story reads as a sequence of facts.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { connectChain } from "../../src/chains/connect.ts";
+import { liveConfig } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/parse.ts";
+import { createOutbound } from "../../src/outbound.ts";
+import { createCheckout } from "../../src/services/checkout.ts";
+import { createExpiry } from "../../src/services/expiry.ts";
+import { createOperator } from "../../src/services/operator.ts";
+import { createSettlement } from "../../src/services/settlement.ts";
+import { createWatching } from "../../src/services/watching.ts";
+import type { DepositRow } from "../../src/storage/deposits.ts";
+import type { TransferRow } from "../../src/storage/transfers.ts";
+import { createTelemetry } from "../../src/telemetry.ts";
+import { uuid7 } from "../../src/wire/uuid.ts";
+import { createScan } from "../../src/workers/scan.ts";
+import { realWorld } from "../../src/world.ts";
+import { type Anvil, startAnvil } from "./anvil.ts";
+import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
+import { accounts, type Coin, deployCoin } from "./coin.ts";
+import { type ProviderProxy, startProviderProxy } from "./provider-proxy.ts";
+import { tempDatabase } from "./temp-database.ts";
+
+export const [owner, payer, wallet, second_wallet, stranger] = accounts;
+
+export interface StoryOptions {
+  finality?: string;
+  wallets?: readonly string[];
+  lifetime?: string;
+  late_window?: string;
+  /** Reads through this many proxies instead of the node itself. */
+  proxies?: number;
+  more?: Partial<TestConfig>;
+}
+
+export type Story = Awaited<ReturnType<typeof startStory>>;
+
+/** Starts a manually mined chain with two coins, a payer who has plenty of both, and an appliance that watches it. */
+export async function startStory(options: StoryOptions = {}) {
+  const anvil = await startAnvil({ automine: false, slotsInAnEpoch: 2, chainId: 1 });
+  const usdt = await deployCoin(anvil, 6, "USDT");
+  const dai = await deployCoin(anvil, 18, "DAI");
+  await usdt.mint(payer, 10n ** 15n);
+  await usdt.mint(stranger, 10n ** 15n);
+  await dai.mint(payer, 10n ** 30n);
+  await anvil.rpc("evm_mine");
+  const proxies = Array.from({ length: options.proxies ?? 0 }, () => startProviderProxy(anvil.url));
+
+  let ahead_ms = 0;
+  const now = () => Date.now() + ahead_ms;
+  const log: string[] = [];
+  const points = new Map<string, () => void>();
+  const world = {
+    ...realWorld(),
+    now,
+    elapsed: () => performance.now() + ahead_ms,
+    warn: (line: string) => void log.push(line),
+    point: (name: string) => points.get(name)?.(),
+  };
+  const telemetry = createTelemetry(world);
+  const temp = tempDatabase({ world });
+  const { database } = temp;
+  const tokens = { USDT: { address: usdt.address, decimals: 6 }, DAI: { address: dai.address, decimals: 18 } };
+  const eth: ChainConfig = {
+    rpc_urls: proxies.length > 0 ? proxies.map((proxy) => proxy.url) : [anvil.url],
+    wallets: options.wallets ?? [wallet],
+    tokens,
+    finality: options.finality ?? "2",
+  };
+  const text = configText({
+    lifetime: options.lifetime ?? "60m",
+    late_window: options.late_window ?? "24h",
+    unknown_transfer_webhook_url: "http://127.0.0.1:9/unknown",
+    ...options.more,
+    chains: { eth, ...options.more?.chains },
+  });
+  const { draft, problems } = parseConfig(text, "/tmp/ocrch-story.toml");
+  if (draft === null) throw new Error(problems.join("\n"));
+  const config = liveConfig({ ...draft, admin: { secret_hash: "" } });
+  const settings = config.current().chains.get("eth");
+  if (settings === undefined) throw new Error("no eth in the story's configuration");
+
+  const outbound = createOutbound({ world });
+  const source = connectChain({ settings, outbound, world, telemetry });
+  if (source === null) throw new Error("eth has no adapter");
+  const checkout = createCheckout({ database, config });
+  const settlement = createSettlement({ database, config, telemetry });
+  const watching = createWatching({ database });
+  const expiry = createExpiry({ database, config, world });
+  const operator = createOperator({ database, config });
+  await watching.sync(config.current());
+  /** A fresh worker, as after a restart: nothing it knew in memory survives. */
+  const makeScan = () => createScan({ settings, source, config, database, settlement, watching, world, telemetry });
+  let scan = makeScan();
+
+  const raw = new Sqlite(temp.path, { readonly: true });
+  let orders = 0;
+
+  return {
+    anvil,
+    usdt,
+    dai,
+    proxies,
+    database,
+    config,
+    checkout,
+    operator,
+    expiry,
+    source,
+    log,
+    points,
+    now,
+    /** Reads the chain once. */
+    poll: () => scan.poll(),
+    restart() {
+      scan = makeScan();
+    },
+    async mine(blocks = 1) {
+      for (let block = 0; block < blocks; block++) await anvil.rpc("evm_mine");
+    },
+    /** Moves the wall clock and the chain's clock, and mines the block that shows it. */
+    async advance(seconds: number) {
+      ahead_ms += seconds * 1000;
+      await anvil.rpc("evm_increaseTime", [seconds]);
+      await anvil.rpc("evm_mine");
+    },
+    /** Moves only the wall clock: the chain stands still. */
+    wait(seconds: number) {
+      ahead_ms += seconds * 1000;
+    },
+    async order(amount: string, sender: string | null = null) {
+      orders += 1;
+      const request = {
+        merchant_order_id: `m-${orders}`,
+        amount,
+        webhook_url: "http://127.0.0.1:9/hook",
+        sender,
+        chain: null,
+        coin: null,
+      };
+      const identity = {
+        replay_key: `r-${orders}`,
+        replayable_until: now() + 300_000,
+        body_hash: "h",
+        idempotency_key: null,
+      };
+      return checkout.create(request, identity, uuid7(now(), world.random(10)));
+    },
+    select: (order_id: string, stablecoin = "USDT"): Promise<DepositRow> =>
+      checkout.select(order_id, { blockchain: "eth", stablecoin }),
+    status: (order_id: string) => checkout.order(order_id).status,
+    transfers: () => raw.query<TransferRow, []>("SELECT * FROM transfers ORDER BY id").all(),
+    /** Numbers, types and bodies of the event log. */
+    events: (type?: string) =>
+      raw
+        .query<{ n: number; type: string; order_id: string | null; body: string }, []>(
+          "SELECT * FROM events ORDER BY n",
+        )
+        .all()
+        .filter((event) => type === undefined || event.type === type),
+    /** Statuses that were pushed for an order. */
+    pushed: (order_id: string) =>
+      raw
+        .query<{ body: string }, [string]>("SELECT body FROM deliveries WHERE order_id = ? ORDER BY id")
+        .all(order_id)
+        .map((row) => (JSON.parse(row.body) as { status: string }).status),
+    rows: (sql: string) => raw.query<Record<string, unknown>, []>(sql).all(),
+    async stop() {
+      raw.close();
+      await temp.close();
+      for (const proxy of proxies) await proxy.stop();
+      await anvil.stop();
+    },
+  };
+}
+
+/** Base units of whole and fractional coins in 6 decimals. */
+export const usd = (amount: number): bigint => BigInt(Math.round(amount * 1e6));
+
+export type { Anvil, Coin, ProviderProxy };
