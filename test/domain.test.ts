@@ -360,22 +360,18 @@ describe("coverage", () => {
     ]);
   });
 
-  const base = { head: 100, first: 0, mark: 80, overlap: 10, page: 50 };
+  const base = { head: 100, first: 0, overlap: 10, page: 50 };
   const plans: [what: string, input: Partial<Parameters<typeof plan>[0]>, ranges: [number, number][]][] = [
-    ["new blocks and all above the mark", { missing: [{ from: 96, to: 100 }] }, [[81, 100]]],
-    ["nothing new: the overlap again", { missing: [] }, [[81, 100]]],
+    ["new blocks and the overlap below them", { missing: [{ from: 96, to: 100 }] }, [[86, 100]]],
+    ["nothing new: the overlap again", { missing: [] }, [[91, 100]]],
+    ["never below the first watch", { missing: [{ from: 96, to: 100 }], first: 92 }, [[92, 100]]],
+    ["the very first poll", { missing: [{ from: 40, to: 100 }], first: 40, page: 1000 }, [[40, 100]]],
     [
-      "no mark yet: the overlap, but never below the first watch",
-      { missing: [{ from: 96, to: 100 }], mark: null, first: 92 },
-      [[92, 100]],
-    ],
-    ["the very first poll", { missing: [{ from: 40, to: 100 }], mark: null, first: 40, page: 1000 }, [[40, 100]]],
-    [
-      "after an outage the newest page first, then the rest from the mark on",
-      { missing: [{ from: 20, to: 100 }], mark: 5 },
+      "after an outage the newest page first",
+      { missing: [{ from: 20, to: 100 }] },
       [
         [51, 100],
-        [6, 50],
+        [10, 50],
       ],
     ],
     [
@@ -387,7 +383,7 @@ describe("coverage", () => {
         ],
       },
       [
-        [81, 100],
+        [86, 100],
         [30, 40],
       ],
     ],

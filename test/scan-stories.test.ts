@@ -417,6 +417,74 @@ describe("a chain that reorganises", () => {
   });
 });
 
+describe("a reorg deeper than the overlap", () => {
+  /** Reads block by block, so that headers are remembered all along. */
+  async function grow(blocks: number): Promise<void> {
+    for (let block = 0; block < blocks; block++) {
+      await story.mine();
+      await story.poll();
+    }
+  }
+  const top = () => Number(story.rows("SELECT max(to_block) AS top FROM coverage")[0]?.top);
+
+  test("takes coverage back to the last header that still stands and reads everything above it again", async () => {
+    story = await begin({ finality: "60", slots: 30 });
+    await grow(5);
+    const order = await story.order("4.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await grow(25);
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    const before = top();
+    await story.anvil.rpc("anvil_reorg", [27, []]);
+    await story.mine(1);
+    await story.poll();
+    expect(story.log.some((line) => line.includes("chain_rewritten "))).toBe(true);
+    expect(story.transfers()).toMatchObject([{ status: "failed_to_confirm", deposit: null }]);
+    expect(story.status(order.id)).toBe("pending");
+    expect(top()).toBeGreaterThanOrEqual(before);
+    expect(story.rows("SELECT opened_head FROM deposits")).toEqual([{ opened_head: null }]);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await story.mine(61);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("below a block that was final stalls the chain instead of believing it", async () => {
+    story = await begin({ slots: 1 });
+    await grow(30);
+    await story.anvil.rpc("anvil_reorg", [28, []]);
+    await story.mine(3);
+    await expect(story.poll()).rejects.toThrow("was final");
+    expect(story.rows("SELECT stalled_reason FROM chains WHERE chain = 'eth'")[0]?.stalled_reason).toContain(
+      "chain_rewritten_below_final",
+    );
+  });
+});
+
+describe("the final pass", () => {
+  test("reads what has become final once more, from the other provider, and finds what the first one hid for good", async () => {
+    story = await begin({ proxies: 2, finality: '"finalized"' });
+    const [first] = story.proxies;
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    first?.behave({ alter: (call, answer) => (call.method === "eth_getLogs" ? { ...answer, result: [] } : answer) });
+    await story.usdt.transfer(payer, wallet, usd(2));
+    for (let block = 0; block < 40; block++) {
+      await story.mine();
+      await story.poll();
+      story.wait(1);
+    }
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.log.some((line) => line.includes("transfers_missed_by_head_pass"))).toBe(true);
+    const passes = story.rows(
+      "SELECT pass, count(DISTINCT watch) AS watches FROM coverage GROUP BY pass ORDER BY pass",
+    );
+    expect(passes.map((row) => row.pass)).toContain("final");
+  });
+});
+
 describe("a provider that misbehaves", () => {
   test("a failed read moves no coverage; the next one makes up for it", async () => {
     story = await begin({ proxies: 1 });

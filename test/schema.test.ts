@@ -20,7 +20,7 @@ describe("schema.ts and the migrations agree", () => {
     const rows = raw
       .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
       .all();
-    expect(tables.map(getTableName).sort()).toEqual(rows.map((row) => row.name).sort());
+    expect<string[]>(tables.map(getTableName).sort()).toEqual(rows.map((row) => row.name).sort());
   });
 
   for (const table of tables) {

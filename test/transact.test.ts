@@ -56,7 +56,10 @@ describe("transact", () => {
 
   test("calls of one turn share one commit, calls of the next turn the next", async () => {
     let commits = 0;
-    const world = { ...realWorld(), point: (name: string) => void (commits += name === "commit.after" ? 1 : 0) };
+    const point = (name: string) => {
+      if (name === "commit.after") commits += 1;
+    };
+    const world = { ...realWorld(), point };
     const { database } = open({ world });
     await Promise.all(Array.from({ length: 100 }, (_, i) => database.transact((tx) => write(tx, String(i)))));
     expect(commits).toBe(1);
@@ -66,7 +69,10 @@ describe("transact", () => {
 
   test("a batch holds at most as many calls as allowed, in the order they came", async () => {
     let commits = 0;
-    const world = { ...realWorld(), point: (name: string) => void (commits += name === "commit.after" ? 1 : 0) };
+    const point = (name: string) => {
+      if (name === "commit.after") commits += 1;
+    };
+    const world = { ...realWorld(), point };
     const { database, path } = open({ world, gather: { batch_max_calls: 10, batch_max_ms: 1000 } });
     const order = Array.from({ length: 35 }, (_, i) => String(i));
     await Promise.all(order.map((subject) => database.transact((tx) => write(tx, subject))));

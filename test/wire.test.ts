@@ -231,21 +231,14 @@ describe("Standard Webhooks", () => {
     }
   });
 
-  test("the example of the specification", () => {
-    const key = Buffer.from("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "base64");
-    const text = key.toString("latin1");
-    // The example's key is no UTF-8 text, so its signature is made here from the key's bytes.
-    const expected = createHmac("sha256", key)
-      .update('msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}')
-      .digest("base64");
-    expect(expected).toBe("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    const headers = standardWebhookHeaders(
-      [text],
-      "msg_p5jXN8AQM9LWM0D4loKWxJek",
-      '{"test": 2432232314}',
-      1_614_265_330_000,
-    );
-    expect(isVerified(whsec(text), headers, '{"test": 2432232314}')).toBe(true);
+  test("the verification used here accepts the example of the specification", () => {
+    const headers = {
+      "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+      "webhook-timestamp": "1614265330",
+      "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    };
+    expect(isVerified("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", headers, '{"test": 2432232314}')).toBe(true);
+    expect(isVerified("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", headers, '{"test":2432232314}')).toBe(false);
   });
 });
 
@@ -280,7 +273,7 @@ describe("JSON", () => {
     ["a no-break space", "\u00a0{}"],
     ["a bad escape", '"\\x41"'],
     ["65 arrays", "[".repeat(65) + "]".repeat(65)],
-    ["65 objects", '{"a":'.repeat(65) + "1" + "}".repeat(65)],
+    ["65 objects", `${'{"a":'.repeat(65)}1${"}".repeat(65)}`],
     ["a million open arrays", "[".repeat(1_000_000)],
     ["a million open objects", '{"a":'.repeat(200_000)],
   ];
@@ -619,11 +612,21 @@ describe("shapes have exactly these keys in this order", () => {
     amount: "19.90",
   } as const;
   const counters = { webhook_retry_count: 2, webhook_success_at: null, webhook_last_tried_at: now + 1999 };
-  const transfer = {
-    ...{ id: 123, chain: "op", label: "USDT0", sender: "0xS", wallet: "0xW", tx_hash: "0xabc", amount: "19.9" },
-    ...{ block_number: 19_000_000, block_time: 1_711_900_700, confirmed_at: now, seen_at: now + 500 },
-    ...{ status: "matched", fulfillment_id: 7 },
-  } as const;
+  const transfer: shapes.AdminTransferInput = {
+    id: 123,
+    chain: "op",
+    label: "USDT0",
+    sender: "0xS",
+    wallet: "0xW",
+    tx_hash: "0xabc",
+    amount: "19.9",
+    block_number: 19_000_000,
+    block_time: 1_711_900_700,
+    confirmed_at: now,
+    seen_at: now + 500,
+    status: "matched",
+    fulfillment_id: 7,
+  };
 
   const rows: [name: string, shape: unknown, json: string][] = [
     ["Order", shapes.orderShape(order), `{${order_json}}`],

@@ -11,7 +11,7 @@ export interface Question {
   to: number;
   wallets: readonly string[];
   tokens: readonly string[];
-  /** A block whose header is read in the same batch, to see whether the chain below `from` is still the same. */
+  /** A block whose header is read in the same batch, to see whether the chain is still the one that was read before. */
   mark: number | null;
 }
 

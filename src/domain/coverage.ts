@@ -100,23 +100,21 @@ export interface PlanInput {
   head: number;
   /** No watch begins below this block. */
   first: number;
-  /** The newest known header at least `overlap` blocks below what is covered. */
-  mark: number | null;
   overlap: number;
   /** Widest range of one call. */
   page: number;
 }
 
 /**
- * The ranges a poll reads, in order. Everything above the mark is read again, so that a reorg not deeper than the overlap
- * shows. When more is missing than one page holds, the newest page comes first: catching up never hides the payments of
+ * The ranges a poll reads, in order. The overlap is read again, so that a log which a lagging node hid is found
+ * seconds later. When more is missing than one page holds, the newest page comes first: catching up never hides the payments of
  * this minute.
  */
-export function plan({ missing, head, first, mark, overlap, page }: PlanInput): Range[] {
+export function plan({ missing, head, first, overlap, page }: PlanInput): Range[] {
   const last = missing.at(-1);
   const tip = last !== undefined && last.to === head ? last.from : head + 1;
   const older = tip <= head ? missing.slice(0, -1) : missing;
-  const from = mark !== null ? Math.min(mark + 1, tip) : Math.min(Math.max(first, tip - overlap), tip);
+  const from = Math.min(Math.max(first, tip - overlap), tip);
   if (head - from + 1 <= page) return [{ from, to: head }, ...older];
   const newest = { from: head - page + 1, to: head };
   return [newest, ...older, { from, to: newest.from - 1 }];

@@ -122,7 +122,8 @@ export function createScan(needs: {
   async function readHead(watches: readonly WatchRow[], end: ChainEnd): Promise<boolean> {
     if (watches.length === 0) return false;
     for (let rewound = false; ; rewound = true) {
-      const mark = newestMark(watches, end.head.number);
+      // As long as the newest header that was seen stands, so does everything below it.
+      const mark = database.read((at) => markAtOrBelow(at, chain, end.head.number));
       const broken = await readRanges(watches, end, mark);
       if (broken === null) return true;
       if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
@@ -143,7 +144,6 @@ export function createScan(needs: {
       missing: missing(watches, head),
       head,
       first,
-      mark: mark?.number ?? null,
       overlap: facts.overlap,
       page: facts.page_blocks,
     });
@@ -171,16 +171,6 @@ export function createScan(needs: {
     const wallets = [...new Set(watches.map((watch) => watch.wallet))];
     const tokens = [...new Set(watches.map((watch) => watch.token))];
     return { ...range, wallets, tokens, mark: mark?.number ?? null };
-  }
-
-  /** The newest remembered header at least an overlap below what is covered: the chain is compared there. */
-  function newestMark(watches: readonly WatchRow[], head: number): BlockRef | null {
-    return database.read((at) => {
-      const tops = watches.map(
-        (watch) => coveredThrough(coveredBlocks(at, watch.id), watch.start_block ?? 0)?.to ?? -1,
-      );
-      return markAtOrBelow(at, chain, Math.min(Math.max(...tops), head) - settings().facts.overlap);
-    });
   }
 
   /** Takes coverage back to the newest remembered header that still stands below the broken one. */

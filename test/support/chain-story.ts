@@ -28,6 +28,8 @@ export const [owner, payer, wallet, second_wallet, stranger] = accounts;
 export interface StoryOptions {
   finality?: string;
   wallets?: readonly string[];
+  /** `finalized` is twice this many blocks behind the head. */
+  slots?: number;
   lifetime?: string;
   late_window?: string;
   /** Reads through this many proxies instead of the node itself. */
@@ -39,7 +41,7 @@ export type Story = Awaited<ReturnType<typeof startStory>>;
 
 /** Starts a manually mined chain with two coins, a payer who has plenty of both, and an appliance that watches it. */
 export async function startStory(options: StoryOptions = {}) {
-  const anvil = await startAnvil({ automine: false, slotsInAnEpoch: 2, chainId: 1 });
+  const anvil = await startAnvil({ automine: false, slotsInAnEpoch: options.slots ?? 2, chainId: 1 });
   const usdt = await deployCoin(anvil, 6, "USDT");
   const dai = await deployCoin(anvil, 18, "DAI");
   await usdt.mint(payer, 10n ** 15n);

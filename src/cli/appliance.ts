@@ -1,0 +1,41 @@
+// An appliance as commands meet it: its settings as they stand in the file, its database beside a running server or
+// alone. Never writes the configuration.
+
+import type { Config } from "../config/config.ts";
+import { liveConfig } from "../config/config.ts";
+import { configPath, loadConfig } from "../config/load.ts";
+import { createOperator, type Operator } from "../services/operator.ts";
+import type { Database } from "../storage/database.ts";
+import { openForCommand } from "../storage/open.ts";
+import { createTelemetry } from "../telemetry.ts";
+import type { Places, Tools } from "./command.ts";
+
+/** The settings and what to warn about, with the file left as it is. Fault: invalid_config. */
+export function readConfig(tools: Tools, places: Places): Promise<{ config: Config; warnings: string[] }> {
+  const { world } = tools;
+  return loadConfig(world, configPath(world, places.config), { database: places.database, rewrite: false });
+}
+
+/**
+ * Runs `act` with the operators' verbs on an existing database and closes it whatever happens.
+ * Faults: invalid_config, database_unusable, schema_version, and those of `act`.
+ */
+export async function withOperator<T>(
+  tools: Tools,
+  places: Places,
+  act: (open: { operator: Operator; database: Database }) => T | Promise<T>,
+): Promise<T> {
+  const { world } = tools;
+  const { config } = await readConfig(tools, places);
+  // A failure reaches the person as a fault; a log line beside it would say it twice.
+  const telemetry = createTelemetry({ ...world, warn: () => {} });
+  const opened = openForCommand({ world, telemetry, path: config.database.path });
+  try {
+    return await act({
+      operator: createOperator({ database: opened.database, config: liveConfig(config) }),
+      database: opened.database,
+    });
+  } finally {
+    await opened.close();
+  }
+}

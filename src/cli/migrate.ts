@@ -1,0 +1,17 @@
+// `ocrch migrate`: brings the database to this version's schema while no server runs.
+
+import { schema_version } from "../storage/migrations.ts";
+import { migrateDatabase } from "../storage/open.ts";
+import { readConfig } from "./appliance.ts";
+import { type Command, command, everywhere, type Tools } from "./command.ts";
+
+const summary = "Create the database, or bring an older one to this version's schema";
+
+export function migrate(tools: Tools): Command {
+  return command("migrate", summary, everywhere, async (args) => {
+    const { config } = await readConfig(tools, args);
+    const applied = await migrateDatabase({ ...tools, path: config.database.path });
+    const current = `schema version ${schema_version} is current`;
+    tools.world.print([...applied.map((name) => `applied ${name}`), current].join("\n"));
+  });
+}

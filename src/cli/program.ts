@@ -1,0 +1,34 @@
+// The tree of commands, in the order people read it.
+
+import type { Group, Tools } from "./command.ts";
+import { checkConfig } from "./config.ts";
+import { deposits, orders, transfers, wallets } from "./lists.ts";
+import { migrate } from "./migrate.ts";
+import { markPaid, resendWebhook } from "./repair.ts";
+import { serve } from "./serve.ts";
+import { status } from "./status.ts";
+
+/** Every command there is, bound to the world it runs in. */
+export function program(tools: Tools): Group {
+  const config: Group = {
+    name: "config",
+    summary: "Look after the configuration file",
+    commands: [checkConfig(tools)],
+  };
+  return {
+    name: "ocrch",
+    summary: "a self-hosted stablecoin checkout",
+    commands: [
+      serve(tools),
+      migrate(tools),
+      config,
+      status(tools),
+      orders(tools),
+      deposits(tools),
+      transfers(tools),
+      wallets(tools),
+      markPaid(tools),
+      resendWebhook(tools),
+    ],
+  };
+}

@@ -1,0 +1,74 @@
+// `ocrch mark-paid` and `ocrch resend-webhook`: what an operator repairs by hand. Needs no running server; one that
+// runs delivers what is queued here within a second.
+
+import { Fault } from "../domain/errors.ts";
+import type { Operator } from "../services/operator.ts";
+import { listedOrder } from "../storage/orders.ts";
+import { adminOrderShape } from "../wire/shapes.ts";
+import { parseUuid } from "../wire/uuid.ts";
+import { withOperator } from "./appliance.ts";
+import { type Command, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
+import { printable } from "./table.ts";
+
+/** Who did it, in the audit log. */
+const actor = "cli";
+
+const order = { type: "positional", required: true, description: "The order's UUID" } as const;
+
+export function markPaid(tools: Tools): Command {
+  const reason = { type: "string", valueHint: "TEXT", description: "Kept in the audit log", default: "" } as const;
+  const args = { order, reason, ...json, ...everywhere } as const;
+  return command("mark-paid", "Make an order paid by hand and tell the shop", args, async (args) => {
+    const id = orderId(args.order);
+    const { before, after } = await withOperator(tools, args, async ({ operator, database }) => ({
+      before: database.read((at) => listedOrder(at, id)?.status),
+      after: await about(`order ${id}`, () => operator.markPaid(id, actor, args.reason)),
+    }));
+    if (args.json) return tools.world.print(JSON.stringify(adminOrderShape(after), null, 2));
+    const done = before === "paid" ? "already paid; nothing sent" : `was ${before}; the shop will be told`;
+    const line = `order ${id} (${JSON.stringify(after.merchant_order_id)}, ${after.amount}): ${after.status}, ${done}`;
+    tools.world.print(printable(line));
+  });
+}
+
+export function resendWebhook(tools: Tools): Command {
+  const args = {
+    order: { ...order, required: false },
+    transfer: { type: "string", valueHint: "ID", description: "A transfer that belongs to no order, instead of ORDER" },
+    ...everywhere,
+  } as const;
+  return command("resend-webhook", "Send an order's or a transfer's webhook once more", args, async (args) => {
+    const { subject, act } = resending(args.order, args.transfer);
+    await withOperator(tools, args, ({ operator }) => about(subject, () => act(operator)));
+    tools.world.print(`${subject}: one more webhook is queued`);
+  });
+}
+
+function resending(order?: string, transfer?: string): { subject: string; act(operator: Operator): Promise<void> } {
+  if ((order === undefined) === (transfer === undefined)) {
+    throw new Fault("usage", 'write either "ocrch resend-webhook ORDER" or "ocrch resend-webhook --transfer ID"');
+  }
+  if (transfer !== undefined) {
+    const id = wholeNumber("--transfer", transfer, 1, Number.MAX_SAFE_INTEGER);
+    return { subject: `transfer ${id}`, act: (operator) => operator.resendTransfer(id, actor) };
+  }
+  const id = orderId(order ?? "");
+  return { subject: `order ${id}`, act: (operator) => operator.resendOrder(id, actor) };
+}
+
+/** The order a word names, in lower case. Fault: usage. */
+function orderId(word: string): string {
+  const id = parseUuid(word);
+  if (id !== null) return id;
+  throw new Fault("usage", `ORDER: ${JSON.stringify(word)} is no UUID; "ocrch orders" shows them`);
+}
+
+/** Puts the subject before a refusal that does not name it. */
+async function about<T>(subject: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(error.code, `${subject}: ${error.message}`);
+  }
+}

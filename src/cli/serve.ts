@@ -1,0 +1,109 @@
+// `ocrch serve`: one appliance from start to stop, and what signals mean to it. A reload that fails changes nothing.
+
+import { version } from "../../package.json";
+import { type App, startApp } from "../app.ts";
+import type { Config } from "../config/config.ts";
+import { configPath, type LoadOptions, loadConfig } from "../config/load.ts";
+import { parseListen } from "../config/place.ts";
+import { Fault, wordsOf } from "../domain/errors.ts";
+import type { World } from "../world.ts";
+import { type Command, command, everywhere, type Tools } from "./command.ts";
+
+/** The appliance itself stops sooner; a process that hangs all the same must not wait for a kill. */
+const stop_limit_ms = 9500;
+
+const args = {
+  listen: {
+    type: "string",
+    alias: "l",
+    valueHint: "HOST:PORT",
+    description: "Address to listen on (else server.listen of the configuration)",
+  },
+  migrate: { type: "boolean", description: "Bring an older database to this version's schema first" },
+  ...everywhere,
+} as const;
+
+export function serve(tools: Tools): Command {
+  return command("serve", "Run the checkout", args, async (args) => {
+    const { world, telemetry } = tools;
+    checkListen(args.listen);
+    const stopped = stopSignal(world);
+    const path = configPath(world, args.config);
+    const options: LoadOptions = { database: args.database, listen: args.listen };
+    const { config, warnings } = await loadConfig(world, path, options);
+    for (const warning of warnings) telemetry.warn("config_warning", { warning });
+
+    const starting = startApp({ world, telemetry, config, version, migrateFirst: args.migrate ?? false });
+    reloadOnSignal(tools, starting, config, () => loadConfig(world, path, options));
+    const app = await starting;
+    world.print(`ocrch ${version} ready on ${app.url}`);
+
+    telemetry.info("stopping", { signal: await stopped });
+    const late = new AbortController();
+    const limit = world.sleep(stop_limit_ms, late.signal).then(() => "late" as const);
+    const end = await Promise.race([app.stop(), limit]);
+    late.abort();
+    if (end === "late") telemetry.warn("stopped_late", { after_ms: stop_limit_ms });
+    else telemetry.info("stopped");
+    world.exit(0);
+  });
+}
+
+function checkListen(text: string | undefined): void {
+  if (text === undefined || parseListen(text) !== null) return;
+  const cure = 'write host and port, such as "0.0.0.0:8080"';
+  throw new Fault("usage", `--listen: ${JSON.stringify(text)} is no address to listen on; ${cure}`);
+}
+
+/** Resolves with the first signal to stop; a second one ends the process at once. */
+function stopSignal(world: World): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      world.onSignal(signal, () => {
+        if (asked) world.exit(1);
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+/** Reloads at each SIGHUP, one after the other, as soon as the appliance has started. */
+function reloadOnSignal(
+  { world, telemetry }: Tools,
+  starting: Promise<App>,
+  running: Config,
+  load: () => Promise<{ config: Config; warnings: string[] }>,
+): void {
+  async function reload(app: App): Promise<void> {
+    try {
+      const { config, warnings } = await load();
+      await app.reload(config);
+      for (const warning of warnings) telemetry.warn("config_warning", { warning });
+      for (const key of fixedKeys(running, config)) {
+        telemetry.warn("config_needs_restart", { key });
+      }
+      telemetry.info("config_reloaded", { path: config.path });
+    } catch (error) {
+      const lines = error instanceof Fault ? error.message.split("\n") : [wordsOf(error)];
+      for (const problem of lines) telemetry.error("config_not_reloaded", { problem });
+    }
+  }
+  let last: Promise<App | null> = starting.catch(() => null);
+  world.onSignal("SIGHUP", () => {
+    last = last.then(async (app) => {
+      if (app !== null) await reload(app);
+      return app;
+    });
+  });
+}
+
+/** Keys that a running appliance cannot change. */
+function fixedKeys(running: Config, next: Config): string[] {
+  const same_place = running.server.hostname === next.server.hostname && running.server.port === next.server.port;
+  return [
+    ...(same_place ? [] : ["server.listen"]),
+    ...(running.database.path === next.database.path ? [] : ["database.path"]),
+  ];
+}

@@ -1,0 +1,142 @@
+// `ocrch status`: how orders, deliveries, chains and providers are doing. Reads rows only, so it answers beside a
+// running server and without one.
+
+import { version } from "../../package.json";
+import { gaps, union } from "../domain/coverage.ts";
+import { orderStatuses } from "../domain/order.ts";
+import type { ChainStatus, Status } from "../services/operator.ts";
+import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
+import type { Reader } from "../storage/database.ts";
+import { withOperator } from "./appliance.ts";
+import { type Command, command, everywhere, json, type Tools } from "./command.ts";
+import { isoSeconds, isoTime, printable, table } from "./table.ts";
+
+const not_watched = "not watched by this version";
+
+export function status(tools: Tools): Command {
+  const args = { ...json, ...everywhere } as const;
+  return command("status", "Show orders, deliveries, chains and providers at a glance", args, async (args) => {
+    const view = await withOperator(tools, args, ({ operator, database }) => {
+      const status = operator.status();
+      return database.read((at) => viewOf(status, (chain) => unreadBlocks(at, chain)));
+    });
+    tools.world.print(args.json ? JSON.stringify(view, null, 2) : words(view, tools.world.now()));
+  });
+}
+
+type View = ReturnType<typeof viewOf>;
+type ChainView = ReturnType<typeof chainView>;
+
+/** What `--json` prints: times in seconds, as in the API. */
+function viewOf(status: Status, unread: (chain: ChainStatus) => number | null) {
+  const { waiting, delivered, gave_up } = status.deliveries;
+  return {
+    version,
+    orders: Object.fromEntries(orderStatuses.map((name) => [name, status.orders.get(name) ?? 0])),
+    deliveries: { waiting, delivered, gave_up },
+    chains: status.chains.map((chain) => chainView(chain, unread(chain))),
+  };
+}
+
+function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null) {
+  return {
+    blockchain: chain.id,
+    watched: chain.watched,
+    head_block: row?.head_number ?? null,
+    head_timestamp: row?.head_time ?? null,
+    final_block: row?.final_number ?? null,
+    final_timestamp: row?.final_time ?? null,
+    unread_blocks,
+    last_read_at: seconds(row?.last_read_at),
+    stalled_since: seconds(row?.stalled_since),
+    stalled_reason: row?.stalled_reason ?? null,
+    wallets: chain.wallets,
+    contracts: chain.contracts,
+    open_deposits: chain.open_slots,
+    quarantined_amounts: chain.quarantined_slots,
+    providers: chain.providers.map((provider) => ({
+      provider: provider.provider,
+      calls: provider.calls,
+      failures: provider.failures,
+      refused_answers: provider.refused_answers,
+      learned_range: provider.learned_range,
+      last_error: provider.last_error,
+      last_error_at: seconds(provider.last_error_at),
+    })),
+  };
+}
+
+/** Blocks up to the head in which some wallet's transfers are not accounted for yet; null before the first reading. */
+function unreadBlocks(at: Reader, { id, row }: ChainStatus): number | null {
+  const head = row?.head_number;
+  if (head === null || head === undefined) return null;
+  const missing = watchesOf(at, id).flatMap(({ id, start_block }) =>
+    start_block === null ? [] : gaps(coveredBlocks(at, id), start_block, head),
+  );
+  return union(missing).reduce((sum, { from, to }) => sum + to - from + 1, 0);
+}
+
+function words(view: View, now: number): string {
+  const providers = view.chains.flatMap((chain) =>
+    chain.providers.map((provider) => ({ ...provider, chain: chain.blockchain })),
+  );
+  const stalls = view.chains.filter((chain) => chain.stalled_since !== null);
+  return [
+    table(
+      [
+        ["orders", counted(view.orders)],
+        ["deliveries", counted(view.deliveries)],
+      ] as const,
+      [{ value: ([what]) => what }, { value: ([, counts]) => counts }],
+    ),
+    table(view.chains, [
+      { title: "CHAIN", value: (chain) => chain.blockchain },
+      { title: "STATE", value: stateOf },
+      { title: "HEAD", value: (chain) => chain.head_block, right: true },
+      { title: "FINAL", value: (chain) => chain.final_block, right: true },
+      { title: "UNREAD", value: (chain) => chain.unread_blocks, right: true },
+      { title: "LAST READ", value: (chain) => lastRead(chain, now) },
+      { title: "WALLETS", value: (chain) => chain.wallets, right: true },
+      { title: "CONTRACTS", value: (chain) => chain.contracts, right: true },
+      { title: "OPEN DEPOSITS", value: (chain) => chain.open_deposits, right: true },
+      { title: "QUARANTINED", value: (chain) => chain.quarantined_amounts, right: true },
+    ]),
+    ...stalls.map((chain) => printable(`${chain.blockchain} ${stateOf(chain)}: ${chain.stalled_reason}`)),
+    ...(providers.length === 0
+      ? []
+      : [
+          table(providers, [
+            { title: "CHAIN", value: (provider) => provider.chain },
+            { title: "PROVIDER", value: (provider) => provider.provider },
+            { title: "CALLS", value: (provider) => provider.calls, right: true },
+            { title: "FAILURES", value: (provider) => provider.failures, right: true },
+            { title: "REFUSED ANSWERS", value: (provider) => provider.refused_answers, right: true },
+            { title: "RANGE", value: (provider) => provider.learned_range, right: true },
+            { title: "LAST ERROR AT", value: (provider) => isoSeconds(provider.last_error_at) },
+            { title: "LAST ERROR", value: (provider) => provider.last_error },
+          ]),
+        ]),
+  ].join("\n\n");
+}
+
+function counted(counts: Record<string, number>): string {
+  return Object.entries(counts)
+    .map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`)
+    .join(", ");
+}
+
+function stateOf(chain: ChainView): string {
+  if (!chain.watched) return not_watched;
+  if (chain.stalled_since !== null) return `stalled since ${isoSeconds(chain.stalled_since)}`;
+  return chain.last_read_at === null ? "not read yet" : "read";
+}
+
+function lastRead(chain: ChainView, now: number): string | null {
+  if (chain.last_read_at === null) return null;
+  const ago_s = Math.max(0, Math.floor(now / 1000) - chain.last_read_at);
+  return `${isoTime(chain.last_read_at * 1000)} (${ago_s} s ago)`;
+}
+
+function seconds(ms: number | null | undefined): number | null {
+  return ms === null || ms === undefined ? null : Math.floor(ms / 1000);
+}

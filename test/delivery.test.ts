@@ -1,0 +1,262 @@
+// Webhooks out of the outbox: real receivers on loopback, a clock moved by hand.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type Config, liveConfig } from "../src/config/config.ts";
+import { parseConfig } from "../src/config/parse.ts";
+import { retry_delays_s } from "../src/domain/events.ts";
+import { createOutbound } from "../src/outbound.ts";
+import { createDelivery, type Delivery } from "../src/services/delivery.ts";
+import { createOperator } from "../src/services/operator.ts";
+import { recordTransition } from "../src/storage/ledger.ts";
+import { insertOrder } from "../src/storage/orders.ts";
+import { createTelemetry } from "../src/telemetry.ts";
+import { realWorld } from "../src/world.ts";
+import { configText } from "./support/appliance.ts";
+import { type Merchant, startMerchant } from "./support/merchant.ts";
+import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
+
+const start_time = 1_790_000_000_000;
+let clock = start_time;
+let temp: TempDatabase;
+let delivery: Delivery;
+let merchants: Merchant[] = [];
+let settings: Config;
+let room = Promise.withResolvers<void>();
+let log: string[] = [];
+
+function merchant(): Merchant {
+  const one = startMerchant();
+  merchants.push(one);
+  return one;
+}
+
+beforeEach(() => {
+  clock = start_time;
+  log = [];
+  temp = tempDatabase({ now: () => clock });
+  const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+  const { draft, problems } = parseConfig(
+    configText({ chains: { eth: { rpc_urls: ["http://127.0.0.1:9"], wallets: [wallet], tokens: usdt } } }),
+    "/tmp/ocrch-delivery.toml",
+  );
+  if (draft === null) throw new Error(problems.join("\n"));
+  settings = { ...draft, admin: { secret_hash: "" } };
+  build();
+});
+const usdt = { USDT: { address: "0xdAC17F958D2ee523a2206206994597C13D831ec7", decimals: 6 } };
+
+function build(): void {
+  const world = { ...realWorld(), now: () => clock, warn: (line: string) => void log.push(line) };
+  delivery = createDelivery({
+    database: temp.database,
+    config: liveConfig(settings),
+    outbound: createOutbound({ world }),
+    world,
+    telemetry: createTelemetry(world),
+    onRoom: () => room.resolve(),
+  });
+}
+
+afterEach(async () => {
+  for (const one of merchants) await one.stop();
+  merchants = [];
+  await delivery.stop();
+  await temp.close();
+});
+
+/** Sends what is due and waits until those attempts are recorded. */
+async function send(): Promise<void> {
+  await delivery.sendDue();
+  await delivery.stop();
+  build();
+}
+
+let orders = 0;
+async function cancelledOrder(webhook_url: string): Promise<string> {
+  orders += 1;
+  const id = `00000000-0000-7000-8000-${String(orders).padStart(12, "0")}`;
+  await temp.database.transact((tx) => {
+    insertOrder(tx, {
+      id,
+      merchant_order_id: `m-${orders}`,
+      amount: "19.90",
+      chain: null,
+      coin: null,
+      sender: null,
+      webhook_url,
+      expires_at: tx.now + 1000,
+    });
+    recordTransition(tx, id, "cancel");
+  });
+  return id;
+}
+
+const resend = (id: string) =>
+  createOperator({ database: temp.database, config: liveConfig(settings) }).resendOrder(id, "test");
+
+function waiting(): { state: string; failures: number; next_at: number }[] {
+  return temp.database.read((at) => at.live().all("SELECT state, failures, next_at FROM deliveries ORDER BY id"));
+}
+
+describe("a webhook", () => {
+  test("carries the order event, signed in both styles, stamped with the time of the attempt", async () => {
+    const shop = merchant();
+    const id = await cancelledOrder(shop.webhook_url);
+    clock += 5000;
+    await send();
+    expect(shop.received).toHaveLength(1);
+    expect(shop.received[0]?.verified).toBe(true);
+    expect(JSON.stringify(shop.received[0]?.body)).toBe(
+      `{"event_type":"order_status_changed","order_id":"${id}","merchant_order_id":"m-${orders}","status":"cancelled","amount":"19.90","timestamp":${start_time / 1000}}`,
+    );
+    expect(waiting()[0]).toMatchObject({ state: "delivered", failures: 0 });
+    await send();
+    expect(shop.received).toHaveLength(1);
+  });
+
+  test("is tried 13 times on its schedule, then given up, every attempt recorded", async () => {
+    const shop = merchant();
+    shop.answerWith(() => 500);
+    await cancelledOrder(shop.webhook_url);
+    for (const delay of [0, ...retry_delays_s]) {
+      clock += delay * 1000 - 1;
+      const before = shop.received.length;
+      if (delay > 0) await send();
+      expect(shop.received.length).toBe(before);
+      clock += 1;
+      await send();
+      expect(shop.received.length).toBe(before + 1);
+    }
+    expect(waiting()[0]).toMatchObject({ state: "gave_up", failures: 13 });
+    expect(new Set(shop.received.map((one) => one.id)).size).toBe(1);
+    clock += 10_000_000;
+    await send();
+    expect(shop.received).toHaveLength(13);
+    const attempts = temp.database.read((at) => at.live().all("SELECT status, error FROM attempts"));
+    expect(attempts).toEqual(Array.from({ length: 13 }, () => ({ status: 500, error: "not_accepted" })));
+  });
+
+  const answers: [status: number, strict: boolean, state: string][] = [
+    [200, false, "delivered"],
+    [204, false, "delivered"],
+    [299, false, "delivered"],
+    [301, false, "waiting"],
+    [404, false, "waiting"],
+    [200, true, "delivered"],
+    [202, true, "waiting"],
+  ];
+  test.each(answers)("answered with %p (strict: %p) is %s", async (status, strict, state) => {
+    settings = { ...settings, webhooks: { ...settings.webhooks, success: strict ? "200" : "2xx" } };
+    build();
+    const shop = merchant();
+    shop.answerWith(() => status);
+    await cancelledOrder(shop.webhook_url);
+    await send();
+    expect(waiting()[0]?.state).toBe(state);
+  });
+
+  test("to an endpoint that hangs fails at its time limit", async () => {
+    settings = { ...settings, webhooks: { ...settings.webhooks, timeout_ms: 100 } };
+    build();
+    const shop = merchant();
+    shop.answerWith(() => new Promise(() => {}));
+    await cancelledOrder(shop.webhook_url);
+    await send();
+    expect(temp.database.read((at) => at.live().all("SELECT error FROM attempts"))).toEqual([
+      { error: "outbound_timeout" },
+    ]);
+  });
+
+  test("to a private address is refused before anything is sent, unless private targets are allowed", async () => {
+    settings = { ...settings, webhooks: { ...settings.webhooks, allow_private_targets: false } };
+    build();
+    const shop = merchant();
+    await cancelledOrder(shop.webhook_url);
+    await send();
+    expect(shop.received).toHaveLength(0);
+    expect(temp.database.read((at) => at.live().all("SELECT error FROM attempts"))).toEqual([
+      { error: "target_refused" },
+    ]);
+  });
+});
+
+describe("the order of events", () => {
+  test("a later event waits until the earlier one was delivered, and makes it due at once", async () => {
+    const shop = merchant();
+    shop.answerWith(() => 500);
+    const id = await cancelledOrder(shop.webhook_url);
+    await send();
+    clock += 500;
+    await resend(id);
+    shop.answerWith(() => 200);
+    await send();
+    expect(shop.received).toHaveLength(2);
+    expect(shop.received[1]?.id).toBe(shop.received[0]?.id as string);
+    await send();
+    expect(shop.received).toHaveLength(3);
+    expect(shop.received[2]?.id).not.toBe(shop.received[0]?.id as string);
+  });
+
+  test("of one order never has two attempts at once", async () => {
+    const shop = merchant();
+    const answers: (() => void)[] = [];
+    shop.answerWith(() => new Promise((resolve) => void answers.push(() => resolve(200))));
+    const id = await cancelledOrder(shop.webhook_url);
+    await resend(id);
+    await delivery.sendDue();
+    await delivery.sendDue();
+    await shop.awaitWebhook(() => true);
+    expect(shop.received).toHaveLength(1);
+    room = Promise.withResolvers();
+    answers[0]?.();
+    await room.promise;
+    await delivery.sendDue();
+    await shop.awaitWebhook((one) => one.id !== shop.received[0]?.id);
+    answers[1]?.();
+    await send();
+    expect(shop.received).toHaveLength(2);
+  });
+});
+
+describe("a dead endpoint", () => {
+  test("delays nobody else, whatever waits for it", async () => {
+    const dead = merchant();
+    dead.answerWith(() => new Promise(() => {}));
+    const alive = merchant();
+    for (let index = 0; index < 50; index++) await cancelledOrder(dead.webhook_url);
+    await cancelledOrder(alive.webhook_url);
+    await delivery.sendDue();
+    await alive.awaitWebhook(() => true);
+    expect(dead.received.length).toBeLessThanOrEqual(4);
+    await dead.stop();
+  });
+
+  test("gets one attempt at a time after five failures in a row", async () => {
+    const dead = merchant();
+    dead.answerWith(() => 500);
+    for (let index = 0; index < 12; index++) await cancelledOrder(dead.webhook_url);
+    const rounds: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      const before = dead.received.length;
+      await delivery.sendDue();
+      await dead.awaitWebhook(() => dead.received.length > before);
+      await Promise.all(Array.from({ length: 5 }, () => new Promise((resolve) => setImmediate(resolve))));
+      while (waiting().filter((row) => row.failures > 0).length < dead.received.length) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      rounds.push(dead.received.length - before);
+    }
+    expect(rounds).toEqual([4, 4, 1, 1]);
+  });
+});
+
+test("a log line of a delivery names the origin, never the path, query or credentials", async () => {
+  const shop = merchant();
+  const url = shop.webhook_url.replace("http://", "http://user:pass-word@").concat("?token=very-secret");
+  await cancelledOrder(url);
+  await send();
+  const text = log.join("\n");
+  expect(text).toContain("webhook_delivered");
+  for (const secret of ["pass-word", "very-secret", "test-merchant-secret", "/webhooks/ocrch"])
+    expect(text).not.toContain(secret);
+});
