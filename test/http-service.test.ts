@@ -1,6 +1,6 @@
 // The Service API over real HTTP: every refusal in its order, creation, replay and idempotency.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import {
   type Headings,
@@ -17,7 +17,6 @@ const order = { order_id: "your-order-reference-123", amount: "19.99", webhook_u
 const order_text = JSON.stringify(order);
 const uuid7_pattern = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
 const unknown_id = "550e8400-e29b-41d4-a716-446655440000";
-const bytes = (text: string) => new TextEncoder().encode(text);
 const mac = (message: string) => createHmac("sha256", merchant_secret).update(message).digest("base64");
 
 let server: TestServer;
@@ -299,9 +298,8 @@ describe("a creation that is sent again", () => {
   let server: TestServer;
   beforeEach(async () => {
     server = await startTestServer();
-    return () => server.stop();
   });
-  afterAll(() => server.stop());
+  afterEach(() => server.stop());
 
   const send = (at: number, text = order_text, headers: Headings = {}) =>
     server.service("orders", text, { "Ocrch-Signature": signature("body", text, at), ...headers });

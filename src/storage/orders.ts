@@ -159,14 +159,15 @@ export type ListedOrder = OrderRow & {
   webhook_last_tried_at: number | null;
 };
 
+// Columns of the outer table are spelled out: drizzle names them without their table where only one is selected from.
 const listed = {
-  webhook_retry_count: sql<number>`(select coalesce(sum(d.failures), 0) from ${deliveries} d where d.order_id = ${orders.id})`,
+  webhook_retry_count: sql<number>`(select coalesce(sum(d.failures), 0) from ${deliveries} d where d.order_id = orders.id)`,
   webhook_success_at: sql<
     number | null
-  >`(select min(d.delivered_at) from ${deliveries} d where d.order_id = ${orders.id})`,
+  >`(select min(d.delivered_at) from ${deliveries} d where d.order_id = orders.id)`,
   webhook_last_tried_at: sql<
     number | null
-  >`(select max(d.last_tried_at) from ${deliveries} d where d.order_id = ${orders.id})`,
+  >`(select max(d.last_tried_at) from ${deliveries} d where d.order_id = orders.id)`,
 };
 
 /** Newest first, in order of creation. */

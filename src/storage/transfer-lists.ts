@@ -24,7 +24,7 @@ export function listTransfers(at: Reader, filter: TransferFilter, limit: number,
       transfer: transfers,
       fulfillment_id: sql<
         number | null
-      >`(select a.id from ${allocations} a where a.transfer = ${transfers.id} and a.reversed_at is null)`,
+      >`(select a.id from ${allocations} a where a.transfer = transfers.id and a.reversed_at is null)`,
     })
     .from(transfers)
     .where(

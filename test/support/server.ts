@@ -116,7 +116,7 @@ export interface TestServer {
   now(): number;
   /** Moves the wall clock. */
   advance(ms: number): void;
-  request(method: string, path: string, headers?: Headings, body?: string | Uint8Array): Promise<Answer>;
+  request(method: string, path: string, headers?: Headings, body?: string | Uint8Array<ArrayBuffer>): Promise<Answer>;
   /** A signed Service request; headers may replace the signature. */
   service(path: string, body: unknown, headers?: Headings): Promise<Answer>;
   /** A signed User request about an order, with a URL signed for that order unless another is given. */
