@@ -49,7 +49,7 @@ export function readArguments(root: Group, argv: readonly string[]): Asked {
       else flags.set(flag.name, value ?? true);
     } else if ("commands" in here) {
       const next = here.commands.find((one) => one.name === argument);
-      if (next === undefined) throw new Fault("usage", unknownCommand(argument, path, here));
+      if (next === undefined) throw problem ?? new Fault("usage", unknownCommand(argument, path, here));
       path.push(next);
     } else {
       words.push(argument);

@@ -116,7 +116,7 @@ export interface TestServer {
   now(): number;
   /** Moves the wall clock. */
   advance(ms: number): void;
-  request(method: string, path: string, headers?: Headings, body?: string | Uint8Array<ArrayBuffer>): Promise<Answer>;
+  request(method: string, path: string, headers?: Headings, body?: string | Uint8Array): Promise<Answer>;
   /** A signed Service request; headers may replace the signature. */
   service(path: string, body: unknown, headers?: Headings): Promise<Answer>;
   /** A signed User request about an order, with a URL signed for that order unless another is given. */
@@ -167,7 +167,9 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
       method,
       headers,
       // Bytes carry no content type of their own.
-      ...(body === undefined ? {} : { body: typeof body === "string" ? new TextEncoder().encode(body) : body }),
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? new TextEncoder().encode(body) : new Uint8Array(body) }),
     });
     return { status: answer.status, body: await answer.text(), headers: answer.headers };
   };

@@ -1,0 +1,149 @@
+// The README is the map and the manual: what it prints from the code is the code's, and its examples run.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chainIds, chains, tokens } from "../src/domain/assets.ts";
+import type { Finality } from "../src/domain/finality.ts";
+import { transitionTable } from "../src/domain/order.ts";
+import { type Appliance, configText, createFolder, type Folder, startAppliance } from "./support/appliance.ts";
+import { createShop, type Merchant, startMerchant } from "./support/merchant.ts";
+
+const root = join(import.meta.dir, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+
+/** What stands between a marker comment and its end. */
+function printed(marker: string): string {
+  const found = new RegExp(`<!-- ${marker}: [^>]*-->\\n([\\s\\S]*?)\\n<!-- end -->`).exec(readme)?.[1];
+  if (found === undefined) throw new Error(`the README has no ${marker}`);
+  return found;
+}
+
+/** The code blocks of one language below a heading. */
+function blocks(heading: string, language: string): string[] {
+  const section = readme.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+  return [...section.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(
+    (match) => match[1] ?? "",
+  );
+}
+
+describe("printed from the code", () => {
+  test("the life of an order is the transition table", () => {
+    expect(printed("order table")).toBe(transitionTable());
+  });
+
+  test("chains and coins are the asset tables", () => {
+    const words = ({ tag, blocks }: Finality) =>
+      [
+        ...(tag === undefined ? [] : [`the ${tag} block`]),
+        ...(blocks === undefined ? [] : [`${blocks} block${blocks === 1 ? "" : "s"}`]),
+      ].join(" and ");
+    const rows = chainIds.map((id) => {
+      const { name, chain_id, finality, kind } = chains[id];
+      const coins = new Map(
+        tokens[id].flatMap(({ coin, on_request }) => (coin === null ? [] : [[coin, on_request === true]])),
+      );
+      const listed = [...coins].map(([coin, asked]) => (asked ? `${coin} on request` : coin)).join(", ");
+      const [small, large] = finality.map((tier) => words(tier.finality));
+      const policy = kind === "tron" ? "listed, not watched yet | " : `${small} | ${large} `;
+      return `| \`${id}\` ${name} | ${chain_id} | ${listed} | ${policy}|`;
+    });
+    expect(printed("chain table").split("\n").slice(2)).toEqual(rows);
+  });
+
+  test("every dependency has its reason", () => {
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const reasons = readme.split("Dependencies, each for one thing:")[1]?.split("\n## ")[0] ?? "";
+    for (const name of [...Object.keys(dependencies), ...Object.keys(devDependencies)]) {
+      const known = { "@biomejs/biome": "biome", "@types/bun": "bun" }[name] ?? name;
+      expect(reasons).toContain(known);
+    }
+  });
+});
+
+describe("the shop's examples", () => {
+  let folder: Folder;
+  let ocrch: Appliance;
+  let merchant: Merchant;
+  let scratch: string;
+  const env = () => ({ ...process.env, OCRCH_URL: ocrch.url, MERCHANT_SECRET: "test-merchant-secret" });
+  beforeAll(async () => {
+    merchant = startMerchant();
+    scratch = mkdtempSync(join(tmpdir(), "ocrch-readme-"));
+    const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    const usdt = { USDT: { address: "0xdAC17F958D2ee523a2206206994597C13D831ec7", decimals: 6 } };
+    folder = createFolder(
+      configText({ chains: { eth: { rpc_urls: ["http://127.0.0.1:9"], wallets: [wallet], tokens: usdt } } }),
+    );
+    ocrch = await startAppliance({ folder });
+  });
+  afterAll(async () => {
+    await ocrch.stop();
+    await merchant.stop();
+    folder.remove();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  const tools = Bun.which("openssl") !== null && Bun.which("curl") !== null;
+  test.skipIf(!tools)("with curl creates an order", async () => {
+    const [script] = blocks("Connect your shop", "sh");
+    const run = Bun.spawn(["sh", "-eu", "-c", script ?? "exit 9"], { env: env(), stdout: "pipe" });
+    const order = (await new Response(run.stdout).json()) as Record<string, unknown>;
+    expect(order).toMatchObject({ merchant_order_id: "order-1", amount: "19.99", status: "pending" });
+  });
+
+  test("in TypeScript creates an order, opens its checkout and verifies its webhook", async () => {
+    const [example] = blocks("Connect your shop", "ts");
+    const path = join(scratch, "shop.ts");
+    writeFileSync(path, example ?? "");
+    process.env.OCRCH_URL = ocrch.url;
+    process.env.MERCHANT_SECRET = "test-merchant-secret";
+    const shop = (await import(path)) as {
+      createOrder(order_id: string, amount: string, webhook_url: string): Promise<{ order_id: string; status: string }>;
+      checkoutHeaders(page: string, order_id: string): Record<string, string>;
+      verifyWebhook(body: string, header: string): boolean;
+    };
+    const order = await shop.createOrder("order-2", "5.00", merchant.webhook_url);
+    expect(order.status).toBe("pending");
+    const headers = shop.checkoutHeaders("https://shop.example.com/pay", order.order_id);
+    const status = await fetch(`${ocrch.url}/api/v1/user/orders/${order.order_id}/status`, { headers });
+    expect(status.status).toBe(200);
+
+    const receiver = Promise.withResolvers<boolean>();
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        receiver.resolve(shop.verifyWebhook(await request.text(), request.headers.get("Ocrch-Signature") ?? ""));
+        return new Response("ok");
+      },
+    });
+    const told = await shop.createOrder("order-3", "6.00", `http://127.0.0.1:${server.port}/hook`);
+    await createShop(ocrch.url).cancel(told.order_id);
+    expect(await receiver.promise).toBe(true);
+    expect(shop.verifyWebhook("{}", "1711900800.AAAA")).toBe(false);
+    await server.stop(true);
+  });
+});
+
+describe("the commands it names", () => {
+  const commands = [...readme.matchAll(/^ocrch ([^\n#]+)/gm)].map((match) => (match[1] ?? "").trim());
+
+  test("exist, with those flags", async () => {
+    expect(commands.length).toBeGreaterThan(5);
+    for (const line of commands) {
+      const words = line.split(" ");
+      const name = words[0] === "config" ? words.slice(0, 2) : words.slice(0, 1);
+      const help = Bun.spawnSync([process.execPath, join(root, "src/main.ts"), ...name, "--help"]);
+      expect(help.exitCode).toBe(0);
+      for (const flag of line.match(/(?<= )--?[a-z-]+/g) ?? []) expect(help.stdout.toString()).toContain(flag);
+    }
+  });
+
+  test("npm's scripts exist", () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    for (const [, name] of readme.matchAll(/npm run ([a-z]+)/g)) expect(scripts).toHaveProperty(name ?? "");
+    expect(scripts).toHaveProperty("test");
+  });
+});
