@@ -1,7 +1,7 @@
 // The command line as an operator meets it: real processes, real files, a shop that listens.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { version } from "../package.json";
 const main = join(import.meta.dir, "..", "src", "main.ts");
 const top = mkdtempSync(join(tmpdir(), "ocrch-cli-"));
 const wait_limit_ms = 15_000;
-const slow_ms = 30_000;
+setDefaultTimeout(30_000);
 
 const merchant_secret = "test-merchant-secret";
 const page = "https://shop.example/pay";
@@ -84,10 +84,12 @@ function spawn(cwd: string, args: readonly string[], env: Record<string, string>
   });
 }
 
+const textOf = (stream: ReadableStream<Uint8Array>) => new Response(stream).text();
+
 /** Runs one command to its end. */
 async function ocrch(cwd: string, args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(cwd, args, env);
-  const [status, out, err] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);
+  const [status, out, err] = await Promise.all([child.exited, textOf(child.stdout), textOf(child.stderr)]);
   return { status, out, err };
 }
 
@@ -97,10 +99,15 @@ async function jsonOf(cwd: string, args: readonly string[]) {
   return JSON.parse(out);
 }
 
-type Server = ReturnType<typeof serving>;
+interface Server {
+  text: { out: string; err: string };
+  ended: Promise<number>;
+  until(pattern: RegExp, where?: "out" | "err"): Promise<RegExpExecArray>;
+  kill(signal: NodeJS.Signals): void;
+}
 
 /** `ocrch serve` with its output gathered; `until` waits for a text in it. */
-function serving(cwd: string, args: readonly string[] = []) {
+function serving(cwd: string, args: readonly string[] = []): Server {
   const child = spawn(cwd, ["serve", ...args]);
   const text = { out: "", err: "" };
   const waiting = new Set<() => void>();
@@ -133,7 +140,7 @@ function serving(cwd: string, args: readonly string[] = []) {
       };
       waiting.add(look);
       look();
-      ended.then(() => waiting.has(look) && fail("the server ended"));
+      void ended.then(() => waiting.has(look) && fail("the server ended"));
     });
   const server = { text, until, ended, kill: (signal: NodeJS.Signals) => child.kill(signal) };
   started.push(server);
@@ -282,27 +289,23 @@ describe("a command that is written wrongly", () => {
 });
 
 describe("help and version", () => {
-  test(
-    "every command explains itself and every option it takes",
-    async () => {
-      const { out } = await ocrch(top, ["--help"]);
-      const [, list = ""] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
-      const names = list.split("\n").map((line) => line.trim().split(" ")[0] ?? "");
-      expect(names.length).toBe(10);
-      const paths = ["", ...names, "config check"];
-      for (const path of paths) {
-        const words = path.split(" ").filter(Boolean);
-        const [long, short] = await Promise.all([ocrch(top, [...words, "--help"]), ocrch(top, ["-h", ...words])]);
-        expect(long).toEqual({ status: 0, out: short.out, err: "" });
-        expect(long.out).toStartWith(["ocrch", ...words].join(" "));
-        for (const option of ["-c, --config PATH", "--database PATH", "-h, --help"]) expect(long.out).toContain(option);
-        expect(long.out).not.toContain("\u001b");
-      }
-      const { out: serve } = await ocrch(top, ["serve", "-h"]);
-      for (const option of ["-l, --listen HOST:PORT", "--migrate "]) expect(serve).toContain(option);
-    },
-    slow_ms,
-  );
+  test("every command explains itself and every option it takes", async () => {
+    const { out } = await ocrch(top, ["--help"]);
+    const [, list = ""] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
+    const names = list.split("\n").map((line) => line.trim().split(" ")[0] ?? "");
+    expect(names.length).toBe(10);
+    const paths = ["", ...names, "config check"];
+    for (const path of paths) {
+      const words = path.split(" ").filter(Boolean);
+      const long = await ocrch(top, [...words, "--help"]);
+      expect(long).toMatchObject({ status: 0, err: "" });
+      expect(long.out).toStartWith(["ocrch", ...words].join(" "));
+      for (const option of ["-c, --config PATH", "--database PATH", "-h, --help"]) expect(long.out).toContain(option);
+      expect(long.out).not.toContain("\u001b");
+    }
+    const { out: serve } = await ocrch(top, ["-h", "serve"]);
+    for (const option of ["-l, --listen HOST:PORT", "--migrate "]) expect(serve).toContain(option);
+  });
 
   test("the version is the package's", async () => {
     for (const args of [["--version"], ["-V"], ["serve", "--version"]])
@@ -376,8 +379,7 @@ describe("the database", () => {
   ];
   test("is not created by a command that looks into it", async () => {
     const { folder, config, database } = place();
-    for (const args of need_it) {
-      const { status, out, err } = await ocrch(folder, args);
+    for (const { status, out, err } of await Promise.all(need_it.map((args) => ocrch(folder, args)))) {
       expect([status, out]).toEqual([1, ""]);
       expect(err).toBe(
         `ocrch: database.path: there is no database at ${database}; start "ocrch serve", run "ocrch migrate", or name another with --database\n`,
@@ -398,97 +400,85 @@ describe("the database", () => {
     expect(readdirSync(elsewhere).filter((name) => name.endsWith(".db"))).toEqual(["b.db", "c.db"]);
   });
 
-  test(
-    "of another program, of a newer version, or in an impossible place is refused by every command",
-    async () => {
-      const { folder, config } = place();
-      const foreign = join(folder, "foreign.db");
-      const newer = join(folder, "newer.db");
-      const other = new Sqlite(foreign);
-      other.run("CREATE TABLE theirs (a)");
-      other.close();
-      await ocrch(folder, ["migrate", "--database", newer]);
-      const ahead = new Sqlite(newer);
-      ahead.run("PRAGMA user_version = 2");
-      ahead.close();
-      const rows = [
-        [foreign, `${foreign} is a database of another program`],
-        [newer, `${newer} has schema version 2, this ocrch needs 1; use a newer ocrch`],
-        [join(config, "x.db"), `${join(config, "x.db")} cannot be used: `],
-        [folder, `${folder} cannot be used: unable to open database file`],
-      ] as const;
-      for (const [path, expected] of rows) {
-        for (const command of ["serve", "migrate"]) {
-          const { status, out, err } = await ocrch(folder, [command, "--database", path]);
-          const lines = err.split("\n").filter((line) => line.startsWith("ocrch: "));
-          expect([status, out, lines]).toEqual([1, "", [expect.stringContaining(`ocrch: database.path: ${expected}`)]]);
-        }
+  test("of another program, of a newer version, or in an impossible place is refused by every command", async () => {
+    const { folder, config } = place();
+    const foreign = join(folder, "foreign.db");
+    const newer = join(folder, "newer.db");
+    const other = new Sqlite(foreign);
+    other.run("CREATE TABLE theirs (a)");
+    other.close();
+    await ocrch(folder, ["migrate", "--database", newer]);
+    const ahead = new Sqlite(newer);
+    ahead.run("PRAGMA user_version = 2");
+    ahead.close();
+    const rows = [
+      [foreign, `${foreign} is a database of another program`],
+      [newer, `${newer} has schema version 2, this ocrch needs 1; use a newer ocrch`],
+      [join(config, "x.db"), `${join(config, "x.db")} cannot be used: `],
+      [folder, `${folder} cannot be used: unable to open database file`],
+    ] as const;
+    for (const [path, expected] of rows) {
+      for (const command of ["serve", "migrate"]) {
+        const { status, out, err } = await ocrch(folder, [command, "--database", path]);
+        const lines = err.split("\n").filter((line) => line.startsWith("ocrch: "));
+        expect([status, out, lines]).toEqual([1, "", [expect.stringContaining(`ocrch: database.path: ${expected}`)]]);
       }
-      for (const [path, expected] of rows.slice(0, 2)) {
-        const { status, err } = await ocrch(folder, ["status", "--database", path]);
-        expect([status, err]).toEqual([1, `ocrch: database.path: ${expected}\n`]);
-      }
-    },
-    slow_ms,
-  );
+    }
+    for (const [path, expected] of rows.slice(0, 2)) {
+      const { status, err } = await ocrch(folder, ["status", "--database", path]);
+      expect([status, err]).toEqual([1, `ocrch: database.path: ${expected}\n`]);
+    }
+  });
 });
 
 describe("ocrch serve", () => {
-  test(
-    "says where it listens, answers, hashes the admin secret and stops at once when told to",
-    async () => {
-      const { folder, config } = place();
-      for (const signal of ["SIGTERM", "SIGINT"] as const) {
-        const server = await ready(folder);
-        expect(server.text.out).toBe(`ocrch ${version} ready on ${server.url}\n`);
-        expect(await (await fetch(`${server.url}/health`)).json()).toEqual({ status: "ok", version });
-        const asked = performance.now();
-        server.kill(signal);
-        expect(await server.ended).toBe(0);
-        expect(performance.now() - asked).toBeLessThan(5000);
-        expect(server.text.err).toContain(`stopping signal=${signal}`);
-        expect(server.text.err).not.toContain("secret=");
-      }
-      expect(readFileSync(config, "utf8")).toMatch(/^secret = "\$argon2id\$\S+" # of the operator$/m);
-    },
-    slow_ms,
-  );
+  test("says where it listens, answers, hashes the admin secret and stops at once when told to", async () => {
+    const { folder, config } = place();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const server = await ready(folder, ["--migrate", "-l", "localhost:0"]);
+      expect(server.text.out).toBe(`ocrch ${version} ready on ${server.url}\n`);
+      expect(await (await fetch(`${server.url}/health`)).json()).toEqual({ status: "ok", version });
+      const asked = performance.now();
+      server.kill(signal);
+      expect(await server.ended).toBe(0);
+      expect(performance.now() - asked).toBeLessThan(5000);
+      expect(server.text.err).toContain(`stopping signal=${signal}`);
+      expect(server.text.err).not.toContain("secret=");
+    }
+    expect(readFileSync(config, "utf8")).toMatch(/^secret = "\$argon2id\$\S+" # of the operator$/m);
+  });
 
-  test(
-    "refuses a database that another server holds, and an address that is taken",
-    async () => {
-      const { folder, database } = place();
-      const first = await ready(folder);
-      const lines = (text: string) => text.split("\n").filter((line) => line.startsWith("ocrch: "));
+  test("refuses a database that another server holds, and an address that is taken", async () => {
+    const { folder, database } = place();
+    const first = await ready(folder);
+    const lines = (text: string) => text.split("\n").filter((line) => line.startsWith("ocrch: "));
 
-      const second = await ocrch(folder, ["serve"]);
-      expect([second.status, second.out, lines(second.err)]).toEqual([
-        1,
-        "",
-        [`ocrch: database.path: another ocrch serves ${database}; stop it first`],
-      ]);
-      const migrate = await ocrch(folder, ["migrate"]);
-      expect([migrate.status, lines(migrate.err)]).toEqual([
-        1,
-        [`ocrch: database.path: another ocrch serves ${database}; stop it first`],
-      ]);
+    const second = await ocrch(folder, ["serve"]);
+    expect([second.status, second.out, lines(second.err)]).toEqual([
+      1,
+      "",
+      [`ocrch: database.path: another ocrch serves ${database}; stop it first`],
+    ]);
+    const migrate = await ocrch(folder, ["migrate"]);
+    expect([migrate.status, lines(migrate.err)]).toEqual([
+      1,
+      [`ocrch: database.path: another ocrch serves ${database}; stop it first`],
+    ]);
 
-      const { host } = new URL(first.url);
-      const third = await ocrch(place().folder, ["serve", "--listen", host]);
-      expect([third.status, third.out, lines(third.err)]).toEqual([
-        1,
-        "",
-        [
-          `ocrch: server.listen: cannot listen on ${host} (EADDRINUSE); stop what uses it or choose another with --listen`,
-        ],
-      ]);
+    const { host } = new URL(first.url);
+    const third = await ocrch(place().folder, ["serve", "--listen", host]);
+    expect([third.status, third.out, lines(third.err)]).toEqual([
+      1,
+      "",
+      [
+        `ocrch: server.listen: cannot listen on ${host} (EADDRINUSE); stop what uses it or choose another with --listen`,
+      ],
+    ]);
 
-      expect((await fetch(`${first.url}/health`)).status).toBe(200);
-      await stop(first);
-      await stop(await ready(folder));
-    },
-    slow_ms,
-  );
+    expect((await fetch(`${first.url}/health`)).status).toBe(200);
+    await stop(first);
+    await stop(await ready(folder));
+  });
 
   test("does not start with a broken configuration", async () => {
     const { folder, config } = place(configText({ listen: "nowhere" }));
@@ -498,269 +488,243 @@ describe("ocrch serve", () => {
     expect(readdirSync(folder)).toEqual([basename(config)]);
   });
 
-  test(
-    "takes its settings anew at SIGHUP, keeps the old ones when the file is broken, and says so",
-    async () => {
-      const { folder, config } = place();
-      const server = await ready(folder);
-      const chains = async () => {
-        const now = seconds();
-        const headers = { "Ocrch-Signed-Url": page, "Ocrch-Signature": `${now}.${sign(`${page}.${now}`)}` };
-        const answer = await fetch(`${server.url}/api/v1/user/chains`, { headers });
-        return ((await answer.json()) as unknown[]).length;
-      };
-      expect(await chains()).toBe(3);
+  test("takes its settings anew at SIGHUP, keeps the old ones when the file is broken, and says so", async () => {
+    const { folder, config } = place();
+    const server = await ready(folder);
+    const chains = async () => {
+      const now = seconds();
+      const headers = { "Ocrch-Signed-Url": page, "Ocrch-Signature": `${now}.${sign(`${page}.${now}`)}` };
+      const answer = await fetch(`${server.url}/api/v1/user/chains`, { headers });
+      return ((await answer.json()) as unknown[]).length;
+    };
+    expect(await chains()).toBe(3);
 
-      writeFileSync(config, configText({ more: "[nonsense]\nx = 1" }).replace(eth_wallet, "0x1"));
-      server.kill("SIGHUP");
-      await server.until(/error config_not_reloaded problem="nonsense: /);
-      await server.until(/error config_not_reloaded problem="wallets\[0\]\.address: /);
-      expect(await chains()).toBe(3);
+    writeFileSync(config, configText({ more: "[nonsense]\nx = 1" }).replace(eth_wallet, "0x1"));
+    server.kill("SIGHUP");
+    await server.until(/error config_not_reloaded problem="nonsense: /);
+    await server.until(/error config_not_reloaded problem="wallets\[0\]\.address: /);
+    expect(await chains()).toBe(3);
 
-      const moved = configText({ listen: "127.0.0.1:1", database: "other.db", admin_secret: "another-admin-secret" });
-      writeFileSync(config, moved.replace(`["USDT", "USDC"]`, `["USDT"]`));
-      server.kill("SIGHUP");
-      await server.until(/info config_reloaded /);
-      expect(server.text.err).toContain("warn config_needs_restart key=server.listen\n");
-      expect(server.text.err).toContain("warn config_needs_restart key=database.path\n");
-      expect(await chains()).toBe(2);
-      const headers = { "Ocrch-Admin-Authorization": "another-admin-secret" };
-      expect((await fetch(`${server.url}/api/v1/admin/wallets`, { headers })).status).toBe(200);
-      expect(readFileSync(config, "utf8")).toContain("$argon2id$");
-      await stop(server);
-      expect(existsSync(join(folder, "other.db"))).toBe(false);
-    },
-    slow_ms,
-  );
+    const moved = configText({ listen: "127.0.0.1:1", database: "other.db", admin_secret: "another-admin-secret" });
+    writeFileSync(config, moved.replace(`["USDT", "USDC"]`, `["USDT"]`));
+    server.kill("SIGHUP");
+    await server.until(/info config_reloaded /);
+    expect(server.text.err).toContain("warn config_needs_restart key=server.listen\n");
+    expect(server.text.err).toContain("warn config_needs_restart key=database.path\n");
+    expect(await chains()).toBe(2);
+    const headers = { "Ocrch-Admin-Authorization": "another-admin-secret" };
+    expect((await fetch(`${server.url}/api/v1/admin/wallets`, { headers })).status).toBe(200);
+    expect(readFileSync(config, "utf8")).toContain("$argon2id$");
+    await stop(server);
+    expect(existsSync(join(folder, "other.db"))).toBe(false);
+  });
 
-  test(
-    "ends within ten seconds though a shop never answers, and at once at a second signal",
-    async () => {
-      using hanging = shop(false);
+  test("ends within ten seconds though a shop never answers, and at once at a second signal", async () => {
+    using hanging = shop(false);
+    const hang = async (name: string) => {
       const { folder } = place();
-      const hang = async (name: string) => {
-        const server = await ready(folder);
-        const order = await createOrder(server.url, hanging.url, name);
-        const seen = hanging.bodies.length;
-        await ocrch(folder, ["mark-paid", order]);
-        await hanging.until(seen + 1);
-        server.kill("SIGTERM");
-        await server.until(/info stopping signal=SIGTERM/);
-        return server;
-      };
-      const patient = await hang("a");
-      const asked = performance.now();
-      expect(await patient.ended).toBe(0);
-      expect(performance.now() - asked).toBeLessThan(10_000);
+      const server = await ready(folder);
+      const order = await createOrder(server.url, hanging.url, name);
+      const told = hanging.bodies.length + 1;
+      await ocrch(folder, ["mark-paid", order]);
+      await hanging.until(told);
+      server.kill("SIGTERM");
+      await server.until(/info stopping signal=SIGTERM/);
+      return server;
+    };
+    const patient = await hang("a");
+    const asked = performance.now();
+    const took = patient.ended.then(() => performance.now() - asked);
 
-      const hurried = await hang("b");
-      hurried.kill("SIGTERM");
-      expect(await hurried.ended).toBe(1);
-      expect(hurried.text.err).not.toContain("info stopped");
-    },
-    slow_ms,
-  );
+    const hurried = await hang("b");
+    hurried.kill("SIGTERM");
+    expect(await hurried.ended).toBe(1);
+    expect(hurried.text.err).not.toContain("info stopped");
+
+    expect(await took).toBeLessThan(10_000);
+    expect(await patient.ended).toBe(0);
+  });
 });
 
 describe("an operator's commands", () => {
-  test(
-    "see the same beside a running server and without one",
-    async () => {
-      using merchant = shop();
-      const { folder, database } = place();
-      const server = await ready(folder);
-      const order = await createOrder(server.url, merchant.url);
-      await choosePayment(server.url, order);
-      await createOrder(server.url, merchant.url, "evil \u001b[31m\n\u202eorder");
-      await server.until(/warn chain_stalled chain=eth/);
+  test("see the same beside a running server and without one", async () => {
+    using merchant = shop();
+    const { folder, database } = place();
+    const server = await ready(folder);
+    const order = await createOrder(server.url, merchant.url);
+    await choosePayment(server.url, order);
+    await createOrder(server.url, merchant.url, "evil \u001b[31m\n\u202eorder");
+    await server.until(/warn chain_stalled chain=eth/);
 
-      const status = await jsonOf(folder, ["status"]);
-      expect(status).toMatchObject({
-        version,
-        orders: { pending: 2, paid: 0, expired: 0, cancelled: 0 },
-        deliveries: { waiting: 0, delivered: 0, gave_up: 0 },
-      });
-      expect(status.chains.map((chain: { blockchain: string }) => chain.blockchain)).toEqual(["eth", "tron"]);
-      const [eth, tron] = status.chains;
-      expect(eth).toMatchObject({ watched: true, head_block: null, unread_blocks: null, wallets: 1, open_deposits: 1 });
-      expect(eth.stalled_reason).toStartWith("provider_unreachable: ");
-      expect(Math.abs(eth.stalled_since - seconds())).toBeLessThan(60);
-      expect(tron).toMatchObject({ watched: false, stalled_since: null, providers: [] });
-      const text = (await ocrch(folder, ["status"])).out;
-      expect(text).toStartWith("orders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
-      expect(text).toMatch(/^eth +stalled since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /m);
-      expect(text).toMatch(/^tron +not watched by this version /m);
+    const status = await jsonOf(folder, ["status"]);
+    expect(status).toMatchObject({
+      version,
+      orders: { pending: 2, paid: 0, expired: 0, cancelled: 0 },
+      deliveries: { waiting: 0, delivered: 0, gave_up: 0 },
+    });
+    expect(status.chains.map((chain: { blockchain: string }) => chain.blockchain)).toEqual(["eth", "tron"]);
+    const [eth, tron] = status.chains;
+    expect(eth).toMatchObject({ watched: true, head_block: null, unread_blocks: null, wallets: 1, open_deposits: 1 });
+    expect(eth.stalled_reason).toStartWith("provider_unreachable: ");
+    expect(Math.abs(eth.stalled_since - seconds())).toBeLessThan(60);
+    expect(tron).toMatchObject({ watched: false, stalled_since: null, providers: [] });
+    const text = (await ocrch(folder, ["status"])).out;
+    expect(text).toStartWith("orders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
+    expect(text).toMatch(/^eth +stalled since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /m);
+    expect(text).toMatch(/^tron +not watched by this version /m);
 
-      const [deposit] = await jsonOf(folder, ["deposits", "--order", order.toUpperCase(), "--chain", "eth"]);
-      expect(deposit).toMatchObject({ order_id: order, blockchain: "eth", token: "USDT", value: "19.90" });
-      expect(Object.keys(deposit).join(" ")).toBe(
-        "id order_id blockchain token user_address wallet_address value started_at last_scanned_at",
-      );
-      expect(await jsonOf(folder, ["deposits", "--coin", "USDC"])).toEqual([]);
+    const [deposit] = await jsonOf(folder, ["deposits", "--order", order.toUpperCase(), "--chain", "eth"]);
+    expect(deposit).toMatchObject({ order_id: order, blockchain: "eth", token: "USDT", value: "19.90" });
+    expect(Object.keys(deposit).join(" ")).toBe(
+      "id order_id blockchain token user_address wallet_address value started_at last_scanned_at",
+    );
+    expect(await jsonOf(folder, ["deposits", "--coin", "USDC"])).toEqual([]);
 
-      const headers = { "Ocrch-Admin-Authorization": "test-admin-secret" };
-      const api = await fetch(`${server.url}/api/v1/admin/orders`, { headers });
-      const orders = await jsonOf(folder, ["orders"]);
-      expect(orders).toEqual(await api.json());
-      expect(orders.length).toBe(2);
-      expect(await jsonOf(folder, ["orders", "--merchant-order-id", "shop-1"])).toEqual([orders[1]]);
-      expect(await jsonOf(folder, ["orders", "--limit=1", "--offset=1"])).toEqual([orders[1]]);
-      expect(await jsonOf(folder, ["orders", "--status", "paid"])).toEqual([]);
-      const table = (await ocrch(folder, ["orders"])).out;
-      expect(table).toMatch(/^ORDER +STATUS +AMOUNT +CREATED +WEBHOOK +MERCHANT ORDER\n/);
-      expect(table).toContain("evil \\u{1b}[31m\\u{a}\\u{202e}order\n");
-      expect(table.split("\n").length).toBe(4);
+    const headers = { "Ocrch-Admin-Authorization": "test-admin-secret" };
+    const api = await fetch(`${server.url}/api/v1/admin/orders`, { headers });
+    const orders = await jsonOf(folder, ["orders"]);
+    expect(orders).toEqual(await api.json());
+    expect(orders.length).toBe(2);
+    expect(await jsonOf(folder, ["orders", "--merchant-order-id", "shop-1"])).toEqual([orders[1]]);
+    expect(await jsonOf(folder, ["orders", "--limit=1", "--offset=1"])).toEqual([orders[1]]);
+    expect(await jsonOf(folder, ["orders", "--status", "paid"])).toEqual([]);
+    const table = (await ocrch(folder, ["orders"])).out;
+    expect(table).toMatch(/^ORDER +STATUS +AMOUNT +CREATED +WEBHOOK +MERCHANT ORDER\n/);
+    expect(table).toContain("evil \\u{1b}[31m\\u{a}\\u{202e}order\n");
+    expect(table.split("\n").length).toBe(4);
 
-      expect(await jsonOf(folder, ["wallets"])).toEqual([
-        { blockchain: "eth", address: eth_wallet, enabled_coins: ["USDT", "USDC"] },
-        { blockchain: "tron", address: tron_wallet, enabled_coins: ["USDT"] },
-      ]);
-      expect((await ocrch(folder, ["wallets"])).out).toBe(
-        [
-          "CHAIN  ADDRESS                                     COINS",
-          `eth    ${eth_wallet}  USDT, USDC`,
-          `tron   ${tron_wallet}          USDT`,
-          "",
-        ].join("\n"),
-      );
+    expect(await jsonOf(folder, ["wallets"])).toEqual([
+      { blockchain: "eth", address: eth_wallet, enabled_coins: ["USDT", "USDC"] },
+      { blockchain: "tron", address: tron_wallet, enabled_coins: ["USDT"] },
+    ]);
+    expect((await ocrch(folder, ["wallets"])).out).toBe(
+      [
+        "CHAIN  ADDRESS                                     COINS",
+        `eth    ${eth_wallet}  USDT, USDC`,
+        `tron   ${tron_wallet}          USDT`,
+        "",
+      ].join("\n"),
+    );
 
-      await stop(server);
-      expect(await jsonOf(folder, ["orders"])).toEqual(orders);
-      const elsewhere = ["-c", join(folder, "ocrch-config.toml"), "--database", database];
-      expect(await jsonOf(top, ["deposits", ...elsewhere])).toEqual([deposit]);
-      expect((await jsonOf(folder, ["status"])).orders).toEqual(status.orders);
-    },
-    slow_ms,
-  );
+    await stop(server);
+    expect(await jsonOf(folder, ["orders"])).toEqual(orders);
+    const elsewhere = ["-c", join(folder, "ocrch-config.toml"), "--database", database];
+    expect(await jsonOf(top, ["deposits", ...elsewhere])).toEqual([deposit]);
+    expect((await jsonOf(folder, ["status"])).orders).toEqual(status.orders);
+  });
 
-  test(
-    "mark an order paid: a running server tells the shop, a stopped one when it is back",
-    async () => {
-      using merchant = shop();
-      const { folder, database } = place();
-      const server = await ready(folder);
-      const first = await createOrder(server.url, merchant.url, "first");
-      const second = await createOrder(server.url, merchant.url, "second");
+  test("mark an order paid: a running server tells the shop, a stopped one when it is back", async () => {
+    using merchant = shop();
+    const { folder, database } = place();
+    const server = await ready(folder);
+    const first = await createOrder(server.url, merchant.url, "first");
+    const second = await createOrder(server.url, merchant.url, "second");
 
-      expect(await ocrch(folder, ["mark-paid", first.toUpperCase(), "--reason", "paid in cash"])).toEqual({
-        status: 0,
-        out: `order ${first} ("first", 19.90): paid, was pending; the shop will be told\n`,
-        err: "",
-      });
-      await merchant.until(1);
-      expect(await ocrch(folder, ["mark-paid", first])).toEqual({
-        status: 0,
-        out: `order ${first} ("first", 19.90): paid, already paid; nothing sent\n`,
-        err: "",
-      });
-      expect(await ocrch(folder, ["resend-webhook", first])).toEqual({
-        status: 0,
-        out: `order ${first}: one more webhook is queued\n`,
-        err: "",
-      });
-      await merchant.until(2);
-      await stop(server);
+    expect(await ocrch(folder, ["mark-paid", first.toUpperCase(), "--reason", "paid in cash"])).toEqual({
+      status: 0,
+      out: `order ${first} ("first", 19.90): paid, was pending; the shop will be told\n`,
+      err: "",
+    });
+    await merchant.until(1);
+    expect(await ocrch(folder, ["mark-paid", first])).toEqual({
+      status: 0,
+      out: `order ${first} ("first", 19.90): paid, already paid; nothing sent\n`,
+      err: "",
+    });
+    expect(await ocrch(folder, ["resend-webhook", first])).toEqual({
+      status: 0,
+      out: `order ${first}: one more webhook is queued\n`,
+      err: "",
+    });
+    await merchant.until(2);
+    await stop(server);
 
-      const paid = await jsonOf(folder, ["mark-paid", second]);
-      expect(paid).toMatchObject({
-        order_id: second,
-        merchant_order_id: "second",
-        status: "paid",
-        webhook_retry_count: 0,
-      });
-      expect((await jsonOf(folder, ["status"])).deliveries).toEqual({ waiting: 1, delivered: 2, gave_up: 0 });
-      const again = await ready(folder);
-      await merchant.until(3);
-      await stop(again);
-      const told = merchant.bodies.map((body) => [body.merchant_order_id, body.status]);
-      expect(told).toEqual([
-        ["first", "paid"],
-        ["first", "paid"],
-        ["second", "paid"],
-      ]);
+    const paid = await jsonOf(folder, ["mark-paid", second]);
+    expect(paid).toMatchObject({
+      order_id: second,
+      merchant_order_id: "second",
+      status: "paid",
+      webhook_retry_count: 0,
+    });
+    expect((await jsonOf(folder, ["status"])).deliveries).toEqual({ waiting: 1, delivered: 2, gave_up: 0 });
+    const again = await ready(folder);
+    await merchant.until(3);
+    await stop(again);
+    const told = merchant.bodies.map((body) => [body.merchant_order_id, body.status]);
+    expect(told).toEqual([
+      ["first", "paid"],
+      ["first", "paid"],
+      ["second", "paid"],
+    ]);
 
-      const rows = new Sqlite(database, { readonly: true });
-      const audit = rows.query("SELECT actor, action, subject, detail FROM audit ORDER BY id").values();
-      rows.close();
-      expect(audit).toEqual([
-        ["cli", "mark_paid", `order:${first}`, "paid in cash"],
-        ["cli", "resend_webhook", `order:${first}`, ""],
-        ["cli", "mark_paid", `order:${second}`, ""],
-      ]);
-    },
-    slow_ms,
-  );
+    const rows = new Sqlite(database, { readonly: true });
+    const audit = rows.query("SELECT actor, action, subject, detail FROM audit ORDER BY id").values();
+    rows.close();
+    expect(audit).toEqual([
+      ["cli", "mark_paid", `order:${first}`, "paid in cash"],
+      ["cli", "resend_webhook", `order:${first}`, ""],
+      ["cli", "mark_paid", `order:${second}`, ""],
+    ]);
+  });
 
-  test(
-    "show a transfer that nobody asked for and report it once more",
-    async () => {
-      using merchant = shop();
-      const { folder, database } = place(configText({ unknown_transfer_url: merchant.url }));
-      await stop(await ready(folder));
-      insertTransfer(database);
+  test("show a transfer that nobody asked for and report it once more", async () => {
+    using merchant = shop();
+    const { folder, database } = place(configText({ unknown_transfer_url: merchant.url }));
+    await stop(await ready(folder));
+    insertTransfer(database);
 
-      const [transfer] = await jsonOf(folder, ["transfers"]);
-      expect(transfer).toMatchObject({ id: 1, blockchain: "eth", token: "USDT", value: "7.5", block_timestamp: 1.7e9 });
-      const filters = ["--wallet", eth_wallet.toLowerCase(), "--status", "no_matched_deposit", "--chain=eth"];
-      expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDT"])).toEqual([transfer]);
-      expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDC"])).toEqual([]);
-      const text = (await ocrch(folder, ["transfers"])).out;
-      expect(text).toContain("2023-11-14T22:13:20Z");
-      expect(text).toContain("no deposit asks for this amount\n");
+    const [transfer] = await jsonOf(folder, ["transfers"]);
+    expect(transfer).toMatchObject({ id: 1, blockchain: "eth", token: "USDT", value: "7.5", block_timestamp: 1.7e9 });
+    const filters = ["--wallet", eth_wallet.toLowerCase(), "--status", "no_matched_deposit", "--chain=eth"];
+    expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDT"])).toEqual([transfer]);
+    expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDC"])).toEqual([]);
+    const text = (await ocrch(folder, ["transfers"])).out;
+    expect(text).toContain("2023-11-14T22:13:20Z");
+    expect(text).toContain("no deposit asks for this amount\n");
 
-      expect(await ocrch(folder, ["resend-webhook", "--transfer", "1"])).toEqual({
-        status: 0,
-        out: "transfer 1: one more webhook is queued\n",
-        err: "",
-      });
-      const server = await ready(folder);
-      await merchant.until(1);
-      await stop(server);
-      expect(merchant.bodies[0]).toMatchObject({ event_type: "unknown_transfer", transfer_id: 1, value: "7.5" });
-    },
-    slow_ms,
-  );
+    expect(await ocrch(folder, ["resend-webhook", "--transfer", "1"])).toEqual({
+      status: 0,
+      out: "transfer 1: one more webhook is queued\n",
+      err: "",
+    });
+    const server = await ready(folder);
+    await merchant.until(1);
+    await stop(server);
+    expect(merchant.bodies[0]).toMatchObject({ event_type: "unknown_transfer", transfer_id: 1, value: "7.5" });
+  });
 
-  test(
-    "name what they did not find or may not do",
-    async () => {
-      const { folder, database } = place();
-      await stop(await ready(folder));
-      insertTransfer(database);
-      const rows: [args: string[], expected: string][] = [
-        [["mark-paid", unknown_order], `order ${unknown_order}: resource not found`],
-        [["resend-webhook", unknown_order], `order ${unknown_order}: resource not found`],
-        [["resend-webhook", "--transfer", "99"], "transfer 99: resource not found"],
-        [["resend-webhook", "--transfer", "1"], "transfer 1: merchant.unknown_transfer_webhook_url is not configured"],
-      ];
-      for (const [args, expected] of rows)
-        expect(await ocrch(folder, args)).toEqual({ status: 1, out: "", err: `ocrch: ${expected}\n` });
-    },
-    slow_ms,
-  );
+  test("name what they did not find or may not do", async () => {
+    const { folder, database } = place();
+    await stop(await ready(folder));
+    insertTransfer(database);
+    const rows: [args: string[], expected: string][] = [
+      [["mark-paid", unknown_order], `order ${unknown_order}: resource not found`],
+      [["resend-webhook", unknown_order], `order ${unknown_order}: resource not found`],
+      [["resend-webhook", "--transfer", "99"], "transfer 99: resource not found"],
+      [["resend-webhook", "--transfer", "1"], "transfer 1: merchant.unknown_transfer_webhook_url is not configured"],
+    ];
+    for (const [args, expected] of rows)
+      expect(await ocrch(folder, args)).toEqual({ status: 1, out: "", err: `ocrch: ${expected}\n` });
+  });
 
-  test(
-    "print a list of any length whole, whatever reads it",
-    async () => {
-      const { folder, database } = place();
-      await ocrch(folder, ["migrate"]);
-      const rows = new Sqlite(database);
-      rows.run(
-        `INSERT INTO orders (id, merchant_order_id, amount, status, webhook_url, created_at, expires_at)
+  test("print a list of any length whole, whatever reads it", async () => {
+    const { folder, database } = place();
+    await ocrch(folder, ["migrate"]);
+    const rows = new Sqlite(database);
+    rows.run(
+      `INSERT INTO orders (id, merchant_order_id, amount, status, webhook_url, created_at, expires_at)
        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
        SELECT printf('0192f0c1-2d3e-7a4b-8c5d-%012d', i), 'o' || i, '1.00', 'pending', 'http://127.0.0.1/', i, i + 1 FROM n`,
-      );
-      rows.close();
-      const child = spawn(folder, ["orders", "--json", "--limit", "3000"]);
-      const reader = child.stdout.getReader();
-      const chunks: Uint8Array[] = [];
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        chunks.push(part.value);
-        await Bun.sleep(1);
-      }
-      expect(await child.exited).toBe(0);
-      expect(JSON.parse(Buffer.concat(chunks).toString()).length).toBe(3000);
-    },
-    slow_ms,
-  );
+    );
+    rows.close();
+    const child = spawn(folder, ["orders", "--json", "--limit", "3000"]);
+    const reader = child.stdout.getReader();
+    const chunks: Uint8Array[] = [];
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      chunks.push(part.value);
+      await Bun.sleep(1);
+    }
+    expect(await child.exited).toBe(0);
+    expect(JSON.parse(Buffer.concat(chunks).toString()).length).toBe(3000);
+  });
 });

@@ -3,7 +3,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { tokens } from "../src/domain/assets.ts";
 import type { Transfer } from "../src/domain/payment.ts";
+import { createExpiry } from "../src/services/expiry.ts";
 import { createSettlement } from "../src/services/settlement.ts";
+import { dueDeliveries, recordAttempt } from "../src/storage/outbox.ts";
 import { realWorld } from "../src/world.ts";
 import {
   type Answer,
@@ -452,6 +454,58 @@ describe("an order in an operator's hand", () => {
       expect(announced(order_id).at(-1)?.body).toContain(`"status":"${status}"`);
       await server.admin("POST", `orders/${order_id}/mark-paid`);
     }
+  });
+
+  test("that has expired becomes paid with one webhook", async () => {
+    const order_id = await server.createOrder();
+    server.advance(3_600_000);
+    await createExpiry(server).expireDue();
+    expect(announced(order_id).at(-1)?.body).toContain('"status":"expired"');
+    expect((await server.admin("POST", `orders/${order_id}/mark-paid`)).body).toContain('"status":"paid"');
+    expect(announced(order_id)).toHaveLength(2);
+  });
+
+  test("shows how its webhooks fared, in seconds, over all of them", async () => {
+    const order_id = await server.createOrder({ order_id: "fared" });
+    await server.admin("POST", `orders/${order_id}/mark-paid`);
+    await server.admin("POST", `orders/${order_id}/resend-webhook`);
+    const { origin } = new URL(webhook_url);
+    const attempt = async (ended_at: number, delivered: boolean) => {
+      await server.database.transact((tx) => {
+        const due = dueDeliveries(tx, origin, ended_at, 1000).find((row) => row.order_id === order_id);
+        const result = { status: delivered ? 200 : 500, error: null, next_at: ended_at };
+        recordAttempt(tx, { delivery: due?.id ?? -1, started_at: ended_at, ended_at, delivered, ...result });
+      });
+    };
+    const first = server.now() + 1999;
+    for (const [ms, delivered] of [
+      [0, false],
+      [1000, false],
+      [2000, true],
+      [3000, false],
+      [4000, true],
+    ] as const) {
+      await attempt(first + ms, delivered);
+    }
+    const shown = await server.admin("GET", "orders?merchant_order_id=fared");
+    const at = Math.floor(first / 1000);
+    expect(shown.body).toEndWith(
+      `"webhook_retry_count":3,"webhook_success_at":${at + 2},"webhook_last_tried_at":${at + 4}}]`,
+    );
+  });
+
+  test("may be cancelled while its payment is seen; the payment then waits for the operator", async () => {
+    const order_id = await server.createOrder({ amount: "44.44" });
+    await server.user("POST", `orders/${order_id}/payment`, { body: eth_usdt });
+    await receive(server, [{ n: 4000, amount_units: 44_440_000n }], []);
+    expect((await server.user("POST", `orders/${order_id}/cancel`)).status).toBe(200);
+    const [row] = server.operator.transfers({}, { limit: 1, offset: 0 });
+    expect(row?.status).toBe("waiting_for_confirmation");
+    const judged = { id: row?.id ?? 0, block_hash: row?.block_hash ?? "", verdict: "confirmed" as const };
+    await createSettlement(server).confirm("eth", [judged]);
+    const shown = await server.admin("GET", `wallets/${evm_wallet}/transfers?status=waiting_for_match`);
+    expect(ids(shown)).toEqual([judged.id]);
+    expect((await server.user("GET", `orders/${order_id}/status`)).body).toContain('"status":"cancelled"');
   });
 
   test("that does not exist, or is no UUID, is refused", async () => {

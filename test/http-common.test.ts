@@ -66,7 +66,7 @@ describe("every route", () => {
     });
 
     test(`${path} is another path with a slash behind it or a letter missing`, async () => {
-      for (const other of [`${path}/`, path.slice(0, -1), `/${path}`, path.toUpperCase(), `${path}%20`]) {
+      for (const other of [`${path}/`, path.slice(0, -1), path.toUpperCase(), `${path}%20`]) {
         // A parameter may hold almost anything.
         if (/\/wallets\/|\/transfers\/|\/user\/orders\//.test(path) && !other.endsWith("/")) continue;
         for (const method of ["GET", "POST", "OPTIONS"]) {
@@ -84,10 +84,11 @@ describe("every route", () => {
       "/api/v1/user/orders//status",
       "/api/v1/user/orders/a/b/status",
       "/%",
-      "/%2e%2e/health",
+      "/api/v1/../health",
     ];
     for (const path of paths) expect(summary(await server.request("GET", path))).toEqual([404, "not found"]);
     expect((await server.request("HEAD", "/nothing")).status).toBe(404);
+    expect(await server.raw("GET //health HTTP/1.1\r\nHost: a\r\n\r\n")).toEndWith("\r\n\r\nnot found");
   });
 
   test("answers HEAD like GET, without the body but with its length", async () => {

@@ -2,6 +2,7 @@
 // What a chain does and what becomes of the orders: real anvil, real SQLite, polled by hand.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { balances } from "../src/storage/transfer-lists.ts";
 import {
   payer,
   type Story,
@@ -27,6 +28,9 @@ afterEach(async () => {
 
 /** What must hold of every database at any time. */
 function invariants(story: Story): void {
+  for (const row of story.database.read(balances)) {
+    expect(BigInt(row.received)).toBe(BigInt(row.allocated) + BigInt(row.unallocated) + BigInt(row.reverted));
+  }
   expect(
     story.rows("SELECT transfer FROM allocations WHERE reversed_at IS NULL GROUP BY transfer HAVING count(*) > 1"),
   ).toEqual([]);

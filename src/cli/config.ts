@@ -3,6 +3,7 @@
 import { readConfig } from "./appliance.ts";
 import { type Command, command, everywhere, type Tools } from "./command.ts";
 
+/** `ocrch config check`. */
 export function checkConfig(tools: Tools): Command {
   return command("check", "Find every mistake in the configuration file; change nothing", everywhere, async (args) => {
     const { config, warnings } = await readConfig(tools, args);

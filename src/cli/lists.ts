@@ -23,6 +23,7 @@ const paging = {
 const chain = choice(chainIds, "Only on this chain");
 const coin = choice(coins, "Only in this coin");
 
+/** `ocrch orders`. */
 export function orders(tools: Tools): Command {
   const args = {
     status: choice(orderStatuses, "Only in this status"),
@@ -46,6 +47,7 @@ export function orders(tools: Tools): Command {
   });
 }
 
+/** `ocrch deposits`. */
 export function deposits(tools: Tools): Command {
   const args = {
     order: { type: "string", valueHint: "ORDER", description: "Only of the order with this UUID" },
@@ -73,6 +75,7 @@ export function deposits(tools: Tools): Command {
   });
 }
 
+/** `ocrch transfers`. */
 export function transfers(tools: Tools): Command {
   const args = {
     wallet: { type: "string", valueHint: "ADDRESS", description: "Only to this wallet" },
@@ -103,6 +106,7 @@ export function transfers(tools: Tools): Command {
   });
 }
 
+/** `ocrch wallets`: from the configuration alone, without a database. */
 export function wallets(tools: Tools): Command {
   const args = { ...json, ...everywhere } as const;
   return command("wallets", "List the configured wallets", args, async (args) => {

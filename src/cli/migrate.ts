@@ -7,6 +7,7 @@ import { type Command, command, everywhere, type Tools } from "./command.ts";
 
 const summary = "Create the database, or bring an older one to this version's schema";
 
+/** `ocrch migrate`. Faults: those of opening the database. */
 export function migrate(tools: Tools): Command {
   return command("migrate", summary, everywhere, async (args) => {
     const { config } = await readConfig(tools, args);

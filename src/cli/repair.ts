@@ -15,6 +15,7 @@ const actor = "cli";
 
 const order = { type: "positional", required: true, description: "The order's UUID" } as const;
 
+/** `ocrch mark-paid`. Faults: usage, resource_not_found. */
 export function markPaid(tools: Tools): Command {
   const reason = { type: "string", valueHint: "TEXT", description: "Kept in the audit log", default: "" } as const;
   const args = { order, reason, ...json, ...everywhere } as const;
@@ -31,6 +32,7 @@ export function markPaid(tools: Tools): Command {
   });
 }
 
+/** `ocrch resend-webhook`. Faults: usage, resource_not_found, transfer_matched, no_unknown_transfer_url. */
 export function resendWebhook(tools: Tools): Command {
   const args = {
     order: { ...order, required: false },

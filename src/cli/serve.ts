@@ -23,6 +23,7 @@ const args = {
   ...everywhere,
 } as const;
 
+/** `ocrch serve`. Faults: invalid_config and those of `startApp`; once it runs it ends the process itself. */
 export function serve(tools: Tools): Command {
   return command("serve", "Run the checkout", args, async (args) => {
     const { world, telemetry } = tools;

@@ -13,6 +13,7 @@ import { isoSeconds, isoTime, printable, table } from "./table.ts";
 
 const not_watched = "not watched by this version";
 
+/** `ocrch status`. */
 export function status(tools: Tools): Command {
   const args = { ...json, ...everywhere } as const;
   return command("status", "Show orders, deliveries, chains and providers at a glance", args, async (args) => {

@@ -65,6 +65,7 @@ export interface LiveConfig {
   replace(config: Config): void;
 }
 
+/** Live settings that begin with `first`. */
 export function liveConfig(first: Config): LiveConfig {
   let config = first;
   return {

@@ -5,7 +5,7 @@ const listen_pattern = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/;
 const highest_port = 65_535;
 
 /** Scheme, host and non-default port of a parsed URL in lower case; null for a URL without a host. */
-export function originOf(url: URL): string | null {
+function originOf(url: URL): string | null {
   return url.host === "" ? null : `${url.protocol}//${url.host}`.toLowerCase();
 }
 

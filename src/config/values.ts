@@ -81,6 +81,7 @@ export function duration(fallback: string, bounds: { from: number; to: number })
   return writtenDuration(fallback, bounds).prefault(fallback);
 }
 
+/** A whole number within bounds, both inclusive. */
 export function whole(from: number, to: number = Number.MAX_SAFE_INTEGER) {
   const range = to === Number.MAX_SAFE_INTEGER ? `from ${from}` : `from ${from} to ${to}`;
   return z.number().refine((value) => Number.isSafeInteger(value) && value >= from && value <= to, {

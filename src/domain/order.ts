@@ -17,7 +17,7 @@ export type Outcome = OrderStatus | "same" | "refuse";
  * From state and command to outcome. `pay` is a confirmed transfer that fits: it pays only a pending order;
  * later money goes to the inbox, where `mark_paid` may use it.
  */
-export const transitions: Record<OrderStatus, Record<OrderCommand, Outcome>> = {
+const transitions: Record<OrderStatus, Record<OrderCommand, Outcome>> = {
   pending: { pay: "paid", mark_paid: "paid", cancel: "cancelled", expire: "expired" },
   paid: { pay: "refuse", mark_paid: "same", cancel: "refuse", expire: "refuse" },
   expired: { pay: "refuse", mark_paid: "paid", cancel: "refuse", expire: "refuse" },

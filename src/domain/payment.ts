@@ -1,8 +1,7 @@
 // What the chain shows and what the product makes of it: sightings, transfers, deposits and their statuses.
 
-import type { ChainId, Coin } from "./assets.ts";
+import type { ChainId } from "./assets.ts";
 import type { BlockRef } from "./finality.ts";
-import type { OrderCommand } from "./order.ts";
 
 export const transferStatuses = [
   "waiting_for_confirmation",
@@ -65,21 +64,3 @@ export const inboxReasons = {
   duplicate: "another transfer already pays this deposit",
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
-
-/** A promise of one exact amount on one wallet to the payer of one order. */
-export interface Deposit {
-  id: number;
-  order_id: string;
-  chain: ChainId;
-  coin: Coin;
-  wallet: string;
-  sender: string | null;
-  /** What the payer was asked to send, decimal text and base units. */
-  amount: string;
-  units: bigint;
-  /** ms; and the head known then: null when the chain had not answered yet, or has rewritten that block since. */
-  opened_at: number;
-  opened_head: number | null;
-  closed_at: number | null;
-  close_reason: OrderCommand | null;
-}

@@ -56,6 +56,7 @@ export interface Checkout {
   cancel(order_id: string): Promise<OrderRow>;
 }
 
+/** Checkout over one database with the live settings. */
 export function createCheckout(needs: { database: Database; config: LiveConfig }): Checkout {
   const { database, config } = needs;
   return {

@@ -21,6 +21,7 @@ export interface Expiry {
   releaseQuarantine(): Promise<number>;
 }
 
+/** Expiry by the world's wall clock. */
 export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
   const { database, config, world } = needs;
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.

@@ -67,6 +67,7 @@ export interface Operator {
   resendTransfer(transfer: number, actor: string): Promise<void>;
 }
 
+/** The operator's verbs over one database; works beside a running server. */
 export function createOperator(needs: { database: Database; config: LiveConfig }): Operator {
   const { database, config } = needs;
   return {

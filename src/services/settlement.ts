@@ -64,6 +64,7 @@ export interface Settlement {
   confirm(chain: ChainId, judged: readonly Judged[]): Promise<void>;
 }
 
+/** Settlement over one database with the live settings' policies and webhook address. */
 export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
   const { database, config, telemetry } = needs;
 

@@ -33,6 +33,7 @@ export interface Watching {
   health(rows: readonly ProviderRow[]): Promise<void>;
 }
 
+/** Watching over one database. */
 export function createWatching(needs: { database: Database }): Watching {
   const { database } = needs;
   return {

@@ -159,6 +159,7 @@ export function countZeroValue(tx: Tx, chain: ChainId, logs: number): void {
     .run();
 }
 
+/** The state of a chain; null for one that was never configured. */
 export function chainRow(at: Reader, chain: ChainId): ChainRow | null {
   return selectChain(at).get({ chain }) ?? null;
 }
@@ -171,10 +172,12 @@ const selectChain = statement((db) =>
     .prepare(),
 );
 
+/** The state of every chain that ever was configured. */
 export function allChains(at: Reader): ChainRow[] {
   return at.live().select().from(chains).all();
 }
 
+/** The health of every provider, by chain and name. */
 export function allProviders(at: Reader): ProviderRow[] {
   return at.live().select().from(providers).orderBy(asc(providers.chain), asc(providers.provider)).all();
 }

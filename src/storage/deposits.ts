@@ -159,10 +159,12 @@ export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   return row;
 }
 
+/** The open deposit of an order on a chain in a coin, or null. */
 export function openDepositFor(at: Reader, order_id: string, chain: ChainId, coin: Coin): DepositRow | null {
   return selectOpen(at).get({ order_id, chain, coin }) ?? null;
 }
 
+/** All open deposits of an order. */
 export function openDepositsOf(at: Reader, order_id: string): DepositRow[] {
   return selectOpenOfOrder(at).all({ order_id });
 }

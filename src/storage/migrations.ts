@@ -10,7 +10,7 @@ interface Migration {
   sql: string;
 }
 
-export const migrations: readonly Migration[] = [{ version: 1, name: "0001_first.sql", sql: first }];
+const migrations: readonly Migration[] = [{ version: 1, name: "0001_first.sql", sql: first }];
 
 /** The schema version this code reads and writes. */
 export const schema_version = migrations.length;

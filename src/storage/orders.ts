@@ -112,6 +112,7 @@ export function insertOrder(tx: Tx, order: NewOrder): OrderRow {
   return returned(insert(tx).get({ ...order, created_at: tx.now }));
 }
 
+/** An order by its id, or null. */
 export function orderById(at: Reader, id: string): OrderRow | null {
   return selectById(at).get({ id }) ?? null;
 }

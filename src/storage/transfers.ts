@@ -119,6 +119,7 @@ export interface FirstSight {
   finality: string;
 }
 
+/** Inserts a transfer that waits for confirmation. Throws SQLite's constraint error when it is known already. */
 export function insertTransfer(tx: Tx, transfer: Transfer, sight: FirstSight): TransferRow {
   return returned(insert(tx).get({ ...placeOf(transfer), ...sight, now: tx.now }));
 }
@@ -291,6 +292,7 @@ const insertAllocation = statement((db) =>
     .prepare(),
 );
 
+/** A transfer by its id, or null. */
 export function transferById(at: Reader, id: number): TransferRow | null {
   return selectById(at).get({ id }) ?? null;
 }

@@ -35,6 +35,7 @@ export interface Scan {
   period_ms(): number;
 }
 
+/** The scan of one chain; keeps nothing in memory that a restart would miss. */
 export function createScan(needs: {
   settings: ChainSettings;
   source: Source;

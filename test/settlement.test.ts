@@ -1,0 +1,163 @@
+// Pages of transfers into rows: cut at block borders, coverage with every part, nothing twice.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type Config, liveConfig } from "../src/config/config.ts";
+import { parseConfig } from "../src/config/parse.ts";
+import type { Transfer } from "../src/domain/payment.ts";
+import { createSettlement, type Page, slice_max_transfers, slices } from "../src/services/settlement.ts";
+import { createWatching } from "../src/services/watching.ts";
+import { coveredBlocks, watchesOf } from "../src/storage/coverage.ts";
+import { balances } from "../src/storage/transfer-lists.ts";
+import { realWorld } from "../src/world.ts";
+import { configText } from "./support/appliance.ts";
+import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
+
+const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+const token = "0xdAC17F958D2ee523a2206206994597C13D831ec7";
+const block = (number: number) => ({ number, hash: `0xb${number}`, time: 1_790_000_000 + number });
+
+function transfer(index: number, height: number, units = 1_000_000n): Transfer {
+  return {
+    chain: "eth",
+    token,
+    sender: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    wallet,
+    units,
+    tx_hash: `0x${index}`,
+    log_index: index,
+    position: 0,
+    block: block(height),
+  };
+}
+
+describe("a page", () => {
+  const cuts: [what: string, perBlock: number[], parts: [transfers: number, end: number][]][] = [
+    ["without transfers is one part", [], [[0, 99]]],
+    ["that is small is one part", [3, 4], [[7, 99]]],
+    ["of exactly one slice is one part", [250, 250], [[500, 99]]],
+    [
+      "of more is cut between blocks",
+      [300, 300, 300],
+      [
+        [300, 1],
+        [300, 2],
+        [300, 99],
+      ],
+    ],
+    [
+      "packs blocks together while they fit",
+      [200, 200, 200, 200],
+      [
+        [400, 2],
+        [400, 99],
+      ],
+    ],
+    [
+      "never cuts a block, however large",
+      [1200, 10],
+      [
+        [1200, 1],
+        [10, 99],
+      ],
+    ],
+  ];
+  test.each(cuts)("%s", (_what, perBlock, parts) => {
+    let index = 0;
+    const transfers = perBlock.flatMap((count, at) => Array.from({ length: count }, () => transfer(index++, at + 1)));
+    const cut = slices({ transfers, end: block(99) });
+    expect(cut.map((part) => [part.transfers.length, part.end.number])).toEqual(parts as number[][]);
+    expect(cut.flatMap((part) => part.transfers)).toEqual(transfers);
+  });
+});
+
+describe("ingest", () => {
+  let temp: TempDatabase;
+  let config: Config;
+  let commits = 0;
+  let dieAt = Number.POSITIVE_INFINITY;
+  beforeEach(async () => {
+    commits = 0;
+    dieAt = Number.POSITIVE_INFINITY;
+    const world = {
+      ...realWorld(),
+      point(name: string) {
+        if (name !== "commit.before") return;
+        commits += 1;
+        if (commits === dieAt) throw new Error("the power went");
+      },
+      // A failed commit ends the process; here the test goes on as the next process would.
+      exit: (() => undefined) as never,
+    };
+    temp = tempDatabase({ world });
+    const usdt = { USDT: { address: token, decimals: 6 } };
+    const { draft } = parseConfig(
+      configText({ chains: { eth: { rpc_urls: ["http://127.0.0.1:9"], wallets: [wallet], tokens: usdt } } }),
+      "/tmp/ocrch.toml",
+    );
+    if (draft === null) throw new Error("bad configuration");
+    config = { ...draft, admin: { secret_hash: "" } };
+    await createWatching({ database: temp.database }).sync(config);
+  });
+  afterEach(() => temp.close());
+
+  const ids = () => temp.database.read((at) => watchesOf(at, "eth")).map((watch) => watch.id);
+  const covered = () => temp.database.read((at) => coveredBlocks(at, ids()[0] ?? 0)).map(({ from, to }) => [from, to]);
+  const count = () =>
+    temp.database.read((at) => at.live().all<{ n: number }>("SELECT count(*) AS n FROM transfers"))[0]?.n;
+  const settlement = () => createSettlement({ database: temp.database, config: liveConfig(config), telemetry: silent });
+  const page = (transfers: Transfer[], more: Partial<Page> = {}): Page => ({
+    chain: "eth",
+    pass: "head",
+    watches: ids(),
+    from: 1,
+    end: block(50),
+    provider: "p",
+    zero_value: 0,
+    transfers,
+    gone: [],
+    chainEnd: { head: block(50), final: { number: 10, hash: null, time: null } },
+    ...more,
+  });
+
+  test("stores every transfer once, however often the page comes", async () => {
+    const transfers = Array.from({ length: 1200 }, (_, index) => transfer(index, 1 + Math.floor(index / 100)));
+    await settlement().ingest(page(transfers));
+    await settlement().ingest(page(transfers));
+    expect(count()).toBe(1200);
+    expect(covered()).toEqual([[1, 50]]);
+  });
+
+  test("that is cut off in the middle has covered only what it stored, and the rest follows", async () => {
+    const transfers = Array.from({ length: 1200 }, (_, index) => transfer(index, 1 + Math.floor(index / 100)));
+    dieAt = commits + 2;
+    await expect(settlement().ingest(page(transfers))).rejects.toThrow();
+    expect(count()).toBe(slice_max_transfers);
+    expect(covered()).toEqual([[1, 5]]);
+    dieAt = Number.POSITIVE_INFINITY;
+    await settlement().ingest(page(transfers));
+    expect(count()).toBe(1200);
+    expect(covered()).toEqual([[1, 50]]);
+  });
+
+  test("received is allocated, unallocated and reverted, to the last unit of an 18-decimals sum", async () => {
+    const huge = 10n ** 30n + 7n;
+    await settlement().ingest(page([transfer(1, 1, huge), transfer(2, 2, huge), transfer(3, 3, 5n)]));
+    await settlement().confirm("eth", [{ id: 3, block_hash: block(3).hash, verdict: "gone" }]);
+    await settlement().confirm("eth", [{ id: 1, block_hash: block(1).hash, verdict: "confirmed" }]);
+    const [row] = temp.database.read(balances);
+    expect(row).toMatchObject({
+      received: (2n * huge + 5n).toString(),
+      allocated: "0",
+      unallocated: (2n * huge).toString(),
+      reverted: "5",
+    });
+  });
+
+  test("a verdict about a block the transfer has left since changes nothing", async () => {
+    await settlement().ingest(page([transfer(1, 1)]));
+    await settlement().confirm("eth", [{ id: 1, block_hash: "0xelsewhere", verdict: "confirmed" }]);
+    expect(temp.database.read((at) => at.live().all("SELECT status FROM transfers"))).toEqual([
+      { status: "waiting_for_confirmation" },
+    ]);
+  });
+});
