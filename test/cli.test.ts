@@ -5,10 +5,13 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { version } from "../package.json";
 
-const main = join(import.meta.dir, "..", "src", "main.ts");
+const root = join(import.meta.dir, "..");
+/** From source, or a built executable: `OCRCH_EXECUTABLE=dist/ocrch bun test test/cli.test.ts`. */
+const executable = process.env.OCRCH_EXECUTABLE;
+const program = executable === undefined ? [process.execPath, join(root, "src", "main.ts")] : [resolve(executable)];
 const top = mkdtempSync(join(tmpdir(), "ocrch-cli-"));
 const wait_limit_ms = 15_000;
 setDefaultTimeout(30_000);
@@ -75,7 +78,7 @@ function place(text = configText()) {
 }
 
 function spawn(cwd: string, args: readonly string[], env: Record<string, string> = {}) {
-  return Bun.spawn([process.execPath, main, ...args], {
+  return Bun.spawn([...program, ...args], {
     cwd,
     env: { PATH: process.env.PATH ?? "", HOME: top, ...env },
     stdin: "ignore",

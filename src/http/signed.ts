@@ -26,7 +26,7 @@ export interface SignedBody {
   json: unknown;
   /** Hex SHA-256 of the body. */
   body_hash: string;
-  /** Hex SHA-256 of `{timestamp}.{body}`: the same for every spelling of the same signed request. */
+  /** Timestamp and hex SHA-256 of `{timestamp}.{body}`: the same for every spelling of the same signed request. */
   replay_key: string;
   /** ms; when the signature stops being fresh. */
   fresh_until: number;
@@ -71,7 +71,8 @@ export function createSigned(needs: { world: World; config: LiveConfig }): Signe
       return {
         json,
         body_hash: createHash("sha256").update(body).digest("hex"),
-        replay_key: createHash("sha256").update(`${timestamp}.`).update(body).digest("hex"),
+        // The timestamp leads, so that keys of one time lie together in their index: half as many creations again.
+        replay_key: `${timestamp}.${createHash("sha256").update(`${timestamp}.`).update(body).digest("hex")}`,
         fresh_until: Number(timestamp) * 1000 + server.signature_window_ms,
       };
     },

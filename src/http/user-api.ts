@@ -103,7 +103,7 @@ function openSocket(needs: Needs, call: Call): Response {
   if (!asksForSocket(call.request)) throw new Fault("websocket_required");
   const handlers = needs.live.open(order_id, isHidden(needs, url, order_id));
   if (handlers === null) throw new Fault("too_many_requests", undefined, sockets_retry_s);
-  if (call.connection.upgrade(handlers)) return empty(200);
+  if (call.connection.upgrade(handlers)) return empty(101);
   handlers.closed();
   throw new Fault("websocket_required");
 }
