@@ -62,7 +62,11 @@ export async function startApp(needs: {
     if (source !== null) sources.set(settings.id, { settings, source });
     else telemetry.warn("chain_not_watched", { chain: settings.id });
   }
-  await Promise.all([...sources.values()].map(({ settings, source }) => checkIdentity(world, needs.config, settings, source)));
+  // Each node by itself: a wrong one behind a right one would only show once the right one fails.
+  const nodes = [...sources.values()].flatMap(({ settings }) =>
+    settings.rpc_urls.map((url) => ({ settings, node: connect({ ...settings, rpc_urls: [url] }) })),
+  );
+  await Promise.all(nodes.map(({ settings, node }) => checkIdentity(world, needs.config, settings, node)));
 
   const opened = openForServing({ ...needs, path: needs.config.database.path });
   const { database } = opened;
@@ -162,7 +166,13 @@ function bind(world: World, config: Config, answer: Parameters<World["listen"]>[
 }
 
 /** Throws when a node that answers in time is not the one the configuration means; silence is no reason not to start. */
-async function checkIdentity(world: World, config: Config, settings: ChainSettings, source: Source): Promise<void> {
+async function checkIdentity(
+  world: World,
+  config: Config,
+  settings: ChainSettings,
+  source: Source | null,
+): Promise<void> {
+  if (source === null) return;
   const late = new AbortController();
   const verdict = await Promise.race([
     verify(source, config, settings).then(

@@ -153,6 +153,9 @@ function listen(options: ListenOptions): Listener {
     port: options.port,
     maxRequestBodySize: options.max_body_bytes,
     idleTimeout: server_idle_timeout_s,
+    // Never a page with source lines, whatever a handler lets escape.
+    development: false,
+    error: () => new Response("internal server error", { status: 500 }),
     async fetch(request, server) {
       let upgraded = false;
       const answer = await options.answer(request, {

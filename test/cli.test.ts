@@ -696,6 +696,32 @@ describe("an operator's commands", () => {
     expect(merchant.bodies[0]).toMatchObject({ event_type: "unknown_transfer", transfer_id: 1, value: "7.5" });
   });
 
+  test("show how far a chain has been read", async () => {
+    const { folder, database } = place();
+    await stop(await ready(folder));
+    const rows = new Sqlite(database);
+    rows.run("UPDATE watches SET start_block = 900 WHERE chain = 'eth'");
+    rows.run(
+      `INSERT INTO coverage (watch, pass, from_block, to_block, to_hash, to_time, provider)
+       SELECT id, 'head', 900, 939 + id, '0x01', 1700000000, 'node.example' FROM watches WHERE chain = 'eth'`,
+    );
+    rows.run(
+      `UPDATE chains SET head_number = 1000, head_hash = '0x02', head_time = 1700000012, final_number = 936,
+         last_read_at = ?, stalled_since = NULL, stalled_reason = NULL WHERE chain = 'eth'`,
+      [Date.now()],
+    );
+    const [{ id }] = rows.query("SELECT min(id) AS id FROM watches WHERE chain = 'eth'").all() as [{ id: number }];
+    rows.close();
+
+    const [eth] = (await jsonOf(folder, ["status"])).chains;
+    // As much as the watch that was read least.
+    expect(eth).toMatchObject({ head_block: 1000, final_block: 936, head_timestamp: 1700000012, stalled_since: null });
+    expect(eth.unread_blocks).toBe(1000 - (939 + id));
+    expect((await ocrch(folder, ["status"])).out).toMatch(
+      new RegExp(`^eth +read +1000 +936 +${eth.unread_blocks} +\\S+Z \\(\\d+ s ago\\) +1 +3 +0 +0$`, "m"),
+    );
+  });
+
   test("name what they did not find or may not do", async () => {
     const { folder, database } = place();
     await stop(await ready(folder));

@@ -8,7 +8,7 @@ import { adminOrderShape } from "../wire/shapes.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import { withOperator } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
-import { printable } from "./table.ts";
+import { printable, shortened } from "./table.ts";
 
 /** Who did it, in the audit log. */
 const actor = "cli";
@@ -27,7 +27,7 @@ export function markPaid(tools: Tools): Command {
     }));
     if (args.json) return tools.world.print(JSON.stringify(adminOrderShape(after), null, 2));
     const done = before === "paid" ? "already paid; nothing sent" : `was ${before}; the shop will be told`;
-    const line = `order ${id} (${JSON.stringify(after.merchant_order_id)}, ${after.amount}): ${after.status}, ${done}`;
+    const line = `order ${id} (${JSON.stringify(shortened(after.merchant_order_id))}, ${after.amount}): ${after.status}, ${done}`;
     tools.world.print(printable(line));
   });
 }

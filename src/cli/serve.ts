@@ -23,21 +23,28 @@ const args = {
   ...everywhere,
 } as const;
 
+interface Running {
+  app: App;
+  started_with: Config;
+}
+
 /** `ocrch serve`. Faults: invalid_config and those of `startApp`; once it runs it ends the process itself. */
 export function serve(tools: Tools): Command {
   return command("serve", "Run the checkout", args, async (args) => {
     const { world, telemetry } = tools;
     checkListen(args.listen);
-    const stopped = stopSignal(world);
     const path = configPath(world, args.config);
     const options: LoadOptions = { database: args.database, listen: args.listen };
-    const { config, warnings } = await loadConfig(world, path, options);
-    for (const warning of warnings) telemetry.warn("config_warning", { warning });
+    const load = () => loadConfig(world, path, options);
+    const stopped = stopSignal(world);
+    const running = Promise.withResolvers<Running>();
+    reloadOnSignal(tools, running.promise, load);
 
-    const starting = startApp({ world, telemetry, config, version, migrateFirst: args.migrate ?? false });
-    reloadOnSignal(tools, starting, config, () => loadConfig(world, path, options));
-    const app = await starting;
+    const { config, warnings } = await load();
+    for (const warning of warnings) telemetry.warn("config_warning", { warning });
+    const app = await startApp({ world, telemetry, config, version, migrateFirst: args.migrate ?? false });
     world.print(`ocrch ${version} ready on ${app.url}`);
+    running.resolve({ app, started_with: config });
 
     telemetry.info("stopping", { signal: await stopped });
     const late = new AbortController();
@@ -70,33 +77,28 @@ function stopSignal(world: World): Promise<string> {
   });
 }
 
-/** Reloads at each SIGHUP, one after the other, as soon as the appliance has started. */
+/** Reloads at each SIGHUP, one after the other, from when the appliance runs; one that comes earlier waits. */
 function reloadOnSignal(
   { world, telemetry }: Tools,
-  starting: Promise<App>,
-  running: Config,
+  running: Promise<Running>,
   load: () => Promise<{ config: Config; warnings: string[] }>,
 ): void {
-  async function reload(app: App): Promise<void> {
+  async function reload(): Promise<void> {
+    const { app, started_with } = await running;
     try {
       const { config, warnings } = await load();
       await app.reload(config);
       for (const warning of warnings) telemetry.warn("config_warning", { warning });
-      for (const key of fixedKeys(running, config)) {
-        telemetry.warn("config_needs_restart", { key });
-      }
+      for (const key of fixedKeys(started_with, config)) telemetry.warn("config_needs_restart", { key });
       telemetry.info("config_reloaded", { path: config.path });
     } catch (error) {
-      const lines = error instanceof Fault ? error.message.split("\n") : [wordsOf(error)];
-      for (const problem of lines) telemetry.error("config_not_reloaded", { problem });
+      const problems = error instanceof Fault ? error.message.split("\n") : [wordsOf(error)];
+      for (const problem of problems) telemetry.error("config_not_reloaded", { problem });
     }
   }
-  let last: Promise<App | null> = starting.catch(() => null);
+  let last = Promise.resolve();
   world.onSignal("SIGHUP", () => {
-    last = last.then(async (app) => {
-      if (app !== null) await reload(app);
-      return app;
-    });
+    last = last.then(reload);
   });
 }
 

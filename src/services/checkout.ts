@@ -62,11 +62,11 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
   return {
     async create(request, identity, id) {
       const settings = config.current();
-      checkTarget(request.webhook_url, settings);
-      if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
       return database.transact((tx) => {
         const earlier = earlierCreation(tx, identity);
         if (earlier !== null) return earlier;
+        checkTarget(request.webhook_url, settings);
+        if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
 
         const order = insertOrder(tx, { ...request, id, expires_at: tx.now + settings.orders.lifetime_ms });
         rememberCreation(tx, identity, order.id);

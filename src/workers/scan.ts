@@ -272,10 +272,14 @@ export async function verify(source: Source, config: Config, settings: ChainSett
   const offered = offeredCoins(config, settings.id);
   const tokens = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
   const identity = await source.identity(tokens.map((token) => token.address));
+  const node = source
+    .reports()
+    .map((report) => report.provider)
+    .join(", ");
   if (identity.chain_id !== settings.chain_id) {
     throw new Fault(
       "wrong_chain_id",
-      `chains.${settings.id}.rpc_urls: the node serves chain ${identity.chain_id}, expected ${settings.chain_id}; correct the URL, or set chains.${settings.id}.chain_id`,
+      `chains.${settings.id}.rpc_urls: ${node} serves chain ${identity.chain_id}, expected ${settings.chain_id}; correct the URL, or set chains.${settings.id}.chain_id`,
     );
   }
   for (const token of tokens) {
@@ -284,7 +288,7 @@ export async function verify(source: Source, config: Config, settings: ChainSett
     const says = found === null || found === undefined ? "answers no decimals()" : `has ${found} decimals`;
     throw new Fault(
       "wrong_token",
-      `chains.${settings.id}.tokens.${token.coin}: ${token.address} ${says}, expected ${token.decimals}; correct address or decimals`,
+      `chains.${settings.id}.tokens.${token.coin}: ${token.address} ${says} at ${node}, expected ${token.decimals}; correct address or decimals`,
     );
   }
 }
