@@ -1,11 +1,10 @@
-// `npm run bench`: how fast the product is on this machine, beside references measured in the same run. Prints, and
-// asserts nothing: no figure makes a run fail. `--quick` runs everything once and briefly, `--out FILE` keeps the report.
-
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureStorage } from "./storage.ts";
+import { measureHttp } from "./http.ts";
+import { startNode } from "./stand.ts";
 import { machine } from "./report.ts";
 
 export interface Bench {
@@ -18,5 +17,10 @@ const folder = mkdtempSync(join(tmpdir(), "ocrch-bench-"));
 process.env.TMPDIR = folder;
 process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 console.log(machine().join("\n"));
-const storage = await measureStorage({ quick: false, folder, rounds: 3, run_ms: 1500 });
+const bench={ quick: false, folder, rounds: 3, run_ms: 1200 };
+const storage = await measureStorage({...bench,run_ms:200});
 console.log(storage.lines.join("\n"));
+const node = await startNode({automine:true});
+const h = await measureHttp(bench, node, storage);
+console.log(Object.values(h).flat().join("\n"));
+await node.anvil.stop();

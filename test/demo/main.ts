@@ -89,7 +89,7 @@ console.log(`
 Everything keeps running until Ctrl-C.
   health       ${ocrch.url}/health
   orders       curl -H 'Ocrch-Admin-Authorization: test-admin-secret' ${ocrch.url}/api/v1/admin/orders
-  status       bun src/main.ts status -c ${stage.folder.config}
+  status       node_modules/.bin/bun src/main.ts status -c ${stage.folder.config}
   node         ${stage.anvil.url} (unlocked payer ${payer}, merchant wallet ${wallet})`);
 process.on("SIGINT", () => void leave(0));
 process.on("SIGTERM", () => void leave(0));
