@@ -155,6 +155,8 @@ function listen(options: ListenOptions): Listener {
     idleTimeout: server_idle_timeout_s,
     // Never a page with source lines, whatever a handler lets escape.
     development: false,
+    // Outside development Bun shares a port that is taken; two servers would answer in turns.
+    reusePort: false,
     error: () => new Response("internal server error", { status: 500 }),
     async fetch(request, server) {
       let upgraded = false;

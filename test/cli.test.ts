@@ -92,7 +92,10 @@ const textOf = (stream: ReadableStream<Uint8Array>) => new Response(stream).text
 /** Runs one command to its end. */
 async function ocrch(cwd: string, args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(cwd, args, env);
+  // A server that started where it should have refused would run for ever.
+  const limit = setTimeout(() => child.kill("SIGKILL"), wait_limit_ms);
   const [status, out, err] = await Promise.all([child.exited, textOf(child.stdout), textOf(child.stderr)]);
+  clearTimeout(limit);
   return { status, out, err };
 }
 

@@ -31,6 +31,7 @@ export interface Opened {
  */
 export function openForServing(needs: Needs & { migrateFirst: boolean }): Opened {
   return guarded(needs, () => {
+    needs.world.files.makeFolder(dirname(needs.path));
     const lock = takeServingLock(needs.path);
     try {
       const raw = openRaw(needs.path);
@@ -144,7 +145,6 @@ function quickCheck(raw: Sqlite, path: string): void {
 /** Turns what SQLite says about a path into one line that names the key. */
 function guarded<T>(needs: Needs, act: () => T): T {
   try {
-    needs.world.files.makeFolder(dirname(needs.path));
     return act();
   } catch (error) {
     if (error instanceof Fault) throw error;

@@ -31,7 +31,8 @@ export function listTransfers(at: Reader, filter: TransferFilter, limit: number,
       and(
         filter.wallet === undefined ? undefined : eq(transfers.wallet, filter.wallet),
         filter.status === undefined ? undefined : eq(transfers.status, filter.status),
-        filter.chain === undefined ? undefined : eq(transfers.chain, filter.chain),
+        // The plus hides the chain from the planner, which would rather sort a whole chain than read newest first.
+        filter.chain === undefined ? undefined : sql`+${transfers.chain} = ${filter.chain}`,
         filter.label === undefined ? undefined : eq(transfers.label, filter.label),
       ),
     )

@@ -73,7 +73,7 @@ async function run(job: Job): Promise<Outcome> {
   }
 
   function take(socket: Bun.Socket<Connection>, chunk: Buffer): void {
-    const text = socket.data.rest + chunk.latin1Slice();
+    const text = socket.data.rest + chunk.toString("latin1");
     const head_end = text.indexOf("\r\n\r\n");
     const length = head_end < 0 ? null : /content-length: (\d+)/i.exec(text.slice(0, head_end))?.[1];
     if (length == null || text.length < head_end + 4 + Number(length)) {

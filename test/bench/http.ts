@@ -1,18 +1,19 @@
 // Creations and status reads over real HTTP: the product as it is, the product without gathering, and a bare server,
 // each a process of its own, under one client. Also what the served product keeps in memory and what it spends time on.
 
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Appliance, createFolder, fromSource, startAppliance } from "../support/appliance.ts";
 import { type Client, type Job, type Outcome, startClient } from "./load.ts";
 import type { Bench } from "./main.ts";
-import { profileLines, profiling } from "./profile.ts";
+import { profileLines } from "./profile.ts";
 import { megabytes, number, ratio, spread, spreadOf, table, times } from "./report.ts";
 import { type Node, settingsText } from "./stand.ts";
 import type { StorageFigures } from "./storage.ts";
 
 const connections = [1, 32, 256] as const;
 const profiled_connections = 32;
+const profiler_patience_ms = 2000;
 /** Below this gain the report says what holds it back. */
 const worthwhile_gain = 3;
 /** More than any run can send. */
@@ -52,7 +53,15 @@ export async function measureHttp(bench: Bench, node: Node, storage: StorageFigu
     runs += 1;
     const run_ms = more.run_ms ?? bench.run_ms;
     const requests_max = Math.ceil((run_ms / 1000) * requests_per_second_max);
-    return client.run({ url: server.url, pid: server.pid, label: `run-${runs}`, run_ms, requests_max, order_ids: [], ...more });
+    return client.run({
+      url: server.url,
+      pid: server.pid,
+      label: `run-${runs}`,
+      run_ms,
+      requests_max,
+      order_ids: [],
+      ...more,
+    });
   };
 
   const product = await start("gathered", fromSource);
@@ -61,7 +70,8 @@ export async function measureHttp(bench: Bench, node: Node, storage: StorageFigu
   await start("one by one", [process.execPath, serve], { OCRCH_BENCH_BATCH: "1" });
   await start("bare", [process.execPath, bare]);
   // Both sides compile their hot paths before anything counts.
-  for (const server of servers.values()) await drive(server, { kind: "create", connections: 32, run_ms: bench.run_ms / 2 });
+  for (const server of servers.values())
+    await drive(server, { kind: "create", connections: 32, run_ms: bench.run_ms / 2 });
 
   const rows: Row[] = [];
   const note = (kind: Row["kind"], count: number, outcome: Outcome) => {
@@ -83,6 +93,7 @@ export async function measureHttp(bench: Bench, node: Node, storage: StorageFigu
     }
   }
   const loaded = memoryOf(product.pid);
+  const peak = memoryOf(product.pid, "VmHWM");
   const created = rows.filter((row) => row.kind === "gathered").flatMap((row) => row.outcomes);
   const orders = created.reduce((sum, outcome) => sum + outcome.answers, 0);
   for (const server of servers.values()) await server.stop();
@@ -93,14 +104,18 @@ export async function measureHttp(bench: Bench, node: Node, storage: StorageFigu
     creations: creationLines(rows, storage),
     reads: readLines(rows),
     memory: [
-      `- served from source: ${idle} idle, ${loaded} after ${number(orders)} creations and the reads; the most it ever held: ${memoryOf(product.pid, "VmHWM")}`,
+      `- served from source: ${idle} idle, ${loaded} after ${number(orders)} creations and the reads; the most it ever held: ${peak}`,
     ],
     profile: [...gainLines(rows), "", ...profile],
   };
 }
 
 const per_second = (row: Row | undefined) => row?.outcomes.map((outcome) => outcome.per_second) ?? [];
-const cores = (values: readonly (number | null)[]) => spread(values.filter((value) => value !== null), 2);
+const cores = (values: readonly (number | null)[]) =>
+  spread(
+    values.filter((value) => value !== null),
+    2,
+  );
 
 function rowOf(rows: readonly Row[], kind: Row["kind"], count: number): Row | undefined {
   return rows.find((row) => row.kind === kind && row.connections === count);
@@ -114,7 +129,7 @@ function creationLines(rows: readonly Row[], storage: StorageFigures): string[] 
       const own = per_second(row);
       return [
         [
-          `${count} connections, ${kind === "bare" ? "bare Bun.serve" : kind}`,
+          `${count} at once, ${kind === "bare" ? "bare Bun.serve" : kind}`,
           spread(own),
           times(ratio(own, per_second(rowOf(rows, "bare", count)))),
           kind === "gathered" ? times(ratio(own, per_second(rowOf(rows, "one by one", count)))) : "",
@@ -125,7 +140,19 @@ function creationLines(rows: readonly Row[], storage: StorageFigures): string[] 
     }),
   );
   return [
-    ...table(["creations", "per second", "to bare", "to one by one", "to a bare row", "p99 ms", "server cores", "client cores"], list),
+    ...table(
+      [
+        "creations",
+        "per second",
+        "to bare",
+        "to one by one",
+        "to a bare row",
+        "p99 ms",
+        "server cores",
+        "client cores",
+      ],
+      list,
+    ),
     "",
     ...troubles(rows.filter((row) => row.kind !== "status")),
   ];
@@ -136,10 +163,12 @@ function readLines(rows: readonly Row[]): string[] {
     const row = rowOf(rows, "status", count);
     if (row === undefined) return [];
     const own = per_second(row);
-    return [[`${count} connections`, spread(own), times(ratio(own, per_second(rowOf(rows, "bare", count)))), ...loadOf(row)]];
+    return [
+      [`${count} at once`, spread(own), times(ratio(own, per_second(rowOf(rows, "bare", count)))), ...loadOf(row)],
+    ];
   });
   return [
-    ...table(["status reads", "per second", "to bare", "p99 ms", "server cores", "client cores"], list),
+    ...table(["status reads, connections", "per second", "to bare", "p99 ms", "server cores", "client cores"], list),
     "",
     ...troubles(rows.filter((row) => row.kind === "status")),
   ];
@@ -147,7 +176,10 @@ function readLines(rows: readonly Row[]): string[] {
 
 function loadOf({ outcomes }: Row): string[] {
   return [
-    spread(outcomes.map((one) => one.p99_ms), 1),
+    spread(
+      outcomes.map((one) => one.p99_ms),
+      1,
+    ),
     cores(outcomes.map((one) => one.server_cores)),
     cores(outcomes.map((one) => one.client_cores)),
   ];
@@ -165,45 +197,58 @@ function troubles(rows: readonly Row[]): string[] {
     `- ${number(expected)} answers as expected; errors: ${wrong.size === 0 ? "0" : [...wrong].map(([what, count]) => `${count} ${what}`).join(", ")}`,
     ...(busy.length === 0
       ? []
-      : [`- the client used a whole core, so these may be its limit: ${busy.map((row) => `${row.kind} at ${row.connections}`).join(", ")}`]),
+      : [
+          `- the client used a whole core, so these may be its limit: ${busy.map((row) => `${row.kind} at ${row.connections}`).join(", ")}`,
+        ]),
   ];
 }
 
 function gainLines(rows: readonly Row[]): string[] {
   return connections.map((count) => {
+    if (count === 1) return "- at 1 connection there is nothing to gather: each creation waits for its own commit";
     const gain = ratio(per_second(rowOf(rows, "gathered", count)), per_second(rowOf(rows, "one by one", count)));
     return `- at ${count} connections gathering makes HTTP creations ${times(gain)} as fast${gain < worthwhile_gain ? "; what holds it back is below" : ""}`;
   });
 }
 
-/** One more run of the product under the profiler, with its commits counted. */
+/** One more run of the product under the profiler, with its commits counted; start-up and warm-up stay out of it. */
 async function profiled(bench: Bench, client: Client, toml: string): Promise<string[]> {
-  const folder = join(bench.folder, "profile");
-  mkdirSync(folder);
-  const server = await startAppliance({ folder: createFolder(toml), command: [...profiling(folder), serve] });
-  const run_ms = bench.run_ms * 2;
-  const outcome = await client.run({
-    url: server.url,
-    pid: server.pid,
-    kind: "create",
-    connections: profiled_connections,
-    run_ms,
-    requests_max: Math.ceil((run_ms / 1000) * requests_per_second_max),
-    label: "profiled",
-    order_ids: [],
+  const file = join(bench.folder, "creations.cpuprofile");
+  const server = await startAppliance({
+    folder: createFolder(toml),
+    command: [process.execPath, serve],
+    env: { OCRCH_BENCH_PROFILE: file },
   });
+  const drive = (label: string, run_ms: number) =>
+    client.run({
+      url: server.url,
+      pid: server.pid,
+      kind: "create",
+      connections: profiled_connections,
+      run_ms,
+      requests_max: Math.ceil((run_ms / 1000) * requests_per_second_max),
+      label,
+      order_ids: [],
+    });
+  await drive("warm-up", bench.run_ms);
+  process.kill(server.pid, "SIGUSR2");
+  for (let waited = 0; waited < profiler_patience_ms && !server.log.includes("profiling"); waited += 10)
+    await Bun.sleep(10);
+  const outcome = await drive("profiled", bench.run_ms * 2);
   await server.stop();
-  const commits = Number(server.log.map((line) => /^commits (\d+)$/.exec(line)?.[1]).find((count) => count !== undefined));
+  const commits = Number(
+    server.log.map((line) => /^commits (\d+)$/.exec(line)?.[1]).find((count) => count !== undefined),
+  );
   const cpu_us = ((outcome.server_cores ?? Number.NaN) / outcome.per_second) * 1e6;
   return [
-    `Under the profiler, ${profiled_connections} connections: ${number(outcome.per_second)} creations per second, ${number(outcome.answers / commits, 1)} per commit, ${number(cpu_us)} microseconds of processor time each, start-up included in the tables.`,
+    `Under the profiler, ${profiled_connections} connections: ${number(outcome.per_second)} creations per second, ${number(outcome.answers / commits, 1)} per commit, ${number(cpu_us)} us of processor time each.`,
     "",
-    ...profileLines(folder),
+    ...profileLines(file, outcome.answers),
   ];
 }
 
 /** Resident memory of a process, where the system tells. */
-function memoryOf(pid: number, field = "VmRSS"): string {
+export function memoryOf(pid: number, field = "VmRSS"): string {
   try {
     const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
     return megabytes(Number(kilobytes) * 1024);

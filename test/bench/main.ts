@@ -1,26 +1,75 @@
+// `npm run bench`: how fast the product is on this machine, beside references measured in the same run. Prints, and
+// asserts nothing: no figure makes a run fail. `--quick` runs everything once and briefly, `--out FILE` keeps the report.
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { measureStorage } from "./storage.ts";
 import { measureHttp } from "./http.ts";
-import { startNode } from "./stand.ts";
+import { measureIngest } from "./ingest.ts";
+import { measurePolling } from "./polling.ts";
 import { machine } from "./report.ts";
+import { startNode } from "./stand.ts";
+import { measureStartup } from "./startup.ts";
+import { measureStorage } from "./storage.ts";
 
+/** How much to measure, and where to leave files. */
 export interface Bench {
   quick: boolean;
   folder: string;
+  /** Runs of each measurement. */
   rounds: number;
   run_ms: number;
 }
+
+const limit_ms = { full: 235_000, quick: 60_000 };
+const interrupted_status = 130;
+
+const { values: flags } = parseArgs({ options: { quick: { type: "boolean" }, out: { type: "string" } } });
+const quick = flags.quick ?? false;
 const folder = mkdtempSync(join(tmpdir(), "ocrch-bench-"));
+const bench: Bench = { quick, folder, rounds: quick ? 1 : 3, run_ms: quick ? 250 : 1200 };
+const lines: string[] = [];
+const started = performance.now();
+
+/** Prints a part of the report as soon as it is there. */
+function say(part: readonly string[]): void {
+  lines.push(...part, "");
+  console.log(`${part.join("\n")}\n`);
+}
+
+function leave(status: number): never {
+  if (flags.out !== undefined) writeFileSync(flags.out, `${lines.join("\n")}`);
+  // Everything that was started dies with this process; what it left in the folder goes with it.
+  process.exit(status);
+}
+
+say([`# Benchmark${quick ? " (quick: one short run of each, figures mean little)" : ""}`, "", ...machine()]);
 process.env.TMPDIR = folder;
-process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-console.log(machine().join("\n"));
-const bench={ quick: false, folder, rounds: 3, run_ms: 1200 };
-const storage = await measureStorage({...bench,run_ms:200});
-console.log(storage.lines.join("\n"));
-const node = await startNode({automine:true});
-const h = await measureHttp(bench, node, storage);
-console.log(Object.values(h).flat().join("\n"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => leave(interrupted_status));
+setTimeout(
+  () => {
+    say(["Time is up: the rest was left out."]);
+    leave(1);
+  },
+  quick ? limit_ms.quick : limit_ms.full,
+).unref();
+
+say([
+  `Figures are the median of ${bench.rounds} runs (lowest..highest), each of ${bench.run_ms / 1000} s where time bounds it. Server and client are`,
+  "processes of one machine and share its cores, so HTTP figures are lower than those of a server that has them alone.",
+]);
+const storage = await measureStorage(bench);
+say(["## Durable rows", "", ...storage.lines]);
+const node = await startNode({ automine: true });
+const http = await measureHttp(bench, node, storage);
+say(["## Order creations over HTTP, signed", "", ...http.creations]);
+say(["## Where the time of a creation goes", "", ...http.profile]);
+say(["## Status reads over HTTP, signed", "", ...http.reads]);
+say(["## Transfers", "", ...(await measureIngest(bench))]);
+say(["## Calls to a provider", "", ...(await measurePolling(bench))]);
+say(["## Start and memory", "", ...(await measureStartup(bench, node)), ...http.memory]);
 await node.anvil.stop();
+say([`${((performance.now() - started) / 1000).toFixed(0)} s in all.`]);
+leave(0);

@@ -1,13 +1,13 @@
-// Where a process spent its time, read from the profile the runtime writes: by place and by function. Knows nothing of
-// what ran.
+// Where a process spent its time, read from a profile in the form inspectors write: by function of the product, with
+// the libraries and native work it called, and by function alone. Knows nothing of what ran.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { percent, table } from "./report.ts";
+import { number, percent, table } from "./report.ts";
 
 const root = join(import.meta.dir, "../..");
-const functions_shown = 14;
-const places_shown = 12;
+const callers_shown = 14;
+const functions_shown = 8;
 
 interface ProfileNode {
   id: number;
@@ -18,69 +18,55 @@ interface ProfileNode {
 interface Profile {
   nodes: ProfileNode[];
   samples: number[];
+  /** Microseconds. */
   timeDeltas: number[];
 }
 
-/** What to start a program with so that it writes its profile into `folder` when it ends. */
-export function profiling(folder: string): string[] {
-  return [process.execPath, "--cpu-prof", `--cpu-prof-dir=${folder}`, "--cpu-prof-interval=250"];
-}
-
-/** Two tables: self time by place and by function. Native work counts for whoever called it. */
-export function profileLines(file: string): string[] {
-  
-
+/** Two tables of the profile in `file`; `count` is how many pieces of work it covers. */
+export function profileLines(file: string, count: number): string[] {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, "utf8")) as Profile;
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const parents = new Map(nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id] as const)));
+  const callers = new Map<string, number>();
   const functions = new Map<string, number>();
-  const places = new Map<string, number>();
-  let total = 0;
-  const add = (to: Map<string, number>, key: string, time: number) => void to.set(key, (to.get(key) ?? 0) + time);
+  let total_us = 0;
   for (const [index, id] of samples.entries()) {
-    const time = timeDeltas[index] ?? 0;
+    const time_us = timeDeltas[index] ?? 0;
     const node = byId.get(id);
-    if (node === undefined || isIdle(node)) continue;
-    total += time;
-    add(functions, `${nameOf(node)} | ${placeOf(node)}`, time);
+    if (node === undefined || node.callFrame.functionName === "(idle)") continue;
     let owner: ProfileNode | undefined = node;
-    while (owner !== undefined && isNative(owner)) owner = byId.get(parents.get(owner.id) ?? -1);
-    add(places, owner === undefined ? "the runtime itself (sockets, event loop)" : placeOf(owner), time);
+    while (owner !== undefined && !isOurs(owner)) owner = byId.get(parents.get(owner.id) ?? -1);
+    total_us += time_us;
+    add(callers, owner === undefined ? "the runtime (sockets, event loop, collector)" : nameOf(owner), time_us);
+    add(functions, nameOf(node), time_us);
   }
-  const top = (of: Map<string, number>, shown: number) => [...of].sort((a, b) => b[1] - a[1]).slice(0, shown);
+  const rows = (of: Map<string, number>, shown: number) =>
+    [...of]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, shown)
+      .map(([name, time_us]) => [name, percent(time_us / total_us), number(time_us / count, 1)]);
   return [
-    ...table(
-      ["place, native calls counted for their caller", "self time"],
-      top(places, places_shown).map(([place, time]) => [place, percent(time / total)]),
-    ),
+    ...table(["product function, with what it calls in libraries", "share", "us each"], rows(callers, callers_shown)),
     "",
-    ...table(
-      ["function", "self time", "where"],
-      top(functions, functions_shown).map(([key, time]) => {
-        const [name = "", place = ""] = key.split(" | ");
-        return [name, percent(time / total), place];
-      }),
-    ),
+    ...table(["function alone", "share", "us each"], rows(functions, functions_shown)),
   ];
 }
 
-function isIdle({ callFrame }: ProfileNode): boolean {
-  return callFrame.functionName === "(idle)";
+function add(to: Map<string, number>, key: string, time_us: number): void {
+  to.set(key, (to.get(key) ?? 0) + time_us);
 }
 
-function isNative({ callFrame }: ProfileNode): boolean {
-  return callFrame.url === "" || callFrame.url === "[native code]";
+function isOurs({ callFrame }: ProfileNode): boolean {
+  return callFrame.url.includes(join(root, "src/"));
 }
 
+/** `file function`, `package function` or `native function`. */
 function nameOf({ callFrame }: ProfileNode): string {
-  return callFrame.functionName === "" ? `(line ${callFrame.lineNumber})` : callFrame.functionName;
-}
-
-/** A file of the product, a package, or the runtime. */
-function placeOf(node: ProfileNode): string {
-  const { url } = node.callFrame;
-  if (isNative(node)) return "native";
+  const { url, functionName, lineNumber } = callFrame;
+  const unnamed = lineNumber < 0 ? "(unnamed)" : `line ${lineNumber}`;
+  const name = functionName === "" ? unnamed : functionName;
   const path = url.replace("file://", "");
-  const found = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1];
-  return found ?? (path.startsWith(root) ? path.slice(root.length + 1) : path);
+  const library = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1];
+  const place = library ?? (path.startsWith(root) ? path.slice(root.length + 1) : path);
+  return `${place === "" || place === "[native code]" ? "native" : place} ${name}`;
 }

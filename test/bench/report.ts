@@ -20,7 +20,12 @@ export function spreadOf(values: readonly number[]): Spread {
   const middle = sorted.length / 2;
   const upper = sorted[Math.floor(middle)] ?? Number.NaN;
   const lower = sorted[Math.ceil(middle) - 1] ?? Number.NaN;
-  return { min: sorted[0] ?? Number.NaN, median: (upper + lower) / 2, max: sorted.at(-1) ?? Number.NaN, runs: sorted.length };
+  return {
+    min: sorted[0] ?? Number.NaN,
+    median: (upper + lower) / 2,
+    max: sorted.at(-1) ?? Number.NaN,
+    runs: sorted.length,
+  };
 }
 
 /** `1,234 (1,200..1,300)`: the median and the range. */

@@ -52,7 +52,10 @@ export function settingsText(rpc_url: string, token = some_token): string {
 /** The product's services on a fresh database. `rpc_url` is asked only through `source`. */
 export async function openShop(options: { rpc_url?: string; token?: string; world?: World } = {}) {
   const world = options.world ?? realWorld();
-  const { draft, problems } = parseConfig(settingsText(options.rpc_url ?? nowhere, options.token), "/tmp/ocrch-config.toml");
+  const { draft, problems } = parseConfig(
+    settingsText(options.rpc_url ?? nowhere, options.token),
+    "/tmp/ocrch-config.toml",
+  );
   if (draft === null) throw new Error(problems.join("\n"));
   const config: LiveConfig = liveConfig({ ...draft, admin: { secret_hash: "" } });
   const settings = config.current().chains.get("eth") as ChainSettings;
@@ -80,7 +83,10 @@ export type Shop = Awaited<ReturnType<typeof openShop>>;
 let created = 0;
 
 /** Creates an order the way the HTTP door does, three rows. Resolves with its id. */
-export async function createOrder({ checkout, world }: { checkout: Checkout; world: World }, amount: string): Promise<string> {
+export async function createOrder(
+  { checkout, world }: { checkout: Checkout; world: World },
+  amount: string,
+): Promise<string> {
   created += 1;
   const replayable_until = world.now() + replayable_ms;
   const order = await checkout.create(
