@@ -53,7 +53,7 @@ CREATE TABLE orders (
 ) STRICT;
 CREATE INDEX orders_merchant ON orders (merchant_order_id, seq);
 CREATE INDEX orders_status ON orders (status, seq);
-CREATE INDEX orders_expiry ON orders (expires_at, seq) WHERE status = 'pending';
+CREATE INDEX orders_expiry ON orders (expires_at, seq) WHERE ended_at IS NULL;
 
 CREATE TRIGGER orders_begin_pending BEFORE INSERT ON orders
 WHEN NEW.status <> 'pending'
@@ -219,7 +219,7 @@ CREATE TABLE transfers (
 ) STRICT;
 CREATE UNIQUE INDEX transfers_one_per_deposit ON transfers (deposit) WHERE deposit IS NOT NULL;
 CREATE INDEX transfers_wallet ON transfers (wallet, id);
-CREATE INDEX transfers_waiting ON transfers (chain, block_number) WHERE status = 'waiting_for_confirmation';
+CREATE INDEX transfers_waiting ON transfers (chain, status, block_number) WHERE status = 'waiting_for_confirmation';
 CREATE INDEX transfers_block ON transfers (chain, block_number);
 CREATE INDEX transfers_amount ON transfers (chain, coin, wallet, units);
 

@@ -3,8 +3,8 @@
 
 import { connectChain } from "./chains/connect.ts";
 import type { Source } from "./chains/source.ts";
-import { type ChainSettings, type Config, liveConfig } from "./config/config.ts";
-import type { ChainId } from "./domain/assets.ts";
+import { keepChains } from "./config/chains.ts";
+import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
 import { Fault } from "./domain/errors.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
 import { createOutbound } from "./outbound.ts";
@@ -18,7 +18,8 @@ import type { Gathering } from "./storage/database.ts";
 import { openForServing } from "./storage/open.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { createLoop, type Loop } from "./workers/loop.ts";
-import { createScan, verify } from "./workers/scan.ts";
+import { createReading, owingChains } from "./workers/reading.ts";
+import { verify } from "./workers/scan.ts";
 import type { Listener, World } from "./world.ts";
 
 const heartbeat_ms = 1000;
@@ -27,12 +28,17 @@ const quarantine_period_ms = 10_000;
 const identity_timeout_ms = 3000;
 /** What is left of the ten seconds a stop may take is for the database and the sockets. */
 const stop_grace_ms = 8000;
+/** A poll that waits for a node is left alone sooner: what it has not stored is read again. */
+const poll_grace_ms = 2000;
 
 /** One running appliance. */
 export interface App {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
   url: string;
-  /** Swaps the settings whole. `server.listen` and `database.path` stay as they were; the caller warns about them. */
+  /**
+   * Swaps the settings whole, or throws and changes nothing. `server.listen` and `database.path` stay as they were; the
+   * caller warns about them. Faults: wrong_chain_id and wrong_token, as at the start, of chains that changed.
+   */
   reload(config: Config): Promise<void>;
   /** Stops accepting, lets work in flight end, closes sockets with 1001 and the database. */
   stop(): Promise<void>;
@@ -55,18 +61,14 @@ export async function startApp(needs: {
   const config = liveConfig(needs.config);
   const outbound = createOutbound({ world });
   const connect = (settings: ChainSettings) => connectChain({ settings, outbound, world, telemetry });
-
-  const sources = new Map<ChainId, { settings: ChainSettings; source: Source }>();
-  for (const settings of needs.config.chains.values()) {
-    const source = connect(settings);
-    if (source !== null) sources.set(settings.id, { settings, source });
-    else telemetry.warn("chain_not_watched", { chain: settings.id });
-  }
   // Each node by itself: a wrong one behind a right one would only show once the right one fails.
-  const nodes = [...sources.values()].flatMap(({ settings }) =>
-    settings.rpc_urls.map((url) => ({ settings, node: connect({ ...settings, rpc_urls: [url] }) })),
-  );
-  await Promise.all(nodes.map(({ settings, node }) => checkIdentity(world, needs.config, settings, node)));
+  const checkNodes = async (next: Config, chains: readonly ChainSettings[]) => {
+    const nodes = chains.flatMap((settings) =>
+      settings.rpc_urls.map((url) => ({ settings, node: connect({ ...settings, rpc_urls: [url] }) })),
+    );
+    await Promise.all(nodes.map(({ settings, node }) => checkIdentity(world, next, settings, node)));
+  };
+  await checkNodes(needs.config, [...needs.config.chains.values()]);
 
   const opened = openForServing({ ...needs, path: needs.config.database.path });
   const { database } = opened;
@@ -76,6 +78,7 @@ export async function startApp(needs: {
   try {
     const watching = createWatching({ database });
     await watching.sync(needs.config);
+    config.replace(keepChains(needs.config, owingChains(database), null));
     const checkout = createCheckout({ database, config });
     const operator = createOperator({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
@@ -91,15 +94,12 @@ export async function startApp(needs: {
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
-    const scanLoop = ({ settings, source }: { settings: ChainSettings; source: Source }): Loop => {
-      const scan = createScan({ settings, source, config, database, settlement, watching, world, telemetry });
-      return loop(`scan ${settings.id}`, scan.period_ms, scan.poll);
-    };
-    for (const entry of sources.values()) scanLoop(entry);
+    const reading = createReading({ connect, config, database, settlement, watching, world, telemetry });
 
     const committed = () => {
-      http.live.pump();
+      http.committed();
       for (const one of loops) one.wake();
+      reading.wake();
     };
     const forgetCommits = database.onCommit(committed);
     loop(
@@ -112,34 +112,35 @@ export async function startApp(needs: {
 
     listener = bind(world, needs.config, http.answer);
     for (const one of loops) one.start();
+    reading.follow();
 
     return {
       url: `http://${listener.hostname.includes(":") ? `[${listener.hostname}]` : listener.hostname}:${listener.port}`,
 
       async reload(next) {
         const current = config.current();
-        config.replace({
-          ...next,
-          database: current.database,
-          server: { ...next.server, hostname: current.server.hostname, port: current.server.port },
-        });
+        const { hostname, port } = current.server;
+        const wanted = { ...next, database: current.database, server: { ...next.server, hostname, port } };
+        await checkNodes(wanted, changedChains(wanted, current));
+        await watching.sync(wanted);
+
+        config.replace(keepChains(wanted, owingChains(database), current));
         http.clearAdminCache();
-        await watching.sync(config.current());
-        for (const settings of config.current().chains.values()) {
-          if (sources.has(settings.id)) continue;
-          const source = connect(settings);
-          if (source === null) continue;
-          sources.set(settings.id, { settings, source });
-          scanLoop({ settings, source }).start();
-        }
+        reading.follow();
+        committed();
       },
 
       async stop() {
         forgetCommits();
         const finished = listener.stop(false);
-        http.live.closeAll(1001);
+        http.closeWaiting();
         await Promise.race([
-          Promise.all([...loops.map((one) => one.stop()), delivery.stop(), finished]),
+          Promise.all([
+            ...loops.map((one) => one.stop()),
+            Promise.race([reading.stop(), world.sleep(poll_grace_ms)]),
+            delivery.stop(),
+            finished,
+          ]),
           world.sleep(stop_grace_ms),
         ]);
         await listener.stop(true);
@@ -150,6 +151,16 @@ export async function startApp(needs: {
     await opened.close();
     throw error;
   }
+}
+
+/** The chains a reload would read differently: other nodes, contracts or coins. */
+function changedChains(next: Config, current: Config): ChainSettings[] {
+  const nature = (config: Config, settings: ChainSettings | undefined) =>
+    settings &&
+    JSON.stringify([settings.chain_id, settings.rpc_urls, settings.tokens, [...offeredCoins(config, settings.id)]]);
+  return [...next.chains.values()].filter(
+    (settings) => nature(next, settings) !== nature(current, current.chains.get(settings.id)),
+  );
 }
 
 function bind(world: World, config: Config, answer: Parameters<World["listen"]>[0]["answer"]): Listener {

@@ -2,6 +2,7 @@
 // chose the host, every address behind it must be public and the connection goes to one that was checked.
 
 import { Fault } from "./domain/errors.ts";
+import { isAddress, v4Of, v6Of } from "./domain/network.ts";
 import type { FetchInit, World } from "./world.ts";
 
 /** Addresses of one host tried in turn while none of them takes a connection. */
@@ -161,26 +162,6 @@ const closed_v6: readonly Range[] = ["2001::/23", "2001:db8::/32", "3fff::/20"].
 /** Both carry an IPv4 address that decides. */
 const nat64 = range("64:ff9b::/96");
 const six_to_four = range("2002::/16");
-
-function isAddress(host: string): boolean {
-  return v4Of(host) !== null || v6Of(host) !== null;
-}
-
-/** Four plain decimal numbers; a leading zero could mean octal and makes it no address. */
-function v4Of(text: string): bigint | null {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
-  return parts.reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
-}
-
-/** Any spelling the URL parser knows; it leaves groups of hexadecimal digits and at most one `::`. */
-function v6Of(text: string): bigint | null {
-  if (!/^[\da-f:.]*:[\da-f:.]*$/i.test(text) || !URL.canParse(`http://[${text}]/`)) return null;
-  const plain = hostOf(new URL(`http://[${text}]/`));
-  const [left = [], right = []] = plain.split("::").map((side) => side.split(":").filter((group) => group !== ""));
-  const zeros = Array.from({ length: 8 - left.length - right.length }, () => "0");
-  return [...left, ...zeros, ...right].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
-}
 
 function webUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -17,6 +17,8 @@ export interface Telemetry {
 }
 
 const max_field_chars = 500;
+/** Control and formatting characters that JSON leaves as they are: a terminal would act on them. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** Writes logfmt lines (`time level event key=value ..`) to the world's stderr and keeps counters in memory. */
 export function createTelemetry(world: World): Telemetry {
@@ -42,5 +44,11 @@ export function createTelemetry(world: World): Telemetry {
 
 function quoted(text: string): string {
   const short = text.length > max_field_chars ? `${text.slice(0, max_field_chars)}..` : text;
-  return /^[\w.:/@+-]+$/.test(short) ? short : JSON.stringify(short);
+  if (/^[\w.:/@+-]+$/.test(short)) return short;
+  return JSON.stringify(short).replace(unprintable, escaped);
+}
+
+function escaped(char: string): string {
+  const units = Array.from({ length: char.length }, (_, index) => char.charCodeAt(index));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }

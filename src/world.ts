@@ -21,8 +21,8 @@ export interface SocketHandlers {
 /** Passed beside each request: the peer's address, the WebSocket upgrade and the idle limit. */
 export interface Connection {
   address: string;
-  /** Turns this request into a WebSocket; false when the request cannot be upgraded. */
-  upgrade(handlers: SocketHandlers): boolean;
+  /** Turns this request into a WebSocket, with `headers` on the answer; false when the request cannot be upgraded. */
+  upgrade(handlers: SocketHandlers, headers?: Record<string, string>): boolean;
   /** Lifts the idle limit for a long poll on this request. */
   unhurried(): void;
 }
@@ -131,12 +131,20 @@ export function realWorld(): World {
       return () => void process.off(signal, act);
     },
     env: (name) => process.env[name],
-    print: (text) => void process.stdout.write(`${text}\n`),
-    warn: (text) => void process.stderr.write(`${text}\n`),
+    print: (text) => tell(process.stdout, text),
+    warn: (text) => tell(process.stderr, text),
     exit: (status) => process.exit(status),
     point: () => {},
   };
 }
+
+/** A reader that went away must not take the process with it: what nobody reads is dropped. */
+function tell(stream: NodeJS.WriteStream, text: string): void {
+  if (stream.listenerCount("error", dropped) === 0) stream.on("error", dropped);
+  stream.write(`${text}\n`);
+}
+
+function dropped(): void {}
 
 function realFetch(url: string, init: FetchInit): Promise<Response> {
   const { server_name, ...rest } = init;
@@ -162,8 +170,8 @@ function listen(options: ListenOptions): Listener {
       let upgraded = false;
       const answer = await options.answer(request, {
         address: server.requestIP(request)?.address ?? "",
-        upgrade: (handlers) => {
-          upgraded = server.upgrade(request, { data: { handlers } });
+        upgrade: (handlers, headers = {}) => {
+          upgraded = server.upgrade(request, { data: { handlers }, headers });
           return upgraded;
         },
         unhurried: () => server.timeout(request, 0),

@@ -369,9 +369,9 @@ describe("the database", () => {
     const { folder, database } = place();
     const first = await ocrch(folder, ["migrate"]);
     expect(first).toMatchObject({ status: 0, err: "" });
-    expect(first.out).toBe("applied 0001_first.sql\nschema version 1 is current\n");
+    expect(first.out).toBe("applied 0001_first.sql\napplied 0002_order_options.sql\nschema version 2 is current\n");
     expect(existsSync(database)).toBe(true);
-    expect(await ocrch(folder, ["migrate"])).toEqual({ status: 0, out: "schema version 1 is current\n", err: "" });
+    expect(await ocrch(folder, ["migrate"])).toEqual({ status: 0, out: "schema version 2 is current\n", err: "" });
   });
 
   const need_it = [
@@ -415,11 +415,11 @@ describe("the database", () => {
     other.close();
     await ocrch(folder, ["migrate", "--database", newer]);
     const ahead = new Sqlite(newer);
-    ahead.run("PRAGMA user_version = 2");
+    ahead.run("PRAGMA user_version = 99");
     ahead.close();
     const rows = [
       [foreign, `${foreign} is a database of another program`],
-      [newer, `${newer} has schema version 2, this ocrch needs 1; use a newer ocrch`],
+      [newer, `${newer} has schema version 99, this ocrch needs 2; use a newer ocrch`],
       [join(config, "x.db"), `${join(config, "x.db")} cannot be used: `],
       [folder, `${folder} cannot be used: unable to open database file`],
     ] as const;

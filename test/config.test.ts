@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { keepChains } from "../src/config/chains.ts";
+import type { Config } from "../src/config/config.ts";
 import { formatDuration, parseDuration } from "../src/config/duration.ts";
 import { configPath, loadConfig } from "../src/config/load.ts";
 import { type Draft, parseConfig } from "../src/config/parse.ts";
@@ -11,6 +13,7 @@ import { closest } from "../src/config/suggest.ts";
 import { chainIds, coins, tokens } from "../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
 import type { FinalityTier } from "../src/domain/finality.ts";
+import { formatNetwork, isWithin, parseNetwork } from "../src/domain/network.ts";
 import { realWorld, type World } from "../src/world.ts";
 
 const path = "/etc/ocrch/ocrch-config.toml";
@@ -185,6 +188,36 @@ describe("each mistake has its line", () => {
       "a public address with a query",
       withExtra('[server]\npublic_url = "https://pay.example/?a"'),
       "server.public_url: must be a plain address without user, ? or #",
+    ],
+    [
+      "a proxy instead of a list of them",
+      withExtra('[server]\ntrusted_proxies = "127.0.0.1"'),
+      "server.trusted_proxies: expected a list in [ ], got text in quotes",
+    ],
+    [
+      "proxies that are none, that are everybody, and that begin inside their network",
+      withExtra(
+        '[server]\ntrusted_proxies = ["proxy.local", "10.0.0.0/33", "010.0.0.1", "0.0.0.0/0", "::/0", "10.1.0.0/8", "fd00::1/64", ""]',
+      ),
+      ...["proxy.local", "10.0.0.0/33", "010.0.0.1"].map(
+        (text, index) =>
+          `server.trusted_proxies[${index}]: "${text}" is no address or network; write it like "127.0.0.1", "10.0.0.0/8" or "fd00::/8"`,
+      ),
+      'server.trusted_proxies[3]: "0.0.0.0/0" is everybody; name the addresses of your own proxies',
+      'server.trusted_proxies[4]: "::/0" is everybody; name the addresses of your own proxies',
+      'server.trusted_proxies[5]: "10.1.0.0/8" begins inside its network; did you mean "10.0.0.0/8"?',
+      'server.trusted_proxies[6]: "fd00::1/64" begins inside its network; did you mean "fd00::/64"?',
+      'server.trusted_proxies[7]: "" is no address or network; write it like "127.0.0.1", "10.0.0.0/8" or "fd00::/8"',
+    ],
+    [
+      "an empty previous secret",
+      sound.replace("[[wallets]]", 'previous_secret = ""\n[[wallets]]'),
+      "merchant.previous_secret: empty; put a value between the quotes",
+    ],
+    [
+      "a previous secret that is the current one",
+      sound.replace("[[wallets]]", 'previous_secret = "s3cret"\n[[wallets]]'),
+      "merchant.previous_secret: the same as merchant.secret; put the old one here, or remove the key",
     ],
     [
       "a duration without unit",
@@ -446,15 +479,23 @@ describe("each mistake has its line", () => {
 describe("what a sound file means", () => {
   test("the least file gets every default", () => {
     const draft = accepted(sound);
-    const { chains, wallets, ...plain } = draft;
+    const { chains, spare_chains, wallets, ...plain } = draft;
+    expect(spare_chains.size).toBe(0);
     expect(plain).toEqual({
       path,
-      server: { hostname: "0.0.0.0", port: 8080, public_url: null, signature_window_ms: 300_000 },
+      server: {
+        hostname: "0.0.0.0",
+        port: 8080,
+        public_url: null,
+        signature_window_ms: 300_000,
+        trusted_proxies: [],
+      },
       database: { path: "/etc/ocrch/ocrch.db" },
       admin: { secret: "open sesame" },
       merchant: {
         name: "Shop",
         secret: "s3cret",
+        previous_secret: null,
         allowed_origins: ["https://shop.example"],
         unknown_transfer_webhook_url: null,
         strict_url_binding: false,
@@ -519,6 +560,44 @@ finality = "safe"\npoll = "50ms"\nidle_poll = "100ms"\nstart_block = 0\n[chains.
     });
     expect(parseConfig(text, path).warnings).toEqual([]);
     expect([...accepted(text).chains.keys()]).toEqual(["eth"]);
+    expect([...accepted(text).spare_chains.values()].map(({ id, chain_id }) => [id, chain_id])).toEqual([["op", 5]]);
+  });
+
+  test("a chain that owes somebody is kept: by its section, else as it was, else as it is built in", () => {
+    const config = (text: string) => ({ ...accepted(text), admin: { secret_hash: "" } });
+    const before = config(`${sound}${entry("op", wallet, '["USDT"]')}[chains.op]\nchain_id = 5\n`);
+    const section = config(`${sound}[chains.op]\nchain_id = 6\n`);
+    const none = config(sound);
+    const kept = (next: Config, last: Config | null) => keepChains(next, ["eth", "op"], last).chains;
+    expect([...kept(section, before).keys()]).toEqual(["eth", "op"]);
+    expect(kept(section, before).get("op")?.chain_id).toBe(6);
+    expect(kept(none, before).get("op")?.chain_id).toBe(5);
+    expect(kept(none, section).get("op")?.chain_id).toBe(6);
+    expect(kept(none, null).get("op")).toMatchObject({ chain_id: 10, public_endpoints: true });
+    expect(keepChains(none, [], before).chains).toEqual(none.chains);
+  });
+
+  test("a previous secret is kept beside the current one, with a reminder to remove it", () => {
+    const text = sound.replace("[[wallets]]", 'previous_secret = "0ld"\n[[wallets]]');
+    expect(accepted(text).merchant).toMatchObject({ secret: "s3cret", previous_secret: "0ld" });
+    expect(parseConfig(text, path).warnings).toContain(
+      "merchant.previous_secret: still accepted; remove it once your shop signs with merchant.secret",
+    );
+  });
+
+  const networks: [written: string, spelled: string][] = [
+    ["127.0.0.1", "127.0.0.1"],
+    ["10.0.0.0/8", "10.0.0.0/8"],
+    ["192.0.2.128/25", "192.0.2.128/25"],
+    ["::1", "::1"],
+    ["FD00::/8", "fd00::/8"],
+    ["2001:0db8:0:0::1/128", "2001:db8::1"],
+    ["::ffff:10.0.0.0/104", "10.0.0.0/8"],
+    ["::ffff:10.1.2.3", "10.1.2.3"],
+  ];
+  test.each(networks)("a trusted proxy may be written %s, which is %s", (written, spelled) => {
+    const { trusted_proxies } = accepted(withExtra(`[server]\ntrusted_proxies = ["${written}"]`)).server;
+    expect(trusted_proxies.map(formatNetwork)).toEqual([spelled]);
   });
 
   test("a slow poll slows the idle poll with it", () => {
@@ -613,6 +692,29 @@ finality = "safe"\npoll = "50ms"\nidle_poll = "100ms"\nstart_block = 0\n[chains.
 });
 
 describe("spellings", () => {
+  test.each([
+    ["10.0.0.0/8", "10.255.255.255", true],
+    ["10.0.0.0/8", "11.0.0.0", false],
+    ["10.0.0.0/8", "::ffff:10.1.2.3", true],
+    ["10.0.0.0/8", "::ffff:a01:203", true],
+    ["10.0.0.0/8", "::10.1.2.3", false],
+    ["10.0.0.0/8", "fd00::1", false],
+    ["10.0.0.0/8", "10.1.2", false],
+    ["10.0.0.0/8", "", false],
+    ["127.0.0.1", "127.0.0.1", true],
+    ["127.0.0.1", "127.0.0.2", false],
+    ["127.0.0.1", "127.1", false],
+    ["fd00::/8", "FDFF::1", true],
+    ["fd00::/8", "fe80::1", false],
+    ["fd00::/8", "fd00::1%eth0", false],
+    ["::1", "0:0:0:0:0:0:0:1", true],
+    ["2001:db8::/127", "2001:db8::1", true],
+    ["2001:db8::/127", "2001:db8::2", false],
+  ])("in the network %s lies %s: %p", (network, address, within) => {
+    const parsed = parseNetwork(network);
+    expect(parsed === null ? null : isWithin([parsed], address)).toBe(within);
+  });
+
   test.each([
     ["0s", 0],
     ["250ms", 250],

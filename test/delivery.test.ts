@@ -1,6 +1,7 @@
 // Webhooks out of the outbox: real receivers on loopback, a clock moved by hand.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
 import { type Config, liveConfig } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { retry_delays_s } from "../src/domain/events.ts";
@@ -177,6 +178,43 @@ describe("a webhook", () => {
     expect(temp.database.read((at) => at.live().all("SELECT error FROM attempts"))).toEqual([
       { error: "target_refused" },
     ]);
+  });
+});
+
+describe("while the merchant changes the secret", () => {
+  /** The headers of the one webhook sent under these secrets, and its body. */
+  async function sentWith(secret: string, previous_secret: string | null) {
+    settings = { ...settings, merchant: { ...settings.merchant, secret, previous_secret } };
+    build();
+    const seen = Promise.withResolvers<{ headers: Headers; body: string }>();
+    const receiver = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        seen.resolve({ headers: request.headers, body: await request.text() });
+        return new Response(null, { status: 204 });
+      },
+    });
+    await cancelledOrder(`http://127.0.0.1:${receiver.port}/hook`);
+    await send();
+    await receiver.stop(true);
+    return seen.promise;
+  }
+
+  const mac = (secret: string, text: string) => createHmac("sha256", secret).update(text).digest("base64");
+
+  test("a webhook is signed by both as Standard Webhooks, the current one first, and by the current one alone as ours", async () => {
+    const { headers, body } = await sentWith("new secret", "old secret");
+    const seconds = start_time / 1000;
+    const message = `${headers.get("webhook-id")}.${seconds}.${body}`;
+    expect(headers.get("webhook-signature")).toBe(`v1,${mac("new secret", message)} v1,${mac("old secret", message)}`);
+    expect(headers.get("ocrch-signature")).toBe(`${seconds}.${mac("new secret", `${seconds}.${body}`)}`);
+  });
+
+  test("and after it, a webhook has one signature", async () => {
+    const { headers, body } = await sentWith("new secret", null);
+    const message = `${headers.get("webhook-id")}.${start_time / 1000}.${body}`;
+    expect(headers.get("webhook-signature")).toBe(`v1,${mac("new secret", message)}`);
   });
 });
 

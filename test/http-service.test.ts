@@ -356,6 +356,20 @@ describe("a creation that is sent again", () => {
     expect(created()).toBe(2);
   });
 
+  test("as a retry that somebody captured, without its key, gets the first answer too", async () => {
+    const first = await send(start_s, order_text, { "Idempotency-Key": "mine" });
+    server.advance(3_600_000);
+    expect((await send(start_s + 3600, order_text, { "Idempotency-Key": "mine" })).body).toBe(first.body);
+    for (const headers of [{}, { "Idempotency-Key": "theirs" }]) {
+      const captured = await send(start_s + 3600, order_text, headers);
+      expect([captured.status, captured.body]).toEqual([201, first.body]);
+    }
+    // Nor can a captured request take a key that the merchant may use next.
+    const next = order_text.replace("19.99", "20.00");
+    expect((await send(start_s + 3600, next, { "Idempotency-Key": "theirs" })).status).toBe(201);
+    expect(created()).toBe(2);
+  });
+
   test("with its key and another body is refused", async () => {
     const key = { "Idempotency-Key": "!~" };
     await send(start_s, order_text, key);

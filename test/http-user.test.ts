@@ -459,7 +459,7 @@ describe("a browser of another origin", () => {
       expect([own.status, ...cors(own)]).toEqual([
         status,
         `access-control-allow-origin: ${shop_origin}`,
-        "access-control-expose-headers: Preference-Applied, Retry-After",
+        "access-control-expose-headers: Preference-Applied, Retry-After, X-Request-Id",
       ]);
       const foreign = await act({ Origin: "https://evil.example" });
       expect([foreign.status, ...cors(foreign)]).toEqual([status]);

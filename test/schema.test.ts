@@ -62,6 +62,8 @@ function seed(): void {
   );
 }
 
+const order = (column: string, value: string) =>
+  `INSERT INTO orders (id, merchant_order_id, amount, status, webhook_url, created_at, expires_at, ${column}) VALUES ('x', 'm', '1', 'pending', 'u', 0, 1, ${value})`;
 const slot = (units: string, sender: string, deposit = 1) =>
   `INSERT INTO slots (chain, coin, wallet, units, sender, deposit) VALUES ('eth', 'USDT', 'w', '${units}', '${sender}', ${deposit})`;
 const transfer = (tx: string, position: number, status: string, more = "NULL, NULL") =>
@@ -89,6 +91,13 @@ describe("the schema refuses", () => {
     ],
     ["an ended order without a cause", [], "UPDATE orders SET status = 'paid', ended_at = 1 WHERE id = 'o1'"],
     ["another amount for an order", [], "UPDATE orders SET amount = '2' WHERE id = 'o1'"],
+    ["metadata for an order that was created without", [], "UPDATE orders SET metadata = '{}' WHERE id = 'o1'"],
+    ["another page to go on to", [], "UPDATE orders SET success_url = 'u' WHERE id = 'o1'"],
+    ["another page to turn to", [], "UPDATE orders SET cancel_url = 'u' WHERE id = 'o1'"],
+    ["another lifetime", [], "UPDATE orders SET lifetime_s = 1 WHERE id = 'o1'"],
+    ["metadata that is no object", [], order("metadata", "'[]'")],
+    ["metadata that is no JSON", [], order("metadata", "'{'")],
+    ["a lifetime of nothing", [], order("lifetime_s", "0")],
     [
       "two open deposits of one order, chain and coin",
       [],
@@ -152,6 +161,8 @@ describe("the schema refuses", () => {
 
 describe("the schema allows", () => {
   const rows: [what: string, sql: string[]][] = [
+    ["an order with metadata", [order("metadata", "'{\"a\":[1.50]}'")]],
+    ["an order with a lifetime", [order("lifetime_s", "1")]],
     ["one amount for two bound senders", [slot("7", "a"), slot("7", "b", 2)]],
     [
       "two transfers of one transaction",

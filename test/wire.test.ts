@@ -1,8 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { type Code, codeOf, wordsOf } from "../src/domain/errors.ts";
-import { numberSource, parseJson, readUtf8 } from "../src/wire/json.ts";
-import { isWebhookEvent, readCreateOrder, readSelection, readStatusRequest } from "../src/wire/requests.ts";
+import { exactText, numberSource, parseJson, readUtf8 } from "../src/wire/json.ts";
+import {
+  isWebhookEvent,
+  readCancelRequest,
+  readCreateOrder,
+  readEventsRequest,
+  readFindRequest,
+  readSelection,
+  readStatusRequest,
+} from "../src/wire/requests.ts";
 import * as shapes from "../src/wire/shapes.ts";
 import {
   decodeSignature,
@@ -301,6 +309,17 @@ describe("JSON", () => {
     expect(numberSource(19.9)).toBeNull();
   });
 
+  test("what was read is written again, numbers and all, without spaces", () => {
+    const rows: [read: string, written: string][] = [
+      ['{ "a" : [ 19.90, 1e400, -0.0, 12345678901234567890 ] }', '{"a":[19.90,1e400,-0.0,12345678901234567890]}'],
+      [
+        '{"rawJSON":"1","__proto__":{"x":null},"\\ud800":"\\u0000é"}',
+        '{"rawJSON":"1","__proto__":{"x":null},"\\ud800":"\\u0000é"}',
+      ],
+    ];
+    for (const [read, written] of rows) expect(exactText(parseJson(read))).toBe(written);
+  });
+
   test("of two equal keys the last one wins", () => {
     expect(parseJson('{"a":"1","a":"2"}')).toEqual({ a: "2" });
     const twice = parseJson('{"a":19.9,"b":1,"a":19.90}') as Record<string, unknown>;
@@ -324,14 +343,92 @@ describe("creating an order", () => {
       sender: null,
       chain: null,
       coin: null,
+      options: { lifetime_s: null, metadata: null, success_url: null, cancel_url: null },
     });
-    const nulls = { expecting_wallet_address: null, blockchain: null, stablecoin: null, unknown: [{}] };
+    const nulls = {
+      ...{ expecting_wallet_address: null, blockchain: null, stablecoin: null, unknown: [{}] },
+      ...{ lifetime: null, metadata: null, success_url: null, cancel_url: null },
+    };
     expect(read({ ...sound, ...nulls })).toEqual(read(sound));
   });
 
   test("everything chosen; the sender comes out canonical", () => {
     const wish = { expecting_wallet_address: evm.toLowerCase(), blockchain: "avaxc", stablecoin: "DAI" };
     expect(read({ ...sound, ...wish })).toMatchObject({ sender: evm, chain: "avaxc", coin: "DAI" });
+  });
+
+  test("every option; addresses as written, metadata with its numbers as written", () => {
+    const body = `{"order_id":"a","amount":"1","webhook_url":"http://a","lifetime":2592000,"metadata":{ "price": 19.90, "of": [1e3, null, {"é": ""}] },"success_url":"HTTPS://Shop.Example/Danke?x=1#y","cancel_url":"http://127.0.0.1:3000/"}`;
+    expect(readCreateOrder(parseJson(body)).options).toEqual({
+      lifetime_s: 2_592_000,
+      metadata: '{"price":19.90,"of":[1e3,null,{"é":""}]}',
+      success_url: "HTTPS://Shop.Example/Danke?x=1#y",
+      cancel_url: "http://127.0.0.1:3000/",
+    });
+    const full = { x: "x".repeat(4096 - 8) };
+    expect(read({ ...sound, metadata: full }).options.metadata).toBe(JSON.stringify(full));
+    expect(read({ ...sound, metadata: {}, lifetime: 1 }).options).toMatchObject({ metadata: "{}", lifetime_s: 1 });
+    expect(read({ ...sound, cancel_url: `http://a/${"x".repeat(2048 - 9)}` }).options.cancel_url).toHaveLength(2048);
+  });
+
+  const options: [name: string, values: string[]][] = [
+    [
+      "lifetime",
+      ["0", "-1", "2592001", "1.0", "1e3", "60.5", '"60"', '"60m"', "true", "[]", "{}", "9999999999999999", '""'],
+    ],
+    [
+      "metadata",
+      [
+        ...["[]", '"{}"', "1", "true", '""', `{"x":"${"x".repeat(4097 - 8)}"}`, `{"x":"${"é".repeat(2045)}"}`],
+        `{"x":"${"\\u0001".repeat(700)}"}`,
+      ],
+    ],
+    ...["success_url", "cancel_url"].map((name): [string, string[]] => [
+      name,
+      [
+        ...['""', '"/thanks"', '"shop.example"', '"javascript:alert(1)"', '"ftp://a/"', '"https://a b/"', "1", "{}"],
+        ...['"https://"', '"data:text/html,x"', '"https://a/\\ud800"', `"http://a/${"x".repeat(2048 - 8)}"`],
+      ],
+    ]),
+  ];
+  for (const [name, values] of options) {
+    for (const value of values) {
+      test(`${name} ${value.slice(0, 40)} is an invalid ${name}`, () => {
+        const act = () =>
+          readCreateOrder(parseJson(`{"order_id":"a","amount":"1","webhook_url":"http://a","${name}":${value}}`));
+        expect(faultOf(act)).toBe("invalid_request");
+        expect(act).toThrow(new RegExp(`^invalid ${name}$`));
+      });
+    }
+  }
+
+  test("the first thing that is wrong is named: types, amount, webhook, options, sender", () => {
+    const wrong = { amount: "0", webhook_url: "x", lifetime: "60m", metadata: [], cancel_url: "x", success_url: "" };
+    const all = { ...sound, ...wrong, expecting_wallet_address: "nobody", stablecoin: "EURC" };
+    const told = (fields: Record<string, unknown>) => {
+      try {
+        read(fields);
+      } catch (error) {
+        return wordsOf(error).split(":", 1)[0];
+      }
+      return "nothing";
+    };
+    const cures: [words: string, cure: Record<string, unknown>][] = [
+      ["invalid JSON body", { stablecoin: "DAI" }],
+      ["invalid amount", { amount: "1" }],
+      ["invalid webhook_url", { webhook_url: "https://a/" }],
+      ["invalid lifetime", { lifetime: 60 }],
+      ["invalid metadata", { metadata: {} }],
+      ["invalid success_url", { success_url: "https://a/" }],
+      ["invalid cancel_url", { cancel_url: null }],
+      ["invalid expecting_wallet_address", { expecting_wallet_address: null }],
+    ];
+    let fields: Record<string, unknown> = all;
+    for (const [words, cure] of cures) {
+      expect(told(fields)).toBe(words);
+      fields = { ...fields, ...cure };
+    }
+    expect(told(fields)).toBe("nothing");
   });
 
   test("the merchant's own id is opaque", () => {
@@ -502,6 +599,62 @@ describe("the other requests", () => {
     }
   });
 
+  test("a cancellation names an order and says what it is", () => {
+    const read = (text: string) => readCancelRequest(parseJson(text));
+    expect(read(`{"order_id":"${order_id.toUpperCase()}","action":"cancel","more":1}`)).toBe(order_id);
+    for (const text of [
+      ...["null", "{}", '{"action":"cancel"}', '{"order_id":"x","action":"cancel"}', `{"order_id":"${order_id}"}`],
+      ...["null", '"Cancel"', '"cancelled"', '["cancel"]', "true", '""'].map(
+        (action) => `{"order_id":"${order_id}","action":${action}}`,
+      ),
+    ]) {
+      expect(faultOf(() => read(text))).toBe("invalid_json_body");
+    }
+  });
+
+  test("a search names the merchant's own id; its page is moved into bounds", () => {
+    const read = (text: string) => readFindRequest(parseJson(text));
+    const rows: [more: string, limit: number, offset: number][] = [
+      ["", 20, 0],
+      [',"limit":null,"offset":null', 20, 0],
+      [',"limit":1,"offset":7', 1, 7],
+      [',"limit":0,"offset":-1', 1, 0],
+      [',"limit":201,"offset":100001', 200, 100_000],
+      [',"limit":999999999999999,"offset":999999999999999', 200, 100_000],
+    ];
+    for (const [more, limit, offset] of rows) {
+      expect(read(`{"merchant_order_id":""${more}}`)).toEqual({ merchant_order_id: "", limit, offset });
+    }
+    for (const text of [
+      ...["null", "[]", "{}", '{"merchant_order_id":1}', '{"merchant_order_id":null}'],
+      ...['{"merchant_order_id":"\\ud800"}', JSON.stringify({ merchant_order_id: "é".repeat(513) })],
+      ...['"1"', "1.0", "1e1", "true", "{}", "1000000000000000"].map(
+        (limit) => `{"merchant_order_id":"","limit":${limit}}`,
+      ),
+      '{"merchant_order_id":"","offset":"0"}',
+    ]) {
+      expect(faultOf(() => read(text))).toBe("invalid_json_body");
+    }
+  });
+
+  test("a read of the events names the last one known; limit and wait are moved into bounds", () => {
+    const read = (text: string) => readEventsRequest(parseJson(text));
+    const rows: [text: string, after: number, limit: number, wait_ms: number][] = [
+      ['{"after":0}', 0, 100, 0],
+      ['{"after":999999999999999,"limit":null,"wait":null}', 999_999_999_999_999, 100, 0],
+      ['{"after":7,"limit":1000,"wait":30}', 7, 1000, 30_000],
+      ['{"after":7,"limit":1001,"wait":31}', 7, 1000, 30_000],
+      ['{"after":7,"limit":-5,"wait":-5}', 7, 1, 0],
+    ];
+    for (const [text, after, limit, wait_ms] of rows) expect(read(text)).toEqual({ after, limit, wait_ms });
+    for (const text of [
+      ...["null", "{}", '{"after":null}', '{"after":"0"}', '{"after":-1}', '{"after":1.5}', '{"after":1e3}'],
+      ...['{"after":1000000000000000}', '{"after":0,"wait":"30"}', '{"after":0,"wait":0.5}', '{"after":0,"limit":[]}'],
+    ]) {
+      expect(faultOf(() => read(text))).toBe("invalid_json_body");
+    }
+  });
+
   test("a selection is two strings, whatever they say", () => {
     const read = (text: string) => readSelection(parseJson(text));
     expect(read('{"blockchain":"doge","stablecoin":"","x":1}')).toEqual({ blockchain: "doge", stablecoin: "" });
@@ -600,7 +753,19 @@ describe("shapes have exactly these keys in this order", () => {
     amount: "19.90",
     status: "paid",
     created_at: now + 999,
+    expires_at: now + 60_999,
+    lifetime_s: null,
+    metadata: null,
+    success_url: null,
+    cancel_url: null,
   } as const;
+  const chosen = {
+    ...order,
+    ...{ lifetime_s: 60, metadata: '{"b":19.90,"a":{}}', success_url: "https://a/ok", cancel_url: "https://a/no" },
+  };
+  const chosen_json =
+    '"metadata":{"b":19.90,"a":{}},"success_url":"https://a/ok","cancel_url":"https://a/no","expires_at":1711900860';
+  const event = { n: 7, type: "order_created", order_id, transfer: null, body: "{}", created_at: now + 999 } as const;
   const order_json = `"order_id":"${order_id}","merchant_order_id":"ref","amount":"19.90","status":"paid","created_at":1711900800`;
   const deposit = {
     id: 42,
@@ -630,6 +795,23 @@ describe("shapes have exactly these keys in this order", () => {
 
   const rows: [name: string, shape: unknown, json: string][] = [
     ["Order", shapes.orderShape(order), `{${order_json}}`],
+    ["Order with every option", shapes.orderShape(chosen), `{${order_json},${chosen_json}}`],
+    [
+      "Order with a lifetime alone",
+      shapes.orderShape({ ...order, lifetime_s: 60 }),
+      `{${order_json},"expires_at":1711900860}`,
+    ],
+    ["Order with metadata alone", shapes.orderShape({ ...order, metadata: "{}" }), `{${order_json},"metadata":{}}`],
+    [
+      "Event of an order",
+      shapes.eventShape(event),
+      `{"n":7,"type":"order_created","order_id":"${order_id}","transfer_id":null,"created_at":1711900800,"data":{}}`,
+    ],
+    [
+      "Event of a transfer",
+      shapes.eventShape({ ...event, type: "unknown_transfer", order_id: null, transfer: 3, body: '{"value":"19.90"}' }),
+      '{"n":7,"type":"unknown_transfer","order_id":null,"transfer_id":3,"created_at":1711900800,"data":{"value":"19.90"}}',
+    ],
     [
       "ChainCoin",
       shapes.chainCoinShape({ chain: "tron", coin: "USDT", wallet: "T1" }),
@@ -644,6 +826,11 @@ describe("shapes have exactly these keys in this order", () => {
       "AdminOrder",
       shapes.adminOrderShape({ ...order, ...counters, webhook_url: "https://a/" }),
       `{${order_json},"webhook_url":"https://a/","webhook_retry_count":2,"webhook_success_at":null,"webhook_last_tried_at":1711900801}`,
+    ],
+    [
+      "AdminOrder with every option",
+      shapes.adminOrderShape({ ...chosen, ...counters, webhook_url: "https://a/" }),
+      `{${order_json},"webhook_url":"https://a/","webhook_retry_count":2,"webhook_success_at":null,"webhook_last_tried_at":1711900801,${chosen_json}}`,
     ],
     [
       "AdminDeposit",

@@ -37,6 +37,7 @@ export function serve(tools: Tools): Command {
     const options: LoadOptions = { database: args.database, listen: args.listen };
     const load = () => loadConfig(world, path, options);
     const stopped = stopSignal(world);
+    void stopped.then(() => endLate(tools));
     const running = Promise.withResolvers<Running>();
     reloadOnSignal(tools, running.promise, load);
 
@@ -47,14 +48,17 @@ export function serve(tools: Tools): Command {
     running.resolve({ app, started_with: config });
 
     telemetry.info("stopping", { signal: await stopped });
-    const late = new AbortController();
-    const limit = world.sleep(stop_limit_ms, late.signal).then(() => "late" as const);
-    const end = await Promise.race([app.stop(), limit]);
-    late.abort();
-    if (end === "late") telemetry.warn("stopped_late", { after_ms: stop_limit_ms });
-    else telemetry.info("stopped");
+    await app.stop();
+    telemetry.info("stopped");
     world.exit(0);
   });
+}
+
+/** Counts from the signal, so that one that comes during the start is kept to the same limit. */
+async function endLate({ world, telemetry }: Tools): Promise<void> {
+  await world.sleep(stop_limit_ms);
+  telemetry.warn("stopped_late", { after_ms: stop_limit_ms });
+  world.exit(0);
 }
 
 function checkListen(text: string | undefined): void {

@@ -3,7 +3,7 @@
 
 import { canonicalAddress } from "../domain/address.ts";
 import { type ChainId, type Coin, chainIds, chains, coins, type Token, tokens } from "../domain/assets.ts";
-import type { ChainSettings, Wallet } from "./config.ts";
+import type { ChainSettings, Config, Wallet } from "./config.ts";
 import { type ChainSection, default_idle_poll_ms, default_poll_ms, type File } from "./schema.ts";
 
 /** Every contract of a chain as the merchant has it: the built-in ones, a coin's replaced where the file names others. */
@@ -36,11 +36,34 @@ export function buildWallets(file: File): Wallet[] {
 
 /** The settings of every chain that has a wallet, in order of first use. */
 export function buildChains(file: File, wallets: readonly Wallet[]): Map<ChainId, ChainSettings> {
-  return new Map([...new Set(wallets.map((wallet) => wallet.chain))].map((id) => [id, buildChain(id, file, wallets)]));
+  return new Map(
+    [...new Set(wallets.map((wallet) => wallet.chain))].map((id) => [id, buildChain(id, file.chains, wallets)]),
+  );
 }
 
-function buildChain(id: ChainId, file: File, wallets: readonly Wallet[]): ChainSettings {
-  const section = file.chains[id];
+/** The settings of every chain with a section and without a wallet. */
+export function buildSpareChains(file: File, wallets: readonly Wallet[]): Map<ChainId, ChainSettings> {
+  const spare = chainIds.filter(
+    (id) => file.chains[id] !== undefined && !wallets.some((wallet) => wallet.chain === id),
+  );
+  return new Map(spare.map((id) => [id, buildChain(id, file.chains, wallets)]));
+}
+
+/**
+ * The settings with the chains of `owed` added where they have no wallet: as their section has them, else as they were
+ * before, else as they are built in.
+ */
+export function keepChains(next: Config, owed: readonly ChainId[], before: Config | null): Config {
+  const missing = owed.filter((id) => !next.chains.has(id));
+  const kept = missing.map((id): [ChainId, ChainSettings] => [
+    id,
+    next.spare_chains.get(id) ?? before?.chains.get(id) ?? before?.spare_chains.get(id) ?? buildChain(id, {}, []),
+  ]);
+  return { ...next, chains: new Map([...next.chains, ...kept]) };
+}
+
+function buildChain(id: ChainId, sections: Partial<File["chains"]>, wallets: readonly Wallet[]): ChainSettings {
+  const section = sections[id];
   const facts = chains[id];
   const rpc_urls = [...new Set(section?.rpc_urls ?? facts.public_rpc_urls)];
   const poll_ms = section?.poll ?? default_poll_ms;

@@ -2,6 +2,7 @@
 
 import type { ChainFacts, ChainId, Coin, Token } from "../domain/assets.ts";
 import type { FinalityTier } from "../domain/finality.ts";
+import type { Network } from "../domain/network.ts";
 
 export interface Wallet {
   chain: ChainId;
@@ -35,6 +36,8 @@ export interface Config {
     /** Where payers and merchants reach this server, without a trailing slash; null: derived from `listen`. */
     public_url: string | null;
     signature_window_ms: number;
+    /** Peers whose word counts on who a client is and what its request is called. */
+    trusted_proxies: readonly Network[];
   };
   database: { path: string };
   /** argon2 hash in PHC form. Empty, which no secret satisfies, in commands that check no admin secret. */
@@ -42,6 +45,8 @@ export interface Config {
   merchant: {
     name: string;
     secret: string;
+    /** Accepted beside `secret` while a shop changes over to it; signs only Standard Webhooks, as the second signature. */
+    previous_secret: string | null;
     /** Normalised: scheme, host, non-default port. */
     allowed_origins: readonly string[];
     unknown_transfer_webhook_url: string | null;
@@ -55,14 +60,21 @@ export interface Config {
     timeout_ms: number;
   };
   wallets: readonly Wallet[];
-  /** The chains that have a wallet, in order of first use. */
+  /** The chains that have a wallet, in order of first use; then those without one that still owe somebody an amount. */
   chains: ReadonlyMap<ChainId, ChainSettings>;
+  /** Chains with a section in the file and no wallet. */
+  spare_chains: ReadonlyMap<ChainId, ChainSettings>;
 }
 
 /** The live settings: read through `current()` at each use, so that a reload swaps them whole. */
 export interface LiveConfig {
   current(): Config;
   replace(config: Config): void;
+}
+
+/** The secrets a signature may be made with, the current one first. */
+export function merchantSecrets({ merchant }: Config): readonly string[] {
+  return merchant.previous_secret === null ? [merchant.secret] : [merchant.secret, merchant.previous_secret];
 }
 
 /** Live settings that begin with `first`. */

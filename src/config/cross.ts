@@ -24,9 +24,15 @@ export function crossProblems(tree: Raw): string[] {
     if (section.success) sound.set(id, section.data);
   }
   return [
+    ...secretProblems(tree),
     ...walletProblems(tree, sections, sound),
     ...[...sound].flatMap(([id, section]) => [...tokenProblems(id, section), ...pollProblems(id, section)]),
   ];
+}
+
+function secretProblems({ merchant }: Raw): string[] {
+  if (!isTable(merchant) || merchant.secret !== merchant.previous_secret || merchant.secret === undefined) return [];
+  return ["merchant.previous_secret: the same as merchant.secret; put the old one here, or remove the key"];
 }
 
 function walletProblems(tree: Raw, sections: Raw, sound: Map<ChainId, ChainSection>): string[] {

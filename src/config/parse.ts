@@ -4,11 +4,13 @@ import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type * as z from "zod";
 import { wordsOf } from "../domain/errors.ts";
-import { buildChains, buildWallets, chainWarnings } from "./chains.ts";
+import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./chains.ts";
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
+
+const still_accepted = "still accepted; remove it once your shop signs with merchant.secret";
 
 /** What the command line or the environment put above the file. */
 export interface Overrides {
@@ -59,11 +61,13 @@ function build(file: File, path: string, over: Over): Parsed {
       ...(over.listen ?? server.listen),
       public_url: server.public_url ?? null,
       signature_window_ms: server.signature_window,
+      trusted_proxies: server.trusted_proxies,
     },
     database: { path: over.database ?? resolve(dirname(path), file.database.path) },
     admin: file.admin,
     merchant: {
       ...merchant,
+      previous_secret: merchant.previous_secret ?? null,
       allowed_origins: [...new Set(merchant.allowed_origins)],
       unknown_transfer_webhook_url: merchant.unknown_transfer_webhook_url ?? null,
     },
@@ -76,9 +80,11 @@ function build(file: File, path: string, over: Over): Parsed {
     },
     wallets,
     chains: settings,
+    spare_chains: buildSpareChains(file, wallets),
   };
   const noOrigins = merchant.allowed_origins.length === 0;
   const warnings = [
+    ...(draft.merchant.previous_secret === null ? [] : [`merchant.previous_secret: ${still_accepted}`]),
     ...(noOrigins ? ["merchant.allowed_origins: empty; no checkout page can reach its order"] : []),
     ...chainWarnings(file, wallets, settings),
   ];

@@ -1,5 +1,5 @@
 // The shape of the configuration file: every key, its bounds and its default. What one key alone can get wrong is
-// said here and in values.ts; what takes two keys to see is said in chains.ts.
+// said here and in values.ts; what takes two keys to see is said in cross.ts.
 
 import * as z from "zod";
 import { canonicalAddress } from "../domain/address.ts";
@@ -121,6 +121,7 @@ export const fileSchema = table({
     listen: value.listenAddress.prefault("0.0.0.0:8080"),
     public_url: value.publicUrl.optional(),
     signature_window: value.duration("300s", signature_window_ms),
+    trusted_proxies: z.array(value.network).default([]),
   }).prefault({}),
   database: table({ path: value.filled.default("ocrch.db") }).prefault({}),
   admin: table({ secret: value.adminSecret }, "missing; add an [admin] section with secret"),
@@ -128,6 +129,7 @@ export const fileSchema = table({
     {
       name: value.filled,
       secret: value.secret,
+      previous_secret: value.secret.optional(),
       allowed_origins: z.array(value.origin),
       unknown_transfer_webhook_url: value.webAddress.optional(),
       strict_url_binding: z.boolean().default(false),

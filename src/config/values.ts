@@ -5,6 +5,7 @@ import * as z from "zod";
 import { canonicalAddress, correctedChecksum } from "../domain/address.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { atMost, isAmount, scaleOf } from "../domain/money.ts";
+import { formatNetwork, type Network, parseNetwork } from "../domain/network.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { normaliseOrigin, parseListen, webUrl } from "./place.ts";
 import { closest } from "./suggest.ts";
@@ -127,6 +128,21 @@ export const listenAddress = z.string().transform((text, context) => {
   const place = parseListen(text);
   const cure = 'write host and port, such as "0.0.0.0:8080"';
   return place ?? refuse(context, `${JSON.stringify(text)} is no address to listen on; ${cure}`);
+});
+
+export const network = z.string().transform((text, context): Network => {
+  const parsed = parseNetwork(text);
+  const shown = JSON.stringify(text);
+  if (parsed === null) {
+    return refuse(context, `${shown} is no address or network; write it like "127.0.0.1", "10.0.0.0/8" or "fd00::/8"`);
+  }
+  if (parsed.prefix === 0) return refuse(context, `${shown} is everybody; name the addresses of your own proxies`);
+  const whole = formatNetwork(parsed);
+  const host = text.split("/")[0] ?? "";
+  const start = parseNetwork(host);
+  if (start?.base !== parsed.base)
+    return refuse(context, `${shown} begins inside its network; did you mean "${whole}"?`);
+  return parsed;
 });
 
 export const startingTx = z.string().transform((text, context) => {

@@ -3,10 +3,6 @@
 export const orderStatuses = ["pending", "paid", "expired", "cancelled"] as const;
 export type OrderStatus = (typeof orderStatuses)[number];
 
-export function isOrderStatus(text: unknown): text is OrderStatus {
-  return (orderStatuses as readonly unknown[]).includes(text);
-}
-
 export const orderCommands = ["pay", "mark_paid", "cancel", "expire"] as const;
 export type OrderCommand = (typeof orderCommands)[number];
 

@@ -12,10 +12,6 @@ export const transferStatuses = [
 ] as const;
 export type TransferStatus = (typeof transferStatuses)[number];
 
-export function isTransferStatus(text: unknown): text is TransferStatus {
-  return (transferStatuses as readonly unknown[]).includes(text);
-}
-
 /** One `Transfer` log of a watched contract to a watched wallet, as a provider answered it. Addresses are canonical. */
 export interface Sighting {
   chain: ChainId;

@@ -4,8 +4,10 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
+import type { Telemetry } from "../telemetry.ts";
 import { headerText } from "../wire/signature.ts";
 import type { World } from "../world.ts";
+import type { Call } from "./route.ts";
 
 const admin_header = "Ocrch-Admin-Authorization";
 const failures_max = 10;
@@ -20,10 +22,10 @@ const key_bytes = 32;
 
 export interface AdminAuth {
   /**
-   * Resolves when the request carries the admin secret. Faults: missing_admin_secret, invalid_admin_header,
+   * Resolves when the call carries the admin secret. Faults: missing_admin_secret, invalid_admin_header,
    * too_many_failed_attempts, invalid_admin_secret.
    */
-  check(request: Request, address: string): Promise<void>;
+  check(call: Pick<Call, "request" | "connection" | "id">): Promise<void>;
   /** Forgets the verified secret, so that the next request is verified against the hash again. */
   clear(): void;
 }
@@ -35,8 +37,8 @@ interface Tally {
 }
 
 /** Guards the Admin API with the live settings' hash. */
-export function createAdminAuth(needs: { world: World; config: LiveConfig }): AdminAuth {
-  const { world, config } = needs;
+export function createAdminAuth(needs: { world: World; telemetry: Telemetry; config: LiveConfig }): AdminAuth {
+  const { world, telemetry, config } = needs;
   const key = world.random(key_bytes);
   const tallies = new Map<string, Tally>();
   const verifications = new Map<string, Promise<boolean>>();
@@ -94,7 +96,7 @@ export function createAdminAuth(needs: { world: World; config: LiveConfig }): Ad
   }
 
   return {
-    async check(request, address) {
+    async check({ request, connection: { address }, id: request_id }) {
       const header = request.headers.get(admin_header);
       if (header === null) throw new Fault("missing_admin_secret");
       const secret = headerText(header);
@@ -113,6 +115,10 @@ export function createAdminAuth(needs: { world: World; config: LiveConfig }): Ad
       const tally = tallyOf(address);
       tally.failures.push(world.elapsed());
       keep(address, tally);
+      telemetry.count("admin_secrets_refused");
+      if (tally.failures.length === failures_max) {
+        telemetry.warn("admin_guesses_stopped", { request: request_id, client: address, failures: failures_max });
+      }
       throw new Fault("invalid_admin_secret");
     },
 

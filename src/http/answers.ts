@@ -5,6 +5,13 @@ import { type Code, Fault, texts } from "../domain/errors.ts";
 
 const internal_status = 500;
 
+/** On every answer: nothing here is a page, and nothing is anybody else's to keep. */
+const everywhere = {
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-store",
+} as const;
+
 /** Codes that no client can cause are internal faults, whatever the log calls them. */
 const statuses: Record<Code, number> = {
   internal: internal_status,
@@ -64,22 +71,36 @@ const statuses: Record<Code, number> = {
   chain_rewritten_below_final: internal_status,
 };
 
+/** The HTTP status that answers a fault. */
+export function statusOf(code: Code): number {
+  return statuses[code];
+}
+
+const json_headers = new Headers({ ...everywhere, "content-type": "application/json" });
+const text_headers = new Headers({ ...everywhere, "content-type": "text/plain; charset=utf-8" });
+
 /** A JSON answer. */
 export function json(status: number, value: unknown): Response {
-  return whole(status, JSON.stringify(value), { "content-type": "application/json" });
+  return jsonText(status, JSON.stringify(value));
+}
+
+/** A JSON answer whose text is there already. */
+export function jsonText(status: number, text: string): Response {
+  return whole(status, text, new Headers(json_headers));
 }
 
 /** An answer without a body. */
 export function empty(status: number, headers: Record<string, string> = {}): Response {
-  return new Response(null, { status, headers });
+  return new Response(null, { status, headers: { ...everywhere, ...headers } });
 }
 
 /** The answer to a refused request: the fault's words as plain text. An internal fault has only one text. */
 export function refusal(fault: Fault, headers: Record<string, string> = {}): Response {
   const status = statuses[fault.code];
-  const all: Record<string, string> = { "content-type": "text/plain; charset=utf-8", ...headers };
-  if (fault.retry_after_s !== undefined) all["retry-after"] = String(fault.retry_after_s);
-  if (fault.code === "websocket_required") all.upgrade = "websocket";
+  const all = new Headers(text_headers);
+  for (const [name, value] of Object.entries(headers)) all.set(name, value);
+  if (fault.retry_after_s !== undefined) all.set("retry-after", String(fault.retry_after_s));
+  if (fault.code === "websocket_required") all.set("upgrade", "websocket");
   return whole(status, status === internal_status ? texts.internal : fault.message, all);
 }
 
@@ -88,7 +109,8 @@ export function expected(error: unknown): Fault | null {
   return error instanceof Fault && statuses[error.code] !== internal_status ? error : null;
 }
 
-/** The length is stated so that the answer to HEAD, which loses the body, still has it. */
-function whole(status: number, text: string, headers: Record<string, string>): Response {
-  return new Response(text, { status, headers: { ...headers, "content-length": String(Buffer.byteLength(text)) } });
+/** The length is stated so that the answer to HEAD, which loses the body, still has it. Takes `headers` over. */
+function whole(status: number, text: string, headers: Headers): Response {
+  headers.set("content-length", String(Buffer.byteLength(text)));
+  return new Response(text, { status, headers });
 }

@@ -2,7 +2,7 @@
 // request's `Origin` alone; who may act is decided by signatures.
 
 const allowed_headers = "Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer";
-const exposed_headers = "Preference-Applied, Retry-After";
+const exposed_headers = "Preference-Applied, Retry-After, X-Request-Id";
 const preflight_memory_s = 600;
 
 /** Marks an answer as readable by the origin that asked, where that is a configured one. Changes its headers. */

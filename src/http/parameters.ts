@@ -1,7 +1,10 @@
-// Reading path and query parameters: what is missing is undefined, what is wrong is refused by its name.
+// Path and query parameters: what the lists may be asked for, as schemas, and how a wrong one is refused by its name.
 
+import { z } from "zod";
+import { chainIds, coins } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import type { Page } from "../services/operator.ts";
+import { orderStatuses } from "../domain/order.ts";
+import { transferStatuses } from "../domain/payment.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import type { Call } from "./route.ts";
 
@@ -9,6 +12,38 @@ const limit_default = 20;
 const limit_max = 200;
 const offset_max = 100_000;
 const integer_pattern = /^-?\d+$/;
+
+const page = {
+  limit: clamped(1, limit_max, limit_default, "How many."),
+  offset: clamped(0, offset_max, 0, "How many of the newest to skip."),
+};
+const blockchain = z.enum(chainIds).optional();
+const token = z.enum(coins).optional();
+const orderId = z
+  .custom<string>((text) => typeof text === "string" && parseUuid(text) !== null)
+  .transform((text) => text.toLowerCase())
+  .meta({ type: "string", format: "uuid" })
+  .optional();
+
+/** Filters of the list of orders; the first of several equal names counts, and they are checked in this order. */
+export const orderQuery = z.object({
+  status: z.enum(orderStatuses).optional(),
+  merchant_order_id: z.string().min(1).optional(),
+  ...page,
+});
+
+/** Filters of the list of open deposits. */
+export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...page });
+
+/** Filters of the list of a wallet's transfers. */
+export const transferQuery = z.object({ status: z.enum(transferStatuses).optional(), blockchain, token, ...page });
+
+/** The query parameters a schema names. Fault: invalid_request, by the name of the first wrong one. */
+export function readQuery<S extends z.ZodObject>(schema: S, query: URLSearchParams): z.infer<S> {
+  const given = Object.keys(schema.shape).map((name) => [name, query.get(name) ?? undefined]);
+  const result = schema.safeParse(Object.fromEntries(given));
+  return result.success ? result.data : refuse(String(result.error.issues[0]?.path[0]));
+}
 
 /** The order a path names, in lower case. Fault: invalid_request. */
 export function orderIdOf(call: Call): string {
@@ -21,41 +56,19 @@ export function integerOf(call: Call, name: string): number {
   return integer_pattern.test(text) ? Number(text) : refuse(name);
 }
 
-/** `limit` and `offset`, clamped to what the lists allow. Fault: invalid_request. */
-export function pageOf(query: URLSearchParams): Page {
-  return {
-    limit: clamped(query, "limit", limit_default, 1, limit_max),
-    offset: clamped(query, "offset", 0, 0, offset_max),
-  };
-}
+/** What paths may name, for the API description. */
+export const pathParameters: Record<string, z.ZodType> = {
+  order_id: z.string().meta({ format: "uuid" }),
+  transfer_id: z.int().nonnegative(),
+  address: z.string().meta({ description: "EVM addresses in any case, Tron's exactly." }),
+};
 
-/** A filter of a closed list of values. Fault: invalid_request. */
-export function oneOf<T extends string>(
-  query: URLSearchParams,
-  name: string,
-  is: (text: unknown) => text is T,
-): T | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  return is(text) ? text : refuse(name);
-}
-
-/** A filter that is a UUID, in lower case. Fault: invalid_request. */
-export function uuidFilter(query: URLSearchParams, name: string): string | undefined {
-  const text = query.get(name);
-  return text === null ? undefined : (parseUuid(text) ?? refuse(name));
-}
-
-/** A filter that is any text but none. Fault: invalid_request. */
-export function textFilter(query: URLSearchParams, name: string): string | undefined {
-  const text = query.get(name);
-  return text === null ? undefined : text || refuse(name);
-}
-
-function clamped(query: URLSearchParams, name: string, fallback: number, least: number, most: number): number {
-  const text = query.get(name);
-  if (text === null) return fallback;
-  return integer_pattern.test(text) ? Math.min(Math.max(Number(text), least), most) : refuse(name);
+function clamped(least: number, most: number, fallback: number, description: string) {
+  return z
+    .custom<string>((text) => typeof text === "string" && integer_pattern.test(text))
+    .optional()
+    .meta({ type: "integer", default: fallback, description: `${description} Moved into ${least} to ${most}.` })
+    .transform((text) => (text === undefined ? fallback : Math.min(Math.max(Number(text), least), most)));
 }
 
 function refuse(name: string): never {

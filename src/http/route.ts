@@ -1,5 +1,7 @@
 // What a route is to the APIs of this room: a method, a path and a handler that sees one call. Knows no API.
 
+import type { z } from "zod";
+import type { Code } from "../domain/errors.ts";
 import type { Connection } from "../world.ts";
 
 /** One request on its way through a route. */
@@ -9,9 +11,32 @@ export interface Call {
   /** A parameter of the route's path, percent-decoded. */
   param(name: string): string;
   query: URLSearchParams;
+  /** What the answer and the log call this request. */
+  id: string;
+}
+
+/** Something a route refuses: a code in its standard words, or in others. */
+export type Refusal = Code | readonly [code: Code, words: string];
+
+/** What a route takes and answers: the source of the API description. */
+export interface About {
+  /** Names the operation, once. */
+  name: string;
+  summary: string;
+  description?: string;
+  /** Who may call: a signed body, a signed URL, the admin secret, anybody. */
+  auth: "body" | "url" | "admin" | "anybody";
+  /** Optional headers. */
+  headers?: z.ZodObject;
+  query?: z.ZodObject;
+  body?: z.ZodType;
+  success: { status: number; words: string; body?: z.ZodType };
+  /** Beside those of its authentication, its path and its query. */
+  refusals: readonly Refusal[];
 }
 
 export interface Route {
+  about: About;
   method: "GET" | "POST";
   /** Hono's pattern, e.g. `/api/v1/user/orders/:order_id/status`. */
   path: string;

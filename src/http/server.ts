@@ -13,7 +13,10 @@ import { adminRoutes, healthRoutes } from "./admin-api.ts";
 import { createAdminAuth } from "./admin-auth.ts";
 import { empty, expected, refusal } from "./answers.ts";
 import { preflightHeaders, shareWith } from "./cors.ts";
+import { createEventFeed } from "./event-feed.ts";
+import { type Caller, createCallers } from "./forwarded.ts";
 import { createLive, type Live } from "./live.ts";
+import { descriptionRoute } from "./openapi.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
 import { createSigned } from "./signed.ts";
@@ -21,14 +24,19 @@ import { userRoutes } from "./user-api.ts";
 
 /** For the listener: above what any route takes, so that a body that is too long is refused here, in our words. */
 export const max_body_bytes = 32 * 1024 * 1024;
-const request_id_bytes = 8;
+const request_id_header = "x-request-id";
 const unmatched = "unmatched";
+const going_away = 1001;
 const user_prefix = "/api/v1/user/";
 
 export interface HttpDoor {
   /** Answers one request; fits `World.listen`. Never rejects. */
   answer(request: Request, connection: Connection): Promise<Response>;
   live: Live;
+  /** Tells sockets and long polls what was committed since the last call, here or by another process. Never throws. */
+  committed(): void;
+  /** Ends what is held open: sockets with 1001, long polls with what they have. */
+  closeWaiting(): void;
   /** Makes the next admin request prove its secret against the stored hash again. */
   clearAdminCache(): void;
 }
@@ -36,6 +44,7 @@ export interface HttpDoor {
 /** What travels beside a request: what it came with, and the route that took it. */
 interface Passage {
   connection: Connection;
+  caller: Caller;
   route: string;
 }
 
@@ -49,43 +58,59 @@ export function createHttp(needs: {
   operator: Operator;
   version: string;
 }): HttpDoor {
-  const { world, telemetry, config } = needs;
+  const { telemetry, config } = needs;
   const live = createLive(needs);
+  const feed = createEventFeed(needs);
   const auth = createAdminAuth(needs);
   const signed = createSigned(needs);
-  const app = mount(config, [
-    ...serviceRoutes({ ...needs, signed }),
+  const callerOf = createCallers(needs);
+  const routes = [
+    ...serviceRoutes({ ...needs, signed, feed }),
     ...userRoutes({ ...needs, signed, live }),
     ...adminRoutes({ ...needs, auth }),
     ...healthRoutes(needs.version),
-  ]);
+  ];
+  const app = mount(config, [...routes, descriptionRoute(routes, needs.version)]);
 
-  function refuse(error: unknown, request: Request, route: string): Response {
+  function refuse(error: unknown, method: string, { caller, route }: Passage): Response {
     const fault = expected(error);
     if (fault !== null) return refusal(fault);
-    const id = Buffer.from(world.random(request_id_bytes)).toString("hex");
-    telemetry.error("request_failed", { request: id, method: request.method, route, error: wordsOf(error) });
-    return refusal(new Fault("internal"), { "x-request-id": id });
+    const { id, address } = caller;
+    telemetry.error("request_failed", { request: id, client: address, method, route, error: wordsOf(error) });
+    return refusal(new Fault("internal"));
   }
 
   return {
     async answer(request, connection) {
-      const passage: Passage = { connection, route: unmatched };
+      const caller = callerOf(request, connection.address);
+      const upgrade: Connection["upgrade"] = (handlers) =>
+        connection.upgrade(handlers, { [request_id_header]: caller.id });
+      const passage: Passage = {
+        connection: { address: caller.address, upgrade, unhurried: () => connection.unhurried() },
+        caller,
+        route: unmatched,
+      };
       let answer: Response;
       try {
         answer = await app.fetch(request, passage);
       } catch (error) {
-        answer = refuse(error, request, passage.route);
+        answer = refuse(error, request.method, passage);
       }
-      answer.headers.set("x-content-type-options", "nosniff");
-      answer.headers.set("referrer-policy", "no-referrer");
-      if (!answer.headers.has("cache-control")) answer.headers.set("cache-control", "no-store");
+      answer.headers.set(request_id_header, caller.id);
       if (pathOf(request).startsWith(user_prefix))
         shareWith(config.current().merchant.allowed_origins, request, answer);
       telemetry.count("http_requests", { route: passage.route, status: String(answer.status) });
       return answer;
     },
     live,
+    committed() {
+      live.pump();
+      feed.wake();
+    },
+    closeWaiting() {
+      live.closeAll(going_away);
+      feed.close();
+    },
     clearAdminCache: auth.clear,
   };
 }
@@ -96,10 +121,10 @@ function mount(config: LiveConfig, routes: readonly Route[]): Hono<{ Bindings: P
   for (const route of routes) {
     app.on(route.method, route.path, (context) => {
       context.env.route = route.path;
-      const { connection } = context.env;
+      const { connection, caller } = context.env;
       const request = context.req.raw;
       const param = (name: string) => context.req.param(name) ?? "";
-      return route.handle({ request, connection, param, query: queryOf(request) });
+      return route.handle({ request, connection, param, query: queryOf(request), id: caller.id });
     });
   }
   for (const [path, methods] of methodsByPath(routes)) {

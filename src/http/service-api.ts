@@ -1,13 +1,23 @@
 // The Service API: what a merchant's backend calls with a signed body. Reads requests and renders answers; what an
 // order is and does is decided in services/.
 
+import type { z } from "zod";
 import { Fault } from "../domain/errors.ts";
 import type { Checkout, CreationIdentity } from "../services/checkout.ts";
-import { readCreateOrder, readStatusRequest } from "../wire/requests.ts";
-import { orderShape } from "../wire/shapes.ts";
+import {
+  readCancelRequest,
+  readCreateOrder,
+  readEventsRequest,
+  readFindRequest,
+  readStatusRequest,
+} from "../wire/requests.ts";
+import type { eventPage } from "../wire/schemas.ts";
+import { eventShape, orderShape } from "../wire/shapes.ts";
 import { uuid7 } from "../wire/uuid.ts";
 import type { World } from "../world.ts";
 import { json } from "./answers.ts";
+import { service } from "./descriptions.ts";
+import type { EventFeed } from "./event-feed.ts";
 import type { Route } from "./route.ts";
 import type { Signed, SignedBody } from "./signed.ts";
 
@@ -17,12 +27,14 @@ const uuid_random_bytes = 10;
 const idempotency_key_pattern = /^[\x21-\x7e]{1,255}$/;
 
 /** The routes of the Service API. */
-export function serviceRoutes(needs: { world: World; signed: Signed; checkout: Checkout }): Route[] {
-  const { world, signed, checkout } = needs;
+export function serviceRoutes(needs: { world: World; signed: Signed; checkout: Checkout; feed: EventFeed }): Route[] {
+  const { world, signed, checkout, feed } = needs;
+  const base = "/api/v1/service";
   return [
     {
+      about: service.create,
       method: "POST",
-      path: "/api/v1/service/orders",
+      path: `${base}/orders`,
       async handle({ request }) {
         const body = await signed.body(request);
         const identity = identityOf(body, request);
@@ -34,11 +46,42 @@ export function serviceRoutes(needs: { world: World; signed: Signed; checkout: C
       },
     },
     {
+      about: service.status,
       method: "POST",
-      path: "/api/v1/service/orders/status",
+      path: `${base}/orders/status`,
       async handle({ request }) {
         const body = await signed.body(request);
         return json(200, orderShape(checkout.order(readStatusRequest(body.json))));
+      },
+    },
+    {
+      about: service.cancel,
+      method: "POST",
+      path: `${base}/orders/cancel`,
+      async handle({ request }) {
+        const body = await signed.body(request);
+        return json(200, orderShape(await checkout.cancel(readCancelRequest(body.json))));
+      },
+    },
+    {
+      about: service.find,
+      method: "POST",
+      path: `${base}/orders/find`,
+      async handle({ request }) {
+        const body = await signed.body(request);
+        return json(200, checkout.find(readFindRequest(body.json)).map(orderShape));
+      },
+    },
+    {
+      about: service.events,
+      method: "POST",
+      path: `${base}/events`,
+      async handle({ request, connection }) {
+        const body = await signed.body(request);
+        const wanted = readEventsRequest(body.json);
+        if (wanted.wait_ms > 0) connection.unhurried();
+        const { events, last } = await feed.page(wanted, request.signal);
+        return json(200, { events: events.map(eventShape), last } satisfies z.infer<typeof eventPage>);
       },
     },
   ];

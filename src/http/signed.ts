@@ -2,7 +2,7 @@
 // order clients rely on. Reads secrets only from the live settings and never logs a header.
 
 import { createHash } from "node:crypto";
-import type { LiveConfig } from "../config/config.ts";
+import { type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
 import { isWebhookEvent } from "../wire/requests.ts";
@@ -61,9 +61,11 @@ export function createSigned(needs: { world: World; config: LiveConfig }): Signe
       if (text === null) throw new Fault("unreadable_body");
       const signature = decodeSignature(parsed.encoded);
       if (signature === null) throw new Fault("invalid_signature_encoding");
-      const { merchant, server } = config.current();
+      const settings = config.current();
+      const { server } = settings;
       const { timestamp } = parsed;
-      if (!verifyBody(merchant.secret, timestamp, body, signature)) throw new Fault("signature_mismatch");
+      const isSigned = merchantSecrets(settings).some((secret) => verifyBody(secret, timestamp, body, signature));
+      if (!isSigned) throw new Fault("signature_mismatch");
       if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_mismatch");
       const json = parseJson(text);
       if (isWebhookEvent(json)) throw new Fault("signature_mismatch");
@@ -88,9 +90,11 @@ export function createSigned(needs: { world: World; config: LiveConfig }): Signe
       const sent = request.headers.get(signed_url_header);
       const url = sent === null ? (query?.get("signed_url") ?? null) : headerText(sent);
       if (url === null) throw new Fault(sent === null ? "missing_signed_url" : "malformed_url_signature");
-      const { merchant, server } = config.current();
+      const settings = config.current();
+      const { merchant, server } = settings;
       const { timestamp } = parsed;
-      if (!verifyUrl(merchant.secret, url, timestamp, signature)) throw new Fault("signature_mismatch");
+      const isSigned = merchantSecrets(settings).some((secret) => verifyUrl(secret, url, timestamp, signature));
+      if (!isSigned) throw new Fault("signature_mismatch");
       if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_expired");
       const origin = originOf(url);
       if (origin === null) throw new Fault("malformed_url_signature");

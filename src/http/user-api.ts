@@ -13,6 +13,7 @@ import { uuidsIn } from "../wire/url-scope.ts";
 import type { World } from "../world.ts";
 import { empty, json } from "./answers.ts";
 import { readBody } from "./body.ts";
+import { user } from "./descriptions.ts";
 import type { Live } from "./live.ts";
 import { orderIdOf } from "./parameters.ts";
 import type { Call, Route } from "./route.ts";
@@ -41,6 +42,7 @@ export function userRoutes(needs: Needs): Route[] {
   const base = "/api/v1/user";
   return [
     {
+      about: user.chains,
       method: "GET",
       path: `${base}/chains`,
       cross_origin: true,
@@ -50,6 +52,7 @@ export function userRoutes(needs: Needs): Route[] {
       },
     },
     {
+      about: user.payment,
       method: "POST",
       path: `${base}/orders/:order_id/payment`,
       cross_origin: true,
@@ -62,6 +65,7 @@ export function userRoutes(needs: Needs): Route[] {
       },
     },
     {
+      about: user.cancel,
       method: "POST",
       path: `${base}/orders/:order_id/cancel`,
       cross_origin: true,
@@ -77,6 +81,7 @@ export function userRoutes(needs: Needs): Route[] {
       },
     },
     {
+      about: user.status,
       method: "GET",
       path: `${base}/orders/:order_id/status`,
       cross_origin: true,
@@ -88,6 +93,7 @@ export function userRoutes(needs: Needs): Route[] {
       },
     },
     {
+      about: user.socket,
       method: "GET",
       path: `${base}/orders/:order_id/ws`,
       cross_origin: true,

@@ -10,7 +10,15 @@ import { literalTarget } from "../outbound.ts";
 import type { Database, Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, isFree, openDeposit, openDepositFor, promisedBetween } from "../storage/deposits.ts";
 import { recordTransition } from "../storage/ledger.ts";
-import { creationFor, insertCreation, insertOrder, type OrderRow, orderById } from "../storage/orders.ts";
+import {
+  creationFor,
+  insertCreation,
+  insertOrder,
+  type OrderOptions,
+  type OrderRow,
+  orderById,
+  ordersOfMerchant,
+} from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
 
 /** How long the same `Idempotency-Key` gets the first answer. */
@@ -26,6 +34,7 @@ export interface NewOrderRequest {
   sender: string | null;
   chain: ChainId | null;
   coin: Coin | null;
+  options?: OrderOptions;
 }
 
 /** What makes two creations the same one. `replay_key` stands for timestamp and body together. */
@@ -45,6 +54,8 @@ export interface Checkout {
   create(request: NewOrderRequest, identity: CreationIdentity, id: string): Promise<OrderRow>;
   /** The order, or Fault order_not_found. */
   order(id: string): OrderRow;
+  /** The orders created under one id of the merchant's own, newest first. */
+  find(wanted: { merchant_order_id: string; limit: number; offset: number }): OrderRow[];
   /** Selectable pairs in the order of the configuration file. */
   options(): { chain: ChainId; coin: Coin; wallet: string }[];
   /**
@@ -63,14 +74,12 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
     async create(request, identity, id) {
       const settings = config.current();
       return database.transact((tx) => {
-        const earlier = earlierCreation(tx, identity);
-        if (earlier !== null) return earlier;
-        checkTarget(request.webhook_url, settings);
-        if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
-
-        const order = insertOrder(tx, { ...request, id, expires_at: tx.now + settings.orders.lifetime_ms });
-        rememberCreation(tx, identity, order.id);
-        appendEvent(tx, { type: "order_created", order_id: id, transfer: null, body: "{}", url: null });
+        const known = earlierCreations(tx, identity);
+        const earlier = known.keyed ?? known.replayed;
+        const order = (earlier && orderById(tx, earlier.order_id)) ?? place(tx, settings, request, id);
+        // Whoever captured a retry may send it again without its Idempotency-Key, which nobody signed, or with another.
+        if (known.replayed === null) rememberReplay(tx, identity, order.id);
+        if (earlier === null) rememberKey(tx, identity, order.id);
         return order;
       });
     },
@@ -80,6 +89,9 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
       if (order === null) throw new Fault("order_not_found");
       return order;
     },
+
+    find: ({ merchant_order_id, limit, offset }) =>
+      database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
 
     options: () =>
       config
@@ -126,23 +138,33 @@ function isServed(settings: Config, chain: ChainId | null, coin: Coin | null): b
   );
 }
 
-function earlierCreation(tx: Tx, identity: CreationIdentity): OrderRow | null {
-  const keyed = identity.idempotency_key === null ? null : creationFor(tx, `key:${identity.idempotency_key}`, tx.now);
-  if (keyed !== null && keyed.body_hash !== identity.body_hash) throw new Fault("idempotency_key_reused");
-  const earlier = keyed ?? creationFor(tx, `replay:${identity.replay_key}`, tx.now);
-  return earlier === null ? null : orderById(tx, earlier.order_id);
+function place(tx: Tx, settings: Config, request: NewOrderRequest, id: string): OrderRow {
+  checkTarget(request.webhook_url, settings);
+  if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
+
+  const { lifetime_s = null } = request.options ?? {};
+  const lifetime_ms = lifetime_s === null ? settings.orders.lifetime_ms : lifetime_s * 1000;
+  const order = insertOrder(tx, { ...request, id, expires_at: tx.now + lifetime_ms });
+  appendEvent(tx, { type: "order_created", order_id: id, transfer: null, body: "{}", url: null });
+  return order;
 }
 
-function rememberCreation(tx: Tx, identity: CreationIdentity, order_id: string): void {
-  const { replay_key, replayable_until, body_hash, idempotency_key } = identity;
+/** What earlier creations made under the merchant's own key and by the same signed request. Fault: idempotency_key_reused. */
+function earlierCreations(tx: Tx, identity: CreationIdentity) {
+  const { replay_key, body_hash, idempotency_key } = identity;
+  const keyed = idempotency_key === null ? null : creationFor(tx, `key:${idempotency_key}`, tx.now);
+  if (keyed !== null && keyed.body_hash !== body_hash) throw new Fault("idempotency_key_reused");
+  return { keyed, replayed: creationFor(tx, `replay:${replay_key}`, tx.now) };
+}
+
+function rememberReplay(tx: Tx, { replay_key, body_hash, replayable_until }: CreationIdentity, order_id: string): void {
   insertCreation(tx, { key: `replay:${replay_key}`, body_hash, order_id, expires_at: replayable_until });
+}
+
+function rememberKey(tx: Tx, { idempotency_key, body_hash }: CreationIdentity, order_id: string): void {
   if (idempotency_key === null) return;
-  insertCreation(tx, {
-    key: `key:${idempotency_key}`,
-    body_hash,
-    order_id,
-    expires_at: tx.now + idempotency_memory_ms,
-  });
+  const expires_at = tx.now + idempotency_memory_ms;
+  insertCreation(tx, { key: `key:${idempotency_key}`, body_hash, order_id, expires_at });
 }
 
 interface Offer {

@@ -1,7 +1,7 @@
 // Sends what the outbox holds. Each delivery keeps its own schedule across restarts; a lane per origin keeps a dead
 // endpoint from delaying anybody else. At-least-once: an attempt that was not recorded is made again.
 
-import type { Config, LiveConfig } from "../config/config.ts";
+import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { codeOf, Fault } from "../domain/errors.ts";
 import { retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
@@ -108,7 +108,7 @@ export function createDelivery(needs: {
         headers: {
           "Content-Type": "application/json",
           "Ocrch-Signature": signBody(settings.merchant.secret, row.body, now, settings.webhooks.signature_padding),
-          ...standardWebhookHeaders([settings.merchant.secret], id, row.body, now),
+          ...standardWebhookHeaders(merchantSecrets(settings), id, row.body, now),
         },
         body: row.body,
         timeout_ms: settings.webhooks.timeout_ms,

@@ -1,5 +1,5 @@
-// The ends that time brings: orders that nobody paid expire, amounts in quarantine become free again. Neither happens
-// before what was read of the chains proves that no payment is being overlooked.
+// The ends that time brings: orders that nobody paid expire, amounts in quarantine become free again, replays are
+// forgotten. The first two never happen before what was read of the chains proves that no payment is overlooked.
 
 import type { Config, LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
@@ -8,7 +8,7 @@ import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/cover
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf, potsInQuarantine, releaseSlots } from "../storage/deposits.ts";
 import { recordTransition } from "../storage/ledger.ts";
-import { dueOrders, dueWithoutDeposit, type OrderRow, orderById } from "../storage/orders.ts";
+import { dueOrders, dueWithoutDeposit, forgetCreations, type OrderRow, orderById } from "../storage/orders.ts";
 import { isPaymentSeen } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
 
@@ -19,6 +19,8 @@ export interface Expiry {
   expireDue(): Promise<number>;
   /** Frees amounts whose quarantine is over. Resolves with how many. */
   releaseQuarantine(): Promise<number>;
+  /** Forgets the answers of creations that can no longer be replayed. */
+  forgetCreations(): Promise<void>;
 }
 
 /** Expiry by the world's wall clock. */
@@ -62,6 +64,8 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
       }
       return released;
     },
+
+    forgetCreations: () => database.transact(forgetCreations),
   };
 }
 

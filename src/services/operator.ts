@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { canonicalAnywhere } from "../domain/address.ts";
-import type { ChainId, Coin } from "../domain/assets.ts";
+import { type ChainId, type Coin, chains as chainFacts } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
@@ -85,17 +85,19 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         const rows = new Map(allChains(at).map((row) => [row.chain, row]));
         const slots = new Map(countSlots(at).map((row) => [row.chain, row]));
         const providers = allProviders(at);
-        const chains = [...config.current().chains.values()].map((settings): ChainStatus => {
-          const watches = watchesOf(at, settings.id);
+        // A chain that lost its wallets is read for as long as it owes somebody an amount.
+        const ids = new Set([...config.current().chains.keys(), ...slots.keys()]);
+        const chains = [...ids].map((id): ChainStatus => {
+          const watches = watchesOf(at, id);
           return {
-            id: settings.id,
-            watched: settings.facts.kind === "evm",
-            row: rows.get(settings.id) ?? null,
+            id,
+            watched: chainFacts[id].kind === "evm",
+            row: rows.get(id) ?? null,
             wallets: new Set(watches.map((watch) => watch.wallet)).size,
             contracts: new Set(watches.map((watch) => watch.token)).size,
-            open_slots: slots.get(settings.id)?.open ?? 0,
-            quarantined_slots: slots.get(settings.id)?.quarantined ?? 0,
-            providers: providers.filter((provider) => provider.chain === settings.id),
+            open_slots: slots.get(id)?.open ?? 0,
+            quarantined_slots: slots.get(id)?.quarantined ?? 0,
+            providers: providers.filter((provider) => provider.chain === id),
           };
         });
         return { orders: countOrders(at), deliveries: countDeliveries(at), chains };

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import {
+  allChains,
   type ChainEnd,
   forgetBlocksAbove,
   insertChain,
@@ -42,6 +43,9 @@ export function createWatching(needs: { database: Database }): Watching {
         for (const settings of config.chains.values()) {
           insertChain(tx, settings.id);
           syncWatches(tx, settings.id, wantedWatches(config, settings.id));
+        }
+        for (const { chain } of allChains(tx)) {
+          if (!config.chains.has(chain)) syncWatches(tx, chain, []);
         }
       }),
 

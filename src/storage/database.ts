@@ -45,6 +45,7 @@ const busy_retry_min_ms = 5;
 const busy_retry_max_ms = 100;
 const busy_give_up_ms = 10_000;
 const reader_busy_timeout_ms = 2000;
+const wal_checkpoint_pages = 4000;
 
 interface Call {
   act: (tx: Tx) => unknown;
@@ -60,6 +61,9 @@ export function openRaw(path: string): Sqlite {
   raw.run("PRAGMA synchronous = FULL");
   raw.run("PRAGMA foreign_keys = ON");
   raw.run("PRAGMA busy_timeout = 0");
+  // Savepoints write their undo into memory instead of files; the log is folded in by larger portions.
+  raw.run("PRAGMA temp_store = MEMORY");
+  raw.run(`PRAGMA wal_autocheckpoint = ${wal_checkpoint_pages}`);
   return raw;
 }
 

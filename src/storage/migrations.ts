@@ -3,6 +3,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import first from "../../migrations/0001_first.sql" with { type: "text" };
+import orderOptions from "../../migrations/0002_order_options.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -10,7 +11,10 @@ interface Migration {
   sql: string;
 }
 
-const migrations: readonly Migration[] = [{ version: 1, name: "0001_first.sql", sql: first }];
+const migrations: readonly Migration[] = [
+  { version: 1, name: "0001_first.sql", sql: first },
+  { version: 2, name: "0002_order_options.sql", sql: orderOptions },
+];
 
 /** The schema version this code reads and writes. */
 export const schema_version = migrations.length;

@@ -1,6 +1,6 @@
 // Rows of orders and of the answers that replays of their creation get. The status is written only by the ledger.
 
-import { and, asc, desc, eq, lte, notExists, sql } from "drizzle-orm";
+import { and, asc, desc, eq, isNull, lte, notExists, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
@@ -19,7 +19,20 @@ export interface NewOrder {
   webhook_url: string;
   /** ms */
   expires_at: number;
+  options?: OrderOptions | undefined;
 }
+
+/** What a creation may say of an order beyond its price; null where it did not. */
+export interface OrderOptions {
+  /** What was asked for; `expires_at` follows from it. */
+  lifetime_s: number | null;
+  /** A JSON object as text. */
+  metadata: string | null;
+  success_url: string | null;
+  cancel_url: string | null;
+}
+
+const no_options: OrderOptions = { lifetime_s: null, metadata: null, success_url: null, cancel_url: null };
 
 const insert = statement((db) =>
   db
@@ -35,8 +48,12 @@ const insert = statement((db) =>
       webhook_url: sql.placeholder("webhook_url"),
       created_at: sql.placeholder("created_at"),
       expires_at: sql.placeholder("expires_at"),
+      lifetime_s: sql.placeholder("lifetime_s"),
+      metadata: sql.placeholder("metadata"),
+      success_url: sql.placeholder("success_url"),
+      cancel_url: sql.placeholder("cancel_url"),
     })
-    .returning()
+    .returning({ seq: orders.seq })
     .prepare(),
 );
 
@@ -65,6 +82,14 @@ const insertCreationRow = statement((db) =>
       order_id: sql.placeholder("order_id"),
       expires_at: sql.placeholder("expires_at"),
     })
+    .onConflictDoUpdate({
+      target: creations.key,
+      set: {
+        body_hash: sql`excluded.body_hash`,
+        order_id: sql`excluded.order_id`,
+        expires_at: sql`excluded.expires_at`,
+      },
+    })
     .prepare(),
 );
 
@@ -81,7 +106,7 @@ const selectDueWithoutDeposit = statement((db) =>
     .from(orders)
     .where(
       and(
-        eq(orders.status, "pending"),
+        isNull(orders.ended_at),
         lte(orders.expires_at, sql.placeholder("now")),
         notExists(db.select({ one: sql`1` }).from(deposits).where(eq(deposits.order_id, orders.id))),
       ),
@@ -97,7 +122,7 @@ const selectDueAfter = statement((db) =>
     .from(orders)
     .where(
       and(
-        eq(orders.status, "pending"),
+        isNull(orders.ended_at),
         lte(orders.expires_at, sql.placeholder("now")),
         sql`(${orders.expires_at}, ${orders.seq}) > (${sql.placeholder("after_time")}, ${sql.placeholder("after_seq")})`,
       ),
@@ -109,13 +134,32 @@ const selectDueAfter = statement((db) =>
 
 /** Inserts a pending order. `created_at` is the transaction's time. */
 export function insertOrder(tx: Tx, order: NewOrder): OrderRow {
-  return returned(insert(tx).get({ ...order, created_at: tx.now }));
+  const { options = no_options, ...terms } = order;
+  const row = { ...terms, ...options, created_at: tx.now };
+  const { seq } = returned(insert(tx).get(row));
+  return { ...row, seq, status: "pending", ended_at: null, cause: null };
 }
 
 /** An order by its id, or null. */
 export function orderById(at: Reader, id: string): OrderRow | null {
   return selectById(at).get({ id }) ?? null;
 }
+
+/** The orders a merchant created under one id of its own, newest first. */
+export function ordersOfMerchant(at: Reader, merchant_order_id: string, limit: number, offset: number): OrderRow[] {
+  return selectOfMerchant(at).all({ merchant_order_id, limit, offset });
+}
+
+const selectOfMerchant = statement((db) =>
+  db
+    .select()
+    .from(orders)
+    .where(eq(orders.merchant_order_id, sql.placeholder("merchant_order_id")))
+    .orderBy(desc(orders.seq))
+    .limit(sql.placeholder("limit"))
+    .offset(sql.placeholder("offset"))
+    .prepare(),
+);
 
 export type CreationRow = typeof creations.$inferSelect;
 
@@ -125,10 +169,14 @@ export function creationFor(at: Reader, key: string, now: number): CreationRow |
   return row !== undefined && row.expires_at > now ? row : null;
 }
 
-/** Remembers a creation's answer until `expires_at`; memories that ran out are forgotten on the way. */
+/** Remembers a creation's answer until `expires_at`, in place of a memory of the key that ran out. */
 export function insertCreation(tx: Tx, creation: CreationRow): void {
-  deleteCreations(tx).run({ now: tx.now });
   insertCreationRow(tx).run({ ...creation });
+}
+
+/** Forgets the creations that ran out. */
+export function forgetCreations(tx: Tx): void {
+  deleteCreations(tx).run({ now: tx.now });
 }
 
 /** Pending orders past their time that nobody ever asked an address for. */
@@ -173,19 +221,17 @@ const listed = {
 
 /** Newest first, in order of creation. */
 export function listOrders(at: Reader, filter: OrderFilter, limit: number, offset: number): ListedOrder[] {
+  const { status, merchant_order_id } = filter;
+  // The plus hides the status from the planner, which would rather read every paid order than the few of one name.
+  const status_column = merchant_order_id === undefined ? sql`${orders.status}` : sql`+${orders.status}`;
   return at
     .live()
     .select({ order: orders, ...listed })
     .from(orders)
     .where(
       and(
-        // A plus hides a column from the planner, which would rather read every paid order than a few of one name.
-        filter.status === undefined
-          ? undefined
-          : filter.merchant_order_id === undefined
-            ? eq(orders.status, filter.status)
-            : sql`+${orders.status} = ${filter.status}`,
-        filter.merchant_order_id === undefined ? undefined : eq(orders.merchant_order_id, filter.merchant_order_id),
+        status === undefined ? undefined : eq(status_column, status),
+        merchant_order_id === undefined ? undefined : eq(orders.merchant_order_id, merchant_order_id),
       ),
     )
     .orderBy(desc(orders.seq))

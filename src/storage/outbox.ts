@@ -19,6 +19,9 @@ export interface NewEvent {
   url: string | null;
 }
 
+/** Written out: a partial index is chosen when a statement is prepared, before its parameters are known. */
+const isWaiting = sql`${deliveries.state} = 'waiting'`;
+
 const insertEvent = statement((db) =>
   db
     .insert(events)
@@ -55,7 +58,7 @@ const makeDue = statement((db) =>
   db
     .update(deliveries)
     .set({ next_at: sql`min(${deliveries.next_at}, ${sql.placeholder("now")})` })
-    .where(and(eq(deliveries.order_id, sql.placeholder("order_id")), eq(deliveries.state, "waiting")))
+    .where(and(eq(deliveries.order_id, sql.placeholder("order_id")), isWaiting))
     .prepare(),
 );
 
@@ -119,7 +122,7 @@ const selectNextOrigin = statement((db) =>
   db
     .select({ origin: min(deliveries.origin) })
     .from(deliveries)
-    .where(and(eq(deliveries.state, "waiting"), gt(deliveries.origin, sql.placeholder("after"))))
+    .where(and(isWaiting, gt(deliveries.origin, sql.placeholder("after"))))
     .prepare(),
 );
 
@@ -128,11 +131,7 @@ const selectDueIn = statement((db) =>
     .select({ id: deliveries.id })
     .from(deliveries)
     .where(
-      and(
-        eq(deliveries.state, "waiting"),
-        eq(deliveries.origin, sql.placeholder("origin")),
-        lte(deliveries.next_at, sql.placeholder("now")),
-      ),
+      and(isWaiting, eq(deliveries.origin, sql.placeholder("origin")), lte(deliveries.next_at, sql.placeholder("now"))),
     )
     .limit(1)
     .prepare(),
@@ -149,7 +148,7 @@ const selectDue = statement((db) =>
     .from(deliveries)
     .where(
       and(
-        eq(deliveries.state, "waiting"),
+        isWaiting,
         eq(deliveries.origin, sql.placeholder("origin")),
         lte(deliveries.next_at, sql.placeholder("now")),
         sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id})`,

@@ -50,6 +50,10 @@ export const orders = sqliteTable("orders", {
   expires_at: integer().notNull(),
   ended_at: integer(),
   cause: text().$type<OrderCommand>(),
+  lifetime_s: integer(),
+  metadata: text(),
+  success_url: text(),
+  cancel_url: text(),
 });
 
 export const creations = sqliteTable("creations", {

@@ -10,6 +10,9 @@ import { returned, statement } from "./statement.ts";
 
 export type TransferRow = typeof transfers.$inferSelect;
 
+/** Written out: a partial index is chosen when a statement is prepared, before its parameters are known. */
+const isWaiting = sql`${transfers.status} = 'waiting_for_confirmation'`;
+
 const byIdentity = statement((db) =>
   db
     .select()
@@ -225,7 +228,7 @@ const selectWaiting = statement((db) =>
     .where(
       and(
         eq(transfers.chain, sql.placeholder("chain")),
-        eq(transfers.status, "waiting_for_confirmation"),
+        isWaiting,
         lte(transfers.block_number, sql.placeholder("through")),
       ),
     )
@@ -253,7 +256,7 @@ const selectUnbound = statement((db) =>
         eq(transfers.coin, sql.placeholder("coin")),
         eq(transfers.wallet, sql.placeholder("wallet")),
         eq(transfers.units, sql.placeholder("units")),
-        eq(transfers.status, "waiting_for_confirmation"),
+        isWaiting,
         isNull(transfers.deposit),
       ),
     )
@@ -270,7 +273,7 @@ const selectSeen = statement((db) =>
   db
     .select({ id: transfers.id })
     .from(transfers)
-    .where(and(eq(transfers.deposit, sql.placeholder("deposit")), eq(transfers.status, "waiting_for_confirmation")))
+    .where(and(eq(transfers.deposit, sql.placeholder("deposit")), isWaiting))
     .prepare(),
 );
 
@@ -314,7 +317,7 @@ const selectAnyWaiting = statement((db) =>
   db
     .select({ id: transfers.id })
     .from(transfers)
-    .where(and(eq(transfers.chain, sql.placeholder("chain")), eq(transfers.status, "waiting_for_confirmation")))
+    .where(and(eq(transfers.chain, sql.placeholder("chain")), isWaiting))
     .limit(1)
     .prepare(),
 );

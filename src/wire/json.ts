@@ -6,11 +6,15 @@ import { Fault } from "../domain/errors.ts";
 /** Arrays and objects inside one another; no request of ours needs more than two. */
 const json_depth_max = 64;
 
-const source = Symbol("the text of a number literal");
-
-interface NumberText {
-  [source]: string;
+/** A number literal that JSON.stringify writes as it was read. */
+interface RawNumber {
+  readonly rawJSON: string;
 }
+
+const raw = JSON as unknown as {
+  rawJSON(text: string): RawNumber;
+  isRawJSON(value: unknown): value is RawNumber;
+};
 
 /** The text of UTF-8 bytes, or null when they are not UTF-8. A byte-order mark stays, so that the parser refuses it. */
 export function readUtf8(bytes: Uint8Array): string | null {
@@ -36,17 +40,22 @@ export function parseJson(text: string): unknown {
 
 /** The text a number was written in (`19.90`); null for a value that is no number of `parseJson`. */
 export function numberSource(value: unknown): string | null {
-  return typeof value === "object" && value !== null && source in value ? (value as NumberText)[source] : null;
+  return raw.isRawJSON(value) ? value.rawJSON : null;
 }
 
 /** The fields of a JSON object, or null for any other value. */
 export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> | null {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || source in value) return null;
+  if (typeof value !== "object" || value === null || Array.isArray(value) || raw.isRawJSON(value)) return null;
   return value as Record<string, unknown>;
 }
 
+/** JSON of a value of `parseJson`, without spaces, its numbers as they were written. */
+export function exactText(value: unknown): string {
+  return JSON.stringify(value);
+}
+
 function keepSource(_key: string, value: unknown, context?: { source?: string }): unknown {
-  return typeof value === "number" ? ({ [source]: context?.source ?? "" } satisfies NumberText) : value;
+  return typeof value === "number" ? raw.rawJSON(context?.source ?? "") : value;
 }
 
 /** Counts brackets outside strings, before the parser recurses into them. */

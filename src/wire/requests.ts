@@ -1,19 +1,73 @@
 // What clients ask for, from parsed JSON to checked values. Unknown fields are ignored, a missing optional field is
 // null; never looks at the configuration, so whether a wallet serves a choice is not decided here.
 
+import { z } from "zod";
 import { canonicalAddress, canonicalAnywhere, correctedChecksum } from "../domain/address.ts";
-import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
+import { type ChainId, type Coin, chainIds, coins } from "../domain/assets.ts";
 import { Fault, texts } from "../domain/errors.ts";
-import { isAmount } from "../domain/money.ts";
-import { fieldsOf, numberSource } from "./json.ts";
-import { parseUuid } from "./uuid.ts";
+import * as fields from "./fields.ts";
+import { fieldsOf } from "./json.ts";
 
 const merchant_order_id_max_bytes = 1024;
-const webhook_url_max_bytes = 2048;
-/** Stricter than the URL parser, which drops tabs and line ends, trims spaces and forgives missing slashes. */
-const web_url_pattern = /^https?:\/\/[^/\\?#]/i;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-const unprintable_pattern = /[\u0000-\u0020\u007f]/;
+const lifetime_max_s = 30 * 24 * 60 * 60;
+const find_limit_default = 20;
+const find_limit_max = 200;
+const find_offset_max = 100_000;
+const events_limit_default = 100;
+const events_limit_max = 1000;
+const events_wait_max_s = 30;
+
+const merchantOrderId = fields.textOf(merchant_order_id_max_bytes);
+
+/** The body of a creation. */
+export const createOrderBody = z
+  .object({
+    order_id: merchantOrderId,
+    amount: fields.amount,
+    webhook_url: fields.webhookUrl,
+    expecting_wallet_address: fields.text.nullish().meta({ description: "The payment must come from this address." }),
+    blockchain: z.enum(chainIds).nullish(),
+    stablecoin: z.enum(coins).nullish(),
+    lifetime: fields.secondsUpTo("lifetime", lifetime_max_s, "Seconds until the order expires.").nullish(),
+    metadata: fields.jsonObject("metadata").nullish(),
+    success_url: fields.pageUrl("success_url", "Where a payer goes on to once the order is paid.").nullish(),
+    cancel_url: fields.pageUrl("cancel_url", "Where a payer goes who does not want to pay.").nullish(),
+  })
+  .meta({ id: "CreateOrder" });
+
+/** The body of a question after an order. */
+export const statusBody = z.object({ order_id: fields.uuid }).meta({ id: "OrderStatusRequest" });
+
+/** The body of a cancellation. The action is named, so that a signed question after an order is never one. */
+export const cancelBody = z
+  .object({ order_id: fields.uuid, action: z.literal("cancel") })
+  .meta({ id: "CancelOrderRequest" });
+
+/** The body of a search by the merchant's own id. */
+export const findBody = z
+  .object({
+    merchant_order_id: merchantOrderId,
+    limit: fields.clamped(1, find_limit_max, `How many, ${find_limit_default} by default.`).nullish(),
+    offset: fields.clamped(0, find_offset_max, "How many of the newest to skip.").nullish(),
+  })
+  .meta({ id: "FindOrdersRequest" });
+
+/** The body of a read of the event log. */
+export const eventsBody = z
+  .object({
+    after: fields.wholeNumber("Number of the last event known; 0 reads from the beginning."),
+    limit: fields.clamped(1, events_limit_max, `How many, ${events_limit_default} by default.`).nullish(),
+    wait: fields.clamped(0, events_wait_max_s, "Seconds to wait for an event when there is none yet.").nullish(),
+  })
+  .meta({ id: "EventsRequest" });
+
+/** The body of a payer's choice. Which values there are is decided later, in the order clients rely on. */
+export const selectionBody = z
+  .object({
+    blockchain: fields.text.meta({ examples: [...chainIds] }),
+    stablecoin: fields.text.meta({ examples: [...coins] }),
+  })
+  .meta({ id: "Selection" });
 
 export interface CreateOrder {
   merchant_order_id: string;
@@ -25,76 +79,72 @@ export interface CreateOrder {
   sender: string | null;
   chain: ChainId | null;
   coin: Coin | null;
+  options: {
+    lifetime_s: number | null;
+    /** A JSON object as text. */
+    metadata: string | null;
+    /** As written. */
+    success_url: string | null;
+    /** As written. */
+    cancel_url: string | null;
+  };
 }
 
 /**
  * Reads the body of a creation. Faults, in this order: invalid_json_body (shape, types, enumerations),
- * invalid_amount, invalid_webhook_url, invalid_sender.
+ * invalid_amount, invalid_webhook_url, invalid_request (an option, by its name), invalid_sender.
  */
 export function readCreateOrder(json: unknown): CreateOrder {
-  const fields = objectOf(json);
-  const merchant_order_id = text(fields.order_id);
-  if (bytesOf(merchant_order_id) > merchant_order_id_max_bytes) throw new Fault("invalid_json_body");
-  const amount = numberSource(fields.amount) ?? text(fields.amount);
-  const webhook_url = text(fields.webhook_url);
-  const claimed = optional(fields.expecting_wallet_address, text);
-  const chain = optional(fields.blockchain, (value) => (isChainId(value) ? value : refuse()));
-  const coin = optional(fields.stablecoin, (value) => (isCoin(value) ? value : refuse()));
-
-  if (!isAmount(amount)) throw new Fault("invalid_amount");
-  checkWebhookUrl(webhook_url);
-  const sender = claimed === null ? null : readSender(claimed, chain);
-  return { merchant_order_id, amount, webhook_url, sender, chain, coin };
+  const body = fields.read(createOrderBody, json);
+  const chain = body.blockchain ?? null;
+  const claimed = body.expecting_wallet_address ?? null;
+  return {
+    merchant_order_id: body.order_id,
+    amount: body.amount,
+    webhook_url: body.webhook_url,
+    sender: claimed === null ? null : readSender(claimed, chain),
+    chain,
+    coin: body.stablecoin ?? null,
+    options: {
+      lifetime_s: body.lifetime ?? null,
+      metadata: body.metadata ?? null,
+      success_url: body.success_url ?? null,
+      cancel_url: body.cancel_url ?? null,
+    },
+  };
 }
 
 /** True for the body of one of our own webhooks, which is signed with the same secret and must not come back as a request. */
 export function isWebhookEvent(json: unknown): boolean {
-  const fields = fieldsOf(json);
-  return fields !== null && Object.hasOwn(fields, "event_type");
+  const found = fieldsOf(json);
+  return found !== null && Object.hasOwn(found, "event_type");
 }
 
 /** The order a status request names, in lower case. Fault: invalid_json_body. */
 export function readStatusRequest(json: unknown): string {
-  return parseUuid(text(objectOf(json).order_id)) ?? refuse();
+  return fields.read(statusBody, json).order_id;
+}
+
+/** The order a cancellation names, in lower case. Fault: invalid_json_body. */
+export function readCancelRequest(json: unknown): string {
+  return fields.read(cancelBody, json).order_id;
+}
+
+/** What a search by the merchant's own id asks for. Fault: invalid_json_body. */
+export function readFindRequest(json: unknown): { merchant_order_id: string; limit: number; offset: number } {
+  const { merchant_order_id, limit, offset } = fields.read(findBody, json);
+  return { merchant_order_id, limit: limit ?? find_limit_default, offset: offset ?? 0 };
+}
+
+/** Which events are asked for, and how long to wait for the first. Fault: invalid_json_body. */
+export function readEventsRequest(json: unknown): { after: number; limit: number; wait_ms: number } {
+  const { after, limit, wait } = fields.read(eventsBody, json);
+  return { after, limit: limit ?? events_limit_default, wait_ms: (wait ?? 0) * 1000 };
 }
 
 /** The pair a payer chose, unchecked but for its types. Fault: invalid_json_body. */
 export function readSelection(json: unknown): { blockchain: string; stablecoin: string } {
-  const fields = objectOf(json);
-  return { blockchain: text(fields.blockchain), stablecoin: text(fields.stablecoin) };
-}
-
-function refuse(): never {
-  throw new Fault("invalid_json_body");
-}
-
-function objectOf(json: unknown): Readonly<Record<string, unknown>> {
-  return fieldsOf(json) ?? refuse();
-}
-
-/** A string that has a UTF-8 form: half a surrogate pair has none. */
-function text(value: unknown): string {
-  return typeof value === "string" && value.isWellFormed() ? value : refuse();
-}
-
-function optional<T>(value: unknown, read: (value: unknown) => T): T | null {
-  return value === undefined || value === null ? null : read(value);
-}
-
-function bytesOf(text: string): number {
-  return Buffer.byteLength(text, "utf8");
-}
-
-function checkWebhookUrl(url: string): void {
-  const problem = webhookUrlProblem(url);
-  if (problem !== null) throw new Fault("invalid_webhook_url", `${texts.invalid_webhook_url}: ${problem}`);
-}
-
-function webhookUrlProblem(url: string): string | null {
-  if (bytesOf(url) > webhook_url_max_bytes) return `more than ${webhook_url_max_bytes} bytes`;
-  if (unprintable_pattern.test(url)) return "spaces and control characters must be percent-encoded";
-  if (!web_url_pattern.test(url)) return "it must begin with http:// or https:// and name a host";
-  return URL.canParse(url) ? null : "it is no web address";
+  return fields.read(selectionBody, json);
 }
 
 function readSender(claimed: string, chain: ChainId | null): string {

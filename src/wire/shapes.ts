@@ -1,9 +1,15 @@
 // The JSON objects of the three APIs and of the socket, keys in the order clients may rely on. Pure renderings of
 // plain values: times come in ms and leave in whole seconds, amounts are decimal text and pass through.
 
+import type { z } from "zod";
 import type { ChainId, Coin } from "../domain/assets.ts";
+import type { EventType } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import type { TransferStatus } from "../domain/payment.ts";
+import { parseJson } from "./json.ts";
+import type * as schemas from "./schemas.ts";
+
+type Shape<S extends z.ZodType> = z.infer<S>;
 
 export interface OrderInput {
   id: string;
@@ -12,10 +18,21 @@ export interface OrderInput {
   status: OrderStatus;
   /** ms */
   created_at: number;
+  /** ms; shown where the creation asked for a lifetime. */
+  expires_at: number;
+  lifetime_s: number | null;
+  /** A JSON object as text. */
+  metadata: string | null;
+  success_url: string | null;
+  cancel_url: string | null;
 }
 
-/** Order. */
-export function orderShape(order: OrderInput) {
+/** Order. What the creation did not use does not appear. */
+export function orderShape(order: OrderInput): Shape<typeof schemas.order> {
+  return { ...orderFields(order), ...orderOptions(order) };
+}
+
+function orderFields(order: OrderInput) {
   return {
     order_id: order.id,
     merchant_order_id: order.merchant_order_id,
@@ -25,8 +42,22 @@ export function orderShape(order: OrderInput) {
   };
 }
 
+function orderOptions(order: OrderInput) {
+  const { metadata, success_url, cancel_url, lifetime_s, expires_at } = order;
+  return {
+    ...(metadata === null ? {} : { metadata: parseJson(metadata) as Record<string, unknown> }),
+    ...(success_url === null ? {} : { success_url }),
+    ...(cancel_url === null ? {} : { cancel_url }),
+    ...(lifetime_s === null ? {} : { expires_at: seconds(expires_at) }),
+  };
+}
+
 /** ChainCoin: one way to pay. */
-export function chainCoinShape(option: { chain: ChainId; coin: Coin; wallet: string }) {
+export function chainCoinShape(option: {
+  chain: ChainId;
+  coin: Coin;
+  wallet: string;
+}): Shape<typeof schemas.chainCoin> {
   return { blockchain: option.chain, stablecoin: option.coin, wallet_address: option.wallet };
 }
 
@@ -37,7 +68,7 @@ export function paymentDetailShape(deposit: {
   amount: string;
   chain: ChainId;
   coin: Coin;
-}) {
+}): Shape<typeof schemas.paymentDetail> {
   return {
     order_id: deposit.order_id,
     wallet_address: deposit.wallet,
@@ -58,13 +89,14 @@ export interface AdminOrderInput extends OrderInput {
 }
 
 /** AdminOrder. */
-export function adminOrderShape(order: AdminOrderInput) {
+export function adminOrderShape(order: AdminOrderInput): Shape<typeof schemas.adminOrder> {
   return {
-    ...orderShape(order),
+    ...orderFields(order),
     webhook_url: order.webhook_url,
     webhook_retry_count: order.webhook_retry_count,
     webhook_success_at: secondsOrNull(order.webhook_success_at),
     webhook_last_tried_at: secondsOrNull(order.webhook_last_tried_at),
+    ...orderOptions(order),
   };
 }
 
@@ -83,7 +115,7 @@ export interface AdminDepositInput {
 }
 
 /** AdminDeposit. */
-export function adminDepositShape(deposit: AdminDepositInput) {
+export function adminDepositShape(deposit: AdminDepositInput): Shape<typeof schemas.adminDeposit> {
   return {
     id: deposit.id,
     order_id: deposit.order_id,
@@ -119,7 +151,7 @@ export interface AdminTransferInput {
 }
 
 /** AdminTransfer. */
-export function adminTransferShape(transfer: AdminTransferInput) {
+export function adminTransferShape(transfer: AdminTransferInput): Shape<typeof schemas.adminTransfer> {
   return {
     id: transfer.id,
     blockchain: transfer.chain,
@@ -138,8 +170,33 @@ export function adminTransferShape(transfer: AdminTransferInput) {
 }
 
 /** AdminWallet. */
-export function adminWalletShape(wallet: { chain: ChainId; address: string; coins: readonly Coin[] }) {
-  return { blockchain: wallet.chain, address: wallet.address, enabled_coins: wallet.coins };
+export function adminWalletShape(wallet: {
+  chain: ChainId;
+  address: string;
+  coins: readonly Coin[];
+}): Shape<typeof schemas.adminWallet> {
+  return { blockchain: wallet.chain, address: wallet.address, enabled_coins: [...wallet.coins] };
+}
+
+/** Event: one row of the log. */
+export function eventShape(event: {
+  n: number;
+  type: EventType;
+  order_id: string | null;
+  transfer: number | null;
+  /** A JSON object as text. */
+  body: string;
+  /** ms */
+  created_at: number;
+}): Shape<typeof schemas.event> {
+  return {
+    n: event.n,
+    type: event.type,
+    order_id: event.order_id,
+    transfer_id: event.transfer,
+    created_at: seconds(event.created_at),
+    data: parseJson(event.body) as Record<string, unknown>,
+  };
 }
 
 /** Socket frame: where the order stands now. */

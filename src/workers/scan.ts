@@ -50,7 +50,8 @@ export function createScan(needs: {
   const chain = needs.settings.id;
   let last = needs.settings;
   const evidence = createEvidence({ chain, source, database, telemetry });
-  let verified = false;
+  /** The settings its nodes were compared with. */
+  let verified: ChainSettings | null = null;
   let stalled = false;
   let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
@@ -64,9 +65,10 @@ export function createScan(needs: {
   async function poll(): Promise<void> {
     try {
       const { facts, finality } = settings();
-      if (!verified) {
-        await verify(source, config.current(), settings());
-        verified = true;
+      const now = settings();
+      if (verified !== now) {
+        await verify(source, config.current(), now);
+        verified = now;
       }
       const heads = await source.heads(tagsOf([...finality.map((tier) => tier.finality), facts.final]));
       await begin(heads.latest);
@@ -257,6 +259,8 @@ export function createScan(needs: {
     chain,
     poll,
     period_ms() {
+      // New settings may bring new wallets: they are looked at at once.
+      if (verified !== settings()) return 0;
       const { poll_ms, idle_poll_ms } = settings();
       const busy = database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
       return busy ? poll_ms : idle_poll_ms;

@@ -5,10 +5,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Appliance, createFolder, fromSource, startAppliance } from "../support/appliance.ts";
 import { type Client, type Job, type Outcome, startClient } from "./load.ts";
-import type { Bench } from "./main.ts";
 import { profileLines } from "./profile.ts";
 import { megabytes, number, ratio, spread, spreadOf, table, times } from "./report.ts";
-import { type Node, settingsText } from "./stand.ts";
+import { type Bench, type Node, settingsText } from "./stand.ts";
 import type { StorageFigures } from "./storage.ts";
 
 const connections = [1, 32, 256] as const;
@@ -149,6 +148,7 @@ function creationLines(rows: readonly Row[], storage: StorageFigures): string[] 
         "to a bare row",
         "p99 ms",
         "server cores",
+        "us each",
         "client cores",
       ],
       list,
@@ -168,7 +168,10 @@ function readLines(rows: readonly Row[]): string[] {
     ];
   });
   return [
-    ...table(["status reads, connections", "per second", "to bare", "p99 ms", "server cores", "client cores"], list),
+    ...table(
+      ["status reads, connections", "per second", "to bare", "p99 ms", "server cores", "us each", "client cores"],
+      list,
+    ),
     "",
     ...troubles(rows.filter((row) => row.kind === "status")),
   ];
@@ -181,8 +184,14 @@ function loadOf({ outcomes }: Row): string[] {
       1,
     ),
     cores(outcomes.map((one) => one.server_cores)),
+    number(processorTime(outcomes)),
     cores(outcomes.map((one) => one.client_cores)),
   ];
+}
+
+/** Processor time of the server per answer, microseconds; NaN where the system does not tell. */
+function processorTime(outcomes: readonly Outcome[]): number {
+  return spreadOf(outcomes.map((one) => ((one.server_cores ?? Number.NaN) / one.per_second) * 1e6)).median;
 }
 
 /** Answers nobody wanted, and figures that say more about the client than about the server. */
@@ -239,9 +248,8 @@ async function profiled(bench: Bench, client: Client, toml: string): Promise<str
   const commits = Number(
     server.log.map((line) => /^commits (\d+)$/.exec(line)?.[1]).find((count) => count !== undefined),
   );
-  const cpu_us = ((outcome.server_cores ?? Number.NaN) / outcome.per_second) * 1e6;
   return [
-    `Under the profiler, ${profiled_connections} connections: ${number(outcome.per_second)} creations per second, ${number(outcome.answers / commits, 1)} per commit, ${number(cpu_us)} us of processor time each.`,
+    `Under the profiler, ${profiled_connections} connections: ${number(outcome.per_second)} creations per second, ${number(outcome.answers / commits, 1)} per commit, ${number(processorTime([outcome]))} us of processor time each.`,
     "",
     ...profileLines(file, outcome.answers),
   ];

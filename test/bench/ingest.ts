@@ -7,9 +7,8 @@ import type { Transfer } from "../../src/domain/payment.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
 import { countOrders } from "../../src/storage/orders.ts";
 import { waitingTransfers } from "../../src/storage/transfers.ts";
-import type { Bench } from "./main.ts";
 import { megabytes, number, spread, table } from "./report.ts";
-import { openDeposits, openShop, payer, type Shop, wallet } from "./stand.ts";
+import { type Bench, openDeposits, openShop, payer, type Shop, wallet } from "./stand.ts";
 
 const chain = "eth";
 const page_transfers = 5000;

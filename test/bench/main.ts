@@ -9,18 +9,9 @@ import { measureHttp } from "./http.ts";
 import { measureIngest } from "./ingest.ts";
 import { measurePolling } from "./polling.ts";
 import { machine } from "./report.ts";
-import { startNode } from "./stand.ts";
+import { type Bench, startNode } from "./stand.ts";
 import { measureStartup } from "./startup.ts";
 import { measureStorage } from "./storage.ts";
-
-/** How much to measure, and where to leave files. */
-export interface Bench {
-  quick: boolean;
-  folder: string;
-  /** Runs of each measurement. */
-  rounds: number;
-  run_ms: number;
-}
 
 const limit_ms = { full: 235_000, quick: 60_000 };
 const interrupted_status = 130;

@@ -31,7 +31,8 @@ export function profileLines(file: string, count: number): string[] {
   const functions = new Map<string, number>();
   let total_us = 0;
   for (const [index, id] of samples.entries()) {
-    const time_us = timeDeltas[index] ?? 0;
+    // Before its first sample the process only waited for work.
+    const time_us = index === 0 ? 0 : (timeDeltas[index] ?? 0);
     const node = byId.get(id);
     if (node === undefined || node.callFrame.functionName === "(idle)") continue;
     let owner: ProfileNode | undefined = node;

@@ -36,7 +36,9 @@ export function spread(values: readonly number[], digits = 0): string {
   return `${number(median, digits)} (${number(min, digits)}..${number(max, digits)})`;
 }
 
+/** With thousands separated; `-` for what could not be measured. */
 export function number(value: number, digits = 0): string {
+  if (Number.isNaN(value)) return "-";
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

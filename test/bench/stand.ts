@@ -22,6 +22,15 @@ const replayable_ms = 300_000;
 const some_token = "0x5FbDB2315678afecb367f032d93F642f64180aa3";
 const orders_at_once = 250;
 
+/** How much to measure, and where to leave files. */
+export interface Bench {
+  quick: boolean;
+  folder: string;
+  /** Runs of each measurement. */
+  rounds: number;
+  run_ms: number;
+}
+
 export interface Node {
   anvil: Anvil;
   coin: Coin;

@@ -4,9 +4,8 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { createFolder, fromSource, startAppliance } from "../support/appliance.ts";
 import { memoryOf } from "./http.ts";
-import type { Bench } from "./main.ts";
 import { megabytes, number, spread, table } from "./report.ts";
-import { type Node, settingsText } from "./stand.ts";
+import { type Bench, type Node, settingsText } from "./stand.ts";
 
 const root = join(import.meta.dir, "../..");
 const build_timeout_ms = 60_000;

@@ -2,9 +2,8 @@
 
 import { join } from "node:path";
 import { openRaw } from "../../src/storage/database.ts";
-import type { Bench } from "./main.ts";
 import { ratio, spread, table, times } from "./report.ts";
-import { createOrder, openShop } from "./stand.ts";
+import { type Bench, createOrder, openShop } from "./stand.ts";
 
 const gathered_rows = 256;
 /** The product's promise: what gathering must be worth at 32 callers. */

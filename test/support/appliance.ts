@@ -144,6 +144,23 @@ export async function startAppliance(start: Start): Promise<Appliance> {
   }
 }
 
+const reload_timeout_ms = 20_000;
+
+/** Sends SIGHUP and resolves with the lines the log has gained once the reload is done or refused. */
+export async function reloaded({ pid, log }: Appliance): Promise<string[]> {
+  const before = log.length;
+  const deadline = performance.now() + reload_timeout_ms;
+  process.kill(pid, "SIGHUP");
+  for (let last = 0; ; ) {
+    const said = log.slice(before).filter((line) => / config_\w+ /.test(line));
+    // The lines of a refusal are written in one go, but may arrive in two.
+    if (said.some((line) => / config_(not_)?reloaded /.test(line)) && said.length === last) return said;
+    last = said.length;
+    if (performance.now() > deadline) throw new Error(`not reloaded in time:\n${log.join("\n")}`);
+    await Bun.sleep(10);
+  }
+}
+
 async function collect(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";

@@ -44,12 +44,20 @@ export function testConfig(settings: Settings = {}): Config {
   const chosen = (settings.wallets as Config["wallets"] | undefined) ?? wallets;
   return {
     path: "/etc/ocrch/ocrch-config.toml",
-    server: { hostname: "127.0.0.1", port: 0, public_url: null, signature_window_ms: 300_000, ...settings.server },
+    server: {
+      hostname: "127.0.0.1",
+      port: 0,
+      public_url: null,
+      signature_window_ms: 300_000,
+      trusted_proxies: [],
+      ...settings.server,
+    },
     database: { path: "/var/lib/ocrch/ocrch.db" },
     admin: { secret_hash: admin_hash, ...settings.admin },
     merchant: {
       name: "Test shop",
       secret: merchant_secret,
+      previous_secret: null,
       allowed_origins: [shop_origin],
       unknown_transfer_webhook_url: null,
       strict_url_binding: false,
@@ -65,6 +73,7 @@ export function testConfig(settings: Settings = {}): Config {
     },
     wallets: chosen,
     chains: new Map(chosen.map(({ chain }) => [chain, chainSettings(chain)])),
+    spare_chains: new Map(),
   };
 }
 
@@ -157,7 +166,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const checkout = createCheckout({ database, config });
   const operator = createOperator({ database, config });
   const http = createHttp({ world, telemetry, config, database, checkout, operator, version });
-  const forget = database.onCommit(() => http.live.pump());
+  const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
   const seconds = () => Math.floor(clock_ms / 1000);
@@ -218,7 +227,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     events: () => database.read((at) => eventsAfter(at, 0, events_max)),
     async stop() {
       forget();
-      http.live.closeAll(1001);
+      http.closeWaiting();
       await listener.stop(true);
       await temp.close();
     },

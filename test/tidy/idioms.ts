@@ -116,7 +116,7 @@ const everywhere: readonly Look[] = [
     isPathOf(tokens, i, "console") ? "names console: use telemetry, or world.print in the command line" : null,
   (tokens, i) => {
     if (!isWord(tokens[i], "class") || isMember(tokens, i) || isMark(tokens[i + 1], ":")) return null;
-    return isWord(tokens[i + 1], "Fault")
+    return isWord(tokens[i + 1]) && /^(Fault|OcrchError|WebhookError)$/.test(tokens[i + 1]?.text ?? "")
       ? null
       : "declares a class: write a createX({ needs }) function that returns verbs";
   },
@@ -155,8 +155,8 @@ const database_names = /^(db|database|sqlite|raw|tx|reader|writer|connection|sta
 /** Idioms that live in one place only. */
 const homes: readonly Home[] = [
   {
-    // Fault, the one class, names itself.
-    allowed: (path) => path === "src/domain/errors.ts",
+    // Fault, the one class of the server, and the errors a shop's code catches by class name themselves.
+    allowed: (path) => path === "src/domain/errors.ts" || path === "src/sdk/errors.ts",
     look: (tokens, i) =>
       isFree(tokens, i) && isWord(tokens[i], "this")
         ? "uses this: a createX({ needs }) function closes over what it needs"

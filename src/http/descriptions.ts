@@ -1,0 +1,211 @@
+// What every route of the Ocrch API is, in words and schemas: what it takes, what it answers, what it refuses. Describes
+// only; the routes themselves do.
+
+import { z } from "zod";
+import * as requests from "../wire/requests.ts";
+import * as schemas from "../wire/schemas.ts";
+import { depositQuery, orderQuery, transferQuery } from "./parameters.ts";
+import type { About } from "./route.ts";
+
+const option_names = ["lifetime", "metadata", "success_url", "cancel_url"] as const;
+const orderList = z.array(schemas.order);
+
+/** Service API: the merchant's backend. */
+export const service = {
+  create: {
+    name: "createOrder",
+    summary: "Create an order",
+    description:
+      "The same timestamp and body give the first answer again, never a second order; an Idempotency-Key does so for 24 hours.",
+    auth: "body",
+    headers: z.object({
+      "Idempotency-Key": z.string().max(255).optional().meta({ description: "1 to 255 visible ASCII characters." }),
+    }),
+    body: requests.createOrderBody,
+    success: { status: 201, words: "The order, pending", body: schemas.order },
+    refusals: [
+      ["invalid_request", "invalid Idempotency-Key header"],
+      "invalid_amount",
+      "invalid_webhook_url",
+      ...option_names.map((name) => ["invalid_request", `invalid ${name}`] as const),
+      "invalid_sender",
+      "no_wallet_available",
+      "idempotency_key_reused",
+    ],
+  },
+  status: {
+    name: "readOrder",
+    summary: "Read an order",
+    auth: "body",
+    body: requests.statusBody,
+    success: { status: 200, words: "The order", body: schemas.order },
+    refusals: ["order_not_found"],
+  },
+  cancel: {
+    name: "cancelOrder",
+    summary: "Cancel a pending order",
+    description: "Succeeds while a payment is seen but not confirmed; that payment then waits for the operator.",
+    auth: "body",
+    body: requests.cancelBody,
+    success: { status: 200, words: "The order, cancelled", body: schemas.order },
+    refusals: ["order_not_found", "order_not_pending"],
+  },
+  find: {
+    name: "findOrders",
+    summary: "Find orders by the merchant's own id",
+    auth: "body",
+    body: requests.findBody,
+    success: { status: 200, words: "The orders, newest first", body: orderList },
+    refusals: [],
+  },
+  events: {
+    name: "readEvents",
+    summary: "Read the event log, or wait for its next event",
+    description:
+      "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up.",
+    auth: "body",
+    body: requests.eventsBody,
+    success: { status: 200, words: "Events in order, perhaps none", body: schemas.eventPage },
+    refusals: ["too_many_requests"],
+  },
+} satisfies Record<string, About>;
+
+/** User API: the payer's browser. */
+export const user = {
+  chains: {
+    name: "listChains",
+    summary: "What can be chosen",
+    auth: "url",
+    success: { status: 200, words: "One entry per wallet and coin", body: z.array(schemas.chainCoin) },
+    refusals: [],
+  },
+  payment: {
+    name: "selectPayment",
+    summary: "Choose chain and coin, and learn what to send where",
+    description: "The same choice gives the same answer for as long as the order is pending.",
+    auth: "url",
+    body: requests.selectionBody,
+    success: { status: 201, words: "What to send where", body: schemas.paymentDetail },
+    refusals: [
+      "unsupported_content_type",
+      "unreadable_body",
+      "invalid_json_body",
+      "order_not_found",
+      "order_not_pending",
+      "invalid_blockchain",
+      "no_wallet_available",
+      "no_free_amount",
+    ],
+  },
+  cancel: {
+    name: "cancelOrderAsPayer",
+    summary: "Cancel a pending order",
+    auth: "url",
+    headers: z.object({
+      Prefer: z.string().optional().meta({ description: "`return=representation` answers with the order." }),
+    }),
+    success: { status: 200, words: "Nothing, or the order where it was asked for", body: schemas.order.optional() },
+    refusals: ["order_not_found", "order_not_pending"],
+  },
+  status: {
+    name: "readOrderAsPayer",
+    summary: "Read an order",
+    auth: "url",
+    success: { status: 200, words: "The order", body: schemas.order },
+    refusals: ["order_not_found"],
+  },
+  socket: {
+    name: "followOrder",
+    summary: "Follow an order over a WebSocket",
+    description:
+      "Frames are StatusUpdate at once and at every change, then close 1000; SocketError and close 4004 for an unknown order. Browsers pass the signature in the query.",
+    auth: "url",
+    query: z.object({
+      signed_url: z.string().optional().meta({ description: "In place of the header Ocrch-Signed-Url." }),
+      signature: z.string().optional().meta({ description: "In place of the header Ocrch-Signature." }),
+    }),
+    success: { status: 101, words: "The WebSocket" },
+    refusals: ["websocket_required", "too_many_requests"],
+  },
+} satisfies Record<string, About>;
+
+/** Admin API: the operator's dashboard. */
+export const admin = {
+  orders: {
+    name: "listOrders",
+    summary: "List orders",
+    auth: "admin",
+    query: orderQuery,
+    success: { status: 200, words: "Orders, newest first", body: z.array(schemas.adminOrder) },
+    refusals: [],
+  },
+  deposits: {
+    name: "listDeposits",
+    summary: "List open deposits",
+    auth: "admin",
+    query: depositQuery,
+    success: { status: 200, words: "Deposits, newest first", body: z.array(schemas.adminDeposit) },
+    refusals: [],
+  },
+  wallets: {
+    name: "listWallets",
+    summary: "List the configured wallets",
+    auth: "admin",
+    success: { status: 200, words: "Wallets, in the order of the configuration", body: z.array(schemas.adminWallet) },
+    refusals: [],
+  },
+  transfers: {
+    name: "listTransfers",
+    summary: "List transfers to a wallet",
+    auth: "admin",
+    query: transferQuery,
+    success: { status: 200, words: "Transfers, newest first", body: z.array(schemas.adminTransfer) },
+    refusals: [],
+  },
+  markPaid: {
+    name: "markPaid",
+    summary: "Mark an order paid by hand",
+    auth: "admin",
+    success: { status: 200, words: "The order, paid", body: schemas.adminOrder },
+    refusals: ["resource_not_found"],
+  },
+  resendOrder: {
+    name: "resendOrderWebhook",
+    summary: "Send the webhook of an order's status again",
+    auth: "admin",
+    success: { status: 200, words: "Queued" },
+    refusals: ["resource_not_found"],
+  },
+  resendTransfer: {
+    name: "resendTransferWebhook",
+    summary: "Send the webhook of an unknown transfer again",
+    auth: "admin",
+    success: { status: 200, words: "Queued" },
+    refusals: ["resource_not_found", "transfer_matched", "no_unknown_transfer_url"],
+  },
+} satisfies Record<string, About>;
+
+/** Open to anybody. */
+export const open = {
+  health: {
+    name: "readHealth",
+    summary: "Whether the server runs",
+    auth: "anybody",
+    success: { status: 200, words: "It runs", body: schemas.health },
+    refusals: [],
+  },
+  adminHealth: {
+    name: "readAdminHealth",
+    summary: "Whether the server runs",
+    auth: "anybody",
+    success: { status: 200, words: "It runs", body: schemas.health },
+    refusals: [],
+  },
+  description: {
+    name: "readDescription",
+    summary: "This description",
+    auth: "anybody",
+    success: { status: 200, words: "An OpenAPI 3.1 document", body: z.looseObject({ openapi: z.string() }) },
+    refusals: [],
+  },
+} satisfies Record<string, About>;

@@ -1,0 +1,99 @@
+// The Admin API, for an operator's own tools: lists and repairs. Holds the admin secret, so it must never run in a
+// browser.
+
+import { type Connection, createCaller, jsonOf } from "./request.ts";
+import type {
+  AdminDeposit,
+  AdminOrder,
+  AdminTransfer,
+  AdminWallet,
+  Blockchain,
+  OrderStatus,
+  Stablecoin,
+  TransferStatus,
+} from "./shapes.ts";
+import { headerBytes } from "./signature.ts";
+
+/** What `createAdmin` needs. */
+export interface AdminOptions extends Connection {
+  /** `admin.secret` of the configuration, in plain text. */
+  secret: string;
+}
+
+/** A part of a list, newest first: `limit` 1 to 200 (20 unless said otherwise) rows from `offset` on. */
+export interface Page {
+  limit?: number | undefined;
+  offset?: number | undefined;
+}
+
+/** Which orders to list. */
+export interface OrderFilter extends Page {
+  status?: OrderStatus | undefined;
+  /** Exactly your reference. */
+  merchant_order_id?: string | undefined;
+}
+
+/** Which open deposits to list. */
+export interface DepositFilter extends Page {
+  order_id?: string | undefined;
+  blockchain?: Blockchain | undefined;
+  token?: Stablecoin | undefined;
+}
+
+/** Which transfers of a wallet to list. */
+export interface TransferFilter extends Page {
+  status?: TransferStatus | undefined;
+  blockchain?: Blockchain | undefined;
+  token?: Stablecoin | undefined;
+}
+
+/** The Admin API of one Ocrch. Every verb throws OcrchError with the server's status and words. */
+export interface Admin {
+  orders(filter?: OrderFilter): Promise<AdminOrder[]>;
+  /** Open deposits. */
+  deposits(filter?: DepositFilter): Promise<AdminDeposit[]>;
+  /** Transfers to one wallet; an address that was never seen has none. */
+  transfers(address: string, filter?: TransferFilter): Promise<AdminTransfer[]>;
+  /** The wallets as configured. */
+  wallets(): Promise<AdminWallet[]>;
+  /** Makes a pending, cancelled or expired order paid, with its webhook. One that is paid stays as it is. */
+  markPaid(order_id: string): Promise<AdminOrder>;
+  /** Sends the order's status once more, as a new event. */
+  resendWebhook(order_id: string): Promise<void>;
+  /** Sends the unknown-transfer webhook once more. 409: the transfer is matched, or no URL is configured. */
+  resendTransferWebhook(transfer_id: number): Promise<void>;
+}
+
+/** Connects an operator's tool to its Ocrch. Throws a TypeError for a bad URL or an empty secret. */
+export function createAdmin(options: AdminOptions): Admin {
+  if (options.secret === "") throw new TypeError("the admin secret is missing");
+  const call = createCaller(options);
+  const headers = { "Ocrch-Admin-Authorization": headerBytes(options.secret) };
+  const ask = (method: "GET" | "POST", path: string) => call({ method, path: `/api/v1/admin/${path}`, headers });
+  const list = async <T>(path: string, filter: object = {}) => jsonOf<T[]>(await ask("GET", path + queryOf(filter)));
+  const repair = (path: string, id: string | number, verb: string) =>
+    ask("POST", `${path}/${encodeURIComponent(id)}/${verb}`);
+
+  return {
+    orders: (filter) => list<AdminOrder>("orders", filter),
+    deposits: (filter) => list<AdminDeposit>("deposits", filter),
+    transfers: (address, filter) => list<AdminTransfer>(`wallets/${encodeURIComponent(address)}/transfers`, filter),
+    wallets: () => list<AdminWallet>("wallets"),
+    async markPaid(order_id) {
+      return jsonOf<AdminOrder>(await repair("orders", order_id, "mark-paid"));
+    },
+    async resendWebhook(order_id) {
+      await repair("orders", order_id, "resend-webhook");
+    },
+    async resendTransferWebhook(transfer_id) {
+      await repair("transfers", transfer_id, "resend-webhook");
+    },
+  };
+}
+
+function queryOf(filter: object): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(filter)) if (value !== undefined) query.set(name, String(value));
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,207 @@
+// The JSON of Ocrch's three APIs, of its event log and of its webhooks, as types. Holds no code. Amounts are decimal
+// text (never numbers: `19.90` must stay `19.90`); times are Unix seconds.
+
+/** A chain, as Ocrch spells it. */
+export type Blockchain = "eth" | "polygon" | "base" | "arb" | "op" | "linea" | "avaxc" | "tron";
+
+/** A coin, as Ocrch spells it. */
+export type Stablecoin = "USDT" | "USDC" | "DAI";
+
+/** Where an order stands. All but `pending` are ends; only an operator turns `expired` or `cancelled` into `paid`. */
+export type OrderStatus = "pending" | "paid" | "expired" | "cancelled";
+
+/** What became of a transfer to one of your wallets. */
+export type TransferStatus =
+  | "waiting_for_confirmation"
+  | "failed_to_confirm"
+  | "waiting_for_match"
+  | "no_matched_deposit"
+  | "matched";
+
+/** A JSON object. */
+export interface JsonObject {
+  [key: string]: unknown;
+}
+
+/** What an order is created from. */
+export interface NewOrder {
+  /** Your own reference, up to 1 KiB; comes back as `merchant_order_id`. Need not be unique. */
+  order_id: string;
+  /** Decimal text above zero, e.g. `"19.90"`; its scale is kept. */
+  amount: string;
+  /** Where the order's webhooks go: absolute http or https, up to 2,048 bytes. */
+  webhook_url: string;
+  /** Only transfers from this address pay the order. */
+  expecting_wallet_address?: string | null | undefined;
+  /** The one chain the payer may choose. */
+  blockchain?: Blockchain | null | undefined;
+  /** The one coin the payer may choose. */
+  stablecoin?: Stablecoin | null | undefined;
+  /** Seconds until the order expires; the server's setting when absent. */
+  lifetime?: number | null | undefined;
+  /** Yours to keep with the order, at most 4 KiB as JSON; echoed in every Order. */
+  metadata?: JsonObject | null | undefined;
+  /** Where your checkout page sends a payer who has paid; echoed. */
+  success_url?: string | null | undefined;
+  /** Where your checkout page sends a payer who has given up; echoed. */
+  cancel_url?: string | null | undefined;
+}
+
+/** An order. */
+export interface Order {
+  /** Ocrch's id, a lower-case UUID. */
+  order_id: string;
+  /** Your reference. */
+  merchant_order_id: string;
+  /** As you wrote it. */
+  amount: string;
+  status: OrderStatus;
+  /** Unix seconds. */
+  created_at: number;
+  /** Unix seconds; this and the next three are there only when the creation asked for them. */
+  expires_at?: number;
+  metadata?: JsonObject;
+  success_url?: string;
+  cancel_url?: string;
+}
+
+/** One way to pay. */
+export interface ChainCoin {
+  blockchain: Blockchain;
+  stablecoin: Stablecoin;
+  wallet_address: string;
+}
+
+/** The pair a payer chooses. */
+export interface Choice {
+  blockchain: Blockchain;
+  stablecoin: Stablecoin;
+}
+
+/** What the payer must send, and where. */
+export interface PaymentDetail {
+  order_id: string;
+  wallet_address: string;
+  /** Exactly this much: another amount pays nothing by itself. */
+  amount: string;
+  blockchain: Blockchain;
+  stablecoin: Stablecoin;
+}
+
+/** An order as the Admin API shows it. */
+export interface AdminOrder extends Order {
+  webhook_url: string;
+  /** Failed attempts over all deliveries of the order. */
+  webhook_retry_count: number;
+  /** Unix seconds of the first success. */
+  webhook_success_at: number | null;
+  /** Unix seconds of the last attempt. */
+  webhook_last_tried_at: number | null;
+}
+
+/** An open deposit: an amount promised to one payer. */
+export interface AdminDeposit {
+  id: number;
+  order_id: string;
+  blockchain: Blockchain;
+  token: Stablecoin;
+  /** The only sender it accepts; null: anybody. */
+  user_address: string | null;
+  wallet_address: string;
+  value: string;
+  /** Unix seconds. */
+  started_at: number;
+  /** Unix seconds. */
+  last_scanned_at: number;
+}
+
+/** A transfer to one of your wallets. */
+export interface AdminTransfer {
+  id: number;
+  blockchain: Blockchain;
+  /** The coin, or what people call the contract when it is none of yours, e.g. `USDC.e`. */
+  token: string;
+  from_address: string;
+  to_address: string;
+  txn_hash: string;
+  /** Decimal text without trailing zeros. */
+  value: string;
+  block_number: number;
+  /** Unix seconds. */
+  block_timestamp: number;
+  blockchain_confirmed: boolean;
+  /** Unix seconds when Ocrch first saw it. */
+  created_at: number;
+  status: TransferStatus;
+  /** The deposit it paid. */
+  fulfillment_id: number | null;
+}
+
+/** A wallet as configured. */
+export interface AdminWallet {
+  blockchain: Blockchain;
+  address: string;
+  enabled_coins: Stablecoin[];
+}
+
+/** The webhook about an order: sent at every change of its status, and at a resend. */
+export interface OrderStatusChanged {
+  event_type: "order_status_changed";
+  order_id: string;
+  merchant_order_id: string;
+  status: OrderStatus;
+  amount: string;
+  /** Unix seconds when it happened. */
+  timestamp: number;
+}
+
+/** The webhook about money that fits no order. */
+export interface UnknownTransfer {
+  event_type: "unknown_transfer";
+  transfer_id: number;
+  blockchain: Blockchain;
+  /** Unix seconds when it happened. */
+  timestamp: number;
+  /** The coin, or what people call the contract when it is none of yours. */
+  stablecoin: string;
+  value: string;
+  txn_hash: string;
+  from_address: string;
+  to_address: string;
+  /** The likely owner, when there is one. */
+  order_id?: string;
+}
+
+interface LoggedEvent<Type extends string, Data> {
+  /** Its number: 1, 2, 3 and so on without gaps, over the whole log. */
+  n: number;
+  type: Type;
+  order_id: string | null;
+  transfer_id: number | null;
+  /** Unix seconds. */
+  created_at: number;
+  data: Data;
+}
+
+/** What is logged when a payer has chosen. */
+export interface DepositOpened {
+  /** Its id in the Admin API. */
+  deposit: number;
+  blockchain: Blockchain;
+  stablecoin: Stablecoin;
+}
+
+/** What is logged when a transfer that fits a deposit was seen, and not yet confirmed. */
+export interface TransferSeen {
+  txn_hash: string;
+  block_number: number;
+  value: string;
+}
+
+/** A row of the event log. The first two types are also pushed as webhooks, with the same data. */
+export type OcrchEvent =
+  | LoggedEvent<"order_status_changed", OrderStatusChanged>
+  | LoggedEvent<"unknown_transfer", UnknownTransfer>
+  | LoggedEvent<"deposit_opened", DepositOpened>
+  | LoggedEvent<"transfer_seen", TransferSeen>
+  | LoggedEvent<"order_created" | "transfer_dropped" | "transfer_confirmed", JsonObject>;

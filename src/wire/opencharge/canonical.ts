@@ -1,0 +1,49 @@
+// The bytes that stand for a JSON object when it is signed. One form is written; three are understood, because the
+// protocol's own pages teach two of them. Never decides what a form may be trusted for.
+
+import canonicalize from "canonicalize";
+import { Fault } from "../../domain/errors.ts";
+import type { JsonObject } from "./strict-json.ts";
+
+/**
+ * recursive: RFC 8785, keys sorted at every level. top_level: keys of the object itself sorted, what is inside them as
+ * received. shallow: only keys that the object itself has survive inside it, so `from` and `to` become empty.
+ */
+const forms = ["recursive", "top_level", "shallow"] as const;
+export type Form = (typeof forms)[number];
+
+/**
+ * RFC 8785: keys in UTF-16 order at all levels, no whitespace, undefined left out. Fault invalid_request for what JSON
+ * cannot say: NaN, infinities, half surrogate pairs, cycles, and anything but an object, array or scalar.
+ */
+export function canonicalJson(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = canonicalize(value);
+  } catch {
+    throw new Fault("invalid_request", "the value has no canonical JSON");
+  }
+  if (text === undefined) throw new Fault("invalid_request", "the value has no canonical JSON");
+  return text;
+}
+
+/** An object in one form. Fault invalid_request as `canonicalJson`. */
+export function canonicalIn(form: Form, object: JsonObject): string {
+  // Whatever cannot be canonical in the strict form is canonical in none.
+  const recursive = canonicalJson(object);
+  if (form === "recursive") return recursive;
+  const keys = Object.keys(object).sort();
+  if (form === "shallow") return JSON.stringify(object, keys);
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(object[key])}`).join(",")}}`;
+}
+
+/** The forms in the order they are tried; one that reads like an earlier one is left out, so the stronger name counts. */
+export function canonicalForms(object: JsonObject): { form: Form; text: string }[] {
+  const seen = new Set<string>();
+  return forms.flatMap((form) => {
+    const text = canonicalIn(form, object);
+    if (seen.has(text)) return [];
+    seen.add(text);
+    return { form, text };
+  });
+}

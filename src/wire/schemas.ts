@@ -1,0 +1,148 @@
+// The JSON objects that answers, sockets and webhooks carry, as schemas: what shapes.ts must render and what the API
+// description shows. Keys in the order clients may rely on. Checks nothing that clients send.
+
+import { z } from "zod";
+import { chainIds, coins } from "../domain/assets.ts";
+import { type EventType, eventTypes } from "../domain/events.ts";
+import { orderStatuses } from "../domain/order.ts";
+import { transferStatuses } from "../domain/payment.ts";
+
+const uuid = z.string().meta({ format: "uuid" });
+const integer = z.int().nonnegative();
+const seconds = integer.meta({ description: "Unix time in seconds." });
+const amount = z.string().regex(/^\d+(\.\d+)?$/);
+const blockchain = z.enum(chainIds);
+const stablecoin = z.enum(coins);
+const orderStatus = z.enum(orderStatuses);
+const address = z.string();
+const token = z.string().meta({ description: "What people call the token; its coin where it is accepted as one." });
+
+/** There only where the creation gave them. */
+const orderOptions = {
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  success_url: z.string().optional(),
+  cancel_url: z.string().optional(),
+  expires_at: seconds.optional(),
+};
+
+const orderFields = {
+  order_id: uuid,
+  merchant_order_id: z.string(),
+  amount,
+  status: orderStatus,
+  created_at: seconds,
+};
+
+export const order = z.object({ ...orderFields, ...orderOptions }).meta({
+  id: "Order",
+  description: "metadata, success_url, cancel_url and expires_at appear where the creation gave them.",
+});
+
+export const chainCoin = z.object({ blockchain, stablecoin, wallet_address: address }).meta({ id: "ChainCoin" });
+
+export const paymentDetail = z
+  .object({ order_id: uuid, wallet_address: address, amount, blockchain, stablecoin })
+  .meta({ id: "PaymentDetail", description: "What to send where: exactly this amount." });
+
+export const adminOrder = z
+  .object({
+    ...orderFields,
+    webhook_url: z.string(),
+    webhook_retry_count: integer.meta({ description: "Failed attempts." }),
+    webhook_success_at: seconds.nullable(),
+    webhook_last_tried_at: seconds.nullable(),
+    ...orderOptions,
+  })
+  .meta({ id: "AdminOrder" });
+
+export const adminDeposit = z
+  .object({
+    id: integer,
+    order_id: uuid,
+    blockchain,
+    token: stablecoin,
+    user_address: address.nullable(),
+    wallet_address: address,
+    value: amount,
+    started_at: seconds,
+    last_scanned_at: seconds,
+  })
+  .meta({ id: "AdminDeposit" });
+
+export const adminTransfer = z
+  .object({
+    id: integer,
+    blockchain,
+    token,
+    from_address: address,
+    to_address: address,
+    txn_hash: z.string(),
+    value: amount,
+    block_number: integer,
+    block_timestamp: seconds,
+    blockchain_confirmed: z.boolean(),
+    created_at: seconds,
+    status: z.enum(transferStatuses),
+    fulfillment_id: integer.nullable(),
+  })
+  .meta({ id: "AdminTransfer" });
+
+export const adminWallet = z
+  .object({ blockchain, address, enabled_coins: z.array(stablecoin) })
+  .meta({ id: "AdminWallet" });
+
+export const health = z.object({ status: z.literal("ok"), version: z.string() }).meta({ id: "Health" });
+
+export const event = z
+  .object({
+    n: integer.meta({ description: "Numbers have no gaps." }),
+    type: z.enum(Object.keys(eventTypes) as EventType[]),
+    order_id: uuid.nullable(),
+    transfer_id: integer.nullable(),
+    created_at: seconds,
+    data: z.record(z.string(), z.unknown()).meta({ description: "The webhook's body, where the event has one." }),
+  })
+  .meta({ id: "Event" });
+
+export const eventPage = z
+  .object({
+    events: z.array(event),
+    last: z
+      .int()
+      .meta({ description: "Number of the newest event there is; go on after the last event you were given." }),
+  })
+  .meta({ id: "EventPage" });
+
+export const orderWebhook = z
+  .object({
+    event_type: z.literal("order_status_changed"),
+    order_id: uuid,
+    merchant_order_id: z.string(),
+    status: orderStatus,
+    amount,
+    timestamp: seconds,
+  })
+  .meta({ id: "OrderStatusChanged" });
+
+export const unknownTransferWebhook = z
+  .object({
+    event_type: z.literal("unknown_transfer"),
+    transfer_id: integer,
+    blockchain,
+    timestamp: seconds,
+    stablecoin: token,
+    value: amount,
+    txn_hash: z.string(),
+    from_address: address,
+    to_address: address,
+    order_id: uuid.optional().meta({ description: "The likely owner." }),
+  })
+  .meta({ id: "UnknownTransfer" });
+
+export const statusUpdate = z
+  .object({ type: z.literal("status_update"), order })
+  .meta({ id: "StatusUpdate", description: "A frame of the WebSocket." });
+
+export const socketError = z
+  .object({ type: z.literal("error"), code: integer, reason: z.string() })
+  .meta({ id: "SocketError", description: "A frame of the WebSocket; its close follows." });

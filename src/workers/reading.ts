@@ -1,0 +1,132 @@
+// Which chains are read: those with a wallet, and those that lost theirs for as long as somebody was promised an amount
+// there. One scan each; never lets go of a chain that still owes a look.
+
+import type { Source } from "../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import type { Settlement } from "../services/settlement.ts";
+import type { Watching } from "../services/watching.ts";
+import { allChains } from "../storage/chains.ts";
+import { watchesOf } from "../storage/coverage.ts";
+import type { Database } from "../storage/database.ts";
+import { hasWaiting } from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { createLoop, type Loop } from "./loop.ts";
+import { createScan } from "./scan.ts";
+
+export interface Reading {
+  /** Makes what is read what the live settings say: begins with new chains, asks other nodes where those changed. */
+  follow(): void;
+  wake(): void;
+  /** Resolves when no poll is under way any more. */
+  stop(): Promise<void>;
+}
+
+interface Entry {
+  source: Switch;
+  loop: Loop;
+}
+
+/** The reading of all chains. `connect` gives a chain's source, null for a kind that is not watched. */
+export function createReading(needs: {
+  connect(settings: ChainSettings): Source | null;
+  config: LiveConfig;
+  database: Database;
+  settlement: Settlement;
+  watching: Watching;
+  world: World;
+  telemetry: Telemetry;
+}): Reading {
+  const { connect, config, database, world, telemetry } = needs;
+  const entries = new Map<ChainId, Entry>();
+  const unwatched = new Set<ChainId>();
+  let stopped = false;
+
+  function isWanted(chain: ChainId): boolean {
+    return config.current().wallets.some((wallet) => wallet.chain === chain) || owes(database, chain);
+  }
+
+  function begin(settings: ChainSettings): void {
+    const { id } = settings;
+    const source = connect(settings);
+    if (source === null) {
+      if (!unwatched.has(id)) telemetry.warn("chain_not_watched", { chain: id });
+      unwatched.add(id);
+      return;
+    }
+    if (!config.current().wallets.some((wallet) => wallet.chain === id)) {
+      telemetry.warn("chain_read_without_wallet", { chain: id, public_endpoints: settings.public_endpoints });
+    }
+    const switched = switchable(source, settings);
+    const scan = createScan({ ...needs, settings, source: switched });
+    const run = async () => {
+      if (isWanted(id)) return scan.poll();
+      entries.delete(id);
+      // Not awaited: it waits for this very run.
+      void loop.stop();
+      telemetry.info("chain_no_longer_read", { chain: id });
+    };
+    const loop = createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run });
+    entries.set(id, { source: switched, loop });
+    loop.start();
+  }
+
+  return {
+    follow() {
+      if (stopped) return;
+      for (const settings of config.current().chains.values()) {
+        const entry = entries.get(settings.id);
+        if (entry === undefined) begin(settings);
+        else entry.source.follow(settings, connect);
+      }
+      for (const { loop } of entries.values()) loop.wake();
+    },
+    wake() {
+      for (const { loop } of entries.values()) loop.wake();
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all([...entries.values()].map(({ loop }) => loop.stop()));
+    },
+  };
+}
+
+/** The chains that must be read whether they have a wallet or not. */
+export function owingChains(database: Database): ChainId[] {
+  const known = database.read((at) => allChains(at)).map((row) => row.chain);
+  return known.filter((chain) => owes(database, chain));
+}
+
+/** True while an amount is promised on the chain, open or in quarantine, or a transfer on it waits. */
+function owes(database: Database, chain: ChainId): boolean {
+  return database.read((at) => watchesOf(at, chain).length > 0 || hasWaiting(at, chain));
+}
+
+interface Switch extends Source {
+  /** Asks other nodes from now on, where the settings name others; the same ones keep what was learned of them. */
+  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Source | null): void;
+}
+
+/** A source whose nodes can be exchanged under a scan that goes on. */
+function switchable(first: Source, settings: ChainSettings): Switch {
+  let source = first;
+  let nodes = nodesOf(settings);
+  return {
+    follow(next, connect) {
+      if (nodesOf(next) === nodes) return;
+      nodes = nodesOf(next);
+      source = connect(next) ?? source;
+    },
+    identity: (tokens) => source.identity(tokens),
+    heads: (tags) => source.heads(tags),
+    read: (question, avoid) => source.read(question, avoid),
+    blocks: (numbers) => source.blocks(numbers),
+    receipts: (hashes) => source.receipts(hashes),
+    reports: () => source.reports(),
+  };
+}
+
+function nodesOf({ chain_id, rpc_urls }: ChainSettings): string {
+  return JSON.stringify([chain_id, rpc_urls]);
+}

@@ -1,0 +1,44 @@
+// alone
+// The benchmark itself still runs: every part of its report is there, every answer is the expected one, nothing stays
+// behind. No figure is looked at.
+
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const patience_ms = 90_000;
+
+const folder = mkdtempSync(join(tmpdir(), "ocrch-bench-test-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test(
+  "a quick benchmark reports every part without one wrong answer",
+  async () => {
+    const out = join(folder, "report.md");
+    const child = Bun.spawn([process.execPath, join(import.meta.dir, "main.ts"), "--quick", "--out", out], {
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+      env: { ...process.env, TMPDIR: folder },
+    });
+    expect(await new Response(child.stderr).text()).toBe("");
+    expect(await child.exited).toBe(0);
+
+    const report = readFileSync(out, "utf8");
+    expect(report.match(/^## .*/gm)).toEqual([
+      "## Durable rows",
+      "## Order creations over HTTP, signed",
+      "## Where the time of a creation goes",
+      "## Status reads over HTTP, signed",
+      "## Transfers",
+      "## Calls to a provider",
+      "## Start and memory",
+    ]);
+    expect(report.match(/errors: .*/g)).toEqual(["errors: 0", "errors: 0"]);
+    expect(report).toContain("1,000 of 1,000 open deposits were paid");
+    expect(report).not.toContain("NaN");
+    expect(readdirSync(folder)).toEqual(["report.md"]);
+  },
+  patience_ms,
+);

@@ -1,0 +1,77 @@
+// What must hold in the database whatever was asked of the product: questions that must return no rows.
+
+import type { Database as Sqlite } from "bun:sqlite";
+
+const questions: readonly [what: string, sql: string][] = [
+  ["the file is whole", "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"],
+  ["no reference leads nowhere", "SELECT * FROM pragma_foreign_key_check"],
+  ["events are numbered without gaps", "SELECT count(*), max(n) FROM events HAVING count(*) <> coalesce(max(n), 0)"],
+  [
+    "an order is created once, and that is its first event",
+    `SELECT o.id FROM orders o
+     WHERE (SELECT type FROM events e WHERE e.order_id = o.id ORDER BY n LIMIT 1) IS NOT 'order_created'
+        OR (SELECT count(*) FROM events e WHERE e.order_id = o.id AND type = 'order_created') <> 1`,
+  ],
+  [
+    "an order that has ended has told so, one that is pending has told nothing else",
+    `SELECT o.id, o.status FROM orders o
+     WHERE (SELECT body ->> 'status' FROM events e
+            WHERE e.order_id = o.id AND type = 'order_status_changed' ORDER BY n DESC LIMIT 1)
+           IS NOT CASE WHEN o.status = 'pending' AND NOT EXISTS (SELECT 1 FROM events e
+             WHERE e.order_id = o.id AND type = 'order_status_changed') THEN NULL ELSE o.status END`,
+  ],
+  [
+    "statuses follow one another as the table allows; a resend repeats",
+    `SELECT * FROM (SELECT order_id, body ->> 'status' AS now,
+       lag(body ->> 'status') OVER (PARTITION BY order_id ORDER BY n) AS before
+       FROM events WHERE type = 'order_status_changed')
+     WHERE now <> before AND before <> 'pending' AND NOT (before IN ('expired', 'cancelled') AND now = 'paid')`,
+  ],
+  [
+    "every status is pushed once, in the bytes of its event",
+    `SELECT e.n FROM events e LEFT JOIN deliveries d ON d.event = e.n
+     WHERE e.type = 'order_status_changed' AND d.body IS NOT e.body`,
+  ],
+  [
+    "nothing but statuses and unknown transfers is pushed",
+    `SELECT d.id FROM deliveries d LEFT JOIN events e ON e.n = d.event
+     WHERE e.type IS NULL OR e.type NOT IN ('order_status_changed', 'unknown_transfer')`,
+  ],
+  [
+    "only pending orders have open deposits",
+    `SELECT d.id FROM deposits d JOIN orders o ON o.id = d.order_id
+     WHERE d.closed_at IS NULL AND o.status <> 'pending'`,
+  ],
+  [
+    "an open deposit holds its amount, a closed one has let it into quarantine",
+    `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id
+     WHERE (d.closed_at IS NULL AND (s.id IS NULL OR s.closed_at IS NOT NULL))
+        OR (d.closed_at IS NOT NULL AND s.id IS NOT NULL AND s.closed_at IS NULL)`,
+  ],
+  [
+    "no amount is promised to two payers",
+    `SELECT units FROM slots GROUP BY chain, coin, wallet, units
+     HAVING count(*) > 1 AND (min(sender) = '' OR count(*) <> count(DISTINCT sender))`,
+  ],
+  [
+    "an order holds what a client may say",
+    `SELECT id FROM orders
+     WHERE amount GLOB '*[^0-9.]*' OR amount = '' OR length(CAST(merchant_order_id AS BLOB)) > 1024
+        OR length(CAST(webhook_url AS BLOB)) > 2048 OR webhook_url NOT GLOB 'http*'
+        OR (sender IS NOT NULL AND length(sender) NOT IN (34, 42))`,
+  ],
+  [
+    "a deposit asks for the order's amount or a little more",
+    `SELECT d.id FROM deposits d JOIN orders o ON o.id = d.order_id
+     WHERE CAST(d.amount AS REAL) < CAST(o.amount AS REAL) - 1e-9 * CAST(o.amount AS REAL)
+        OR CAST(d.amount AS REAL) > CAST(o.amount AS REAL) + 0.05 + 1e-9 * CAST(o.amount AS REAL)`,
+  ],
+];
+
+/** Every invariant that does not hold, with the first rows that break it. */
+export function brokenInvariants(raw: Sqlite): { what: string; rows: unknown[] }[] {
+  return questions.flatMap(([what, sql]) => {
+    const rows = raw.query(sql).all().slice(0, 3);
+    return rows.length === 0 ? [] : [{ what, rows }];
+  });
+}

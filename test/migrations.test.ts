@@ -1,0 +1,127 @@
+// An upgrade in place: a database that the first version wrote, as its own migration made it, with rows of a running
+// shop in it.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { schema_version } from "../src/storage/migrations.ts";
+import { openForCommand, openForServing } from "../src/storage/open.ts";
+import { orderById } from "../src/storage/orders.ts";
+import { lastEvent } from "../src/storage/outbox.ts";
+import { createTelemetry } from "../src/telemetry.ts";
+import { realWorld } from "../src/world.ts";
+
+const now = 1_711_900_800_000;
+const first = readFileSync(join(import.meta.dir, "../migrations/0001_first.sql"), "utf8");
+const rows_of_a_shop = [
+  "INSERT INTO chains (chain, head_number) VALUES ('eth', 7)",
+  "INSERT INTO orders (seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at) VALUES (1, 'o1', 'm1', '19.90', 'pending', 'https://a/', 1, 2)",
+  "INSERT INTO orders (seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at) VALUES (2, 'o2', 'm2', '5', 'pending', 'https://a/', 1, 2)",
+  "UPDATE orders SET status = 'paid', ended_at = 3, cause = 'pay' WHERE id = 'o2'",
+  "INSERT INTO deposits (id, order_id, chain, coin, wallet, amount, units, opened_at) VALUES (1, 'o1', 'eth', 'USDT', 'w', '19.90', '19900000', 1)",
+  "INSERT INTO events (n, type, order_id, body, created_at) VALUES (1, 'order_created', 'o1', '{}', 1), (2, 'order_created', 'o2', '{}', 1)",
+];
+
+let folder: string;
+let path: string;
+const log: string[] = [];
+const world = { ...realWorld(), now: () => now, warn: (line: string) => void log.push(line) };
+const needs = () => ({ world, telemetry: createTelemetry(world), path });
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocrch-upgrade-"));
+  path = join(folder, "ocrch.db");
+  log.length = 0;
+  const raw = new Sqlite(path, { create: true });
+  raw.run("PRAGMA journal_mode = WAL");
+  raw.run(first);
+  raw.run("PRAGMA application_id = 1329812035");
+  raw.run("PRAGMA user_version = 1");
+  for (const sql of rows_of_a_shop) raw.run(sql);
+  raw.close();
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Every row of the tables a shop filled, but for the columns that are new. */
+function contents(file: string): unknown {
+  const raw = new Sqlite(file, { readonly: true });
+  try {
+    const orders =
+      "SELECT seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at, ended_at, cause FROM orders";
+    return [orders, "SELECT * FROM deposits", "SELECT * FROM events", "SELECT * FROM chains"].map((sql) =>
+      raw.query(`${sql} ORDER BY 1`).all(),
+    );
+  } finally {
+    raw.close();
+  }
+}
+
+const versionOf = (file: string) => {
+  const raw = new Sqlite(file, { readonly: true });
+  try {
+    return raw.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version;
+  } finally {
+    raw.close();
+  }
+};
+
+describe("a database of version 1 with rows in it", () => {
+  test("is refused without --migrate, by the server and by every command, and stays as it was", () => {
+    const before = contents(path);
+    const refusal = `database.path: ${path} has schema version 1, this ocrch needs ${schema_version}; stop the server and run "ocrch migrate", or start it with --migrate`;
+    expect(() => openForServing({ ...needs(), migrateFirst: false })).toThrow(refusal);
+    expect(() => openForCommand(needs())).toThrow(refusal);
+    expect(versionOf(path)).toBe(1);
+    expect(contents(path)).toEqual(before);
+    expect(readdirSync(folder).filter((name) => name.includes("version"))).toEqual([]);
+  });
+
+  test("is copied beside and migrated with it, every row intact", async () => {
+    const before = contents(path);
+    const opened = openForServing({ ...needs(), migrateFirst: true });
+    expect(opened.applied).toEqual(["0002_order_options.sql"]);
+    expect(opened.database.read(lastEvent)).toBe(2);
+    expect(opened.database.read((at) => orderById(at, "o1"))).toMatchObject({
+      ...{ merchant_order_id: "m1", amount: "19.90", status: "pending" },
+      ...{ lifetime_s: null, metadata: null, success_url: null, cancel_url: null },
+    });
+    await opened.close();
+
+    expect(versionOf(path)).toBe(schema_version);
+    expect(contents(path)).toEqual(before);
+    const copy = `${path}.version-1-${now}`;
+    expect(log.filter((line) => line.includes(`database_copied path=${copy}`))).toHaveLength(1);
+    expect(versionOf(copy)).toBe(1);
+    expect(contents(copy)).toEqual(before);
+  });
+
+  test("is migrated once: the next start finds nothing to do and copies nothing", async () => {
+    await openForServing({ ...needs(), migrateFirst: true }).close();
+    const files = readdirSync(folder).filter((name) => name.includes("version"));
+    const again = openForServing({ ...needs(), migrateFirst: true });
+    expect(again.applied).toEqual([]);
+    await again.close();
+    const beside = openForCommand(needs());
+    await beside.close();
+    expect(readdirSync(folder).filter((name) => name.includes("version"))).toEqual(files);
+  });
+
+  test("keeps the terms of its orders afterwards, old and new", async () => {
+    await openForServing({ ...needs(), migrateFirst: true }).close();
+    const raw = new Sqlite(path);
+    for (const change of [
+      "amount = '1'",
+      "metadata = '{}'",
+      "success_url = 'x'",
+      "cancel_url = 'x'",
+      "lifetime_s = 1",
+    ]) {
+      expect(() => raw.run(`UPDATE orders SET ${change} WHERE id = 'o1'`)).toThrow(
+        "the terms of an order do not change",
+      );
+    }
+    raw.close();
+  });
+});

@@ -1,0 +1,490 @@
+// The API description against the server it describes: the routes it lists, and what they really answer.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { tokens } from "../src/domain/assets.ts";
+import { orderStatusBody, unknownTransferBody } from "../src/domain/events.ts";
+import { createSettlement } from "../src/services/settlement.ts";
+import {
+  type Answer,
+  evm_wallet,
+  type Headings,
+  payUrl,
+  shop_origin,
+  signature,
+  start_ms,
+  startTestServer,
+  type TestServer,
+  version,
+  webhook_url,
+} from "./support/server.ts";
+
+const start_s = start_ms / 1000;
+const unknown_id = "550e8400-e29b-41d4-a716-446655440000";
+const sender = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
+const polls_max = 64;
+const failures_max = 10;
+
+/** Every route clients may rely on, in the order of the server's mount table. */
+const operations = [
+  "POST /api/v1/service/orders",
+  "POST /api/v1/service/orders/status",
+  "POST /api/v1/service/orders/cancel",
+  "POST /api/v1/service/orders/find",
+  "POST /api/v1/service/events",
+  "GET /api/v1/user/chains",
+  "POST /api/v1/user/orders/{order_id}/payment",
+  "POST /api/v1/user/orders/{order_id}/cancel",
+  "GET /api/v1/user/orders/{order_id}/status",
+  "GET /api/v1/user/orders/{order_id}/ws",
+  "GET /api/v1/admin/orders",
+  "GET /api/v1/admin/deposits",
+  "GET /api/v1/admin/wallets",
+  "GET /api/v1/admin/wallets/{address}/transfers",
+  "POST /api/v1/admin/orders/{order_id}/mark-paid",
+  "POST /api/v1/admin/orders/{order_id}/resend-webhook",
+  "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook",
+  "GET /health",
+  "GET /api/v1/admin/health",
+  "GET /openapi.json",
+] as const;
+type Operation = (typeof operations)[number];
+
+type Schema = Record<string, unknown>;
+interface Described {
+  operationId: string;
+  security: Record<string, unknown>[];
+  parameters?: { name: string; in: string; required: boolean; schema: Schema }[];
+  requestBody?: { content: Record<string, { schema: Schema }> };
+  responses: Record<
+    string,
+    { content?: Record<string, { schema: Schema; examples?: Record<string, { value: string }> }> }
+  >;
+}
+interface Document {
+  openapi: string;
+  info: { title: string; version: string };
+  paths: Record<string, Record<string, Described>>;
+  webhooks: Record<string, { post: Described }>;
+  components: { schemas: Record<string, Schema>; securitySchemes: Record<string, Schema> };
+}
+
+let server: TestServer;
+let document: Document;
+/** Orders of the story: a pending one, one that is paid, one for each thing that ends an order. */
+let pending: string;
+let paid: string;
+const seen = new Map<Operation, Set<string>>();
+
+beforeAll(async () => {
+  server = await startTestServer({
+    settings: { merchant: { unknown_transfer_webhook_url: "https://your-app.example.com/unknown" } },
+  });
+  document = JSON.parse((await server.request("GET", "/openapi.json")).body) as Document;
+  pending = await server.createOrder();
+  paid = await server.createOrder();
+  const body = JSON.stringify({ blockchain: "eth", stablecoin: "USDT" });
+  await server.user("POST", `orders/${paid}/payment`, { body });
+  await receive(1, 19_990_000n);
+  await receive(2, 7_000_000n);
+});
+afterAll(() => server.stop());
+
+/** One confirmed transfer of USDT to the wallet, in a block of its own. */
+async function receive(n: number, units: bigint): Promise<void> {
+  const settlement = createSettlement(server);
+  const end = { number: 1000 + n, hash: `0xblock${n}`, time: start_s + n };
+  const token = tokens.eth[0]?.address ?? "";
+  const transfer = {
+    chain: "eth",
+    token,
+    sender,
+    wallet: evm_wallet,
+    units,
+    tx_hash: `0xabc${n}`,
+    log_index: 5,
+  } as const;
+  await settlement.ingest({
+    ...{ chain: "eth", pass: "head", watches: [], from: end.number, end, provider: "test", zero_value: 0, gone: [] },
+    transfers: [{ ...transfer, position: 0, block: end }],
+    chainEnd: { head: end, final: { number: 0, hash: null, time: null } },
+  });
+  const [row] = server.operator.transfers({}, { limit: 1, offset: 0 });
+  await settlement.confirm("eth", [{ id: row?.id ?? 0, block_hash: end.hash, verdict: "confirmed" }]);
+}
+
+/** A zod schema of a JSON Schema of the document, its references filled in: a reading of it that is not the server's. */
+function schemaOf(schema: Schema): z.ZodType {
+  const filled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(filled);
+    if (typeof value !== "object" || value === null) return value;
+    const { $ref } = value as { $ref?: string };
+    if ($ref !== undefined) return filled(document.components.schemas[$ref.replace("#/components/schemas/", "")]);
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, filled(inner)]));
+  };
+  return z.fromJSONSchema(filled(schema) as Parameters<typeof z.fromJSONSchema>[0]);
+}
+
+function describedAs(operation: Operation): Described {
+  const [method = "", path = ""] = operation.split(" ");
+  const found = document.paths[path]?.[method.toLowerCase()];
+  if (found === undefined) throw new Error(`${operation} is not described`);
+  return found;
+}
+
+/** Fails unless the document says that this operation may answer so. */
+function expectDescribed(operation: Operation, answer: Answer): void {
+  const status = String(answer.status);
+  const response = describedAs(operation).responses[status];
+  expect([operation, status, Object.keys(describedAs(operation).responses)]).toEqual([
+    operation,
+    status,
+    expect.arrayContaining([status]),
+  ]);
+  const type = answer.headers.get("content-type")?.split(";")[0];
+  if (type === undefined) expect(answer.body).toBe("");
+  else {
+    const content = response?.content?.[type];
+    expect([operation, status, type, content === undefined]).toEqual([operation, status, type, false]);
+    if (type === "application/json") {
+      const result = schemaOf(content?.schema ?? {}).safeParse(JSON.parse(answer.body));
+      expect([operation, answer.body, result.error?.issues]).toEqual([operation, answer.body, undefined]);
+    } else {
+      const words = Object.values(content?.examples ?? {}).map(({ value }) => value);
+      const known = words.some((text) => answer.body === text || answer.body.startsWith(`${text}: `));
+      expect([operation, answer.body, known]).toEqual([operation, answer.body, true]);
+    }
+  }
+  seen.set(operation, (seen.get(operation) ?? new Set()).add(status));
+}
+
+describe("the description", () => {
+  test("is an OpenAPI 3.1 document, open to anybody, and the same at every request", async () => {
+    const [first, second] = [
+      await server.request("GET", "/openapi.json"),
+      await server.request("GET", "/openapi.json"),
+    ];
+    expect([first.status, first.headers.get("content-type")]).toEqual([200, "application/json"]);
+    expect(second.body).toBe(first.body);
+    expect(first.headers.get("content-length")).toBe(String(Buffer.byteLength(first.body)));
+    expect([document.openapi, document.info.title, document.info.version]).toEqual(["3.1.0", "Ocrch", version]);
+    for (const word of ["test-merchant-secret", "test-admin-secret", evm_wallet, "/etc/", "Fault", "undefined"]) {
+      expect(first.body).not.toContain(word);
+    }
+    for (const method of ["POST", "PUT", "OPTIONS"]) {
+      const answer = await server.request(method, "/openapi.json");
+      expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    }
+  });
+
+  test("lists every route that is mounted, and no other", async () => {
+    const listed = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(listed).toEqual([...operations]);
+    for (const operation of operations) {
+      const [method = "", path = ""] = operation.split(" ");
+      const real = path.replace("{order_id}", unknown_id).replace("{transfer_id}", "1").replace("{address}", "0x1");
+      const answer = await server.request(method, real);
+      expect([operation, answer.body === "not found", answer.status === 405]).toEqual([operation, false, false]);
+      const route = path.replace(/\{(\w+)\}/g, ":$1");
+      const counted = [...server.telemetry.counters().keys()].some((key) => key.includes(`route="${route}"`));
+      expect([operation, counted]).toEqual([operation, true]);
+    }
+  });
+
+  test("names each operation once, and every parameter of its path", () => {
+    const names = operations.map((operation) => describedAs(operation).operationId);
+    expect(new Set(names).size).toBe(operations.length);
+    for (const operation of operations) {
+      const inPath = [...operation.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
+      const parameters = describedAs(operation).parameters ?? [];
+      expect(parameters.filter((one) => one.in === "path" && one.required).map(({ name }) => name)).toEqual(inPath);
+    }
+  });
+
+  test("holds every schema and every scheme it refers to", () => {
+    const text = JSON.stringify(document);
+    for (const [, id = ""] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(Object.keys(document.components.schemas)).toContain(id);
+    }
+    expect(text).not.toContain("$defs");
+    for (const operation of operations) {
+      for (const scheme of describedAs(operation).security.flatMap(Object.keys)) {
+        expect(Object.keys(document.components.securitySchemes)).toContain(scheme);
+      }
+    }
+    for (const schema of Object.values(document.components.schemas)) expect(() => schemaOf(schema)).not.toThrow();
+  });
+
+  test("lists the filters of the lists, as they are read", () => {
+    const filters = (operation: Operation) =>
+      (describedAs(operation).parameters ?? []).filter((one) => one.in === "query").map(({ name }) => name);
+    expect(filters("GET /api/v1/admin/orders")).toEqual(["status", "merchant_order_id", "limit", "offset"]);
+    expect(filters("GET /api/v1/admin/deposits")).toEqual(["order_id", "blockchain", "token", "limit", "offset"]);
+    expect(filters("GET /api/v1/admin/wallets/{address}/transfers")).toEqual([
+      ...["status", "blockchain", "token", "limit", "offset"],
+    ]);
+  });
+
+  test("knows the webhooks' bodies", () => {
+    const schema = (name: string) =>
+      schemaOf(document.webhooks[name]?.post.requestBody?.content["application/json"]?.schema ?? {});
+    const order = { id: unknown_id, merchant_order_id: "ref", status: "paid", amount: "19.90" };
+    const transfer = {
+      ...{ id: 1, chain: "eth", label: "USDC.e", amount: "7", tx_hash: "0x1", sender, wallet: evm_wallet },
+      likely_order: null,
+    };
+    const rows: [name: string, body: string][] = [
+      ["order_status_changed", orderStatusBody(order, start_ms)],
+      ["unknown_transfer", unknownTransferBody(transfer, start_ms)],
+      ["unknown_transfer", unknownTransferBody({ ...transfer, likely_order: unknown_id }, start_ms)],
+    ];
+    for (const [name, body] of rows) expect(schema(name).safeParse(JSON.parse(body)).error).toBeUndefined();
+    expect(schema("order_status_changed").safeParse({ ...JSON.parse(rows[0]?.[1] ?? ""), more: 1 }).success).toBe(
+      false,
+    );
+  });
+});
+
+/** Calls that succeed, with what they send. Made in this order. */
+function successes(): [operation: Operation, body: unknown, call: (body: unknown) => Promise<Answer>][] {
+  const service = (path: string) => (body: unknown) => server.service(path, body);
+  const admin = (method: string, path: string) => () => server.admin(method, path);
+  const order = { order_id: "ref", amount: "19.90", webhook_url };
+  const options = {
+    ...{
+      expecting_wallet_address: sender,
+      blockchain: "polygon",
+      stablecoin: "DAI",
+      lifetime: 60,
+      metadata: { a: [1] },
+    },
+    ...{ success_url: "https://shop.example/ok", cancel_url: "https://shop.example/no" },
+  };
+  const payment = (body: unknown) => server.user("POST", `orders/${pending}/payment`, { body: JSON.stringify(body) });
+  const representation = { headers: { Prefer: "return=representation" } };
+  return [
+    ["POST /api/v1/service/orders", order, service("orders")],
+    ["POST /api/v1/service/orders", { ...order, ...options, amount: 19.9 }, service("orders")],
+    ["POST /api/v1/service/orders/status", { order_id: pending }, service("orders/status")],
+    ["POST /api/v1/service/orders/find", { merchant_order_id: "ref", limit: 5, offset: 0 }, service("orders/find")],
+    ["GET /api/v1/user/chains", null, () => server.user("GET", "chains")],
+    ["POST /api/v1/user/orders/{order_id}/payment", { blockchain: "tron", stablecoin: "USDT" }, payment],
+    ["GET /api/v1/user/orders/{order_id}/status", null, () => server.user("GET", `orders/${paid}/status`)],
+    ["GET /api/v1/admin/orders", null, admin("GET", "orders?limit=200")],
+    ["GET /api/v1/admin/deposits", null, admin("GET", "deposits")],
+    ["GET /api/v1/admin/wallets", null, admin("GET", "wallets")],
+    ["GET /api/v1/admin/wallets/{address}/transfers", null, admin("GET", `wallets/${evm_wallet}/transfers`)],
+    ["POST /api/v1/admin/orders/{order_id}/resend-webhook", null, admin("POST", `orders/${paid}/resend-webhook`)],
+    ["POST /api/v1/admin/transfers/{transfer_id}/resend-webhook", null, admin("POST", "transfers/2/resend-webhook")],
+    ["POST /api/v1/service/events", { after: 0, limit: 1000, wait: null }, service("events")],
+    ["POST /api/v1/admin/orders/{order_id}/mark-paid", null, admin("POST", `orders/${paid}/mark-paid`)],
+    ["GET /health", null, () => server.request("GET", "/health")],
+    ["GET /api/v1/admin/health", null, () => server.request("GET", "/api/v1/admin/health")],
+    ["GET /openapi.json", null, () => server.request("GET", "/openapi.json")],
+    [
+      "POST /api/v1/user/orders/{order_id}/cancel",
+      null,
+      async () => server.user("POST", `orders/${await server.createOrder()}/cancel`),
+    ],
+    [
+      "POST /api/v1/user/orders/{order_id}/cancel",
+      null,
+      async () => server.user("POST", `orders/${await server.createOrder()}/cancel`, representation),
+    ],
+    [
+      "POST /api/v1/service/orders/cancel",
+      { order_id: pending, action: "cancel" },
+      (body) => server.service("orders/cancel", body),
+    ],
+  ];
+}
+
+/** Calls that are refused for what they ask, not for who asks. */
+function refusals(): [operation: Operation, status: number, call: () => Promise<Answer>][] {
+  const service =
+    (path: string, body: unknown, headers: Headings = {}) =>
+    () =>
+      server.service(path, body, headers);
+  const user =
+    (method: string, path: string, body?: string, headers: Headings = {}) =>
+    () =>
+      server.user(method, path, { headers, ...(body === undefined ? {} : { body }) });
+  const admin = (method: string, path: string) => () => server.admin(method, path);
+  const order = { order_id: "ref", amount: "19.90", webhook_url };
+  const key = { "Idempotency-Key": "description" };
+  const pay = (order_id: string, blockchain = "eth", stablecoin = "USDT") =>
+    user("POST", `orders/${order_id}/payment`, JSON.stringify({ blockchain, stablecoin }));
+  const create = "POST /api/v1/service/orders";
+  const payment = "POST /api/v1/user/orders/{order_id}/payment";
+  const transfer = "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook";
+  return [
+    ...[
+      ...[
+        { amount: "0" },
+        { webhook_url: "x" },
+        { webhook_url: "http://127.0.0.1/" },
+        { lifetime: 0 },
+        { metadata: [] },
+      ],
+      ...[
+        { success_url: "x" },
+        { cancel_url: "x" },
+        { expecting_wallet_address: "x" },
+        { blockchain: "arb" },
+        { amount: [] },
+      ],
+    ].map((wrong): [Operation, number, () => Promise<Answer>] => [
+      create,
+      400,
+      service("orders", { ...order, ...wrong }),
+    ]),
+    [create, 400, service("orders", order, { "Idempotency-Key": "a b" })],
+    [create, 201, service("orders", { ...order, order_id: "keyed" }, key)],
+    [create, 409, service("orders", { ...order, order_id: "keyed", amount: "20" }, key)],
+    ["POST /api/v1/service/orders/status", 404, service("orders/status", { order_id: unknown_id })],
+    ["POST /api/v1/service/orders/cancel", 404, service("orders/cancel", { order_id: unknown_id, action: "cancel" })],
+    ["POST /api/v1/service/orders/cancel", 409, service("orders/cancel", { order_id: paid, action: "cancel" })],
+    [payment, 415, user("POST", `orders/${paid}/payment`, "{}", { "Content-Type": "text/plain" })],
+    [payment, 400, user("POST", `orders/${paid}/payment`, "{}")],
+    [payment, 400, user("POST", "orders/x/payment", "{}")],
+    [payment, 400, async () => pay(await server.createOrder(), "doge")()],
+    [payment, 400, async () => pay(await server.createOrder(), "eth", "DAI")()],
+    [payment, 404, pay(unknown_id)],
+    [payment, 409, pay(paid)],
+    ["POST /api/v1/user/orders/{order_id}/cancel", 404, user("POST", `orders/${unknown_id}/cancel`)],
+    ["POST /api/v1/user/orders/{order_id}/cancel", 409, user("POST", `orders/${paid}/cancel`)],
+    ["POST /api/v1/user/orders/{order_id}/cancel", 400, user("POST", "orders/x/cancel")],
+    ["GET /api/v1/user/orders/{order_id}/status", 404, user("GET", `orders/${unknown_id}/status`)],
+    ["GET /api/v1/user/orders/{order_id}/status", 400, user("GET", "orders/x/status")],
+    ["GET /api/v1/user/orders/{order_id}/ws", 426, user("GET", `orders/${paid}/ws`)],
+    ["GET /api/v1/user/orders/{order_id}/ws", 400, user("GET", "orders/x/ws")],
+    ...["status=x", "merchant_order_id=", "limit=x", "offset="].map(
+      (query): [Operation, number, () => Promise<Answer>] => [
+        "GET /api/v1/admin/orders",
+        400,
+        admin("GET", `orders?${query}`),
+      ],
+    ),
+    ...["order_id=x", "blockchain=x", "token=x"].map((query): [Operation, number, () => Promise<Answer>] => [
+      "GET /api/v1/admin/deposits",
+      400,
+      admin("GET", `deposits?${query}`),
+    ]),
+    ["GET /api/v1/admin/wallets/{address}/transfers", 400, admin("GET", "wallets/0x1/transfers?status=paid")],
+    ["POST /api/v1/admin/orders/{order_id}/mark-paid", 404, admin("POST", `orders/${unknown_id}/mark-paid`)],
+    ["POST /api/v1/admin/orders/{order_id}/mark-paid", 400, admin("POST", "orders/x/mark-paid")],
+    ["POST /api/v1/admin/orders/{order_id}/resend-webhook", 404, admin("POST", `orders/${unknown_id}/resend-webhook`)],
+    ["POST /api/v1/admin/orders/{order_id}/resend-webhook", 400, admin("POST", "orders/x/resend-webhook")],
+    [transfer, 404, admin("POST", "transfers/99/resend-webhook")],
+    [transfer, 409, admin("POST", "transfers/1/resend-webhook")],
+    [transfer, 400, admin("POST", "transfers/x/resend-webhook")],
+  ];
+}
+
+/** Headers that fail each way of proving who calls. */
+function strangers(scheme: string | undefined): Headings[] {
+  const url = payUrl(unknown_id);
+  const right = signature("url", url, start_s);
+  const signed = (text: string, at = start_s) => ({
+    "Ocrch-Signed-Url": text,
+    "Ocrch-Signature": signature("url", text, at),
+  });
+  if (scheme === "SignedBody") {
+    const headers = ["x", `${start_s}.!`, `${start_s}.AAAA`, signature("body", "not JSON", start_s)];
+    return [{}, ...headers.map((text) => ({ "Ocrch-Signature": text }))];
+  }
+  if (scheme === "UrlSignature") {
+    return [
+      ...[{}, { "Ocrch-Signature": "x" }, { "Ocrch-Signature": `${start_s}.!` }, { "Ocrch-Signature": right }],
+      ...[signed(url, start_s - 301), signed("https://evil.example/"), signed("/pay")],
+      { "Ocrch-Signature": right, "Ocrch-Signed-Url": `${shop_origin}/` },
+    ];
+  }
+  return scheme === "AdminSecret" ? [{}, { "Ocrch-Admin-Authorization": "\u00ff" }] : [];
+}
+
+describe("the server answers as described", () => {
+  test("to every call that succeeds, sent as described", async () => {
+    for (const [operation, body, call] of successes()) {
+      const sent = describedAs(operation).requestBody?.content["application/json"]?.schema;
+      if (body !== null) {
+        expect([operation, schemaOf(sent ?? {}).safeParse(body).error?.issues]).toEqual([operation, undefined]);
+      }
+      const answer = await call(body);
+      expect([operation, answer.status]).toEqual([operation, answer.status < 300 ? answer.status : 200]);
+      expectDescribed(operation, answer);
+    }
+  });
+
+  test("to every call that asks for the impossible", async () => {
+    for (const [operation, status, call] of refusals()) {
+      const answer = await call();
+      expect([operation, answer.body, answer.status]).toEqual([operation, answer.body, status]);
+      expectDescribed(operation, answer);
+    }
+  });
+
+  test("to strangers, at every route", async () => {
+    for (const operation of operations) {
+      const [method = "", path = ""] = operation.split(" ");
+      const real = path.replace("{order_id}", unknown_id).replace("{transfer_id}", "1").replace("{address}", "0x1");
+      const [scheme] = Object.keys(describedAs(operation).security[0] ?? {});
+      for (const headers of strangers(scheme)) {
+        const answer = await server.request(method, real, headers, method === "POST" ? "not JSON" : undefined);
+        expect([operation, answer.status >= 400]).toEqual([operation, true]);
+        expectDescribed(operation, answer);
+      }
+    }
+  });
+
+  test("on the socket: its frames have the described shapes", async () => {
+    const frameOf = (order_id: string) => {
+      const { "Ocrch-Signed-Url": signed_url = "", "Ocrch-Signature": own = "" } = server.userHeaders(payUrl(order_id));
+      const query = new URLSearchParams({ signed_url, signature: own });
+      const socket = new WebSocket(`ws://127.0.0.1:${server.port}/api/v1/user/orders/${order_id}/ws?${query}`);
+      return new Promise<string>((resolve) => {
+        let text = "";
+        socket.addEventListener("message", ({ data }) => {
+          text = String(data);
+        });
+        socket.addEventListener("close", () => resolve(text));
+      });
+    };
+    const { StatusUpdate = {}, SocketError = {} } = document.components.schemas;
+    expect(schemaOf(StatusUpdate).safeParse(JSON.parse(await frameOf(paid))).error).toBeUndefined();
+    expect(schemaOf(SocketError).safeParse(JSON.parse(await frameOf(unknown_id))).error).toBeUndefined();
+    // Its frame came, so the upgrade was answered with 101.
+    const socket = "GET /api/v1/user/orders/{order_id}/ws";
+    expect(describedAs(socket).responses["101"]).toBeDefined();
+    seen.set(socket, (seen.get(socket) ?? new Set()).add("101"));
+  });
+
+  test("to too many at once, and to guessers", async () => {
+    const last = server.events().length;
+    const polls = Array.from({ length: polls_max }, () => server.service("events", { after: last, wait: 30 }));
+    // Which of the callers comes last is not known; that one of them finds no place is.
+    const [crowded] = await Promise.all([
+      Promise.race([...polls, server.service("events", { after: last, wait: 30 })]).finally(() => server.createOrder()),
+      ...polls,
+    ]);
+    expect(crowded.status).toBe(429);
+    expectDescribed("POST /api/v1/service/events", crowded);
+
+    const wrong = { "Ocrch-Admin-Authorization": "wrong" };
+    const answers: Answer[] = [];
+    for (let i = 0; i <= failures_max; i++) answers.push(await server.request("GET", "/api/v1/admin/wallets", wrong));
+    expect([answers.at(0)?.status, answers.at(-1)?.status]).toEqual([401, 429]);
+    for (const answer of answers) expectDescribed("GET /api/v1/admin/wallets", answer);
+  });
+
+  test("and every status that is described was really answered, but for faults of ours and crowds elsewhere", () => {
+    for (const operation of operations) {
+      const crowd = ["POST /api/v1/service/events", "GET /api/v1/admin/wallets"].includes(operation) ? [] : ["429"];
+      const described = Object.keys(describedAs(operation).responses).filter((one) => !["500", ...crowd].includes(one));
+      const answered = [...(seen.get(operation) ?? [])].sort();
+      expect([operation, answered]).toEqual([operation, described.sort()]);
+    }
+  });
+});

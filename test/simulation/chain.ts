@@ -1,0 +1,177 @@
+// A chain that may change its mind: blocks, a pool of transactions, reorganisations above the final block. Says what
+// is true; what providers make of it is theirs.
+
+import type { ChainId } from "../../src/domain/assets.ts";
+import type { Random } from "./random.ts";
+import type { Timeline } from "./timeline.ts";
+import { epoch_ms } from "./world.ts";
+
+/** One ERC-20 transfer of a transaction; addresses canonical. */
+export interface SimTransfer {
+  token: string;
+  sender: string;
+  wallet: string;
+  units: bigint;
+}
+
+export interface SimTx {
+  hash: string;
+  /** In receipt order; null is a log that is no transfer. */
+  logs: readonly (SimTransfer | null)[];
+  /** A transaction that failed has no logs. */
+  success: boolean;
+}
+
+export interface SimBlock {
+  number: number;
+  hash: string;
+  parent: SimBlock | null;
+  /** Seconds, as the chain states it. */
+  time: number;
+  /** When it came to be, virtual ms. */
+  born_at: number;
+  /** `first_log` is the index in the block of the transaction's first log. */
+  txs: readonly { tx: SimTx; first_log: number }[];
+}
+
+export interface ChainTraits {
+  id: ChainId;
+  chain_id: number;
+  block_s: number;
+  /** The chain's clock minus ours. */
+  skew_s: number;
+  safe_depth: number;
+  final_depth: number;
+  /** Blocks that a reorganisation may replace at most. */
+  reorg_max: number;
+}
+
+export interface Chain {
+  traits: ChainTraits;
+  head(): SimBlock;
+  /** The canonical block of a number. */
+  block(number: number): SimBlock | null;
+  isCanonical(block: SimBlock): boolean;
+  /** The canonical block a transaction stands in. */
+  whereIs(tx_hash: string): SimBlock | null;
+  /** The tip that was left behind by the last reorganisation. */
+  staleTip(): SimBlock | null;
+  safeNumber(): number;
+  finalNumber(): number;
+  /** Puts a transaction into the pool. */
+  send(logs: readonly (SimTransfer | null)[], success?: boolean): SimTx;
+  /** Starts mining, one block per `block_s`, until the end of the world. */
+  start(): void;
+  /** Replaces up to `depth` of the newest blocks. */
+  reorganise(depth: number): void;
+  /** Every block that ever was canonical, by hash. */
+  blocks: ReadonlyMap<string, SimBlock>;
+  /** When a block left the chain, virtual ms, by hash. */
+  orphaned: ReadonlyMap<string, number>;
+}
+
+const blocks_before = 40;
+const inclusion_percent = 85;
+const dropped_percent = 8;
+const back_to_pool_percent = 20;
+
+/** A chain with some history that begins before virtual time zero. */
+export function createChain(needs: { traits: ChainTraits; timeline: Timeline; random: Random }): Chain {
+  const { traits, timeline, random } = needs;
+  const blocks = new Map<string, SimBlock>();
+  const orphaned = new Map<string, number>();
+  const places = new Map<string, SimBlock>();
+  const canonical: SimBlock[] = [];
+  let pool: SimTx[] = [];
+  let stale: SimBlock | null = null;
+  let final = 0;
+  let hashes = 0;
+
+  function newHash(): string {
+    hashes += 1;
+    const mixed = Math.imul(hashes + traits.chain_id * 7919, 0x9e3779b1) >>> 0;
+    return `0x${mixed.toString(16).padStart(8, "0")}${(traits.chain_id * 2 ** 24 + hashes).toString(16).padStart(56, "0")}`;
+  }
+
+  function clock_s(): number {
+    return Math.floor((epoch_ms + timeline.now()) / 1000) + traits.skew_s;
+  }
+
+  function append(time: number, txs: readonly SimTx[]): void {
+    const parent = canonical.at(-1) ?? null;
+    // Logs of strangers lie between ours: an index says nothing about a position.
+    let next_log = random.below(4);
+    const placed = txs.map((tx) => {
+      const first_log = next_log;
+      next_log += tx.logs.length + random.below(3);
+      return { tx, first_log };
+    });
+    const block: SimBlock = {
+      number: canonical.length,
+      hash: newHash(),
+      parent,
+      time: Math.max(time, parent?.time ?? 0),
+      born_at: timeline.now(),
+      txs: placed,
+    };
+    canonical.push(block);
+    blocks.set(block.hash, block);
+    for (const tx of txs) places.set(tx.hash, block);
+    final = Math.max(final, block.number - traits.final_depth);
+  }
+
+  function takeFromPool(): SimTx[] {
+    const taken = pool.filter(() => random.chance(inclusion_percent));
+    pool = pool.filter((tx) => !taken.includes(tx));
+    return random.shuffled(taken);
+  }
+
+  function mine(): void {
+    append(clock_s(), takeFromPool());
+    timeline.at(traits.block_s * 1000, mine);
+  }
+
+  const first_time = clock_s() - blocks_before * traits.block_s;
+  for (let count = 0; count < blocks_before; count++) append(first_time + count * traits.block_s, []);
+
+  function head(): SimBlock {
+    return canonical.at(-1) as SimBlock;
+  }
+  return {
+    traits,
+    blocks,
+    orphaned,
+    head,
+    block: (number) => canonical[number] ?? null,
+    isCanonical: (block) => canonical[block.number] === block,
+    whereIs(tx_hash) {
+      const place = places.get(tx_hash);
+      return place !== undefined && canonical[place.number] === place ? place : null;
+    },
+    staleTip: () => stale,
+    safeNumber: () => Math.max(0, head().number - traits.safe_depth),
+    finalNumber: () => final,
+    send(logs, success = true) {
+      const tx = { hash: newHash(), logs: success ? logs : [], success };
+      pool.push(tx);
+      return tx;
+    },
+    start: () => void timeline.at(random.below(traits.block_s * 1000), mine),
+    reorganise(depth) {
+      const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
+      if (real < 1) return;
+      stale = head();
+      const gone = canonical.splice(-real);
+      for (const block of gone) orphaned.set(block.hash, timeline.now());
+      const homeless = random.shuffled(gone.flatMap((block) => block.txs.map(({ tx }) => tx)));
+      const length = real + random.below(2);
+      const contents: SimTx[][] = Array.from({ length }, () => []);
+      for (const tx of [...homeless, ...takeFromPool()]) {
+        if (random.chance(dropped_percent)) continue;
+        if (random.chance(back_to_pool_percent)) pool.push(tx);
+        else contents[random.below(length)]?.push(tx);
+      }
+      for (const txs of contents) append(Math.min(clock_s(), head().time + traits.block_s), txs);
+    },
+  };
+}

@@ -1,0 +1,238 @@
+// What must be true at the end of a world, after a quiet and honest while: every transfer accounted for, every order
+// ended, every webhook taken in, every promise released. Reads only.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { late_window_ms, type SimChainId, simTokens, wallets } from "./settings.ts";
+import type { Payment, Stage } from "./stage.ts";
+import { epoch_ms } from "./world.ts";
+
+/** Each must return no rows at the end. */
+const questions: Readonly<Record<string, string>> = {
+  "an order is still pending": "SELECT id FROM orders WHERE status = 'pending'",
+  "an amount is still promised": "SELECT id, chain, units FROM slots",
+  "a webhook is still waiting or was given up": "SELECT id, state FROM deliveries WHERE state <> 'delivered'",
+  "a transfer still waits for confirmation": "SELECT id FROM transfers WHERE status = 'waiting_for_confirmation'",
+  "a chain is stalled": "SELECT chain, stalled_reason FROM chains WHERE stalled_since IS NOT NULL",
+  "a watch was never begun": "SELECT id FROM watches WHERE start_block IS NULL",
+  "a watch begins after it was added":
+    "SELECT w.id FROM watches w JOIN blocks_at b ON b.chain = w.chain AND b.number = w.start_block WHERE b.time * 1000 > w.added_at",
+};
+/** A retry comes at least this long after the end of the attempt before, seconds by number of failures. */
+const retry_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+const unread_blocks_max = 8;
+const unread_final_blocks_max = 60;
+
+interface TransferRow {
+  chain: SimChainId;
+  tx_hash: string;
+  position: number;
+  status: string;
+  reason: string | null;
+  block_hash: string;
+  units: string;
+  wallet: string;
+  token: string;
+  id: number;
+}
+
+interface DepositRow {
+  order_id: string;
+  chain: SimChainId;
+  coin: string;
+  opened_at: number;
+  opened_head: number | null;
+}
+
+interface OrderRow {
+  id: string;
+  status: string;
+  cause: string | null;
+  expires_at: number;
+  ended_at: number;
+}
+
+/** Tells `stage.fail` of everything that is not as it must be at the end. Returns how many orders were paid on chain. */
+export function checkEnd(stage: Stage, path: string): { paid: number } {
+  const db = new Sqlite(path, { readonly: true });
+  try {
+    for (const [name, sql] of Object.entries(questions)) {
+      if (sql.includes("blocks_at")) continue;
+      const row = db.query(sql).get() as Record<string, unknown> | null;
+      if (row !== null) stage.fail(`at the end, ${name}: ${Object.values(row).join(" ")}`);
+    }
+    checkTransfers(stage, db);
+    checkOrders(stage, db);
+    checkCoverage(stage, db);
+    checkWebhooks(stage, db);
+    checkRetries(stage, db);
+    return db.query("SELECT count(*) AS paid FROM orders WHERE cause = 'pay'").get() as { paid: number };
+  } finally {
+    db.close();
+  }
+}
+
+function startOf(db: Sqlite) {
+  const rows = db.query("SELECT chain, wallet, token, start_block FROM watches").all() as {
+    chain: string;
+    wallet: string;
+    token: string;
+    start_block: number;
+  }[];
+  return new Map(rows.map((row) => [`${row.chain} ${row.wallet} ${row.token}`, row.start_block]));
+}
+
+function checkTransfers(stage: Stage, db: Sqlite): void {
+  const { fail, traits } = stage;
+  const rows = db.query("SELECT * FROM transfers").all() as TransferRow[];
+  const key = (hash: string, position: number) => `${hash} ${position}`;
+  const byPlace = new Map(rows.map((row) => [key(row.tx_hash, row.position), row]));
+  const reverted = new Set(
+    (db.query("SELECT subject FROM audit WHERE action = 'payment_reverted'").all() as { subject: string }[]).map(
+      ({ subject }) => subject,
+    ),
+  );
+  const starts = startOf(db);
+  for (const { chain, tx, position, transfer, kind } of stage.payments) {
+    const row = byPlace.get(key(tx.hash, position));
+    const block = chain.whereIs(tx.hash);
+    const said = `the ${kind} transfer ${tx.hash} ${position} on ${chain.traits.id}`;
+    const start = starts.get(`${chain.traits.id} ${transfer.wallet} ${transfer.token}`) ?? Number.POSITIVE_INFINITY;
+    const stands = tx.success && transfer.units > 0n && block !== null;
+    if (stands && block.number >= start && row === undefined) fail(`${said} in block ${block.number} was lost`);
+    if (row === undefined) continue;
+    if (!stands && row.status !== "failed_to_confirm" && !(traits.deep && reverted.has(`transfer:${row.id}`))) {
+      fail(`${said} does not stand and is ${row.status}`);
+    }
+    if (!stands) continue;
+    if (row.status === "failed_to_confirm") fail(`${said} stands and is ${row.status}`);
+    if (row.block_hash !== block.hash) fail(`${said} stands in ${block.hash} and is kept in ${row.block_hash}`);
+    if (row.units !== transfer.units.toString()) fail(`${said} is kept with ${row.units} units`);
+    if (row.status !== "matched" && row.reason === null) fail(`${said} is ${row.status} without a reason`);
+  }
+  for (const row of rows) {
+    if (!stage.payments.some(({ tx, position }) => tx.hash === row.tx_hash && position === row.position)) {
+      fail(`the transfer ${row.tx_hash} ${row.position} was never sent`);
+    }
+  }
+}
+
+function checkOrders(stage: Stage, db: Sqlite): void {
+  const { fail, traits } = stage;
+  const orders = new Map((db.query("SELECT * FROM orders").all() as OrderRow[]).map((row) => [row.id, row]));
+  const deposits = new Map(
+    (db.query("SELECT * FROM deposits").all() as DepositRow[]).map((row) => [`${row.order_id} ${row.chain} ${row.coin}`, row]),
+  );
+  const paying = db
+    .query("SELECT a.order_id, t.tx_hash FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL")
+    .all() as { order_id: string; tx_hash: string }[];
+  for (const { order_id, tx_hash } of paying) {
+    const stands = Object.values(stage.chains).some((chain) => chain.whereIs(tx_hash) !== null);
+    if (!stands && !traits.deep) fail(`${order_id} was paid by ${tx_hash}, which does not stand`);
+  }
+  for (const book of stage.orders.values()) {
+    const order = orders.get(book.id);
+    if (order === undefined) return fail(`the order ${book.id} was answered and lost`);
+    if (order.cause === "mark_paid" && !book.marked) fail(`${book.id} is marked paid and nobody did it`);
+    if (order.cause === "cancel" && !book.cancelled) fail(`${book.id} is cancelled and nobody did it`);
+  }
+  if (orders.size < stage.orders.size) fail("an order is missing");
+  // What a node hid or told of a dead branch cannot be held against an expiry.
+  if (traits.lies) return;
+  for (const payment of stage.payments) {
+    const detail = payment.detail;
+    const order = detail === null ? undefined : orders.get(detail.order.id);
+    const deposit = detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
+    if (detail === null || order === undefined || deposit === undefined) continue;
+    if (isDue(payment, order, deposit) && order.status !== "paid") {
+      fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
+    }
+  }
+}
+
+/** True for an exact and timely payment of an order that nobody ended by hand: it must have been paid. */
+function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean {
+  const { kind, chain, tx, detail } = payment;
+  const block = chain.whereIs(tx.hash);
+  if (kind !== "exact" || block === null || !tx.success || detail?.order.cancelled || detail?.order.marked) return false;
+  const inTime = block.time * 1000 >= deposit.opened_at && block.time * 1000 < order.expires_at;
+  const afterOpening = deposit.opened_head === null || block.number > deposit.opened_head;
+  // Its block came to be (again) after the end, or the chain could not be read until the last moment.
+  const excused = epoch_ms + block.born_at >= order.ended_at || order.ended_at >= order.expires_at + late_window_ms;
+  return inTime && afterOpening && !excused;
+}
+
+function checkCoverage(stage: Stage, db: Sqlite): void {
+  const gaps = db.query(
+    "SELECT w.chain, w.wallet, w.token, w.start_block, max(CASE WHEN c.pass = 'final' THEN c.to_block ELSE -1 END) AS final_to, max(c.to_block) AS head_to FROM watches w LEFT JOIN coverage c ON c.watch = w.id WHERE w.active GROUP BY w.id",
+  );
+  for (const row of gaps.all() as { chain: SimChainId; wallet: string; token: string; final_to: number; head_to: number }[]) {
+    const chain = stage.chains[row.chain];
+    const said = `${row.wallet} ${row.token} on ${row.chain}`;
+    if (row.head_to < chain.head().number - unread_blocks_max) stage.fail(`${said} is read to ${row.head_to} of ${chain.head().number}`);
+    if (row.final_to < chain.finalNumber() - unread_final_blocks_max) stage.fail(`${said} is read finally to ${row.final_to} of ${chain.finalNumber()}`);
+  }
+  const rows = db
+    .query("SELECT c.watch, c.from_block, c.to_block, w.start_block FROM coverage c JOIN watches w ON w.id = c.watch WHERE w.active ORDER BY c.watch, c.from_block")
+    .all() as { watch: number; from_block: number; to_block: number; start_block: number }[];
+  for (const intervals of Map.groupBy(rows, ({ watch }) => watch).values()) {
+    let next = intervals[0]?.start_block ?? 0;
+    for (const { watch, from_block, to_block } of intervals) {
+      if (from_block > next) stage.fail(`watch ${watch} was never read from ${next} to ${from_block - 1}`);
+      next = Math.max(next, to_block + 1);
+    }
+  }
+}
+
+function checkWebhooks(stage: Stage, db: Sqlite): void {
+  const { fail } = stage;
+  const events = db
+    .query("SELECT e.n, e.type, e.order_id, e.body, d.url FROM events e JOIN deliveries d ON d.event = e.n ORDER BY e.n")
+    .all() as { n: number; type: string; order_id: string | null; body: string; url: string }[];
+  const shops = new Map([...stage.shops, stage.backOffice].map((shop) => [shop.host, shop]));
+  const taken = new Map<string, number>();
+  for (const { n, type, order_id, body, url } of events) {
+    const { host } = new URL(url);
+    const known = shops.get(host)?.known.get(`evt_${n}`);
+    if (known?.accepted_at == null) {
+      fail(`${host} never took evt_${n}`);
+      continue;
+    }
+    if (known.body !== body) fail(`${host} took evt_${n} in other words`);
+    if (type !== "order_status_changed" || order_id === null) continue;
+    const before = taken.get(order_id);
+    if (before !== undefined && known.first_at < before) fail(`${host} received evt_${n} of ${order_id} before the one before it`);
+    taken.set(order_id, known.accepted_at);
+  }
+  for (const shop of shops.values()) {
+    for (const id of shop.known.keys()) {
+      if (!events.some(({ n }) => id === `evt_${n}`)) fail(`${shop.host} received ${id}, which does not exist`);
+    }
+  }
+}
+
+/** No attempt before its time, unless a later event of the order made it due. */
+function checkRetries(stage: Stage, db: Sqlite): void {
+  const attempts = db
+    .query(
+      "SELECT a.delivery, a.started_at, a.ended_at, a.error, d.order_id, e.n FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN events e ON e.n = d.event ORDER BY a.delivery, a.id",
+    )
+    .all() as { delivery: number; started_at: number; ended_at: number; error: string | null; order_id: string | null; n: number }[];
+  const later = db.query("SELECT created_at FROM events WHERE order_id = ? AND n > ? AND type = 'order_status_changed'");
+  for (const series of Map.groupBy(attempts, ({ delivery }) => delivery).values()) {
+    series.slice(1).forEach((attempt, index) => {
+      const before = series[index];
+      if (before === undefined) return;
+      if (before.error === null) return stage.fail(`delivery ${attempt.delivery} was tried again after its success`);
+      const due_at = before.ended_at + (retry_s[index] ?? 0) * 1000;
+      const hurried = (later.all(attempt.order_id, attempt.n) as { created_at: number }[]).some(
+        ({ created_at }) => created_at >= before.started_at && created_at <= attempt.started_at,
+      );
+      if (attempt.started_at < due_at && !hurried) {
+        stage.fail(`delivery ${attempt.delivery} was tried again ${due_at - attempt.started_at} ms too early`);
+      }
+    });
+  }
+}
+
+/** Every token and wallet there is, for worlds that end with all of them watched. */
+export const everything = { wallets: Object.keys(wallets) as (keyof typeof wallets)[], tokens: simTokens };

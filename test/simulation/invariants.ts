@@ -1,0 +1,228 @@
+// What must hold after every step of every world: questions to the database that must return no rows, and comparisons
+// of what the product believes with what truly happened. Reads committed rows only; changes nothing.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { pairKey } from "./provider.ts";
+import { clock_skew_s, late_window_ms, type SimChainId } from "./settings.ts";
+import { type Payment, type Stage, wallOf } from "./stage.ts";
+import { epoch_ms } from "./world.ts";
+
+/** Each must return no rows; the first column names the culprit. */
+const questions: Readonly<Record<string, string>> = {
+  "a transfer has two live allocations":
+    "SELECT transfer FROM allocations WHERE reversed_at IS NULL GROUP BY transfer HAVING count(*) > 1",
+  "an order is paid without exactly one cause":
+    "SELECT o.id FROM orders o WHERE (SELECT count(*) FROM allocations a WHERE a.order_id = o.id AND a.reversed_at IS NULL) <> (o.status = 'paid' AND o.cause = 'pay') OR (o.status = 'paid') <> (o.cause IS 'pay' OR o.cause IS 'mark_paid')",
+  "a transition has no event":
+    "SELECT o.id FROM orders o WHERE o.status <> 'pending' AND o.status IS NOT (SELECT e.body ->> '$.status' FROM events e WHERE e.order_id = o.id AND e.type = 'order_status_changed' ORDER BY e.n DESC LIMIT 1)",
+  "an order has no event of its creation":
+    "SELECT o.id FROM orders o WHERE (SELECT count(*) FROM events e WHERE e.order_id = o.id AND e.type = 'order_created') <> 1",
+  "a status was announced twice":
+    "SELECT e.order_id FROM events e WHERE e.type = 'order_status_changed' GROUP BY e.order_id HAVING count(*) > count(DISTINCT e.body ->> '$.status') + (SELECT count(*) FROM audit WHERE action = 'resend_webhook' AND subject = 'order:' || e.order_id)",
+  "an event that pushes has no delivery":
+    "SELECT e.n FROM events e WHERE e.type = 'order_status_changed' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.n)",
+  "the numbers of events have a gap": "SELECT max(n) FROM events HAVING count(*) <> coalesce(max(n), 0)",
+  "a transfer is matched without an allocation, or allocated without a match":
+    "SELECT t.id FROM transfers t WHERE (t.status = 'matched') <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)",
+  "a transfer waits in the inbox without a reason":
+    "SELECT id FROM transfers WHERE status IN ('waiting_for_match', 'no_matched_deposit') AND (reason IS NULL OR confirmed_at IS NULL)",
+  "two open deposits share a slot":
+    "SELECT a.id FROM deposits a JOIN deposits b ON a.id < b.id AND a.chain = b.chain AND a.coin = b.coin AND a.wallet = b.wallet AND a.units = b.units AND (a.sender IS NULL OR b.sender IS NULL OR a.sender = b.sender) WHERE a.closed_at IS NULL AND b.closed_at IS NULL",
+  "an open deposit has no slot":
+    "SELECT d.id FROM deposits d WHERE d.closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id AND s.units = d.units AND s.closed_at IS NULL)",
+  "a closed deposit is not in quarantine": `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id WHERE d.closed_at IS NOT NULL AND (s.id IS NULL AND d.closed_at + ${late_window_ms} > $now OR s.id IS NOT NULL AND s.closed_at IS NOT d.closed_at)`,
+  "an order that ended has an open deposit":
+    "SELECT o.id FROM orders o JOIN deposits d ON d.order_id = o.id WHERE o.status <> 'pending' AND d.closed_at IS NULL",
+  "an allocation pays an order other than that of its deposit":
+    "SELECT t.id FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit WHERE a.order_id <> d.order_id OR t.chain <> d.chain OR t.coin <> d.coin OR t.wallet <> d.wallet OR t.units <> d.units OR d.sender <> t.sender",
+};
+
+/** Blocks below the head that are compared after each step; the whole is compared at the end. */
+const blocks_compared = 40;
+/** A server notices the commit of another process within a second. */
+const notice_ms = 1500;
+
+export interface Invariants {
+  /** Compares now. The first violation is told to `stage.fail`. */
+  check(thorough?: boolean): void;
+  close(): void;
+}
+
+interface CoverageRow {
+  chain: SimChainId;
+  wallet: string;
+  token: string;
+  from_block: number;
+  to_block: number;
+  provider: string;
+}
+
+/** The invariants of one world over its database file, which must exist. */
+export function createInvariants(stage: Stage, path: string): Invariants {
+  const { chains, providers, server, fail } = stage;
+  const db = new Sqlite(path, { readonly: true });
+  const asked = Object.entries(questions).map(([name, sql]) => ({ name, statement: db.prepare(sql) }));
+  const version = db.prepare<{ data_version: number }, []>("PRAGMA data_version");
+  const lastEvent = db.prepare<{ n: number | null }, []>("SELECT max(n) AS n FROM events");
+  const coverage = db.prepare<CoverageRow, []>(
+    "SELECT w.chain, w.wallet, w.token, c.from_block, c.to_block, c.provider FROM coverage c JOIN watches w ON w.id = c.watch",
+  );
+  const newestMark = db.prepare<{ hash: string }, [string]>("SELECT hash FROM blocks WHERE chain = ? ORDER BY number DESC LIMIT 1");
+  const transfer = db.prepare<{ id: number }, [string, string, number]>(
+    "SELECT id FROM transfers WHERE chain = ? AND tx_hash = ? AND position = ? AND status <> 'failed_to_confirm'",
+  );
+  const successes = db.prepare<{ id: number; event: number; url: string }, [number]>(
+    "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
+  );
+  const allocated = db.prepare<Allocated, [number]>(
+    "SELECT a.id, a.order_id, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? ORDER BY a.id",
+  );
+  const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
+    "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
+  );
+  const statuses = db.prepare<{ id: string; status: string }, []>("SELECT id, status FROM orders");
+  const seen = { version: -1, event: -1, success: 0, allocation: 0 };
+  const stored = new Set<Payment>();
+
+  interface Allocated {
+    id: number;
+    order_id: string;
+    chain: SimChainId;
+    tx_hash: string;
+    position: number;
+    block_number: number;
+    block_hash: string;
+    block_time: number;
+    seen_at: number;
+    opened_at: number;
+    opened_head: number | null;
+    expires_at: number;
+  }
+
+  function askQuestions(): void {
+    for (const { name, statement } of asked) {
+      const row = (name === "a closed deposit is not in quarantine" ? statement.get({ $now: wallOf(stage) }) : statement.get()) as Record<string, unknown> | null;
+      if (row !== null) fail(`${name}: ${Object.values(row).join(" ")}`);
+    }
+  }
+
+  /** True while the newest header the product remembers of a chain stands: then all it claims must stand. */
+  function marksStand(id: SimChainId): boolean {
+    const mark = newestMark.get(id);
+    const block = mark === null ? undefined : chains[id].blocks.get(mark.hash);
+    return block !== undefined && chains[id].isCanonical(block);
+  }
+
+  function compareCoverage(thorough: boolean): void {
+    const rows = coverage.all();
+    const standing = { eth: marksStand("eth"), polygon: marksStand("polygon") };
+    for (const row of rows) {
+      const chain = chains[row.chain];
+      const provider = providers[row.chain].find(({ host }) => host === row.provider);
+      if (provider === undefined) return fail(`coverage by nobody: ${row.provider}`);
+      const pair = pairKey(row.wallet, row.token);
+      const lowest = thorough ? row.from_block : Math.max(row.from_block, chain.head().number - blocks_compared);
+      for (let number = lowest; number <= row.to_block; number++) {
+        if (!provider.answered.numbers.get(number)?.has(pair)) {
+          return fail(`coverage claims block ${number} of ${row.chain} by ${row.provider}, which was never answered`);
+        }
+        const hash = chain.block(number)?.hash ?? "";
+        if (stage.traits.lies || !standing[row.chain] || provider.answered.hashes.get(hash)?.has(pair)) continue;
+        fail(`coverage claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`);
+      }
+    }
+    for (const payment of stage.payments) if (!stored.has(payment)) compareTransfer(payment, rows, standing);
+  }
+
+  /** What is covered and stands on the chain is in the table. */
+  function compareTransfer(payment: Payment, rows: readonly CoverageRow[], standing: Record<SimChainId, boolean>): void {
+    const { chain, tx, position, transfer: sent } = payment;
+    const { id } = chain.traits as { id: SimChainId };
+    const block = chain.whereIs(tx.hash);
+    if (!tx.success || sent.units === 0n || block === null || !standing[id]) return;
+    if (transfer.get(id, tx.hash, position) !== null) {
+      stored.add(payment);
+      return;
+    }
+    const pair = pairKey(sent.wallet, sent.token);
+    const claim = rows.find(
+      (row) =>
+        row.chain === id &&
+        row.wallet === sent.wallet &&
+        row.token === sent.token &&
+        row.from_block <= block.number &&
+        row.to_block >= block.number,
+    );
+    const answered = providers[id].find(({ host }) => host === claim?.provider)?.answered;
+    if (!answered?.hashes.get(block.hash)?.has(pair) || answered.lied.has(block.hash)) return;
+    fail(`the transfer ${tx.hash} ${position} in block ${block.number} of ${id} is covered and not stored`);
+  }
+
+  function compareDeliveries(): void {
+    for (const { id, event, url } of successes.all(seen.success)) {
+      seen.success = id;
+      const { host } = new URL(url);
+      const shop = [...stage.shops, stage.backOffice].find((one) => one.host === host);
+      if (shop?.known.get(`evt_${event}`)?.accepted_at == null) fail(`evt_${event} is delivered and ${host} never took it`);
+    }
+  }
+
+  function compareAllocations(): void {
+    for (const row of allocated.all(seen.allocation)) {
+      seen.allocation = row.id;
+      const { chain } = row;
+      const said = `the transfer ${row.tx_hash} ${row.position} paid ${row.order_id}`;
+      const payment = stage.payments.find(({ tx, position }) => tx.hash === row.tx_hash && position === row.position);
+      if (payment === undefined) return fail(`${said} and was never sent`);
+      const block = chains[chain].blocks.get(row.block_hash);
+      if (block === undefined || !block.txs.some(({ tx }) => tx === payment.tx)) return fail(`${said} from a block it is not in`);
+      if (row.block_time * 1000 < row.opened_at - clock_skew_s * 1000) fail(`${said}, opened after it`);
+      if (row.opened_head !== null && row.block_number <= row.opened_head) fail(`${said}, opened above its block`);
+      if (row.block_time * 1000 > row.expires_at) fail(`${said}, expired before it`);
+      const read_at = Math.max(...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1));
+      if (epoch_ms + read_at < row.seen_at) fail(`${said} without a second reading of its receipt`);
+      if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash)) fail(`${said} from a block that left the chain`);
+      compareIntent(payment, row, said);
+    }
+  }
+
+  /** Who paid what was asked, where it was asked, pays no stranger's order while the amount is still kept for him. */
+  function compareIntent(payment: Payment, row: Allocated, said: string): void {
+    const { detail, sent_at } = payment;
+    if (payment.kind !== "exact" || detail === null || detail.order.id === row.order_id) return;
+    const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
+    if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
+    fail(`${said}, meant for ${detail.order.id}`);
+  }
+
+  function compareSockets(): void {
+    if (stage.timeline.now() - stage.committed_elsewhere_at < notice_ms || !server.isReady()) return;
+    const now = new Map(statuses.all().map(({ id, status }) => [id, status]));
+    for (const { id, sockets } of stage.orders.values()) {
+      for (const { life, statuses: told, closed } of sockets) {
+        const status = now.get(id);
+        if (life !== server.life() || (closed !== null && closed !== 1000)) continue;
+        if (told.at(-1) !== status) fail(`a socket of ${id} shows ${told.join(" ")} and the order is ${status}`);
+        if ((closed === 1000) !== (status !== "pending")) fail(`a socket of ${id}, ${status}, has close code ${closed}`);
+      }
+    }
+  }
+
+  return {
+    check(thorough = false) {
+      const { data_version } = version.get() ?? { data_version: 0 };
+      if (data_version === seen.version && !thorough) return;
+      seen.version = data_version;
+      compareCoverage(thorough);
+      compareDeliveries();
+      const n = lastEvent.get()?.n ?? 0;
+      if (n !== seen.event || thorough) {
+        seen.event = n;
+        askQuestions();
+        compareAllocations();
+        compareSockets();
+      }
+    },
+    close: () => db.close(),
+  };
+}

@@ -1,0 +1,209 @@
+// Merchants' backends, checkout pages and operators: they create, select, cancel, watch and repair over the real HTTP
+// door, try again when a server dies, and hold every answer against the contract.
+
+import { createHmac } from "node:crypto";
+import type { Answer } from "./process.ts";
+import { admin_secret, checkout_origin, merchant_secret, simTokens, wallets } from "./settings.ts";
+import { type BookOrder, type Detail, type SimSocket, type Stage, wallOf } from "./stage.ts";
+import { Death } from "./world.ts";
+
+/** Few amounts, so that they meet. The last is above the small tier of every chain. */
+export const amounts = ["5.00", "5", "5.01", "10", "10.00", "19.99", "60.50"];
+export const senders = [
+  "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65",
+  "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
+  "0x976EA74026E726554dB657fA54763abd0C3a0aa9",
+  "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
+];
+
+const tries_max = 60;
+const pairs = Object.values(wallets).flatMap(({ chain, coins }) => coins.map((coin) => ({ chain, coin })));
+const mac = (message: string) => createHmac("sha256", merchant_secret).update(message).digest("base64");
+
+export interface Merchants {
+  createOrder(): Promise<void>;
+  select(): Promise<void>;
+  cancel(): Promise<void>;
+  watch(): Promise<void>;
+  markPaid(): Promise<void>;
+  resend(): Promise<void>;
+  askStatus(): Promise<void>;
+}
+
+export function createMerchants(stage: Stage): Merchants {
+  const { random, server, timeline, fail } = stage;
+  let created = 0;
+
+  /** Asks until a server answers. Null when none did for too long. */
+  async function insist(ask: () => Promise<Answer>): Promise<Answer | null> {
+    for (let tries = 0; tries < tries_max; tries++) {
+      try {
+        const answer = await ask();
+        if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
+        return answer;
+      } catch (error) {
+        if (!(error instanceof Death)) throw error;
+        await timeline.sleep(random.between(200, 3000));
+      }
+    }
+    return null;
+  }
+
+  const seconds = () => String(Math.floor(wallOf(stage) / 1000));
+  function signedUrl(order: BookOrder): Record<string, string> {
+    const url = `${checkout_origin}/pay?order_id=${order.id}`;
+    const timestamp = seconds();
+    return { "ocrch-signed-url": url, "ocrch-signature": `${timestamp}.${mac(`${url}.${timestamp}`)}` };
+  }
+  const admin = { "ocrch-admin-authorization": admin_secret };
+
+  function anyOrder(): BookOrder | null {
+    const all = [...stage.orders.values()];
+    return all.length === 0 ? null : random.chance(60) ? (all.at(-1 - random.below(Math.min(4, all.length))) ?? null) : random.pick(all);
+  }
+
+  async function createOrder(): Promise<void> {
+    created += 1;
+    const merchant_order_id = random.chance(10) ? "shared" : `m-${created}`;
+    const shop = random.pick(stage.shops);
+    const preset = random.chance(20) ? random.pick(pairs) : null;
+    const sender = random.chance(20) ? random.pick(senders) : null;
+    const amount = random.pick(amounts);
+    const body = JSON.stringify({
+      order_id: merchant_order_id,
+      amount,
+      webhook_url: `https://${shop.host}/hook?order=${created}`,
+      expecting_wallet_address: sender,
+      blockchain: preset?.chain ?? null,
+      stablecoin: random.chance(50) ? (preset?.coin ?? null) : null,
+    });
+    const timestamp = seconds();
+    const headers: Record<string, string> = { "ocrch-signature": `${timestamp}.${mac(`${timestamp}.${body}`)}` };
+    if (random.chance(25)) headers["idempotency-key"] = `key-${created}`;
+    const send = () => insist(() => server.request("POST", "/api/v1/service/orders", headers, body));
+
+    const answer = await send();
+    // Too old by the time a server was there, or for a wallet that is not served at the moment.
+    if (answer === null || answer.status === 401 || answer.status === 400) return;
+    if (answer.status !== 201) return fail(`a creation was answered with ${answer.status}: ${answer.text}`);
+    const order = JSON.parse(answer.text) as { order_id: string; amount: string; status: string };
+    if (order.amount !== amount || order.status !== "pending") fail(`a creation was answered with ${answer.text}`);
+    if (stage.orders.has(order.order_id)) fail(`the order ${order.order_id} was created twice`);
+    stage.orders.set(order.order_id, {
+      id: order.order_id,
+      merchant_order_id,
+      amount,
+      shop,
+      sender,
+      details: [],
+      cancelled: false,
+      marked: false,
+      resends: 0,
+      sockets: [],
+    });
+    if (!random.chance(30)) return;
+
+    await timeline.sleep(random.below(60_000));
+    const again = await send();
+    if (again === null || again.status === 401) return;
+    const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;
+    if (replayed?.order_id !== order.order_id) fail(`a replay of ${order.order_id} was answered with ${again.text}`);
+  }
+
+  async function select(): Promise<void> {
+    const order = anyOrder();
+    if (order === null) return;
+    const { chain, coin } = random.pick(pairs);
+    const body = JSON.stringify({ blockchain: chain, stablecoin: coin });
+    const path = `/api/v1/user/orders/${order.id}/payment`;
+    const headers = () => ({ ...signedUrl(order), "content-type": "application/json" });
+    const answer = await insist(() => server.request("POST", path, headers(), body));
+    if (answer === null || answer.status === 409 || answer.status === 400) return;
+    if (answer.status !== 201) return fail(`a selection was answered with ${answer.status}: ${answer.text}`);
+    const { wallet_address: wallet, amount } = JSON.parse(answer.text) as { wallet_address: string; amount: string };
+    const token = simTokens.find((token) => token.chain === chain && token.coin === coin);
+    if (token === undefined) throw new Error("a coin without a token");
+    const detail: Detail = { order, chain, wallet, amount, token, units: unitsOf(amount, token.decimals) };
+    const known = order.details.find((one) => one.chain === chain && one.token === token);
+    if (known === undefined) order.details.push(detail);
+    else if (known.wallet !== wallet || known.amount !== amount) fail(`${order.id} was asked for two amounts on ${chain}`);
+  }
+
+  async function cancel(): Promise<void> {
+    const order = anyOrder();
+    if (order === null) return;
+    order.cancelled = true;
+    const answer = await insist(() => server.request("POST", `/api/v1/user/orders/${order.id}/cancel`, signedUrl(order)));
+    if (answer !== null && answer.status !== 200 && answer.status !== 409) {
+      fail(`a cancel was answered with ${answer.status}: ${answer.text}`);
+    }
+  }
+
+  async function watch(): Promise<void> {
+    const order = anyOrder();
+    const life = server.life();
+    if (order === null || life === null || !server.isReady()) return;
+    const socket: SimSocket = { life, statuses: [], closed: null };
+    try {
+      const handlers = await server.socket(`/api/v1/user/orders/${order.id}/ws`, signedUrl(order));
+      if (handlers === null) return fail(`a socket of ${order.id} was refused`);
+      handlers.opened({
+        send(text) {
+          const frame = JSON.parse(text) as { type: string; order?: { status: string } };
+          if (frame.type !== "status_update") fail(`a socket of ${order.id} was sent ${text}`);
+          if (socket.closed !== null) fail(`a socket of ${order.id} was sent a frame after its close`);
+          socket.statuses.push(frame.order?.status ?? "");
+          return 0;
+        },
+        close(code) {
+          socket.closed = code;
+        },
+      });
+      order.sockets.push(socket);
+      if (!random.chance(15)) return;
+      await timeline.sleep(random.below(20_000));
+      if (life.isDead() || socket.closed !== null) return;
+      socket.closed = 0;
+      handlers.closed();
+    } catch (error) {
+      if (!(error instanceof Death)) throw error;
+    }
+  }
+
+  async function operate(order: BookOrder, what: string): Promise<void> {
+    const answer = await insist(() => server.request("POST", `/api/v1/admin/orders/${order.id}/${what}`, admin));
+    if (answer !== null && answer.status !== 200) fail(`${what} was answered with ${answer.status}: ${answer.text}`);
+  }
+
+  return {
+    createOrder,
+    select,
+    cancel,
+    watch,
+    async markPaid() {
+      const order = anyOrder();
+      if (order === null) return;
+      order.marked = true;
+      await operate(order, "mark-paid");
+    },
+    async resend() {
+      const order = anyOrder();
+      if (order === null) return;
+      order.resends += 1;
+      await operate(order, "resend-webhook");
+    },
+    async askStatus() {
+      const order = anyOrder();
+      if (order === null) return;
+      const path = `/api/v1/user/orders/${order.id}/status`;
+      const answer = await insist(() => server.request("GET", path, signedUrl(order)));
+      if (answer !== null && answer.status !== 200) fail(`a status was answered with ${answer.status}: ${answer.text}`);
+    },
+  };
+}
+
+/** Base units of decimal text, without the product's arithmetic. */
+export function unitsOf(amount: string, decimals: number): bigint {
+  const [whole = "0", part = ""] = amount.split(".");
+  return BigInt(whole + part.padEnd(decimals, "0"));
+}

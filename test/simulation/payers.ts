@@ -1,0 +1,104 @@
+// Payers and strangers: exact, short, over, twice, late, from an exchange that pays many at once, in the wrong coin,
+// with a transaction that fails. Every transfer they send is written into the book with what it was meant for.
+
+import type { SimTransfer } from "./chain.ts";
+import { amounts, senders, unitsOf } from "./merchants.ts";
+import { type SimChainId, simTokens, wallets } from "./settings.ts";
+import type { Detail, Stage } from "./stage.ts";
+
+export interface Payers {
+  pay(): void;
+  /** Somebody sends a usual amount without having been asked. */
+  stray(): void;
+}
+
+const exchange = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
+const own_percent = 6;
+
+export function createPayers(stage: Stage): Payers {
+  const { random, chains, payments } = stage;
+
+  interface Part {
+    kind: string;
+    detail: Detail | null;
+    transfer: SimTransfer;
+  }
+
+  function send(chain: SimChainId, parts: readonly Part[], success = true): void {
+    // Logs of other contracts stand between: an index in the receipt is no count of transfers.
+    const logs = parts.flatMap((part) => (random.chance(30) ? [null, part] : [part]));
+    const tx = chains[chain].send(logs.map((part) => part?.transfer ?? null), success);
+    logs.forEach((part, position) => {
+      if (part === null) return;
+      payments.push({ ...part, chain: chains[chain], tx, position, sent_at: stage.timeline.now() });
+    });
+    stage.note(`sent ${tx.hash} on ${chain}: ${parts.map(({ kind, transfer }) => `${kind} ${transfer.units}`).join(", ")}`);
+  }
+
+  function transferFor(detail: Detail, units = detail.units, from: string | null = null): SimTransfer {
+    const sender = from ?? detail.order.sender ?? random.pick(senders);
+    return { token: detail.token.address, sender, wallet: detail.wallet, units };
+  }
+  const exact = (detail: Detail): Part => ({ kind: "exact", detail, transfer: transferFor(detail) });
+  const other = (kind: string, detail: Detail, transfer: SimTransfer): Part => ({ kind, detail, transfer });
+
+  function anyDetail(): Detail | null {
+    const all = [...stage.orders.values()].flatMap((order) => order.details);
+    const recent = all.slice(-6);
+    return all.length === 0 ? null : random.pick(random.chance(80) ? recent : all);
+  }
+
+  function pay(): void {
+    const detail = anyDetail();
+    if (detail === null) return;
+    const { chain, units } = detail;
+    const how = random.weighted({
+      exact: 60,
+      short: 5,
+      over: 5,
+      twice: 6,
+      "wrong coin": 4,
+      batch: 10,
+      "two in one": 4,
+      failed: 3,
+      "other sender": 3,
+      parts: 3,
+      nothing: 3,
+    });
+    if (how === "exact") return send(chain, [exact(detail)]);
+    if (how === "short") return send(chain, [other(how, detail, transferFor(detail, units - 1n))]);
+    if (how === "over") return send(chain, [other(how, detail, transferFor(detail, units + 10n ** 4n))]);
+    if (how === "twice") {
+      send(chain, [exact(detail)]);
+      return send(chain, [exact(detail)]);
+    }
+    if (how === "two in one") return send(chain, [exact(detail), exact(detail)]);
+    if (how === "failed") return send(chain, [exact(detail)], false);
+    if (how === "nothing") return send(chain, [other(how, detail, transferFor(detail, 0n))]);
+    if (how === "other sender") return send(chain, [other(how, detail, transferFor(detail, units, exchange))]);
+    if (how === "parts") {
+      const half = units / 2n;
+      return send(chain, [half, units - half].map((part) => other(how, detail, transferFor(detail, part))));
+    }
+    if (how === "wrong coin") {
+      const token = random.pick(simTokens.filter((one) => one.chain === chain && one !== detail.token));
+      const wrong = { ...transferFor(detail), token: token.address, units: unitsOf(detail.amount, token.decimals) };
+      return send(chain, [other(how, detail, wrong)]);
+    }
+    const open = [...stage.orders.values()].flatMap((order) => order.details).filter((one) => one.chain === chain);
+    const some = random.shuffled(open).slice(0, 3).filter((one) => one.order.sender === null);
+    const batch = some.map((one) => ({ kind: "exact", detail: one, transfer: transferFor(one, one.units, exchange) }));
+    if (batch.length > 0) send(chain, batch);
+  }
+
+  function stray(): void {
+    const token = random.pick(simTokens);
+    const wallet = random.pick(Object.values(wallets).filter(({ chain }) => chain === token.chain)).address;
+    const own = random.chance(own_percent);
+    const sender = own ? wallets[token.chain === "eth" ? "second" : "third"].address : random.pick(senders);
+    const units = unitsOf(random.pick(amounts), token.decimals);
+    send(token.chain, [{ kind: "stray", detail: null, transfer: { token: token.address, sender, wallet, units } }]);
+  }
+
+  return { pay, stray };
+}

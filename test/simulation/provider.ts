@@ -1,0 +1,250 @@
+// A JSON-RPC provider in front of a simulated chain, with moods: it may lag, hide logs of the newest blocks, throttle,
+// refuse ranges, answer HTML, hang, or live on a branch that was left. Remembers what it truly answered.
+
+import { keccak256, toHex } from "viem";
+import type { FetchInit } from "../../src/world.ts";
+import type { Chain, SimBlock } from "./chain.ts";
+import type { Random } from "./random.ts";
+import type { Timeline } from "./timeline.ts";
+import type { Outcome } from "./world.ts";
+
+/** What a provider does to requests; `stale` and `hiding` are the lies no client can see through at once. */
+export type Mood =
+  | { kind: "honest" }
+  | { kind: "lagging"; blocks: number }
+  | { kind: "hiding"; blocks: number }
+  | { kind: "stale" }
+  | { kind: "narrow"; blocks: number; words: string }
+  | { kind: "small batches"; calls: number }
+  | { kind: "throttling"; retry_after_s: number | null }
+  | { kind: "tagless" }
+  | { kind: "html" }
+  | { kind: "empty" }
+  | { kind: "down" }
+  | { kind: "hanging" };
+
+export interface Provider {
+  host: string;
+  mood: Mood;
+  /** Answers in a mood only so often, else honestly: many nodes behind one name. */
+  mood_percent: number;
+  latency_max_ms: number;
+  handle(init: FetchInit): Outcome;
+  /** Wallet and token pairs whose logs were truly answered, by block hash; `numbers` also where an answer lied. */
+  answered: { hashes: Map<string, Set<string>>; numbers: Map<number, Set<string>>; lied: Set<string> };
+  /** When a receipt was last answered, virtual ms, by transaction and block hash. */
+  receipts: Map<string, number>;
+}
+
+interface Call {
+  id: number;
+  method: string;
+  params: unknown[];
+}
+
+interface View {
+  tip: SimBlock;
+  /** Blocks at the tip whose logs are not shown although the headers are. */
+  hidden: number;
+}
+
+const transfer_topic = keccak256(toHex("Transfer(address,address,uint256)"));
+const approval_topic = keccak256(toHex("Approval(address,address,uint256)"));
+const mined_logs_max = 10_000;
+
+/** The words providers refuse a range with; `{n}` is the width they take. The last says nothing. */
+export const range_words = [
+  "exceed maximum block range: {n}",
+  "eth_getLogs is limited to a {n} range",
+  "query returned more than 10000 results",
+  "block range is too wide",
+  "something went wrong",
+];
+
+const hex = (value: number | bigint) => `0x${value.toString(16)}`;
+const word = (value: bigint) => `0x${value.toString(16).padStart(64, "0")}`;
+const padded = (address: string) => `0x${"0".repeat(24)}${address.slice(2).toLowerCase()}`;
+
+/** The pair under which answers are remembered; any spelling of the addresses. */
+export function pairKey(wallet: string, token: string): string {
+  return `${wallet.toLowerCase()} ${token.toLowerCase()}`;
+}
+
+/** A provider of a chain. `decimals` are those of its token contracts, by address in small letters. */
+export function createProvider(needs: {
+  host: string;
+  chain: Chain;
+  timeline: Timeline;
+  random: Random;
+  decimals: ReadonlyMap<string, number>;
+}): Provider {
+  const { host, chain, timeline, random, decimals } = needs;
+  const answered: Provider["answered"] = { hashes: new Map(), numbers: new Map(), lied: new Set() };
+  const receipts = new Map<string, number>();
+
+  function viewOf(mood: Mood): View {
+    const stale = chain.staleTip();
+    if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < 6) return { tip: stale, hidden: 0 };
+    const lag = mood.kind === "lagging" ? mood.blocks : 0;
+    const tip = chain.block(Math.max(0, chain.head().number - lag)) ?? chain.head();
+    return { tip, hidden: mood.kind === "hiding" ? mood.blocks : 0 };
+  }
+
+  function blockAt({ tip }: View, number: number): SimBlock | null {
+    if (number > tip.number) return null;
+    let block: SimBlock | null = tip;
+    while (block !== null && !chain.isCanonical(block) && block.number > number) block = block.parent;
+    if (block === null || block.number === number) return block;
+    return chain.block(number);
+  }
+
+  function header(view: View, asked: unknown, mood: Mood): unknown {
+    const tip = view.tip.number;
+    const numbers: Record<string, number> = {
+      latest: tip,
+      safe: Math.min(tip, chain.safeNumber()),
+      finalized: Math.min(tip, chain.finalNumber()),
+    };
+    const tag = String(asked);
+    if (mood.kind === "tagless" && (tag === "safe" || tag === "finalized")) {
+      throw { code: -32602, message: `invalid argument 0: hex string without 0x prefix` };
+    }
+    const block = blockAt(view, numbers[tag] ?? Number(tag));
+    return block && { number: hex(block.number), hash: block.hash, timestamp: hex(block.time), transactions: [] };
+  }
+
+  function logOf(block: SimBlock, tx_hash: string, index: number, log: SimBlock["txs"][0]["tx"]["logs"][0]): object {
+    const place = { blockNumber: hex(block.number), blockHash: block.hash, transactionHash: tx_hash, logIndex: hex(index) };
+    if (log === null) {
+      return { ...place, address: `0x${"77".repeat(20)}`, topics: [approval_topic], data: "0x", removed: false };
+    }
+    const topics = [transfer_topic, padded(log.sender), padded(log.wallet)];
+    return { ...place, address: log.token.toLowerCase(), topics, data: word(log.units), removed: false };
+  }
+
+  function logs(view: View, mood: Mood, filter: Record<string, unknown>, remember: (() => void)[]): unknown {
+    const [from, to] = [Number(filter.fromBlock), Number(filter.toBlock)];
+    if (mood.kind === "narrow" && to - from + 1 > mood.blocks) {
+      throw { code: -32602, message: mood.words.replace("{n}", String(mood.blocks)) };
+    }
+    if (to > view.tip.number && random.chance(50)) {
+      throw { code: -32602, message: "block range extends beyond current head block" };
+    }
+    const tokens = (filter.address as string[]).map((token) => token.toLowerCase());
+    const topics = (filter.topics as [string, null, string[]])[2];
+    const pairs = topics.flatMap((topic) => tokens.map((token) => pairKey(`0x${topic.slice(26)}`, token)));
+    const found: object[] = [];
+    for (let number = from; number <= to; number++) {
+      const block = blockAt(view, number);
+      if (block === null) continue;
+      // What is final is never hidden: no reading could repair that.
+      const isHidden = number > view.tip.number - view.hidden && number > chain.finalNumber() && block.txs.length > 0;
+      remember.push(() => {
+        addAll(answered.numbers, number, pairs);
+        if (isHidden) answered.lied.add(block.hash);
+        else addAll(answered.hashes, block.hash, pairs);
+      });
+      if (isHidden) continue;
+      for (const { tx, first_log } of block.txs) {
+        tx.logs.forEach((log, position) => {
+          if (log === null || !tokens.includes(log.token.toLowerCase()) || !topics.includes(padded(log.wallet))) return;
+          found.push(logOf(block, tx.hash, first_log + position, log));
+        });
+      }
+    }
+    if (found.length > mined_logs_max) throw { code: -32005, message: "query returned more than 10000 results" };
+    return found;
+  }
+
+  function receipt(view: View, tx_hash: unknown, remember: (() => void)[]): unknown {
+    for (let number = view.tip.number; number >= Math.max(0, view.tip.number - 400); number--) {
+      const block = blockAt(view, number);
+      const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
+      if (!block || !placed) continue;
+      const { tx, first_log } = placed;
+      const key = `${tx.hash} ${block.hash}`;
+      remember.push(() => receipts.set(key, timeline.now()));
+      return {
+        transactionHash: tx.hash,
+        blockNumber: hex(block.number),
+        blockHash: block.hash,
+        status: tx.success ? "0x1" : "0x0",
+        logs: tx.logs.map((log, position) => logOf(block, tx.hash, first_log + position, log)),
+      };
+    }
+    return null;
+  }
+
+  function answerTo({ method, params }: Call, view: View, mood: Mood, remember: (() => void)[]): unknown {
+    if (method === "eth_chainId") return hex(chain.traits.chain_id);
+    if (method === "eth_getBlockByNumber") return header(view, params[0], mood);
+    if (method === "eth_getLogs") return logs(view, mood, params[0] as Record<string, unknown>, remember);
+    if (method === "eth_getTransactionReceipt") return receipt(view, params[0], remember);
+    if (method === "eth_call") {
+      const { to } = params[0] as { to: string };
+      return word(BigInt(decimals.get(to.toLowerCase()) ?? 0));
+    }
+    throw { code: -32601, message: `the method ${method} does not exist` };
+  }
+
+  const json = (value: unknown, status = 200) => new Response(JSON.stringify(value), { status });
+
+  /** Null when the mood lets the request through. */
+  function refusal(mood: Mood, calls: readonly Call[]): (() => Response) | null {
+    if (mood.kind === "html") return () => new Response("<html>502 Bad Gateway</html>", { status: 502 });
+    if (mood.kind === "empty") return () => new Response("", { status: 200 });
+    if (mood.kind === "throttling") {
+      const headers = mood.retry_after_s === null ? {} : { "retry-after": String(mood.retry_after_s) };
+      return () => new Response("Too Many Requests", { status: 429, headers });
+    }
+    if (mood.kind === "small batches" && calls.length > mood.calls) {
+      const message = `batch too large: no more than ${mood.calls} calls`;
+      return () => json({ jsonrpc: "2.0", id: null, error: { code: -32600, message } });
+    }
+    return null;
+  }
+
+  const provider: Provider = {
+    host,
+    mood: { kind: "honest" },
+    mood_percent: 100,
+    latency_max_ms: 200,
+    answered,
+    receipts,
+    handle(init) {
+      const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
+      const after_ms = random.between(5, provider.latency_max_ms);
+      if (mood.kind === "hanging") return { after_ms, hangs: true };
+      if (mood.kind === "down") return { after_ms, fails: "ECONNREFUSED" };
+      const parsed = JSON.parse(String(init.body)) as Call | Call[];
+      const calls = Array.isArray(parsed) ? parsed : [parsed];
+      const refused = refusal(mood, calls);
+      if (refused !== null) return { after_ms, answer: refused };
+
+      const remember: (() => void)[] = [];
+      const view = viewOf(mood);
+      const envelopes = calls.map((call) => {
+        try {
+          return { jsonrpc: "2.0", id: call.id, result: answerTo(call, view, mood, remember) };
+        } catch (error) {
+          if (error instanceof Error) throw error;
+          return { jsonrpc: "2.0", id: call.id, error };
+        }
+      });
+      return {
+        after_ms,
+        answer() {
+          for (const act of remember) act();
+          return json(Array.isArray(parsed) ? random.shuffled(envelopes) : envelopes[0]);
+        },
+      };
+    },
+  };
+  return provider;
+}
+
+function addAll<K>(map: Map<K, Set<string>>, key: K, values: readonly string[]): void {
+  const known = map.get(key) ?? new Set();
+  for (const value of values) known.add(value);
+  map.set(key, known);
+}

@@ -1,0 +1,91 @@
+// What every actor of one simulated world shares: time, chance, chains with their providers, shops, the server, and
+// the book of what was asked, promised and paid, which the product never sees.
+
+import type { Chain, SimTransfer, SimTx } from "./chain.ts";
+import type { Server } from "./process.ts";
+import type { Provider } from "./provider.ts";
+import type { Random } from "./random.ts";
+import type { SimChainId, SimToken, WalletName } from "./settings.ts";
+import type { Shop } from "./shops.ts";
+import type { Timeline } from "./timeline.ts";
+import { epoch_ms, type Life } from "./world.ts";
+
+export interface SimSocket {
+  life: Life;
+  statuses: string[];
+  closed: number | null;
+}
+
+/** What a payer was told to send. */
+export interface Detail {
+  order: BookOrder;
+  chain: SimChainId;
+  wallet: string;
+  amount: string;
+  token: SimToken;
+  units: bigint;
+}
+
+export interface BookOrder {
+  id: string;
+  merchant_order_id: string;
+  amount: string;
+  shop: Shop;
+  sender: string | null;
+  details: Detail[];
+  /** Asked for by the payer or an operator, whether it was answered or not. */
+  cancelled: boolean;
+  marked: boolean;
+  resends: number;
+  sockets: SimSocket[];
+}
+
+/** One transfer that an actor sent. */
+export interface Payment {
+  /** `exact` is what was asked for, where and by whom; everything else has its own word. */
+  kind: string;
+  detail: Detail | null;
+  chain: Chain;
+  tx: SimTx;
+  position: number;
+  transfer: SimTransfer;
+  /** Virtual ms. */
+  sent_at: number;
+}
+
+/** What may happen in a world, drawn from its seed. */
+export interface Traits {
+  /** Providers that hide logs or live on a dead branch. */
+  lies: boolean;
+  /** Reorganisations deeper than small payments wait for. */
+  deep: boolean;
+  crashes: boolean;
+  /** Outages and answers that fail. */
+  faults: boolean;
+  providers: number;
+}
+
+export interface Stage {
+  seed: number;
+  traits: Traits;
+  timeline: Timeline;
+  random: Random;
+  server: Server;
+  chains: Record<SimChainId, Chain>;
+  providers: Record<SimChainId, Provider[]>;
+  shops: Shop[];
+  backOffice: Shop;
+  orders: Map<string, BookOrder>;
+  payments: Payment[];
+  /** Wallets as the settings name them now. */
+  offered: readonly WalletName[];
+  /** The last commit of another process, virtual ms. */
+  committed_elsewhere_at: number;
+  note(line: string): void;
+  fail(words: string): void;
+}
+
+/** The wall clock, ms. */
+export function wallOf(stage: Stage): number {
+  return epoch_ms + Math.floor(stage.timeline.now());
+}
