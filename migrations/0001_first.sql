@@ -158,6 +158,7 @@ CREATE TABLE deposits (
 ) STRICT;
 CREATE UNIQUE INDEX deposits_open ON deposits (order_id, chain, coin) WHERE closed_at IS NULL;
 CREATE INDEX deposits_order ON deposits (order_id);
+CREATE INDEX deposits_newest ON deposits (id, coin) WHERE closed_at IS NULL;
 CREATE INDEX deposits_open_chain ON deposits (chain, id) WHERE closed_at IS NULL;
 CREATE INDEX deposits_head ON deposits (chain, opened_head) WHERE opened_head IS NOT NULL AND closed_at IS NULL;
 
@@ -218,7 +219,7 @@ CREATE TABLE transfers (
   CHECK ((confirmed_at IS NULL) = (status IN ('waiting_for_confirmation','failed_to_confirm')))
 ) STRICT;
 CREATE UNIQUE INDEX transfers_one_per_deposit ON transfers (deposit) WHERE deposit IS NOT NULL;
-CREATE INDEX transfers_wallet ON transfers (wallet, id);
+CREATE INDEX transfers_wallet ON transfers (wallet, id, status, chain, label);
 CREATE INDEX transfers_waiting ON transfers (chain, status, block_number) WHERE status = 'waiting_for_confirmation';
 CREATE INDEX transfers_block ON transfers (chain, block_number);
 CREATE INDEX transfers_amount ON transfers (chain, coin, wallet, units);

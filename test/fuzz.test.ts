@@ -38,8 +38,8 @@ const strangers = 20;
 const telling_requests = 50_000;
 
 const own_statuses = [101, 200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 426, 429];
-/** What the listener itself says of bytes that are no HTTP, and of WebSocket versions it does not speak. */
-const listener_statuses = [400, 413, 414, 426, 431, 501, 505];
+/** What the listener itself says of bytes that are no HTTP. */
+const listener_statuses = [400, 413, 414, 431, 501, 505];
 /** What no client may ever read. */
 const forbidden =
   /node_modules|\/src\/|\.ts\b|\bat \w+ \(|sqlite|constraint|drizzle|select |insert |\bTypeError|\bRangeError|SyntaxError|\[object|undefined|\bNaN\b|test-merchant-secret|test-admin-secret|argon2/i;

@@ -20,6 +20,7 @@ import type { Call, Route } from "./route.ts";
 import type { Signed } from "./signed.ts";
 
 const sockets_retry_s = 10;
+const websocket_version = "13";
 const json_type_pattern = /^application\/json[ \t]*(;|$)/i;
 const representation_pattern = /(^|,)[ \t]*return[ \t]*=[ \t]*"?representation"?[ \t]*(;|,|$)/i;
 
@@ -114,8 +115,13 @@ function openSocket(needs: Needs, call: Call): Response {
   throw new Fault("websocket_required");
 }
 
-function asksForSocket(request: Request): boolean {
-  return request.method === "GET" && request.headers.get("upgrade")?.toLowerCase() === "websocket";
+/** Exactly what the listener can upgrade: of anything else it would refuse in words of its own. */
+function asksForSocket({ method, headers }: Request): boolean {
+  return (
+    method === "GET" &&
+    headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    headers.get("sec-websocket-version") === websocket_version
+  );
 }
 
 async function readChoice(world: World, request: Request): Promise<{ blockchain: string; stablecoin: string }> {

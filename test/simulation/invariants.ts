@@ -201,9 +201,11 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     for (const { id, sockets } of stage.orders.values()) {
       for (const { life, statuses: told, closed } of sockets) {
         const status = now.get(id);
-        if (life !== server.life() || (closed !== null && closed !== 1000)) continue;
-        if (told.at(-1) !== status) fail(`a socket of ${id} shows ${told.join(" ")} and the order is ${status}`);
-        if ((closed === 1000) !== (status !== "pending")) fail(`a socket of ${id}, ${status}, has close code ${closed}`);
+        const shown = told.at(-1);
+        if (closed === 1000 && shown === "pending") fail(`a socket of ${id} ended while it was pending`);
+        if (life !== server.life() || closed !== null) continue;
+        if (shown !== status) fail(`a socket of ${id} shows ${told.join(" ")} and the order is ${status}`);
+        if (status !== "pending") fail(`a socket of ${id}, which is ${status}, is still open`);
       }
     }
   }
