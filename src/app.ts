@@ -24,6 +24,8 @@ import type { Listener, World } from "./world.ts";
 
 const heartbeat_ms = 1000;
 const quarantine_period_ms = 10_000;
+const forget_period_ms = 60_000;
+const wake_delay_ms = 5;
 /** How long a node may take to prove that it is the wrong one before the server starts without waiting for it. */
 const identity_timeout_ms = 3000;
 /** What is left of the ten seconds a stop may take is for the database and the sockets. */
@@ -94,12 +96,19 @@ export async function startApp(needs: {
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
+    loop("forget replays", () => forget_period_ms, expiry.forgetCreations);
     const reading = createReading({ connect, config, database, settlement, watching, world, telemetry });
 
-    const committed = () => {
-      http.committed();
+    let cancelWaking: (() => void) | null = null;
+    const wakeAll = () => {
+      cancelWaking = null;
       for (const one of loops) one.wake();
       reading.wake();
+    };
+    // Sockets are told at once; the loops ask the database what is due, once for all commits of a moment.
+    const committed = () => {
+      http.committed();
+      cancelWaking ??= world.timer(wake_delay_ms, wakeAll);
     };
     const forgetCommits = database.onCommit(committed);
     loop(
@@ -132,6 +141,7 @@ export async function startApp(needs: {
 
       async stop() {
         forgetCommits();
+        cancelWaking?.();
         const finished = listener.stop(false);
         http.closeWaiting();
         await Promise.race([

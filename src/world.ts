@@ -51,6 +51,8 @@ export interface Files {
   /** The text of a file, or null when there is none. Other failures throw. */
   read(path: string): string | null;
   exists(path: string): boolean;
+  /** The permission bits of a file, or null when there is none. */
+  mode(path: string): number | null;
   /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one. */
   replace(path: string, text: string): void;
   copy(from: string, to: string): void;
@@ -215,6 +217,10 @@ const files: Files = {
     }
   },
   exists: (path) => fs.existsSync(path),
+  mode(path) {
+    const found = fs.statSync(path, { throwIfNoEntry: false });
+    return found === undefined ? null : found.mode & 0o777;
+  },
   replace(path, text) {
     const beside = `${path}.new`;
     const old = fs.statSync(path, { throwIfNoEntry: false });

@@ -119,6 +119,11 @@ describe("a webhook of ours is believed", () => {
   });
 });
 
+test("five minutes are allowed when nothing else is said", async () => {
+  const off = (s: number) => verifyWebhook({ secret, body, headers: ocrch(), now: () => (at + s) * 1000 });
+  expect([await problem(off(300)), await problem(off(301))]).toEqual(["none", "stale_timestamp"]);
+});
+
 describe("a webhook that was bent is not", () => {
   const rows: [string, { body?: unknown; headers: WebhookHeaders; secrets?: string[] }, string][] = [
     ["no header at all", { headers: {} }, "missing_signature"],
@@ -199,7 +204,7 @@ describe("a webhook that was bent is not", () => {
   });
 
   test("and bytes that are no UTF-8 are no event, even signed", async () => {
-    const bytes = Buffer.from([0x22, 0xff, 0x22]);
+    const bytes = Buffer.from(body.replace("your-order", "\xff"), "latin1");
     const signature = createHmac("sha256", secret).update(`${at}.`).update(bytes).digest("base64");
     expect(await problem(verify({ body: bytes, headers: { "ocrch-signature": `${at}.${signature}` } }))).toBe(
       "unknown_event",
@@ -266,6 +271,16 @@ describe("handled in order", () => {
     expect([await first, await second, other, calls]).toEqual([true, false, true, 1]);
   });
 
+  test("a repetition that waited behind a failing attempt is handled", async () => {
+    const { once } = createInOrder();
+    const first = once(told(5), async () => {
+      throw new Error("database down");
+    });
+    const second = once(told(5), () => {});
+    await expect(first).rejects.toThrow("database down");
+    expect(await second).toBe(true);
+  });
+
   test("a store outlives the process", async () => {
     const rows = new Map<string, number>();
     const store: HandledStore = {
@@ -294,9 +309,9 @@ describe("handled in order", () => {
       transfer_id: 3,
       order_id: event.order_id,
     } as never as WebhookEvent;
-    expect(await once({ ...transfer, webhook_id: "evt_4" }, () => {})).toBe(true);
+    expect(await once({ ...transfer, webhook_id: "evt_6" }, () => {})).toBe(true);
     expect(
-      await once({ ...logged, n: 4, type: "unknown_transfer", transfer_id: 3 } as never as OcrchEvent, () => {}),
+      await once({ ...logged, n: 6, type: "unknown_transfer", transfer_id: 3 } as never as OcrchEvent, () => {}),
     ).toBe(false);
   });
 

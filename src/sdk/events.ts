@@ -51,7 +51,6 @@ export async function* readEvents(
       failures = 0;
       if (page.last < after) throw new OcrchError(200, `the log ends at ${page.last}, before ${after}: another log`);
       for (const event of page.events) {
-        if (event.n <= after) continue;
         if (event.n !== after + 1) throw new OcrchError(200, `event ${after + 1} is missing from the log`);
         yield event;
         after = event.n;

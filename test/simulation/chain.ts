@@ -86,6 +86,7 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
   let stale: SimBlock | null = null;
   let final = 0;
   let hashes = 0;
+  let next_at = 0;
 
   function newHash(): string {
     hashes += 1;
@@ -93,11 +94,11 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
     return `0x${mixed.toString(16).padStart(8, "0")}${(traits.chain_id * 2 ** 24 + hashes).toString(16).padStart(56, "0")}`;
   }
 
-  function clock_s(): number {
-    return Math.floor((epoch_ms + timeline.now()) / 1000) + traits.skew_s;
+  function clock_s(at = timeline.now()): number {
+    return Math.floor((epoch_ms + at) / 1000) + traits.skew_s;
   }
 
-  function append(time: number, txs: readonly SimTx[]): void {
+  function append(time: number, txs: readonly SimTx[], born_at = timeline.now()): void {
     const parent = canonical.at(-1) ?? null;
     // Logs of strangers lie between ours: an index says nothing about a position.
     let next_log = random.below(4);
@@ -111,7 +112,7 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
       hash: newHash(),
       parent,
       time: Math.max(time, parent?.time ?? 0),
-      born_at: timeline.now(),
+      born_at,
       txs: placed,
     };
     canonical.push(block);
@@ -126,9 +127,10 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
     return random.shuffled(taken);
   }
 
+  /** The chain goes on while our machine sleeps: it catches up with the blocks of that time. */
   function mine(): void {
-    append(clock_s(), takeFromPool());
-    timeline.at(traits.block_s * 1000, mine);
+    for (; next_at <= timeline.now(); next_at += traits.block_s * 1000) append(clock_s(next_at), takeFromPool(), next_at);
+    timeline.at(next_at - timeline.now(), mine);
   }
 
   const first_time = clock_s() - blocks_before * traits.block_s;
@@ -156,7 +158,10 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
       pool.push(tx);
       return tx;
     },
-    start: () => void timeline.at(random.below(traits.block_s * 1000), mine),
+    start() {
+      next_at = timeline.now() + random.below(traits.block_s * 1000);
+      timeline.at(next_at - timeline.now(), mine);
+    },
     reorganise(depth) {
       const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
       if (real < 1) return;

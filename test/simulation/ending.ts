@@ -120,10 +120,15 @@ function checkOrders(stage: Stage, db: Sqlite): void {
   const { fail, traits } = stage;
   const orders = new Map((db.query("SELECT * FROM orders").all() as OrderRow[]).map((row) => [row.id, row]));
   const deposits = new Map(
-    (db.query("SELECT * FROM deposits").all() as DepositRow[]).map((row) => [`${row.order_id} ${row.chain} ${row.coin}`, row]),
+    (db.query("SELECT * FROM deposits").all() as DepositRow[]).map((row) => [
+      `${row.order_id} ${row.chain} ${row.coin}`,
+      row,
+    ]),
   );
   const paying = db
-    .query("SELECT a.order_id, t.tx_hash FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL")
+    .query(
+      "SELECT a.order_id, t.tx_hash FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL",
+    )
     .all() as { order_id: string; tx_hash: string }[];
   for (const { order_id, tx_hash } of paying) {
     const stands = Object.values(stage.chains).some((chain) => chain.whereIs(tx_hash) !== null);
@@ -141,7 +146,8 @@ function checkOrders(stage: Stage, db: Sqlite): void {
   for (const payment of stage.payments) {
     const detail = payment.detail;
     const order = detail === null ? undefined : orders.get(detail.order.id);
-    const deposit = detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
+    const deposit =
+      detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
     if (detail === null || order === undefined || deposit === undefined) continue;
     if (isDue(payment, order, deposit) && order.status !== "paid") {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
@@ -153,7 +159,8 @@ function checkOrders(stage: Stage, db: Sqlite): void {
 function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean {
   const { kind, chain, tx, detail } = payment;
   const block = chain.whereIs(tx.hash);
-  if (kind !== "exact" || block === null || !tx.success || detail?.order.cancelled || detail?.order.marked) return false;
+  if (kind !== "exact" || block === null || !tx.success || detail?.order.cancelled || detail?.order.marked)
+    return false;
   const inTime = block.time * 1000 >= deposit.opened_at && block.time * 1000 < order.expires_at;
   const afterOpening = deposit.opened_head === null || block.number > deposit.opened_head;
   // Its block came to be (again) after the end, or the chain could not be read until the last moment.
@@ -165,14 +172,24 @@ function checkCoverage(stage: Stage, db: Sqlite): void {
   const gaps = db.query(
     "SELECT w.chain, w.wallet, w.token, w.start_block, max(CASE WHEN c.pass = 'final' THEN c.to_block ELSE -1 END) AS final_to, max(c.to_block) AS head_to FROM watches w LEFT JOIN coverage c ON c.watch = w.id WHERE w.active GROUP BY w.id",
   );
-  for (const row of gaps.all() as { chain: SimChainId; wallet: string; token: string; final_to: number; head_to: number }[]) {
+  for (const row of gaps.all() as {
+    chain: SimChainId;
+    wallet: string;
+    token: string;
+    final_to: number;
+    head_to: number;
+  }[]) {
     const chain = stage.chains[row.chain];
     const said = `${row.wallet} ${row.token} on ${row.chain}`;
-    if (row.head_to < chain.head().number - unread_blocks_max) stage.fail(`${said} is read to ${row.head_to} of ${chain.head().number}`);
-    if (row.final_to < chain.finalNumber() - unread_final_blocks_max) stage.fail(`${said} is read finally to ${row.final_to} of ${chain.finalNumber()}`);
+    if (row.head_to < chain.head().number - unread_blocks_max)
+      stage.fail(`${said} is read to ${row.head_to} of ${chain.head().number}`);
+    if (row.final_to < chain.finalNumber() - unread_final_blocks_max)
+      stage.fail(`${said} is read finally to ${row.final_to} of ${chain.finalNumber()}`);
   }
   const rows = db
-    .query("SELECT c.watch, c.from_block, c.to_block, w.start_block FROM coverage c JOIN watches w ON w.id = c.watch WHERE w.active ORDER BY c.watch, c.from_block")
+    .query(
+      "SELECT c.watch, c.from_block, c.to_block, w.start_block FROM coverage c JOIN watches w ON w.id = c.watch WHERE w.active ORDER BY c.watch, c.from_block",
+    )
     .all() as { watch: number; from_block: number; to_block: number; start_block: number }[];
   for (const intervals of Map.groupBy(rows, ({ watch }) => watch).values()) {
     let next = intervals[0]?.start_block ?? 0;
@@ -186,7 +203,9 @@ function checkCoverage(stage: Stage, db: Sqlite): void {
 function checkWebhooks(stage: Stage, db: Sqlite): void {
   const { fail } = stage;
   const events = db
-    .query("SELECT e.n, e.type, e.order_id, e.body, d.url FROM events e JOIN deliveries d ON d.event = e.n ORDER BY e.n")
+    .query(
+      "SELECT e.n, e.type, e.order_id, e.body, d.url FROM events e JOIN deliveries d ON d.event = e.n ORDER BY e.n",
+    )
     .all() as { n: number; type: string; order_id: string | null; body: string; url: string }[];
   const shops = new Map([...stage.shops, stage.backOffice].map((shop) => [shop.host, shop]));
   const taken = new Map<string, number>();
@@ -200,7 +219,8 @@ function checkWebhooks(stage: Stage, db: Sqlite): void {
     if (known.body !== body) fail(`${host} took evt_${n} in other words`);
     if (type !== "order_status_changed" || order_id === null) continue;
     const before = taken.get(order_id);
-    if (before !== undefined && known.first_at < before) fail(`${host} received evt_${n} of ${order_id} before the one before it`);
+    if (before !== undefined && known.first_at < before)
+      fail(`${host} received evt_${n} of ${order_id} before the one before it`);
     taken.set(order_id, known.accepted_at);
   }
   for (const shop of shops.values()) {
@@ -216,8 +236,17 @@ function checkRetries(stage: Stage, db: Sqlite): void {
     .query(
       "SELECT a.delivery, a.started_at, a.ended_at, a.error, d.order_id, e.n FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN events e ON e.n = d.event ORDER BY a.delivery, a.id",
     )
-    .all() as { delivery: number; started_at: number; ended_at: number; error: string | null; order_id: string | null; n: number }[];
-  const later = db.query("SELECT created_at FROM events WHERE order_id = ? AND n > ? AND type = 'order_status_changed'");
+    .all() as {
+    delivery: number;
+    started_at: number;
+    ended_at: number;
+    error: string | null;
+    order_id: string | null;
+    n: number;
+  }[];
+  const later = db.query(
+    "SELECT created_at FROM events WHERE order_id = ? AND n > ? AND type = 'order_status_changed'",
+  );
   for (const series of Map.groupBy(attempts, ({ delivery }) => delivery).values()) {
     series.slice(1).forEach((attempt, index) => {
       const before = series[index];

@@ -16,7 +16,16 @@ const wallet_sets: readonly WalletName[][] = [
   ["second", "first", "third"],
   ["first", "second"],
 ];
-const shop_moods: readonly ShopMood[] = ["healthy", "healthy", "slow", "hanging", "failing", "flaky", "refusing", "redirecting"];
+const shop_moods: readonly ShopMood[] = [
+  "healthy",
+  "healthy",
+  "slow",
+  "hanging",
+  "failing",
+  "flaky",
+  "refusing",
+  "redirecting",
+];
 
 export interface Fate {
   reorganise(): void;
@@ -35,7 +44,12 @@ export interface Fate {
 
 export function createFate(
   stage: Stage,
-  needs: { product: Product; surroundings: Surroundings; path: string; configFor(names: readonly WalletName[]): Config },
+  needs: {
+    product: Product;
+    surroundings: Surroundings;
+    path: string;
+    configFor(names: readonly WalletName[]): Config;
+  },
 ): Fate {
   const { random, traits, timeline, server, chains, providers, note } = stage;
   let healed = false;

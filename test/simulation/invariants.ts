@@ -67,7 +67,9 @@ export function createInvariants(stage: Stage, path: string): Invariants {
   const coverage = db.prepare<CoverageRow, []>(
     "SELECT w.chain, w.wallet, w.token, c.from_block, c.to_block, c.provider FROM coverage c JOIN watches w ON w.id = c.watch",
   );
-  const newestMark = db.prepare<{ hash: string }, [string]>("SELECT hash FROM blocks WHERE chain = ? ORDER BY number DESC LIMIT 1");
+  const newestMark = db.prepare<{ hash: string }, [string]>(
+    "SELECT hash FROM blocks WHERE chain = ? ORDER BY number DESC LIMIT 1",
+  );
   const transfer = db.prepare<{ id: number }, [string, string, number]>(
     "SELECT id FROM transfers WHERE chain = ? AND tx_hash = ? AND position = ? AND status <> 'failed_to_confirm'",
   );
@@ -101,7 +103,9 @@ export function createInvariants(stage: Stage, path: string): Invariants {
 
   function askQuestions(): void {
     for (const { name, statement } of asked) {
-      const row = (name === "a closed deposit is not in quarantine" ? statement.get({ $now: wallOf(stage) }) : statement.get()) as Record<string, unknown> | null;
+      const row = (
+        name === "a closed deposit is not in quarantine" ? statement.get({ $now: wallOf(stage) }) : statement.get()
+      ) as Record<string, unknown> | null;
       if (row !== null) fail(`${name}: ${Object.values(row).join(" ")}`);
     }
   }
@@ -124,18 +128,22 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       const lowest = thorough ? row.from_block : Math.max(row.from_block, chain.head().number - blocks_compared);
       for (let number = lowest; number <= row.to_block; number++) {
         if (!provider.answered.numbers.get(number)?.has(pair)) {
-          return fail(`coverage claims block ${number} of ${row.chain} by ${row.provider}, which was never answered`);
+          return fail(`coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which was never answered`);
         }
         const hash = chain.block(number)?.hash ?? "";
         if (stage.traits.lies || !standing[row.chain] || provider.answered.hashes.get(hash)?.has(pair)) continue;
-        fail(`coverage claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`);
+        fail(`coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`);
       }
     }
     for (const payment of stage.payments) if (!stored.has(payment)) compareTransfer(payment, rows, standing);
   }
 
   /** What is covered and stands on the chain is in the table. */
-  function compareTransfer(payment: Payment, rows: readonly CoverageRow[], standing: Record<SimChainId, boolean>): void {
+  function compareTransfer(
+    payment: Payment,
+    rows: readonly CoverageRow[],
+    standing: Record<SimChainId, boolean>,
+  ): void {
     const { chain, tx, position, transfer: sent } = payment;
     const { id } = chain.traits as { id: SimChainId };
     const block = chain.whereIs(tx.hash);
@@ -163,7 +171,8 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       seen.success = id;
       const { host } = new URL(url);
       const shop = [...stage.shops, stage.backOffice].find((one) => one.host === host);
-      if (shop?.known.get(`evt_${event}`)?.accepted_at == null) fail(`evt_${event} is delivered and ${host} never took it`);
+      if (shop?.known.get(`evt_${event}`)?.accepted_at == null)
+        fail(`evt_${event} is delivered and ${host} never took it`);
     }
   }
 
@@ -175,13 +184,17 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       const payment = stage.payments.find(({ tx, position }) => tx.hash === row.tx_hash && position === row.position);
       if (payment === undefined) return fail(`${said} and was never sent`);
       const block = chains[chain].blocks.get(row.block_hash);
-      if (block === undefined || !block.txs.some(({ tx }) => tx === payment.tx)) return fail(`${said} from a block it is not in`);
+      if (block === undefined || !block.txs.some(({ tx }) => tx === payment.tx))
+        return fail(`${said} from a block it is not in`);
       if (row.block_time * 1000 < row.opened_at - clock_skew_s * 1000) fail(`${said}, opened after it`);
       if (row.opened_head !== null && row.block_number <= row.opened_head) fail(`${said}, opened above its block`);
       if (row.block_time * 1000 > row.expires_at) fail(`${said}, expired before it`);
-      const read_at = Math.max(...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1));
+      const read_at = Math.max(
+        ...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1),
+      );
       if (epoch_ms + read_at < row.seen_at) fail(`${said} without a second reading of its receipt`);
-      if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash)) fail(`${said} from a block that left the chain`);
+      if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash))
+        fail(`${said} from a block that left the chain`);
       compareIntent(payment, row, said);
     }
   }

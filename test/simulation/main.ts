@@ -31,7 +31,12 @@ async function productFrom(source: string): Promise<Product> {
 }
 
 const product = await productFrom(values.source);
-const [seeds, from, steps, seconds] = [values.seeds, values.from, values.steps, values.seconds].map(Number) as [number, number, number, number];
+const [seeds, from, steps, seconds] = [values.seeds, values.from, values.steps, values.seconds].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
 const started = stopwatch();
 const failed: number[] = [];
 const total = { seeds: 0, simulated_ms: 0, orders: 0, payments: 0, paid: 0, deaths: 0 };
@@ -53,7 +58,9 @@ for (let seed = from; seed < from + seeds; seed++) {
 const real_s = (stopwatch() - started) / 1000;
 const per_second = (total.seeds / real_s).toFixed(1);
 const hours = (total.simulated_ms / 3_600_000 / real_s).toFixed(1);
-console.log(`${total.seeds} seeds in ${real_s.toFixed(1)} s: ${per_second} seeds/s, ${hours} simulated hours per second`);
+console.log(
+  `${total.seeds} seeds in ${real_s.toFixed(1)} s: ${per_second} seeds/s, ${hours} simulated hours per second`,
+);
 console.log(`${total.orders} orders, ${total.payments} payments, ${total.paid} paid, ${total.deaths} deaths`);
 console.log(failed.length === 0 ? "no seed failed" : `failed: ${failed.join(", ")}`);
 process.exit(failed.length === 0 ? 0 : 1);

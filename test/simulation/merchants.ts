@@ -59,7 +59,11 @@ export function createMerchants(stage: Stage): Merchants {
 
   function anyOrder(): BookOrder | null {
     const all = [...stage.orders.values()];
-    return all.length === 0 ? null : random.chance(60) ? (all.at(-1 - random.below(Math.min(4, all.length))) ?? null) : random.pick(all);
+    return all.length === 0
+      ? null
+      : random.chance(60)
+        ? (all.at(-1 - random.below(Math.min(4, all.length))) ?? null)
+        : random.pick(all);
   }
 
   async function createOrder(): Promise<void> {
@@ -126,14 +130,17 @@ export function createMerchants(stage: Stage): Merchants {
     const detail: Detail = { order, chain, wallet, amount, token, units: unitsOf(amount, token.decimals) };
     const known = order.details.find((one) => one.chain === chain && one.token === token);
     if (known === undefined) order.details.push(detail);
-    else if (known.wallet !== wallet || known.amount !== amount) fail(`${order.id} was asked for two amounts on ${chain}`);
+    else if (known.wallet !== wallet || known.amount !== amount)
+      fail(`${order.id} was asked for two amounts on ${chain}`);
   }
 
   async function cancel(): Promise<void> {
     const order = anyOrder();
     if (order === null) return;
     order.cancelled = true;
-    const answer = await insist(() => server.request("POST", `/api/v1/user/orders/${order.id}/cancel`, signedUrl(order)));
+    const answer = await insist(() =>
+      server.request("POST", `/api/v1/user/orders/${order.id}/cancel`, signedUrl(order)),
+    );
     if (answer !== null && answer.status !== 200 && answer.status !== 409) {
       fail(`a cancel was answered with ${answer.status}: ${answer.text}`);
     }

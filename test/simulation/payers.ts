@@ -27,12 +27,17 @@ export function createPayers(stage: Stage): Payers {
   function send(chain: SimChainId, parts: readonly Part[], success = true): void {
     // Logs of other contracts stand between: an index in the receipt is no count of transfers.
     const logs = parts.flatMap((part) => (random.chance(30) ? [null, part] : [part]));
-    const tx = chains[chain].send(logs.map((part) => part?.transfer ?? null), success);
+    const tx = chains[chain].send(
+      logs.map((part) => part?.transfer ?? null),
+      success,
+    );
     logs.forEach((part, position) => {
       if (part === null) return;
       payments.push({ ...part, chain: chains[chain], tx, position, sent_at: stage.timeline.now() });
     });
-    stage.note(`sent ${tx.hash} on ${chain}: ${parts.map(({ kind, transfer }) => `${kind} ${transfer.units}`).join(", ")}`);
+    stage.note(
+      `sent ${tx.hash} on ${chain}: ${parts.map(({ kind, transfer }) => `${kind} ${transfer.units}`).join(", ")}`,
+    );
   }
 
   function transferFor(detail: Detail, units = detail.units, from: string | null = null): SimTransfer {
@@ -78,7 +83,10 @@ export function createPayers(stage: Stage): Payers {
     if (how === "other sender") return send(chain, [other(how, detail, transferFor(detail, units, exchange))]);
     if (how === "parts") {
       const half = units / 2n;
-      return send(chain, [half, units - half].map((part) => other(how, detail, transferFor(detail, part))));
+      return send(
+        chain,
+        [half, units - half].map((part) => other(how, detail, transferFor(detail, part))),
+      );
     }
     if (how === "wrong coin") {
       const token = random.pick(simTokens.filter((one) => one.chain === chain && one !== detail.token));
@@ -86,7 +94,10 @@ export function createPayers(stage: Stage): Payers {
       return send(chain, [other(how, detail, wrong)]);
     }
     const open = [...stage.orders.values()].flatMap((order) => order.details).filter((one) => one.chain === chain);
-    const some = random.shuffled(open).slice(0, 3).filter((one) => one.order.sender === null);
+    const some = random
+      .shuffled(open)
+      .slice(0, 3)
+      .filter((one) => one.order.sender === null);
     const batch = some.map((one) => ({ kind: "exact", detail: one, transfer: transferFor(one, one.units, exchange) }));
     if (batch.length > 0) send(chain, batch);
   }

@@ -84,7 +84,8 @@ export function createProvider(needs: {
 
   function viewOf(mood: Mood): View {
     const stale = chain.staleTip();
-    if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < 6) return { tip: stale, hidden: 0 };
+    if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < 6)
+      return { tip: stale, hidden: 0 };
     const lag = mood.kind === "lagging" ? mood.blocks : 0;
     const tip = chain.block(Math.max(0, chain.head().number - lag)) ?? chain.head();
     return { tip, hidden: mood.kind === "hiding" ? mood.blocks : 0 };
@@ -114,7 +115,12 @@ export function createProvider(needs: {
   }
 
   function logOf(block: SimBlock, tx_hash: string, index: number, log: SimBlock["txs"][0]["tx"]["logs"][0]): object {
-    const place = { blockNumber: hex(block.number), blockHash: block.hash, transactionHash: tx_hash, logIndex: hex(index) };
+    const place = {
+      blockNumber: hex(block.number),
+      blockHash: block.hash,
+      transactionHash: tx_hash,
+      logIndex: hex(index),
+    };
     if (log === null) {
       return { ...place, address: `0x${"77".repeat(20)}`, topics: [approval_topic], data: "0x", removed: false };
     }

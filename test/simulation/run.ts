@@ -13,7 +13,15 @@ import { createPayers } from "./payers.ts";
 import { createServer, type Product, type Server } from "./process.ts";
 import { createProvider, type Provider } from "./provider.ts";
 import { createRandom } from "./random.ts";
-import { back_office, configFor, merchant_secret, providerHost, readings, type SimChainId, simTokens } from "./settings.ts";
+import {
+  back_office,
+  configFor,
+  merchant_secret,
+  providerHost,
+  readings,
+  type SimChainId,
+  simTokens,
+} from "./settings.ts";
 import { createShop } from "./shops.ts";
 import type { Stage, Traits } from "./stage.ts";
 import { createTimeline } from "./timeline.ts";
@@ -45,8 +53,8 @@ export interface RunOptions {
 
 const often_checked_steps = 300;
 const seldom_every_steps = 50;
-const settle_ms = 30_000;
-const quiet_pauses_s = [4, 4, 8, 8, 15, 15, 30, 30, 60, 60, 120, 120, 240, 240, 300, 300];
+const settle_ms = 15_000;
+const quiet_pauses_s = [4, 8, 15, 30, 60, 60, 120, 120, 240, 240, 300];
 
 /** Runs the world of a seed. Never throws for what the product does. */
 export async function runSeed({ product, seed, steps, trace: traced = false }: RunOptions): Promise<Outcome> {
@@ -90,7 +98,11 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
   note(`seed ${seed} ${JSON.stringify(traits)}`);
   const chainOf = (id: SimChainId) =>
     createChain({
-      traits: { ...readings[id].traits, skew_s: random.between(-5, 2), reorg_max: traits.deep ? 5 : id === "eth" ? 2 : 3 },
+      traits: {
+        ...readings[id].traits,
+        skew_s: random.between(-5, 2),
+        reorg_max: traits.deep ? 5 : id === "eth" ? 2 : 3,
+      },
       timeline,
       random,
     });
@@ -120,7 +132,12 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
   };
   const options = { providers: traits.providers, tell: random.chance(80) };
   const offered = random.chance(50) ? (["first", "third"] as const) : (["first", "second", "third"] as const);
-  const server: Server = createServer({ product, surroundings, config: configFor(product, path, offered, options), fail });
+  const server: Server = createServer({
+    product,
+    surroundings,
+    config: configFor(product, path, offered, options),
+    fail,
+  });
   const stage: Stage = {
     seed,
     traits,
@@ -138,7 +155,12 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
     note,
     fail,
   };
-  const fate = createFate(stage, { product, surroundings, path, configFor: (names) => configFor(product, path, names, options) });
+  const fate = createFate(stage, {
+    product,
+    surroundings,
+    path,
+    configFor: (names) => configFor(product, path, names, options),
+  });
   const merchants = createMerchants(stage);
   const payers = createPayers(stage);
 
@@ -186,9 +208,11 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
     for (step = 1; step <= steps && violation === null; step++) {
       const name = random.weighted(weights);
       note(`step ${step}: ${name}`);
-      guarded(() => void Promise.resolve(actions[name]?.act()).catch((error: unknown) => fail(`${name}: ${describe(error)}`)));
+      guarded(
+        () => void Promise.resolve(actions[name]?.act()).catch((error: unknown) => fail(`${name}: ${describe(error)}`)),
+      );
       timeline.settle();
-      timeline.advance(random.chance(50) ? random.below(1500) : random.below(7000));
+      timeline.advance(random.chance(50) ? random.below(600) : random.below(5000));
       if (steps <= often_checked_steps || step % seldom_every_steps === 0) check();
     }
     if (violation === null) rest();
@@ -204,6 +228,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
   await realTurn();
   process.off("unhandledRejection", onRejection);
   if (stray[0] !== undefined) fail(`a rejection that nobody handled: ${describe(stray[0])}`);
+  if (process.env.KEEP) { const { cpSync } = require("node:fs"); cpSync(folder, process.env.KEEP, { recursive: true }); }
   rmSync(folder, { recursive: true, force: true });
 
   /** Everything becomes honest and healthy; then time passes until nothing can be left to do. */
@@ -214,7 +239,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
     for (const pause of quiet_pauses_s) {
       if (violation !== null) return;
       timeline.freeze(pause * 1000);
-      timeline.advance(4000);
+      timeline.advance(2600);
       check();
     }
     timeline.advance(settle_ms);

@@ -103,8 +103,8 @@ export function configFor(
       `[chains.${chain}]`,
       `rpc_urls = [${Array.from({ length: options.providers }, (_, index) => `"https://${providerHost(chain, index)}/key"`)}]`,
       `finality = ${readings[chain].finality}`,
-      'poll = "2s"',
-      'idle_poll = "8s"',
+      'poll = "2500ms"',
+      'idle_poll = "10s"',
     ]),
     ...names.flatMap((name) => [
       "[[wallets]]",

@@ -72,17 +72,22 @@ export function createShop(needs: {
       const { mood } = shop;
       if (mood === "refusing") return { after_ms: there_ms, fails: "ECONNREFUSED" };
       const work_ms = mood === "slow" ? random.below(slow_max_ms) : 0;
-      const status = mood === "failing" || (mood === "flaky" && random.chance(50)) ? 500 : mood === "redirecting" ? 302 : 200;
+      const status =
+        mood === "failing" || (mood === "flaky" && random.chance(50)) ? 500 : mood === "redirecting" ? 302 : 200;
       // The request arrives whatever becomes of its sender.
       timeline.at(there_ms, () => {
         const one = receive(init);
-        if (mood !== "hanging" && status === 200) timeline.at(work_ms, () => {
-          one.accepted_at ??= timeline.now();
-        });
+        if (mood !== "hanging" && status === 200)
+          timeline.at(work_ms, () => {
+            one.accepted_at ??= timeline.now();
+          });
       });
       const after_ms = there_ms + work_ms + random.between(1, latency_max_ms);
       if (mood === "hanging") return { after_ms, hangs: true };
-      return { after_ms, answer: () => new Response("thank you", { status, headers: { location: "https://elsewhere.example/" } }) };
+      return {
+        after_ms,
+        answer: () => new Response("thank you", { status, headers: { location: "https://elsewhere.example/" } }),
+      };
     },
   };
   return shop;

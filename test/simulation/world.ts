@@ -143,6 +143,7 @@ export function createLife({ timeline, random, reach, resolve, note }: Surroundi
       exists: () => true,
       replace: (path, text) => void files.set(path, text),
       copy: (from, to) => void files.set(to, files.get(from) ?? ""),
+      mode: () => null,
       makeFolder() {},
     },
     passwords: {
