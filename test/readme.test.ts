@@ -1,14 +1,15 @@
 // The README is the map and the manual: what it prints from the code is the code's, and its examples run.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chainIds, chains, tokens } from "../src/domain/assets.ts";
 import type { Finality } from "../src/domain/finality.ts";
 import { transitionTable } from "../src/domain/order.ts";
+import type { Order, Signature } from "../src/sdk/index.ts";
 import { type Appliance, configText, createFolder, type Folder, startAppliance } from "./support/appliance.ts";
-import { createShop, type Merchant, startMerchant } from "./support/merchant.ts";
+import { type Merchant, startMerchant } from "./support/merchant.ts";
 
 const root = join(import.meta.dir, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -93,36 +94,85 @@ describe("the shop's examples", () => {
     expect(order).toMatchObject({ merchant_order_id: "order-1", amount: "19.99", status: "pending" });
   });
 
-  test("in TypeScript creates an order, opens its checkout and verifies its webhook", async () => {
-    const [example] = blocks("Connect your shop", "ts");
-    const path = join(scratch, "shop.ts");
-    writeFileSync(path, example ?? "");
+  /** Loads one TypeScript example as a shop that installed the package would. */
+  async function load<Exports>(index: number): Promise<Exports> {
+    const path = join(scratch, `shop-${index}.ts`);
+    mkdirSync(join(scratch, "node_modules"), { recursive: true });
+    if (index === 0) symlinkSync(root, join(scratch, "node_modules/ocrch"));
+    writeFileSync(path, blocks("Connect your shop", "ts")[index] ?? "");
+    return (await import(path)) as Exports;
+  }
+
+  test("in TypeScript create an order, pay it from its page, ship it once and catch up", async () => {
     process.env.OCRCH_URL = ocrch.url;
     process.env.MERCHANT_SECRET = "test-merchant-secret";
-    const shop = (await import(path)) as {
-      createOrder(order_id: string, amount: string, webhook_url: string): Promise<{ order_id: string; status: string }>;
-      checkoutHeaders(page: string, order_id: string): Record<string, string>;
-      verifyWebhook(body: string, header: string): boolean;
-    };
-    const order = await shop.createOrder("order-2", "5.00", merchant.webhook_url);
-    expect(order.status).toBe("pending");
-    const headers = shop.checkoutHeaders("https://shop.example.com/pay", order.order_id);
-    const status = await fetch(`${ocrch.url}/api/v1/user/orders/${order.order_id}/status`, { headers });
-    expect(status.status).toBe(200);
-
-    const receiver = Promise.withResolvers<boolean>();
+    const shop = await load<{
+      checkout(cart: string, amount: string, webhook_url: string): Promise<{ order: Order; signed: Signature }>;
+      webhook(request: Request, ship: (cart: string) => Promise<void>): Promise<Response>;
+      catchUp(
+        after: number,
+        handle: (order_id: string, n: number) => Promise<void>,
+        signal: AbortSignal,
+      ): Promise<void>;
+    }>(0);
+    const page = await load<{
+      pay(
+        ocrch: string,
+        order_id: string,
+        signed: Signature,
+        refresh: () => Promise<Signature>,
+        show: (line: string) => void,
+      ): Promise<string>;
+    }>(1);
+    const shipped: string[] = [];
+    const told = Promise.withResolvers<number>();
     const server = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
       async fetch(request) {
-        receiver.resolve(shop.verifyWebhook(await request.text(), request.headers.get("Ocrch-Signature") ?? ""));
-        return new Response("ok");
+        const copy = request.clone();
+        const answer = await shop.webhook(request, async (cart) => void shipped.push(cart));
+        const again = await shop.webhook(copy, async (cart) => void shipped.push(cart));
+        told.resolve(again.status);
+        return answer;
       },
     });
-    const told = await shop.createOrder("order-3", "6.00", `http://127.0.0.1:${server.port}/hook`);
-    await createShop(ocrch.url).cancel(told.order_id);
-    expect(await receiver.promise).toBe(true);
-    expect(shop.verifyWebhook("{}", "1711900800.AAAA")).toBe(false);
+    const { order, signed } = await shop.checkout("cart-1", "5.00", `http://127.0.0.1:${server.port}/hook`);
+    const shown: string[] = [];
+    const seen = Promise.withResolvers<void>();
+    const refresh = async () => signed;
+    const paid = page.pay(ocrch.url, order.order_id, signed, refresh, (line) => {
+      shown.push(line);
+      if (line === "pending") seen.resolve();
+    });
+    await seen.promise;
+    const marked = await fetch(`${ocrch.url}/api/v1/admin/orders/${order.order_id}/mark-paid`, {
+      method: "POST",
+      headers: { "Ocrch-Admin-Authorization": "test-admin-secret" },
+    });
+    expect(marked.status).toBe(200);
+    expect(await paid).toBe("paid");
+    expect(shown).toEqual([expect.stringMatching(/^Send exactly 5\.00 USDT to 0x/), "pending", "paid"]);
+    expect(await told.promise).toBe(200);
+    expect(shipped).toEqual(["cart-1"]);
+    const forged = new Request("http://shop/hook", {
+      method: "POST",
+      body: "{}",
+      headers: { "ocrch-signature": "1.AAAA" },
+    });
+    expect((await shop.webhook(forged, async () => {})).status).toBe(400);
+
+    const abort = new AbortController();
+    const caught: string[] = [];
+    await shop.catchUp(
+      0,
+      async (order_id) => {
+        caught.push(order_id);
+        abort.abort();
+      },
+      abort.signal,
+    );
+    expect(caught).toEqual([order.order_id]);
     await server.stop(true);
   });
 });
