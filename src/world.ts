@@ -38,6 +38,8 @@ export interface ListenOptions {
   hostname: string;
   port: number;
   max_body_bytes: number;
+  /** How long a WebSocket may be silent, pongs included; pings go out before. */
+  socket_idle_timeout_s?: number;
   answer(request: Request, connection: Connection): Response | Promise<Response>;
 }
 
@@ -181,7 +183,7 @@ function listen(options: ListenOptions): Listener {
       return upgraded ? undefined : answer;
     },
     websocket: {
-      idleTimeout: socket_idle_timeout_s,
+      idleTimeout: options.socket_idle_timeout_s ?? socket_idle_timeout_s,
       sendPings: true,
       open(ws) {
         ws.data.handlers.opened({
