@@ -10,7 +10,14 @@ import { createHttp, max_body_bytes } from "./http/server.ts";
 import { createOutbound } from "./outbound.ts";
 import { createCheckout } from "./services/checkout.ts";
 import { createDelivery } from "./services/delivery.ts";
+import { createDirectory } from "./services/directory.ts";
 import { createExpiry } from "./services/expiry.ts";
+import { createOpenchargeAccess } from "./services/opencharge-access.ts";
+import { createGateway } from "./services/opencharge-gateway.ts";
+import { createOwnIdentities } from "./services/opencharge-identity.ts";
+import { createOpenchargeMerchant } from "./services/opencharge-merchant.ts";
+import { createPayments } from "./services/opencharge-payments.ts";
+import { createProofs } from "./services/opencharge-proofs.ts";
 import { createOperator } from "./services/operator.ts";
 import { createSettlement } from "./services/settlement.ts";
 import { createWatching } from "./services/watching.ts";
@@ -39,7 +46,8 @@ export interface App {
   url: string;
   /**
    * Swaps the settings whole, or throws and changes nothing. `server.listen` and `database.path` stay as they were; the
-   * caller warns about them. Faults: wrong_chain_id and wrong_token, as at the start, of chains that changed.
+   * caller warns about them. Faults: wrong_chain_id and wrong_token, as at the start, of chains that changed;
+   * invalid_config, of a key for the network that is none.
    */
   reload(config: Config): Promise<void>;
   /** Stops accepting, lets work in flight end, closes sockets with 1001 and the database. */
@@ -85,14 +93,36 @@ export async function startApp(needs: {
     const operator = createOperator({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
     const expiry = createExpiry({ database, config, world });
-    const http = createHttp({ world, telemetry, config, database, checkout, operator, version });
+    const identities = createOwnIdentities({ config });
+    const directory = createDirectory({ config, outbound, world, telemetry, identities });
+    const network = { database, config, world, telemetry, identities, directory };
+    const proofs = createProofs(network);
+    const opencharge = {
+      identities,
+      access: createOpenchargeAccess(network),
+      merchant: createOpenchargeMerchant(network),
+      gateway: createGateway(network),
+      proofs,
+      payments: createPayments(network),
+    };
+    identities.current();
+    const http = createHttp({ world, telemetry, config, database, checkout, operator, opencharge, version });
 
     const loop = (name: string, period_ms: () => number, run: () => Promise<unknown>, eager = false): Loop => {
       const made = createLoop({ name, world, telemetry, period_ms, run, eager });
       loops.push(made);
       return made;
     };
-    const delivery = createDelivery({ database, config, outbound, world, telemetry, onRoom: () => deliver.wake() });
+    const delivery = createDelivery({
+      database,
+      config,
+      outbound,
+      world,
+      telemetry,
+      onRoom: () => deliver.wake(),
+      signProof: proofs.sign,
+    });
+    loop("prove payments", () => heartbeat_ms, proofs.issueOwed, true);
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
@@ -130,6 +160,7 @@ export async function startApp(needs: {
         const current = config.current();
         const { hostname, port } = current.server;
         const wanted = { ...next, database: current.database, server: { ...next.server, hostname, port } };
+        createOwnIdentities({ config: liveConfig(wanted) }).current();
         await checkNodes(wanted, changedChains(wanted, current));
         await watching.sync(wanted);
 

@@ -238,7 +238,8 @@ function insertTransfer(path: string): void {
 }
 
 describe("a command that is written wrongly", () => {
-  const commands = "serve, migrate, config, status, orders, deposits, transfers, wallets, mark-paid, resend-webhook";
+  const commands =
+    "serve, migrate, config, status, orders, deposits, transfers, wallets, mark-paid, resend-webhook, opencharge";
   const rows: [line: string, expected: string][] = [
     ["", `no command; "ocrch" has ${commands}`],
     ["serv", `unknown command "serv"; did you mean "ocrch serve"?`],
@@ -299,7 +300,7 @@ describe("help and version", () => {
     const { out } = await ocrch(top, ["--help"]);
     const [, list = ""] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
     const names = list.split("\n").map((line) => line.trim().split(" ")[0] ?? "");
-    expect(names.length).toBe(10);
+    expect(names.length).toBe(11);
     const paths = ["", ...names, "config check"];
     for (const path of paths) {
       const words = path.split(" ").filter(Boolean);
@@ -369,9 +370,11 @@ describe("the database", () => {
     const { folder, database } = place();
     const first = await ocrch(folder, ["migrate"]);
     expect(first).toMatchObject({ status: 0, err: "" });
-    expect(first.out).toBe("applied 0001_first.sql\napplied 0002_order_options.sql\nschema version 2 is current\n");
+    const applied = ["0001_first", "0002_order_options", "0003_opencharge", "0004_opencharge_gateway"];
+    const lines = [...applied.map((name) => `applied ${name}.sql`), "schema version 4 is current", ""];
+    expect(first.out).toBe(lines.join("\n"));
     expect(existsSync(database)).toBe(true);
-    expect(await ocrch(folder, ["migrate"])).toEqual({ status: 0, out: "schema version 2 is current\n", err: "" });
+    expect(await ocrch(folder, ["migrate"])).toEqual({ status: 0, out: "schema version 4 is current\n", err: "" });
   });
 
   const need_it = [
@@ -419,7 +422,7 @@ describe("the database", () => {
     ahead.close();
     const rows = [
       [foreign, `${foreign} is a database of another program`],
-      [newer, `${newer} has schema version 99, this ocrch needs 2; use a newer ocrch`],
+      [newer, `${newer} has schema version 99, this ocrch needs 4; use a newer ocrch`],
       [join(config, "x.db"), `${join(config, "x.db")} cannot be used: `],
       [folder, `${folder} cannot be used: unable to open database file`],
     ] as const;

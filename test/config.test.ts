@@ -465,7 +465,7 @@ describe("each mistake has its line", () => {
     ],
   ];
   test.each(rows)("%s", (_name, text, ...problems) => {
-    expect(parseConfig(text, path)).toEqual({ draft: null, problems, warnings: [] });
+    expect(parseConfig(text, path)).toEqual({ draft: null, network: null, problems, warnings: [] });
   });
 
   test("a bad --listen is named as such", () => {
@@ -483,6 +483,7 @@ describe("what a sound file means", () => {
     expect(spare_chains.size).toBe(0);
     expect(plain).toEqual({
       path,
+      opencharge: null,
       server: {
         hostname: "0.0.0.0",
         port: 8080,

@@ -55,6 +55,7 @@ function build(): void {
     world,
     telemetry: createTelemetry(world),
     onRoom: () => room.resolve(),
+    signProof: () => null,
   });
 }
 

@@ -77,7 +77,7 @@ describe("the executable", () => {
 
   test("migrates: creates the database, and finds it current the second time", () => {
     expect(command("migrate", "--database", "other.db").out).toContain("0001_first.sql");
-    expect(command("migrate", "--database", "other.db").out).toContain("schema version 2 is current");
+    expect(command("migrate", "--database", "other.db").out).toContain("schema version 4 is current");
   });
 
   test("serves from a folder that holds one configuration file, and hides the admin secret in it", async () => {

@@ -81,7 +81,7 @@ describe("a database of version 1 with rows in it", () => {
   test("is copied beside and migrated with it, every row intact", async () => {
     const before = contents(path);
     const opened = openForServing({ ...needs(), migrateFirst: true });
-    expect(opened.applied).toEqual(["0002_order_options.sql"]);
+    expect(opened.applied).toEqual(["0002_order_options.sql", "0003_opencharge.sql", "0004_opencharge_gateway.sql"]);
     expect(opened.database.read(lastEvent)).toBe(2);
     expect(opened.database.read((at) => orderById(at, "o1"))).toMatchObject({
       ...{ merchant_order_id: "m1", amount: "19.90", status: "pending" },

@@ -68,6 +68,12 @@ const slot = (units: string, sender: string, deposit = 1) =>
   `INSERT INTO slots (chain, coin, wallet, units, sender, deposit) VALUES ('eth', 'USDT', 'w', '${units}', '${sender}', ${deposit})`;
 const transfer = (tx: string, position: number, status: string, more = "NULL, NULL") =>
   `INSERT INTO transfers (chain, tx_hash, position, token, label, amount, sender, wallet, units, block_number, block_hash, block_time, log_index, status, finality, seen_at, deposit, confirmed_at) VALUES ('eth', '${tx}', ${position}, 't', 'USDT', '1', 's', 'w', '1', 1, 'h', 1, 0, '${status}', '12', 0, ${more})`;
+const session = (id: string, txid: string) =>
+  `INSERT INTO oc_sessions (id, order_id, txid, caller, merchant, merchant_name, merchant_order, signed_order, signature, currency, notify, created_at) VALUES ('${id}', 'o1', '${txid}', 1, 2, 'n', 'm', '{}', 's', 'USD', '[]', 0)`;
+const payment = (txid: string) =>
+  `INSERT INTO oc_payments (txid, caller, merchant, amount, currency, created_at, expires_at) VALUES ('${txid}', 1, 2, '1', 'USD', 0, 1)`;
+const settled = (txid: string, by: string) =>
+  `UPDATE oc_payments SET settled_issuer = 9, settled_txid = '${by}', settled_by = '{}', proof = '{}' WHERE txid = '${txid}'`;
 const coverage = (from: number, to: number, pass = "head") =>
   `INSERT INTO coverage (watch, pass, from_block, to_block, provider) VALUES (1, '${pass}', ${from}, ${to}, 'p')`;
 
@@ -146,6 +152,16 @@ describe("the schema refuses", () => {
       ["INSERT INTO events (type, body, created_at) VALUES ('order_created', '{}', 0)"],
       "DELETE FROM events",
     ],
+    ["a second session of one order", [session("s1", "t1")], session("s2", "t2")],
+    ["a proof of what is not paid", [session("s1", "t1")], "UPDATE oc_sessions SET proof = '{}'"],
+    [
+      "a second proof of one payment",
+      [session("s1", "t1"), "UPDATE oc_sessions SET paid_at = 1", "UPDATE oc_sessions SET proof = '{}'"],
+      "UPDATE oc_sessions SET proof = '[]'",
+    ],
+    ["a payment settled twice", [payment("t1"), settled("t1", "x")], settled("t1", "y")],
+    ["two payments settled by one proof", [payment("t1"), payment("t2"), settled("t1", "x")], settled("t2", "x")],
+    ["a payment settled by nobody", [payment("t1")], "UPDATE oc_payments SET proof = '{}'"],
     [
       "a delivered delivery without a time",
       [],

@@ -211,10 +211,13 @@ describe("when the way is bad", () => {
     expect(await refusal(slow.orderStatus(nobody))).toMatchObject({ status: 0, text: "no answer within 30 ms" });
 
     const abort = new AbortController();
-    const asked = createOcrch({ url: proxy.url, secret: "s", retries: 0 }).orderStatus(nobody, {
-      signal: abort.signal,
-    });
-    abort.abort(new Error("the visitor left"));
+    const leave: Fetch = (url, init) => {
+      const answer = fetch(url, init);
+      abort.abort(new Error("the visitor left"));
+      return answer;
+    };
+    const left = createOcrch({ url: proxy.url, secret: "s", fetch: leave, retries: 0 });
+    const asked = left.orderStatus(nobody, { signal: abort.signal });
     await expect(asked).rejects.toThrow("the visitor left");
     await proxy.stop();
   });

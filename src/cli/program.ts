@@ -4,6 +4,7 @@ import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
+import { keygen } from "./opencharge.ts";
 import { markPaid, resendWebhook } from "./repair.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
@@ -14,6 +15,11 @@ export function program(tools: Tools): Group {
     name: "config",
     summary: "Look after the configuration file",
     commands: [checkConfig(tools)],
+  };
+  const opencharge: Group = {
+    name: "opencharge",
+    summary: "Take part in the Opencharge network",
+    commands: [keygen(tools)],
   };
   return {
     name: "ocrch",
@@ -29,6 +35,7 @@ export function program(tools: Tools): Group {
       wallets(tools),
       markPaid(tools),
       resendWebhook(tools),
+      opencharge,
     ],
   };
 }

@@ -3,6 +3,7 @@
 import type { ChainFacts, ChainId, Coin, Token } from "../domain/assets.ts";
 import type { FinalityTier } from "../domain/finality.ts";
 import type { Network } from "../domain/network.ts";
+import type { OpenchargeSettings } from "./opencharge.ts";
 
 export interface Wallet {
   chain: ChainId;
@@ -64,6 +65,8 @@ export interface Config {
   chains: ReadonlyMap<ChainId, ChainSettings>;
   /** Chains with a section in the file and no wallet. */
   spare_chains: ReadonlyMap<ChainId, ChainSettings>;
+  /** Null without an [opencharge] section: the network does not exist then. */
+  opencharge: OpenchargeSettings | null;
 }
 
 /** The live settings: read through `current()` at each use, so that a reload swaps them whole. */

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import type { Config } from "./config.ts";
+import { readOpenchargeKeys } from "./opencharge-key.ts";
 import { parseConfig } from "./parse.ts";
 import { replaceAdminSecret } from "./secret.ts";
 
@@ -40,14 +41,16 @@ export async function loadConfig(
   const at = resolve(path);
   const text = readText(world, at);
   const database = options.database || world.env("OCRCH_DATABASE") || undefined;
-  const { draft, problems, warnings } = parseConfig(text, at, {
+  const { draft, network, problems, warnings } = parseConfig(text, at, {
     database: database === undefined ? undefined : resolve(database),
     listen: options.listen,
   });
   if (draft === null) throw new Fault("invalid_config", problems.join("\n"));
 
+  const opencharge = network === null ? null : readOpenchargeKeys(world, network);
   const kept = await keepSecret(world, at, text, draft.admin.secret, options.rewrite ?? true);
-  return { config: { ...draft, admin: { secret_hash: kept.secret_hash } }, warnings: [...warnings, ...kept.warnings] };
+  const config = { ...draft, admin: { secret_hash: kept.secret_hash }, opencharge };
+  return { config, warnings: [...warnings, ...kept.warnings] };
 }
 
 function readText(world: World, path: string): string {

@@ -7,9 +7,11 @@ import { wordsOf } from "../domain/errors.ts";
 import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./chains.ts";
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
+import { buildOpencharge, type OpenchargeDraft, openchargeWarnings } from "./opencharge.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
 
+const no_endpoint = "opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call";
 const still_accepted = "still accepted; remove it once your shop signs with merchant.secret";
 
 /** What the command line or the environment put above the file. */
@@ -19,12 +21,14 @@ export interface Overrides {
   listen?: string | undefined;
 }
 
-/** A configuration whose admin secret is still as the file has it: plaintext or a hash. */
-export type Draft = Omit<Config, "admin"> & { admin: { secret: string } };
+/** A configuration whose admin secret is still as the file has it, plaintext or a hash, and without [opencharge]. */
+export type Draft = Omit<Config, "admin" | "opencharge"> & { admin: { secret: string }; opencharge: null };
 
 export interface Parsed {
   /** Null when there are problems. */
   draft: Draft | null;
+  /** The [opencharge] section, whose keys are in files that are still to be read. */
+  network: OpenchargeDraft | null;
   /** One line each: key path, what is wrong, the cure. */
   problems: string[];
   warnings: string[];
@@ -33,7 +37,7 @@ export interface Parsed {
 /** Reads the text of a configuration file. `path` (absolute) is where it stands: relative paths in it start there. Never throws. */
 export function parseConfig(text: string, path: string, overrides: Overrides = {}): Parsed {
   const tree = parseToml(text, path);
-  if (typeof tree === "string") return { draft: null, problems: [tree], warnings: [] };
+  if (typeof tree === "string") return { draft: null, network: null, problems: [tree], warnings: [] };
   const file = fileSchema.safeParse(tree, { error: wordsForIssue });
   const listen = overrides.listen === undefined ? undefined : listenAddress.safeParse(overrides.listen);
   const problems = [
@@ -41,7 +45,7 @@ export function parseConfig(text: string, path: string, overrides: Overrides = {
     ...crossProblems(tree),
     ...(listen?.error?.issues.map((issue) => `--listen: ${issue.message}`) ?? []),
   ];
-  if (!file.success || problems.length > 0) return { draft: null, problems, warnings: [] };
+  if (!file.success || problems.length > 0) return { draft: null, network: null, problems, warnings: [] };
 
   return build(file.data, path, { database: overrides.database, listen: listen?.data });
 }
@@ -55,6 +59,9 @@ function build(file: File, path: string, over: Over): Parsed {
   const wallets = buildWallets(file);
   const settings = buildChains(file, wallets);
   const { server, merchant, orders, webhooks } = file;
+  const around = { shop: merchant.name, public_url: server.public_url };
+  const network = buildOpencharge(file.opencharge, around, dirname(path));
+  if (network === "no_endpoint") return { draft: null, network: null, problems: [no_endpoint], warnings: [] };
   const draft: Draft = {
     path,
     server: {
@@ -81,14 +88,16 @@ function build(file: File, path: string, over: Over): Parsed {
     wallets,
     chains: settings,
     spare_chains: buildSpareChains(file, wallets),
+    opencharge: null,
   };
   const noOrigins = merchant.allowed_origins.length === 0;
   const warnings = [
     ...(draft.merchant.previous_secret === null ? [] : [`merchant.previous_secret: ${still_accepted}`]),
     ...(noOrigins ? ["merchant.allowed_origins: empty; no checkout page can reach its order"] : []),
     ...chainWarnings(file, wallets, settings),
+    ...openchargeWarnings(network),
   ];
-  return { draft, problems: [], warnings };
+  return { draft, network, problems: [], warnings };
 }
 
 function parseToml(text: string, path: string): Record<string, unknown> | string {

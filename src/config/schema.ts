@@ -7,6 +7,7 @@ import { type ChainId, type Coin, chainIds, chains, coins } from "../domain/asse
 import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
 import { atMost, isAmount } from "../domain/money.ts";
 import { formatDuration } from "./duration.ts";
+import { openchargeSchema } from "./opencharge.ts";
 import * as value from "./values.ts";
 import { refuse, table } from "./values.ts";
 
@@ -155,6 +156,7 @@ export const fileSchema = table({
         issue.input === undefined ? add_wallet : "expected a list; write [[wallets]] with two brackets",
     })
     .refine((list) => list.length > 0, { error: add_wallet }),
+  opencharge: openchargeSchema.optional(),
   chains: table(chainSections as Record<ChainId, z.ZodOptional<ReturnType<typeof chainSchema>>>).prefault({}),
 });
 

@@ -22,6 +22,16 @@ export function retryDelay(failed: number): number | null {
   return seconds === undefined ? null : seconds * 1000;
 }
 
+const proof_slow_delay_s = 3600;
+/** With the quick retries before it, three days in all. */
+const proof_slow_retries = 71;
+
+/** As `retryDelay`, for a proof of payment: quickly at first, then every hour, for three days. */
+export function proofRetryDelay(failed: number): number | null {
+  const slow = failed <= retry_delays_s.length + proof_slow_retries ? proof_slow_delay_s * 1000 : null;
+  return retryDelay(failed) ?? slow;
+}
+
 /** The exact bytes of an order's webhook; `now` in ms. */
 export function orderStatusBody(
   order: { id: string; merchant_order_id: string; status: string; amount: string },

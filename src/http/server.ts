@@ -17,6 +17,7 @@ import { createEventFeed } from "./event-feed.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
 import { createLive, type Live } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
+import { createOpencharge, type OpenchargeServices } from "./opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
 import { createSigned } from "./signed.ts";
@@ -56,6 +57,8 @@ export function createHttp(needs: {
   database: Database;
   checkout: Checkout;
   operator: Operator;
+  /** Absent: no path of the network is known. */
+  opencharge?: OpenchargeServices;
   version: string;
 }): HttpDoor {
   const { telemetry, config } = needs;
@@ -71,6 +74,8 @@ export function createHttp(needs: {
     ...healthRoutes(needs.version),
   ];
   const app = mount(config, [...routes, descriptionRoute(routes, needs.version)]);
+  const { opencharge } = needs;
+  const network = opencharge === undefined ? null : createOpencharge({ ...needs, services: opencharge });
 
   function refuse(error: unknown, method: string, { caller, route }: Passage): Response {
     const fault = expected(error);
@@ -92,7 +97,9 @@ export function createHttp(needs: {
       };
       let answer: Response;
       try {
-        answer = await app.fetch(request, passage);
+        const taken = await network?.answer(request, caller);
+        if (taken != null) passage.route = taken.route;
+        answer = taken?.answer ?? (await app.fetch(request, passage));
       } catch (error) {
         answer = refuse(error, request.method, passage);
       }

@@ -49,6 +49,7 @@ export interface TransferFilter extends Page {
 
 /** The Admin API of one Ocrch. Every verb throws OcrchError with the server's status and words. */
 export interface Admin {
+  /** Orders, newest first. */
   orders(filter?: OrderFilter): Promise<AdminOrder[]>;
   /** Open deposits. */
   deposits(filter?: DepositFilter): Promise<AdminDeposit[]>;

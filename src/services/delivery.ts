@@ -3,11 +3,13 @@
 
 import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { codeOf, Fault } from "../domain/errors.ts";
-import { retryDelay } from "../domain/events.ts";
+import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/database.ts";
 import { type AttemptResult, type DeliveryRow, dueDeliveries, dueOrigins, recordAttempt } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
+import { readWebhookAnswer } from "../wire/opencharge/answers.ts";
+import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import { signBody } from "../wire/signature.ts";
 import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
 import type { World } from "../world.ts";
@@ -17,6 +19,15 @@ const in_flight_max = 256;
 /** After so many failures in a row an origin gets one attempt at a time. */
 const narrow_after_failures = 5;
 const answer_max_bytes = 64 * 1024;
+/** Of what a receiver of proofs refuses, only this may change its mind. */
+const passing_refusals: readonly number[] = [408, 429];
+
+/** What came of one request: `error` is null when it was taken, `final` when another try cannot change that. */
+interface Outcome {
+  status: number | null;
+  error: string | null;
+  final: boolean;
+}
 
 export interface Delivery {
   /** Starts every attempt that is due and has room in its lane; resolves once they are started, not when they end. */
@@ -25,7 +36,10 @@ export interface Delivery {
   stop(): Promise<void>;
 }
 
-/** `onRoom` is called when an attempt has ended: something else may be sent now. */
+/**
+ * `onRoom` is called when an attempt has ended: something else may be sent now. `signProof` makes the headers under
+ * which a proof of payment leaves; null while this appliance has no identity to send it under, and the proof waits.
+ */
 export function createDelivery(needs: {
   database: Database;
   config: LiveConfig;
@@ -33,6 +47,7 @@ export function createDelivery(needs: {
   world: World;
   telemetry: Telemetry;
   onRoom(): void;
+  signProof(url: string, body: string): Record<string, string> | null;
 }): Delivery {
   const { database, config, outbound, world, telemetry } = needs;
   const inFlight = new Map<number, Promise<void>>();
@@ -69,35 +84,39 @@ export function createDelivery(needs: {
     const settings = config.current();
     const started_at = world.now();
     world.point("delivery.sending");
-    const outcome = await post(row, settings, started_at);
+    const { status, error, final } = await (row.schedule === "proof"
+      ? postProof(row, settings)
+      : post(row, settings, started_at));
     const ended_at = world.now();
-    const delivered = outcome.error === null;
-    const delay = retryDelay(row.failures + 1);
-    telemetry[delivered ? "info" : "warn"](delivered ? "webhook_delivered" : "webhook_failed", {
+    const delivered = error === null;
+    const delay = final
+      ? null
+      : row.schedule === "proof"
+        ? proofRetryDelay(row.failures + 1)
+        : retryDelay(row.failures + 1);
+    const what = row.schedule === "proof" ? "proof" : "webhook";
+    telemetry[delivered ? "info" : "warn"](`${what}_${delivered ? "delivered" : "failed"}`, {
       delivery: row.id,
       event: row.event,
       order: row.order_id,
       origin: row.origin,
-      status: outcome.status,
-      error: outcome.error,
+      status,
+      error,
       retry_in_ms: delivered ? undefined : delay,
     });
     return {
       delivery: row.id,
       started_at,
       ended_at,
-      ...outcome,
+      status,
+      error,
       delivered,
       next_at: delivered || delay === null ? null : ended_at + delay,
     };
   }
 
-  /** One request. `error` is null when the merchant took it. */
-  async function post(
-    row: DeliveryRow,
-    settings: Config,
-    now: number,
-  ): Promise<{ status: number | null; error: string | null }> {
+  /** One webhook. */
+  async function post(row: DeliveryRow, settings: Config, now: number): Promise<Outcome> {
     const id = `evt_${row.event ?? `d${row.id}`}`;
     const trusted =
       settings.webhooks.allow_private_targets || row.url === settings.merchant.unknown_transfer_webhook_url;
@@ -117,11 +136,42 @@ export function createDelivery(needs: {
       });
       const taken =
         settings.webhooks.success === "200" ? answer.status === 200 : answer.status >= 200 && answer.status < 300;
-      return { status: answer.status, error: taken ? null : "not_accepted" };
+      return { status: answer.status, error: taken ? null : "not_accepted", final: false };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return { status: null, error: error.code };
+      return { status: null, error: error.code, final: false };
     }
+  }
+
+  /** One proof of payment: the same bytes each time, under headers of this moment. */
+  async function postProof(row: DeliveryRow, settings: Config): Promise<Outcome> {
+    try {
+      const signed = needs.signProof(row.url, row.body);
+      if (signed === null) return { status: null, error: "no_identity", final: false };
+      const { status, text } = await outbound.send({
+        method: "POST",
+        url: row.url,
+        headers: { "Content-Type": "application/json", ...signed },
+        body: row.body,
+        timeout_ms: settings.webhooks.timeout_ms,
+        max_answer_bytes: answer_max_bytes,
+        target: settings.webhooks.allow_private_targets ? "trusted" : "guarded",
+      });
+      const taken = status >= 200 && status < 300;
+      if (taken) noteRejection(row, text);
+      const is_refused = status >= 400 && status < 500 && !passing_refusals.includes(status);
+      return { status, error: taken ? null : "not_accepted", final: is_refused };
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return { status: null, error: error.code, final: false };
+    }
+  }
+
+  /** A receiver may answer 200 and still not want the money, because the order was paid before: a case for a person. */
+  function noteRejection(row: DeliveryRow, text: string): void {
+    const answer = readProofAnswer(text);
+    if (answer?.status !== "rejected") return;
+    telemetry.warn("proof_rejected", { delivery: row.id, origin: row.origin, message: answer.message });
   }
 
   return {
@@ -149,4 +199,13 @@ export function createDelivery(needs: {
       await Promise.all(inFlight.values());
     },
   };
+}
+
+/** What a receiver said, or null where it said nothing of the kind. */
+function readProofAnswer(text: string): ReturnType<typeof readWebhookAnswer> {
+  try {
+    return readWebhookAnswer(parseStrictJson(text));
+  } catch {
+    return null;
+  }
 }

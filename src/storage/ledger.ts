@@ -7,6 +7,7 @@ import { orderStatusBody } from "../domain/events.ts";
 import { type OrderCommand, transition } from "../domain/order.ts";
 import type { Tx } from "./database.ts";
 import { closeDepositsOf } from "./deposits.ts";
+import { oweProof } from "./opencharge-gateway.ts";
 import { type OrderRow, orderById } from "./orders.ts";
 import { appendEvent } from "./outbox.ts";
 import { orders } from "./schema.ts";
@@ -42,17 +43,18 @@ export function recordTransition(tx: Tx, id: string, command: OrderCommand): { c
     throw new Error(`a transition changed ${changed.length} orders instead of one`);
   }
   closeDepositsOf(tx, id, command);
+  if (outcome === "paid") oweProof(tx, id);
   announceStatus(tx, after);
   return { changed: true, order: after };
 }
 
-/** Appends an event with the order's status as it is now, with its webhook: what a transition and a resend have in common. */
+/** Appends an event with the order's status as it is now, and its webhook where the order has an address for one. */
 export function announceStatus(tx: Tx, order: OrderRow): number {
   return appendEvent(tx, {
     type: "order_status_changed",
     order_id: order.id,
     transfer: null,
     body: orderStatusBody(order, tx.now),
-    url: order.webhook_url,
+    url: order.webhook_url === "" ? null : order.webhook_url,
   });
 }

@@ -4,6 +4,8 @@
 import type { Database as Sqlite } from "bun:sqlite";
 import first from "../../migrations/0001_first.sql" with { type: "text" };
 import orderOptions from "../../migrations/0002_order_options.sql" with { type: "text" };
+import opencharge from "../../migrations/0003_opencharge.sql" with { type: "text" };
+import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -14,6 +16,8 @@ interface Migration {
 const migrations: readonly Migration[] = [
   { version: 1, name: "0001_first.sql", sql: first },
   { version: 2, name: "0002_order_options.sql", sql: orderOptions },
+  { version: 3, name: "0003_opencharge.sql", sql: opencharge },
+  { version: 4, name: "0004_opencharge_gateway.sql", sql: openchargeGateway },
 ];
 
 /** The schema version this code reads and writes. */

@@ -47,7 +47,7 @@ const insertDelivery = statement((db) =>
       url: sql.placeholder("url"),
       origin: sql.placeholder("origin"),
       body: sql.placeholder("body"),
-      schedule: "webhook",
+      schedule: sql`${sql.placeholder("schedule")}`,
       state: "waiting",
       next_at: sql.placeholder("now"),
     })
@@ -77,9 +77,25 @@ export function appendEvent(tx: Tx, event: NewEvent): number {
     url: event.url,
     origin: new URL(event.url).origin,
     body: event.body,
+    schedule: "webhook",
     now: tx.now,
   });
   return n;
+}
+
+/** Queues a proof of payment for one address. It waits for no webhook, and none waits for it. */
+export function queueProof(tx: Tx, url: string, body: string): void {
+  insertDelivery(tx).run({
+    event: null,
+    kind: "proof",
+    order_id: null,
+    transfer: null,
+    url,
+    origin: new URL(url).origin,
+    body,
+    schedule: "proof",
+    now: tx.now,
+  });
 }
 
 /** Events after number `n`, in order. */

@@ -32,7 +32,7 @@ test(
       "## Where the time of a creation goes",
       "## Status reads over HTTP, signed",
       "## Transfers",
-    "## Admin lists",
+      "## Admin lists",
       "## Calls to a provider",
       "## Start and memory",
     ]);

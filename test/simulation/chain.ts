@@ -129,7 +129,8 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
 
   /** The chain goes on while our machine sleeps: it catches up with the blocks of that time. */
   function mine(): void {
-    for (; next_at <= timeline.now(); next_at += traits.block_s * 1000) append(clock_s(next_at), takeFromPool(), next_at);
+    for (; next_at <= timeline.now(); next_at += traits.block_s * 1000)
+      append(clock_s(next_at), takeFromPool(), next_at);
     timeline.at(next_at - timeline.now(), mine);
   }
 

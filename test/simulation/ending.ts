@@ -2,7 +2,7 @@
 // ended, every webhook taken in, every promise released. Reads only.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { late_window_ms, type SimChainId, simTokens, wallets } from "./settings.ts";
+import { late_window_ms, type SimChainId } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -14,8 +14,6 @@ const questions: Readonly<Record<string, string>> = {
   "a transfer still waits for confirmation": "SELECT id FROM transfers WHERE status = 'waiting_for_confirmation'",
   "a chain is stalled": "SELECT chain, stalled_reason FROM chains WHERE stalled_since IS NOT NULL",
   "a watch was never begun": "SELECT id FROM watches WHERE start_block IS NULL",
-  "a watch begins after it was added":
-    "SELECT w.id FROM watches w JOIN blocks_at b ON b.chain = w.chain AND b.number = w.start_block WHERE b.time * 1000 > w.added_at",
 };
 /** A retry comes at least this long after the end of the attempt before, seconds by number of failures. */
 const retry_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
@@ -56,13 +54,12 @@ export function checkEnd(stage: Stage, path: string): { paid: number } {
   const db = new Sqlite(path, { readonly: true });
   try {
     for (const [name, sql] of Object.entries(questions)) {
-      if (sql.includes("blocks_at")) continue;
       const row = db.query(sql).get() as Record<string, unknown> | null;
       if (row !== null) stage.fail(`at the end, ${name}: ${Object.values(row).join(" ")}`);
     }
     checkTransfers(stage, db);
     checkOrders(stage, db);
-    checkCoverage(stage, db);
+    for (const words of [...unread(stage, db), ...gaps(db)]) stage.fail(words);
     checkWebhooks(stage, db);
     checkRetries(stage, db);
     return db.query("SELECT count(*) AS paid FROM orders WHERE cause = 'pay'").get() as { paid: number };
@@ -168,36 +165,49 @@ function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean 
   return inTime && afterOpening && !excused;
 }
 
-function checkCoverage(stage: Stage, db: Sqlite): void {
-  const gaps = db.query(
-    "SELECT w.chain, w.wallet, w.token, w.start_block, max(CASE WHEN c.pass = 'final' THEN c.to_block ELSE -1 END) AS final_to, max(c.to_block) AS head_to FROM watches w LEFT JOIN coverage c ON c.watch = w.id WHERE w.active GROUP BY w.id",
+/** What lags behind its chain, in words; empty when all is read. */
+function unread(stage: Stage, db: Sqlite): string[] {
+  const ends = db.query(
+    "SELECT w.chain, w.wallet, w.token, max(CASE WHEN c.pass = 'final' THEN c.to_block ELSE -1 END) AS final_to, max(c.to_block) AS head_to FROM watches w LEFT JOIN coverage c ON c.watch = w.id WHERE w.active GROUP BY w.id",
   );
-  for (const row of gaps.all() as {
-    chain: SimChainId;
-    wallet: string;
-    token: string;
-    final_to: number;
-    head_to: number;
-  }[]) {
-    const chain = stage.chains[row.chain];
-    const said = `${row.wallet} ${row.token} on ${row.chain}`;
-    if (row.head_to < chain.head().number - unread_blocks_max)
-      stage.fail(`${said} is read to ${row.head_to} of ${chain.head().number}`);
-    if (row.final_to < chain.finalNumber() - unread_final_blocks_max)
-      stage.fail(`${said} is read finally to ${row.final_to} of ${chain.finalNumber()}`);
+  const rows = ends.all() as { chain: SimChainId; wallet: string; token: string; final_to: number; head_to: number }[];
+  return rows.flatMap(({ chain: id, wallet, token, final_to, head_to }) => {
+    const chain = stage.chains[id];
+    const [head, final] = [chain.head().number, chain.finalNumber()];
+    const said = `${wallet} ${token} on ${id}`;
+    return [
+      ...(head_to < head - unread_blocks_max ? [`${said} is read to ${head_to} of ${head}`] : []),
+      ...(final_to < final - unread_final_blocks_max ? [`${said} is read finally to ${final_to} of ${final}`] : []),
+    ];
+  });
+}
+
+/** True when the chains are read and every promise is released: nothing is left to wait for. */
+export function isAtRest(stage: Stage, path: string): boolean {
+  const db = new Sqlite(path, { readonly: true });
+  try {
+    return unread(stage, db).length + gaps(db).length === 0 && db.query("SELECT 1 FROM slots").get() === null;
+  } finally {
+    db.close();
   }
+}
+
+/** Stretches between the beginning of a watch and its last read block that nobody read, in words. */
+function gaps(db: Sqlite): string[] {
   const rows = db
     .query(
       "SELECT c.watch, c.from_block, c.to_block, w.start_block FROM coverage c JOIN watches w ON w.id = c.watch WHERE w.active ORDER BY c.watch, c.from_block",
     )
     .all() as { watch: number; from_block: number; to_block: number; start_block: number }[];
+  const found: string[] = [];
   for (const intervals of Map.groupBy(rows, ({ watch }) => watch).values()) {
     let next = intervals[0]?.start_block ?? 0;
     for (const { watch, from_block, to_block } of intervals) {
-      if (from_block > next) stage.fail(`watch ${watch} was never read from ${next} to ${from_block - 1}`);
+      if (from_block > next) found.push(`watch ${watch} was never read from ${next} to ${from_block - 1}`);
       next = Math.max(next, to_block + 1);
     }
   }
+  return found;
 }
 
 function checkWebhooks(stage: Stage, db: Sqlite): void {
@@ -248,10 +258,10 @@ function checkRetries(stage: Stage, db: Sqlite): void {
     "SELECT created_at FROM events WHERE order_id = ? AND n > ? AND type = 'order_status_changed'",
   );
   for (const series of Map.groupBy(attempts, ({ delivery }) => delivery).values()) {
-    series.slice(1).forEach((attempt, index) => {
+    for (const [index, attempt] of series.slice(1).entries()) {
       const before = series[index];
-      if (before === undefined) return;
-      if (before.error === null) return stage.fail(`delivery ${attempt.delivery} was tried again after its success`);
+      if (before === undefined) continue;
+      if (before.error === null) stage.fail(`delivery ${attempt.delivery} was tried again after its success`);
       const due_at = before.ended_at + (retry_s[index] ?? 0) * 1000;
       const hurried = (later.all(attempt.order_id, attempt.n) as { created_at: number }[]).some(
         ({ created_at }) => created_at >= before.started_at && created_at <= attempt.started_at,
@@ -259,9 +269,6 @@ function checkRetries(stage: Stage, db: Sqlite): void {
       if (attempt.started_at < due_at && !hurried) {
         stage.fail(`delivery ${attempt.delivery} was tried again ${due_at - attempt.started_at} ms too early`);
       }
-    });
+    }
   }
 }
-
-/** Every token and wallet there is, for worlds that end with all of them watched. */
-export const everything = { wallets: Object.keys(wallets) as (keyof typeof wallets)[], tokens: simTokens };

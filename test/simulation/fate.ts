@@ -70,7 +70,7 @@ export function createFate(
       hanging: traits.faults ? 2 : 0,
     });
     if (kind === "lagging" || kind === "hiding") return { kind, blocks: random.between(1, 3) };
-    if (kind === "narrow") return { kind, blocks: random.pick([1, 2, 3, 5, 8]), words: random.pick(range_words) };
+    if (kind === "narrow") return { kind, blocks: random.pick([2, 3, 5, 8]), words: random.pick(range_words) };
     if (kind === "small batches") return { kind, calls: random.between(1, 3) };
     if (kind === "throttling") return { kind, retry_after_s: random.chance(50) ? random.between(1, 20) : null };
     return { kind };
@@ -78,7 +78,9 @@ export function createFate(
 
   function setMood(provider: Provider, next: Mood): void {
     provider.mood = next;
-    provider.mood_percent = random.chance(50) ? 100 : random.between(20, 80);
+    // Nodes behind one name that differ in their head, asked one call at a time, contradict themselves unnoticed.
+    const together = random.chance(50) || (next.kind === "lagging" && !traits.lies);
+    provider.mood_percent = together ? 100 : random.between(20, 80);
     provider.latency_max_ms = random.chance(80) ? 200 : 6000;
     note(`${provider.host} is ${JSON.stringify(next)} at ${provider.mood_percent} %`);
   }

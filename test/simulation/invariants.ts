@@ -82,9 +82,14 @@ export function createInvariants(stage: Stage, path: string): Invariants {
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
+  const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
+    "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
+  );
   const statuses = db.prepare<{ id: string; status: string }, []>("SELECT id, status FROM orders");
   const seen = { version: -1, event: -1, success: 0, allocation: 0 };
   const stored = new Set<Payment>();
+  /** Deposits whose release was compared. */
+  const judged = new Set<number>();
 
   interface Allocated {
     id: number;
@@ -128,11 +133,15 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       const lowest = thorough ? row.from_block : Math.max(row.from_block, chain.head().number - blocks_compared);
       for (let number = lowest; number <= row.to_block; number++) {
         if (!provider.answered.numbers.get(number)?.has(pair)) {
-          return fail(`coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which was never answered`);
+          return fail(
+            `coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which was never answered`,
+          );
         }
         const hash = chain.block(number)?.hash ?? "";
         if (stage.traits.lies || !standing[row.chain] || provider.answered.hashes.get(hash)?.has(pair)) continue;
-        fail(`coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`);
+        fail(
+          `coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`,
+        );
       }
     }
     for (const payment of stage.payments) if (!stored.has(payment)) compareTransfer(payment, rows, standing);
@@ -208,6 +217,17 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     fail(`${said}, meant for ${detail.order.id}`);
   }
 
+  /** No promise ends before the chain has passed its late window for good. */
+  function compareReleases(): void {
+    for (const { id, chain, closed_at } of released.all()) {
+      if (judged.has(id)) continue;
+      judged.add(id);
+      const final = chains[chain].block(chains[chain].finalNumber());
+      if ((final?.time ?? 0) * 1000 < closed_at + late_window_ms)
+        fail(`the amount of deposit ${id} was released early`);
+    }
+  }
+
   function compareSockets(): void {
     if (stage.timeline.now() - stage.committed_elsewhere_at < notice_ms || !server.isReady()) return;
     const now = new Map(statuses.all().map(({ id, status }) => [id, status]));
@@ -230,6 +250,7 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       seen.version = data_version;
       compareCoverage(thorough);
       compareDeliveries();
+      compareReleases();
       const n = lastEvent.get()?.n ?? 0;
       if (n !== seen.event || thorough) {
         seen.event = n;

@@ -48,6 +48,12 @@ export interface Server {
 }
 
 const client_address = "203.0.113.7";
+const socket_headers = {
+  upgrade: "websocket",
+  connection: "upgrade",
+  "sec-websocket-version": "13",
+  "sec-websocket-key": "c2ltdWxhdGVkIGNsaWVudA==",
+};
 
 /** A server that is not running yet. `fail` hears of what must never happen, whatever the world does. */
 export function createServer(needs: {
@@ -66,6 +72,9 @@ export function createServer(needs: {
   let stopping = false;
   let stops = 0;
   let deaths = 0;
+  /** The settings the life that runs has. */
+  let current = needs.config;
+  let reloads = Promise.resolve();
 
   const run = Sqlite.prototype.run;
   function collect(on: boolean): void {
@@ -76,6 +85,22 @@ export function createServer(needs: {
           return run.apply(this, given);
         }
       : run;
+  }
+
+  /** Makes the life that runs follow the newest settings, one reload after the other, as signals do. */
+  function follow(): void {
+    const [running, reloading] = [life, app];
+    if (running === null || reloading === null || running.isDead()) return;
+    reloads = reloads.then(async () => {
+      if (life !== running || running.isDead() || stopping || current === config) return;
+      const next = config;
+      try {
+        await reloading.reload(next);
+        current = next;
+      } catch (error) {
+        if (!running.isDead()) fail(`a reload failed: ${String(error)}`);
+      }
+    });
   }
 
   function release(): void {
@@ -119,6 +144,8 @@ export function createServer(needs: {
       if (life !== null) return;
       const born = createLife(surroundings);
       life = born;
+      current = config;
+      reloads = Promise.resolve();
       collect(true);
       const telemetry = product.createTelemetry(born.world);
       product.startApp({ world: born.world, telemetry, config, version: "simulated", migrateFirst: false }).then(
@@ -126,6 +153,7 @@ export function createServer(needs: {
           if (life === born && !born.isDead()) {
             app = started;
             collect(false);
+            follow();
           }
         },
         (error: unknown) => {
@@ -151,11 +179,7 @@ export function createServer(needs: {
     },
     reload(next) {
       config = next;
-      const running = life;
-      if (app === null || running === null || running.isDead()) return;
-      app.reload(next).catch((error: unknown) => {
-        if (!running.isDead()) fail(`a reload failed: ${String(error)}`);
-      });
+      follow();
     },
     bury() {
       if (life === null || !life.isDead()) return false;
@@ -173,7 +197,7 @@ export function createServer(needs: {
       return { status: response.status, text: await response.text() };
     },
     async socket(path, headers) {
-      const { handlers } = await send("GET", path, { ...headers, upgrade: "websocket", connection: "upgrade" });
+      const { handlers } = await send("GET", path, { ...headers, ...socket_headers });
       return handlers;
     },
   };

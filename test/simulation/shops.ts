@@ -75,13 +75,15 @@ export function createShop(needs: {
       const status =
         mood === "failing" || (mood === "flaky" && random.chance(50)) ? 500 : mood === "redirecting" ? 302 : 200;
       // The request arrives whatever becomes of its sender.
+      let taken: Known | null = null;
       timeline.at(there_ms, () => {
-        const one = receive(init);
-        if (mood !== "hanging" && status === 200)
-          timeline.at(work_ms, () => {
-            one.accepted_at ??= timeline.now();
-          });
+        taken = receive(init);
       });
+      if (mood !== "hanging" && status === 200) {
+        timeline.at(there_ms + work_ms, () => {
+          if (taken !== null) taken.accepted_at ??= timeline.now();
+        });
+      }
       const after_ms = there_ms + work_ms + random.between(1, latency_max_ms);
       if (mood === "hanging") return { after_ms, hangs: true };
       return {

@@ -1,0 +1,176 @@
+// The page a payer meets: choose a coin, see address and amount, be told. Plain HTML that asks again by itself; it runs
+// no script, and every text of somebody else is escaped.
+
+import { createHash } from "node:crypto";
+
+const address_group_chars = 4;
+/** Seconds until the page asks again while a payment is awaited, and until it goes on once all is said. */
+const asks_again_s = 5;
+const goes_on_s = 4;
+
+const style = `
+:root { color-scheme: light dark; font: 17px/1.5 system-ui, sans-serif; }
+body { max-width: 30rem; margin: 8vh auto; padding: 0 1.2rem; }
+h1 { font-size: 1.15rem; font-weight: 600; margin: 0; }
+.price { font-size: 2rem; margin: 0.2rem 0 1.6rem; font-variant-numeric: tabular-nums; }
+.label { font-size: 0.85rem; opacity: 0.7; margin: 1.2rem 0 0.2rem; }
+.exact { font: 1.1rem/1.6 ui-monospace, monospace; user-select: all; overflow-wrap: anywhere; margin: 0; }
+.exact span { padding-right: 0.45ch; }
+.note { border-left: 3px solid; padding-left: 0.8rem; margin: 1.6rem 0; }
+form { display: grid; gap: 0.6rem; margin: 1.2rem 0; }
+button { font: inherit; padding: 0.8rem; border: 1px solid; border-radius: 0.5rem; background: none; color: inherit; cursor: pointer; }
+button:hover, button:focus-visible { outline: 2px solid; }
+.quiet { border: 0; opacity: 0.75; text-decoration: underline; }
+`;
+
+const style_hash = createHash("sha256").update(style).digest("base64");
+
+/** Headers of every page: nothing is loaded, embedded or run; forms go back to where they came from. */
+export const pageHeaders = {
+  "content-type": "text/html; charset=utf-8",
+  "content-security-policy": `default-src 'none'; style-src 'sha256-${style_hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+  "x-frame-options": "DENY",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-store",
+} as const;
+
+export interface Choice {
+  /** What the form sends, e.g. `eth.USDT`. */
+  value: string;
+  coin: string;
+  /** The chain's name for people. */
+  chain: string;
+}
+
+export interface Awaited {
+  coin: string;
+  chain: string;
+  address: string;
+  amount: string;
+  /** Whether a transfer was seen that is not final yet. */
+  seen: boolean;
+}
+
+interface Head {
+  merchant: string;
+  amount: string;
+  currency: string;
+}
+
+/** What the page is about; times in seconds from now. */
+export type View = Head &
+  (
+    | { state: "choosing"; choices: readonly Choice[]; problem: string | null; ends_in_s: number }
+    | { state: "awaiting"; awaited: Awaited; has_choice: boolean; ends_in_s: number }
+    | { state: "paid" | "expired" | "cancelled"; next: string | null }
+  );
+
+/** The page as HTML. */
+export function checkoutPage(view: View): string {
+  const { merchant, amount, currency } = view;
+  const refresh = refreshOf(view);
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+${refresh === null ? "" : `<meta http-equiv="refresh" content="${escaped(refresh)}">\n`}<title>${escaped(`${amount} ${currency} to ${merchant}`)}</title>
+<style>${style}</style>
+</head>
+<body>
+<h1>${escaped(merchant)}</h1>
+<p class="price">${escaped(amount)} ${escaped(currency)}</p>
+<main>
+${bodyOf(view)}
+</main>
+</body>
+</html>
+`;
+}
+
+/** The page for an address that stands for no checkout. */
+export function missingPage(): string {
+  return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>No such checkout</title><style>${style}</style></head>
+<body><h1>No such checkout</h1><p>The address is incomplete or wrong. Go back to the shop and try again.</p></body>
+</html>
+`;
+}
+
+function refreshOf(view: View): string | null {
+  if (view.state === "choosing") return String(Math.max(1, view.ends_in_s + 1));
+  if (view.state === "awaiting") return String(asks_again_s);
+  return view.next === null ? null : `${goes_on_s}; url=${view.next}`;
+}
+
+function bodyOf(view: View): string {
+  switch (view.state) {
+    case "choosing":
+      return choosing(view.choices, view.problem);
+    case "awaiting":
+      return awaiting(view.awaited, view.has_choice, view.ends_in_s);
+    case "paid":
+      return `<p role="status">Paid. Thank you.</p>\n${goOn(view.next)}`;
+    case "expired":
+      return `<p role="status">The time to pay is over. If you have sent money, the shop will find it.</p>\n${goOn(view.next)}`;
+    case "cancelled":
+      return `<p role="status">Cancelled. Do not send anything.</p>\n${goOn(view.next)}`;
+  }
+}
+
+function choosing(choices: readonly Choice[], problem: string | null): string {
+  const buttons = choices.map(
+    ({ value, coin, chain }) =>
+      `<button name="pay" value="${escaped(value)}">${escaped(coin)} on ${escaped(chain)}</button>`,
+  );
+  return `${problem === null ? "" : `<p class="note" role="alert">${escaped(problem)}</p>\n`}<p>Choose what to pay with.</p>
+<form method="post">
+${buttons.join("\n")}
+<button class="quiet" name="cancel" value="yes">Cancel</button>
+</form>`;
+}
+
+function awaiting({ coin, chain, address, amount, seen }: Awaited, has_choice: boolean, ends_in_s: number): string {
+  if (seen) return `<p role="status">Your payment was seen on ${escaped(chain)}. It counts in a moment.</p>`;
+  if (ends_in_s <= 0)
+    return `<p role="status">The time to pay is over. Do not send anything now; what was sent before still counts.</p>`;
+  return `<p class="label">Send exactly</p>
+<p class="exact">${escaped(amount)}</p>
+<p class="label">in</p>
+<p>${escaped(coin)} on ${escaped(chain)}</p>
+<p class="label">to</p>
+<p class="exact">${groups(address)}</p>
+<p class="note">Another amount, coin or network cannot be matched to your order. Fees come on top.</p>
+<p role="status">Waiting for your payment, ${minutes(ends_in_s)} more.</p>
+<form method="post">
+${has_choice ? '<button class="quiet" name="other" value="yes">Pay with another coin</button>\n' : ""}<button class="quiet" name="cancel" value="yes">Cancel</button>
+</form>`;
+}
+
+/** Told before it is followed: the address came with a request, and the payer should know where it leads. */
+function goOn(next: string | null): string {
+  return next === null ? "" : `<p><a href="${escaped(next)}">Continue to ${escaped(new URL(next).host)}</a></p>`;
+}
+
+function minutes(seconds: number): string {
+  const whole = Math.ceil(seconds / 60);
+  return whole === 1 ? "1 minute" : `${whole} minutes`;
+}
+
+/** Easier to compare by eye; copied, it is still one word. */
+function groups(address: string): string {
+  const parts = address.match(new RegExp(`.{1,${address_group_chars}}`, "g")) ?? [];
+  return parts.map((part) => `<span>${escaped(part)}</span>`).join("");
+}
+
+function escaped(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}

@@ -1,0 +1,122 @@
+// Proofs of payment: made once for every paid checkout, from what the database says and nothing else, so that whoever
+// paid the order and whenever this runs, the proof is the same. Never signs before the order is paid.
+
+import type { OpenchargeSettings } from "../config/opencharge.ts";
+import { chains as chainFacts } from "../domain/assets.ts";
+import { codeOf } from "../domain/errors.ts";
+import type { Database, Tx } from "../storage/database.ts";
+import { recordTransition } from "../storage/ledger.ts";
+import {
+  owedProofs,
+  payingTransfer,
+  sessionById,
+  sessionByTxid,
+  sessionsOf,
+  storeProof,
+} from "../storage/opencharge-gateway.ts";
+import { orderById } from "../storage/orders.ts";
+import { queueProof } from "../storage/outbox.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { Signed } from "../wire/opencharge/answers.ts";
+import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
+import type { Signer } from "../wire/opencharge/keys.ts";
+import { type Proof, proofObject } from "../wire/opencharge/orders.ts";
+import { readEnvelope } from "../wire/opencharge/readers.ts";
+import { newNonce, signRequest } from "../wire/opencharge/request-auth.ts";
+import { signObject } from "../wire/opencharge/signed-objects.ts";
+import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
+import type { World } from "../world.ts";
+import type { OwnIdentities, OwnIdentity } from "./opencharge-identity.ts";
+import { takeProof } from "./opencharge-receipts.ts";
+
+const proofs_per_round = 100;
+
+/** Our own part in the network as a gateway. */
+export interface Issuer {
+  ocid: number;
+  signer: Signer;
+  settings: OpenchargeSettings;
+}
+
+/** An identity as a gateway; null where no gateway's OCID is configured. */
+export function issuerOf(own: OwnIdentity | null): Issuer | null {
+  const ocid = own?.settings.gateway_ocid ?? null;
+  return own === null || ocid === null ? null : { ocid, signer: own.signer, settings: own.settings };
+}
+
+export interface Proofs {
+  /** The proof issued under a transaction id. Refusal: TXID_NOT_FOUND. */
+  of(txid: string): Signed | Refusal;
+  /** Issues every proof that is owed and queues it for its receivers. */
+  issueOwed(): Promise<void>;
+  /** The headers under which a proof leaves now; null while this appliance is no gateway. Fault: invalid_request. */
+  sign(url: string, body: string): Record<string, string> | null;
+}
+
+/** Proofs over one database with the live settings. */
+export function createProofs(needs: {
+  database: Database;
+  world: World;
+  telemetry: Telemetry;
+  identities: OwnIdentities;
+}): Proofs {
+  const { database, world, telemetry, identities } = needs;
+  return {
+    of(txid) {
+      const row = database.read((at) => sessionByTxid(at, txid));
+      const envelope = row === null || row.proof === null ? null : readEnvelope(parseStrictJson(row.proof));
+      return envelope === null || isRefusal(envelope) ? refuse("TXID_NOT_FOUND") : envelope;
+    },
+
+    async issueOwed() {
+      const own = issuerOf(identities.current());
+      if (own === null) return;
+      for (const { id, txid, merchant_order } of database.read((at) => owedProofs(at, proofs_per_round))) {
+        const about = { issuer: own.ocid, txid, order: merchant_order };
+        try {
+          const alert = await database.transact((tx) => issue(tx, own, id));
+          if (alert !== null) telemetry.warn(alert, about);
+        } catch (error) {
+          // It stays owed; the others must not wait for it.
+          telemetry.error("proof_not_issued", { ...about, code: codeOf(error) });
+        }
+      }
+    },
+
+    sign(url, body) {
+      const own = issuerOf(identities.current());
+      return own === null ? null : signRequest(own, { method: "POST", url, body }, world.now(), newNonce(world));
+    },
+  };
+}
+
+/** Makes the proof of a paid session and everything that follows from it. Answers what the operator should hear of. */
+function issue(tx: Tx, { ocid, signer, settings }: Issuer, id: string): string | null {
+  const row = sessionById(tx, id);
+  const order = row === null ? null : orderById(tx, row.order_id);
+  if (row === null || order === null || row.paid_at === null || row.proof !== null) return null;
+  const paid = payingTransfer(tx, order.id);
+  const proof: Proof = {
+    txid: row.txid,
+    issuer: ocid,
+    from: { ocid, reference: paid === null ? null : `eip155:${chainFacts[paid.chain].chain_id}:${paid.tx_hash}` },
+    to: { ocid: row.merchant, reference: row.merchant_order },
+    amount: order.amount,
+    currency: row.currency,
+    timestamp: Math.floor(row.paid_at / 1000),
+    memo: paid === null ? null : `${paid.amount} ${paid.label} on ${paid.chain}`,
+  };
+  const object = proofObject(proof);
+  const signature = signObject(signer, object);
+  const body = JSON.stringify({ proof: object, signature });
+
+  storeProof(tx, id, body);
+  for (const url of JSON.parse(row.notify) as string[]) queueProof(tx, url, body);
+  // Others may hold a page for the same order: nobody is to pay it again.
+  for (const other of sessionsOf(tx, row.merchant, row.merchant_order)) {
+    if (other.order.status === "pending") recordTransition(tx, other.order.id, "cancel");
+  }
+  if (row.merchant !== settings.merchant_ocid) return null;
+  const { public_key } = signer;
+  return takeProof(tx, ocid, { proof, object, signature }, { form: "recursive", public_key }).alert;
+}

@@ -1,0 +1,149 @@
+// Rows of hosted checkouts: which order of ours stands for which order of a merchant, and the proof its payment owes.
+// Reads statuses from the orders themselves and never writes one.
+
+import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import type { Reader, Tx } from "./database.ts";
+import type { OrderRow } from "./orders.ts";
+import { allocations, ocSessions, orders, transfers } from "./schema.ts";
+import { statement } from "./statement.ts";
+import type { TransferRow } from "./transfers.ts";
+
+export type SessionRow = typeof ocSessions.$inferSelect;
+
+export type NewSession = Omit<SessionRow, "created_at" | "paid_at" | "proof">;
+
+/** Inserts a session for an order that was just created. */
+export function insertSession(tx: Tx, session: NewSession): SessionRow {
+  const row = { ...session, created_at: tx.now };
+  insert(tx).run(row);
+  return { ...row, paid_at: null, proof: null };
+}
+
+const insert = statement((db) =>
+  db
+    .insert(ocSessions)
+    .values({
+      id: sql.placeholder("id"),
+      order_id: sql.placeholder("order_id"),
+      txid: sql.placeholder("txid"),
+      caller: sql.placeholder("caller"),
+      merchant: sql.placeholder("merchant"),
+      merchant_name: sql.placeholder("merchant_name"),
+      merchant_order: sql.placeholder("merchant_order"),
+      signed_order: sql.placeholder("signed_order"),
+      signature: sql.placeholder("signature"),
+      currency: sql.placeholder("currency"),
+      notify: sql.placeholder("notify"),
+      created_at: sql.placeholder("created_at"),
+    })
+    .prepare(),
+);
+
+/** A session by its id, or null. */
+export function sessionById(at: Reader, id: string): SessionRow | null {
+  return selectById(at).get({ id }) ?? null;
+}
+
+const selectById = statement((db) =>
+  db
+    .select()
+    .from(ocSessions)
+    .where(eq(ocSessions.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+/** The session whose payment is proved under a transaction id, or null. */
+export function sessionByTxid(at: Reader, txid: string): SessionRow | null {
+  return selectByTxid(at).get({ txid }) ?? null;
+}
+
+const selectByTxid = statement((db) =>
+  db
+    .select()
+    .from(ocSessions)
+    .where(eq(ocSessions.txid, sql.placeholder("txid")))
+    .prepare(),
+);
+
+/** A hosted checkout and the order behind it. */
+export interface Session {
+  row: SessionRow;
+  order: OrderRow;
+}
+
+/** Every session of a merchant's order, newest first. */
+export function sessionsOf(at: Reader, merchant: number, merchant_order: string): Session[] {
+  return selectOf(at).all({ merchant, merchant_order });
+}
+
+const selectOf = statement((db) =>
+  db
+    .select({ row: ocSessions, order: orders })
+    .from(ocSessions)
+    .innerJoin(orders, eq(orders.id, ocSessions.order_id))
+    .where(
+      and(
+        eq(ocSessions.merchant, sql.placeholder("merchant")),
+        eq(ocSessions.merchant_order, sql.placeholder("merchant_order")),
+      ),
+    )
+    .orderBy(desc(orders.seq))
+    .prepare(),
+);
+
+/** Writes down that an order was paid, for the session it belongs to, if it belongs to one. */
+export function oweProof(tx: Tx, order_id: string): void {
+  markPaid(tx).run({ order_id, now: tx.now });
+}
+
+const markPaid = statement((db) =>
+  db
+    .update(ocSessions)
+    .set({ paid_at: sql`${sql.placeholder("now")}` })
+    .where(and(eq(ocSessions.order_id, sql.placeholder("order_id")), isNull(ocSessions.paid_at)))
+    .prepare(),
+);
+
+/** Sessions that are paid and have no proof yet, longest paid first. */
+export function owedProofs(at: Reader, limit: number): SessionRow[] {
+  return selectOwed(at).all({ limit });
+}
+
+const selectOwed = statement((db) =>
+  db
+    .select()
+    .from(ocSessions)
+    .where(and(isNotNull(ocSessions.paid_at), isNull(ocSessions.proof)))
+    .orderBy(asc(ocSessions.paid_at))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** Stores the proof of a session. Throws when it has one: there is never a second. */
+export function storeProof(tx: Tx, id: string, proof: string): void {
+  updateProof(tx).run({ id, proof });
+}
+
+const updateProof = statement((db) =>
+  db
+    .update(ocSessions)
+    .set({ proof: sql`${sql.placeholder("proof")}` })
+    .where(eq(ocSessions.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+/** The transfer that paid an order; null for one that was marked paid by hand. */
+export function payingTransfer(at: Reader, order_id: string): TransferRow | null {
+  return selectPaying(at).get({ order_id })?.transfer ?? null;
+}
+
+const selectPaying = statement((db) =>
+  db
+    .select({ transfer: transfers })
+    .from(allocations)
+    .innerJoin(transfers, eq(transfers.id, allocations.transfer))
+    .where(and(eq(allocations.order_id, sql.placeholder("order_id")), isNull(allocations.reversed_at)))
+    .orderBy(asc(allocations.id))
+    .limit(1)
+    .prepare(),
+);

@@ -1,0 +1,341 @@
+// Who is behind an OCID: pins, a registry on a chain, metadata that is honest and metadata that is not, and how often
+// anybody is asked. Metadata comes over real HTTP.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { encodeAbiParameters } from "viem";
+import { toFunctionSelector } from "viem/utils";
+import type { OpenchargeSettings } from "../src/config/opencharge.ts";
+import { isRefusal } from "../src/wire/opencharge/errors.ts";
+import type { Metadata } from "../src/wire/opencharge/metadata.ts";
+import { realWorld } from "../src/world.ts";
+import { startAnvil } from "./support/anvil.ts";
+import { type MetadataMode, type Party, startParty } from "./support/opencharge/party.ts";
+import { deployRegistry } from "./support/opencharge/registry.ts";
+import { type Shop, shop_ocid, startShop } from "./support/opencharge/shop.ts";
+
+const minute_ms = 60_000;
+
+let shop: Shop;
+let guarded: Shop;
+let party: Party;
+let registry: Registry;
+
+beforeAll(async () => {
+  shop = await startShop({ world: { timer: (ms, act) => realWorld().timer(Math.min(ms, 300), act) } });
+  guarded = await startShop({ allow_private_targets: false });
+  party = startParty({ ocid: 200, role: "payment_app", now: () => shop.now() });
+  party.knows(shop_ocid, shop.metadata_url);
+  registry = startRegistry();
+});
+afterAll(async () => {
+  await Promise.all([shop.stop(), guarded.stop()]);
+  party.stop();
+  registry.stop();
+});
+afterEach(() => {
+  party.serveMetadataAs("honest");
+  registry.reset();
+});
+
+const byUrl = (more: Partial<OpenchargeSettings> = {}) =>
+  shop.reconfigure({
+    pinned: [{ ocid: 200, metadata_url: party.metadata_url, public_key: null, endpoint: null }],
+    ...more,
+  });
+const byRegistry = (one: Shop = shop, chain_id = 56) =>
+  one.reconfigure({ registry: { rpc_url: registry.url, chain_id, address: `0x${"12".repeat(20)}` } });
+
+/** The word for what a look-up found. */
+async function found(ocid = 200, one: Shop = shop): Promise<string> {
+  const answer = await one.directory.find(ocid);
+  return isRefusal(answer) ? answer.refused : answer.public_key === party.publicKey ? "its key" : "another key";
+}
+
+type Registry = ReturnType<typeof startRegistry>;
+
+/** A node with one contract that maps OCIDs to addresses, under whichever of the function names it has. */
+function startRegistry() {
+  const urls = new Map<number, string>();
+  let has = "resolve(uint256)";
+  let calls = 0;
+  let failure: { code: number; message: string } | null = null;
+
+  function call(data: string) {
+    if (failure !== null) return { error: failure };
+    const url = data.startsWith(toFunctionSelector(has)) ? urls.get(Number(BigInt(`0x${data.slice(10)}`))) : undefined;
+    if (url === undefined) return { error: { code: 3, message: "execution reverted" } };
+    return { result: encodeAbiParameters([{ type: "string" }], [url]) };
+  }
+
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      calls++;
+      const batch = (await request.json()) as { id: number; method: string; params: [{ data: string }] }[];
+      return Response.json(
+        batch.map(({ id, method, params }) => ({
+          jsonrpc: "2.0",
+          id,
+          ...(method === "eth_chainId" ? { result: "0x38" } : call(params[0].data)),
+        })),
+      );
+    },
+  });
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    urls,
+    get calls() {
+      return calls;
+    },
+    nameIt(name: string) {
+      has = name;
+    },
+    fail(with_: { code: number; message: string }) {
+      failure = with_;
+    },
+    reset() {
+      urls.clear();
+      has = "resolve(uint256)";
+      failure = null;
+    },
+    stop: () => server.stop(true),
+  };
+}
+
+describe("a pinned identity", () => {
+  test("by its key needs nobody", async () => {
+    const pinned = [{ ocid: 200, metadata_url: null, public_key: party.publicKey, endpoint: `${party.endpoint}/` }];
+    shop.reconfigure({ pinned });
+    const reads = party.metadata_reads;
+    const metadata = (await shop.directory.find(200)) as Metadata;
+    expect([metadata.public_key, metadata.endpoint]).toEqual([party.publicKey, party.endpoint]);
+    expect(party.metadata_reads).toBe(reads);
+  });
+
+  test("whose key is no point of the curve cannot be used", async () => {
+    const pinned = [{ ocid: 200, metadata_url: null, public_key: "ab".repeat(64), endpoint: null }];
+    shop.reconfigure({ pinned });
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+  });
+
+  const rows: [mode: MetadataMode, expected: string][] = [
+    ["honest", "its key"],
+    ["nested_only", "its key"],
+    ["flat", "its key"],
+    ["compressed_key", "its key"],
+    ["keys_differ", "METADATA_UNAVAILABLE"],
+    ["unsigned", "METADATA_UNAVAILABLE"],
+    ["signed_by_another", "METADATA_UNAVAILABLE"],
+    ["key_off_curve", "METADATA_UNAVAILABLE"],
+    ["not_json", "METADATA_UNAVAILABLE"],
+    ["too_large", "METADATA_UNAVAILABLE"],
+    ["redirect", "METADATA_UNAVAILABLE"],
+    ["unavailable", "METADATA_UNAVAILABLE"],
+    ["hang", "METADATA_UNAVAILABLE"],
+  ];
+  test.each(rows)("whose metadata is %s: %s", async (mode, expected) => {
+    party.serveMetadataAs(mode);
+    byUrl();
+    expect(await found()).toBe(expected);
+  });
+
+  test("without a signature is refused where the operator demands one", async () => {
+    party.serveMetadataAs("flat");
+    byUrl({ require_signed_config: true });
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+  });
+
+  test("is found where its address is the base of its API", async () => {
+    byUrl({ pinned: [{ ocid: 200, metadata_url: `${party.endpoint}/`, public_key: null, endpoint: null }] });
+    expect(await found()).toBe("its key");
+  });
+
+  test("is nobody else", async () => {
+    byUrl();
+    expect(await found(201)).toBe("UNKNOWN_OCID");
+  });
+});
+
+describe("we ourselves", () => {
+  test("are known without a look-up, with the key we sign with", async () => {
+    byUrl();
+    const own = (await shop.directory.find(shop_ocid)) as Metadata;
+    const served = (await (await fetch(shop.metadata_url)).json()) as { publicKey: string };
+    expect(own.public_key).toBe(served.publicKey);
+  });
+});
+
+describe("what was found is remembered", () => {
+  test("for five minutes and not a moment longer, so that metadata taken offline ends it", async () => {
+    byUrl();
+    const reads = party.metadata_reads;
+    expect([await found(), await found()]).toEqual(["its key", "its key"]);
+    shop.advance(4.9 * minute_ms);
+    expect(await found()).toBe("its key");
+    expect(party.metadata_reads - reads).toBe(1);
+    party.serveMetadataAs("unavailable");
+    shop.advance(0.2 * minute_ms);
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+  });
+
+  test("and what was not found for one minute", async () => {
+    party.serveMetadataAs("unavailable");
+    byUrl();
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+    party.serveMetadataAs("honest");
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+    shop.advance(minute_ms + 1000);
+    expect(await found()).toBe("its key");
+  });
+
+  test("by all who ask at the same time", async () => {
+    byUrl();
+    const reads = party.metadata_reads;
+    expect(new Set(await Promise.all(Array.from({ length: 20 }, () => found())))).toEqual(new Set(["its key"]));
+    expect(party.metadata_reads - reads).toBe(1);
+  });
+
+  test("until the settings change", async () => {
+    byUrl();
+    await found();
+    shop.reconfigure({ pinned: [] });
+    expect(await found()).toBe("UNKNOWN_OCID");
+  });
+
+  test("unless it is read anew, once a minute; a failure then changes nothing", async () => {
+    byUrl();
+    await found();
+    const reads = party.metadata_reads;
+    party.rotateKey({ announced: false });
+    expect(await found()).toBe("another key");
+    expect((await shop.directory.refresh(200))?.public_key).toBe(party.publicKey);
+    expect(await shop.directory.refresh(200)).toBeNull();
+    expect(party.metadata_reads - reads).toBe(1);
+    shop.advance(minute_ms + 1000);
+    party.serveMetadataAs("unavailable");
+    expect(await shop.directory.refresh(200)).toBeNull();
+    expect(await found()).toBe("its key");
+  });
+});
+
+describe("the registry", () => {
+  const names = ["resolve(uint256)", "tokenURI(uint256)", "getMetadataUrl(uint256)"];
+  test.each(names)("names an address as %s, in one request", async (name) => {
+    registry.urls.set(200, party.metadata_url);
+    registry.nameIt(name);
+    byRegistry();
+    const calls = registry.calls;
+    expect(await found()).toBe("its key");
+    expect(registry.calls - calls).toBe(1);
+  });
+
+  test("may hold the document itself", async () => {
+    const text = JSON.stringify(party.metadata());
+    registry.urls.set(200, `data:application/json,${encodeURIComponent(text)}`);
+    registry.urls.set(201, `data:application/json;base64,${Buffer.from(text).toString("base64")}`);
+    registry.urls.set(202, "data:text/html,<p>");
+    byRegistry();
+    expect([await found(200), await found(201), await found(202)]).toEqual([
+      "its key",
+      "its key",
+      "METADATA_UNAVAILABLE",
+    ]);
+  });
+
+  test("that knows no such OCID makes it unknown", async () => {
+    byRegistry();
+    expect(await found()).toBe("UNKNOWN_OCID");
+    registry.urls.set(201, "");
+    expect(await found(201)).toBe("UNKNOWN_OCID");
+  });
+
+  test("that refuses to answer, or is on another chain, says nothing about the OCID", async () => {
+    registry.urls.set(200, party.metadata_url);
+    byRegistry(shop, 1);
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+    registry.fail({ code: -32005, message: "limit exceeded" });
+    byRegistry();
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+    shop.reconfigure({ registry: { rpc_url: "http://127.0.0.1:1", chain_id: 56, address: `0x${"12".repeat(20)}` } });
+    expect(await found()).toBe("METADATA_UNAVAILABLE");
+    expect(shop.log.join("\n")).not.toContain(registry.url);
+  });
+
+  const inside = [
+    "http://127.0.0.1/metadata.json",
+    "https://127.0.0.1/metadata.json",
+    "https://localhost/metadata.json",
+    "https://169.254.169.254/latest/meta-data",
+    "https://[::1]/metadata.json",
+    "https://10.0.0.1/metadata.json",
+    "https://0x7f000001/metadata.json",
+    "ftp://example.com/metadata.json",
+    "file:///etc/passwd",
+  ];
+  test.each(inside)("leads nobody to %s", async (url) => {
+    registry.urls.set(200, url);
+    byRegistry(guarded);
+    expect(await found(200, guarded)).toBe("METADATA_UNAVAILABLE");
+    expect(guarded.log.at(-1)).toMatch(/opencharge_lookup_failed .*(is not a public address|it is not https)/);
+  });
+
+  test("never leads to the own network over plain http", async () => {
+    registry.urls.set(200, party.metadata_url);
+    byRegistry(guarded);
+    const reads = party.metadata_reads;
+    expect(await found(200, guarded)).toBe("METADATA_UNAVAILABLE");
+    expect(party.metadata_reads).toBe(reads);
+  });
+
+  test("is asked about thirty strangers a minute for one address, not more", async () => {
+    byRegistry();
+    shop.advance(minute_ms + 1000);
+    const calls = registry.calls;
+    const ask = (ocid: number) => party.call(shop.endpoint, "GET", "/capabilities", null, { ocid });
+    const statuses: number[] = [];
+    for (let ocid = 1000; ocid < 1035; ocid++) statuses.push((await ask(ocid)).status);
+    expect(statuses).toEqual([...Array.from({ length: 30 }, () => 401), ...Array.from({ length: 5 }, () => 429)]);
+    expect(registry.calls - calls).toBe(30);
+    expect((await ask(1000)).status).toBe(401);
+    shop.advance(minute_ms + 1000);
+    expect((await ask(1040)).status).toBe(401);
+  });
+});
+
+describe("a registry on a real chain", () => {
+  test("leads to the metadata of who is in it, and knows nobody else", async () => {
+    const anvil = await startAnvil({ chainId: 56 });
+    try {
+      const contract = await deployRegistry(anvil);
+      await contract.register(200, party.metadata_url);
+      shop.reconfigure({ registry: { rpc_url: anvil.url, chain_id: 56, address: contract.address } });
+      expect([await found(200), await found(201)]).toEqual(["its key", "UNKNOWN_OCID"]);
+      const nothing = `0x${"12".repeat(20)}`;
+      shop.reconfigure({ registry: { rpc_url: anvil.url, chain_id: 56, address: nothing } });
+      expect(await found(200)).toBe("UNKNOWN_OCID");
+      shop.reconfigure({ registry: { rpc_url: anvil.url, chain_id: 1, address: contract.address } });
+      expect(await found(200)).toBe("METADATA_UNAVAILABLE");
+    } finally {
+      await anvil.stop();
+    }
+  }, 20_000);
+});
+
+describe("a caller's change of keys", () => {
+  test("leaves the old key ten minutes where it is announced, and none where it is not", async () => {
+    const mover = startParty({ ocid: 210, role: "payment_app", now: () => shop.now() });
+    mover.knows(shop_ocid, shop.metadata_url);
+    try {
+      byUrl({ pinned: [{ ocid: 210, metadata_url: mover.metadata_url, public_key: null, endpoint: null }] });
+      const ask = async (secret?: string) =>
+        (await mover.call(shop.endpoint, "GET", "/capabilities", null, secret === undefined ? {} : { secret })).status;
+      const old = mover.rotateKey({ announced: true });
+      expect([await ask(), await ask(old)]).toEqual([200, 200]);
+      shop.advance(11 * minute_ms);
+      expect([await ask(), await ask(old)]).toEqual([200, 401]);
+    } finally {
+      mover.stop();
+    }
+  });
+});

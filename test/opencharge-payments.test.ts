@@ -1,0 +1,251 @@
+// Payments from foreign wallets over real HTTP: a settlement provider proves that it has the money, we prove it to the
+// merchant, and that pays the merchant's order here.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { recordTransition } from "../src/storage/ledger.ts";
+import { dueDeliveries, dueOrigins } from "../src/storage/outbox.ts";
+import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
+import { type Shop, shop_ocid, startShop } from "./support/opencharge/shop.ts";
+import type { Fields } from "./support/opencharge/spelling.ts";
+
+const [ours, provider_ocid, wallet_ocid] = [200, 100, 201];
+
+let shop: Shop;
+let provider: Party;
+let wallet: Party;
+let stranger: Party;
+beforeEach(async () => {
+  let clock = () => Date.now();
+  const now = () => clock();
+  provider = startParty({ ocid: provider_ocid, role: "settlement_provider", now });
+  wallet = startParty({ ocid: wallet_ocid, role: "payment_app", now });
+  stranger = startParty({ ocid: 666, role: "settlement_provider", now });
+  const pinned = [provider, wallet, stranger].map(({ ocid, metadata_url }) => {
+    return { ocid, metadata_url, public_key: null, endpoint: null };
+  });
+  shop = await startShop({ settings: { gateway_ocid: ours, accepts: [ours, provider_ocid], pinned } });
+  clock = shop.now;
+  for (const party of [provider, wallet]) party.knows(ours, shop.metadata_url);
+});
+afterEach(async () => {
+  for (const party of [provider, wallet, stranger]) party.stop();
+  await shop.stop();
+});
+
+const seconds = () => Math.floor(shop.now() / 1000);
+
+/** An order of the shop for two coffees. */
+async function order(id: string): Promise<string> {
+  const items = [{ id: "item_001", name: "Large Coffee", quantity: 2, price: "5.00" }];
+  const body = { id, ocid: shop_ocid, amount: "10.00", currency: "USD", items };
+  const { status, text } = await wallet.call(shop.endpoint, "POST", "/orders/create", body);
+  if (status !== 200) throw new Error(text);
+  return id;
+}
+
+const create = (more: Fields = {}) =>
+  wallet.call(shop.endpoint, "POST", "/payment/create", { to: shop_ocid, amount: "10.00", currency: "USD", ...more });
+
+async function pending(more: Fields = {}): Promise<string> {
+  const { status, json, text } = await create(more);
+  if (status !== 200) throw new Error(text);
+  return String(json?.txid);
+}
+
+const terms = (txid: string) => ({ to: { ocid: ours, reference: txid }, amount: "10.00", currency: "USD" });
+
+const settle = (txid: string, envelope: { proof: Fields; signature: string }, from = wallet) =>
+  from.call(shop.endpoint, "POST", "/payment/settle", { txid, ...envelope });
+
+const codeOf = ({ status, json }: Answer) => {
+  const { code = "none" } = (json?.error ?? {}) as { code?: string };
+  return `${status} ${code}`;
+};
+
+const statusOf = async (id: string) => (await (await fetch(`${shop.endpoint}/orders/${id}/status`)).json()) as Fields;
+
+/** Carries our proof to the merchant's address, as a delivery does. */
+async function carry({ json }: Answer): Promise<Fields> {
+  const url = `${shop.endpoint}/transfer/webhook`;
+  const body = JSON.stringify({ proof: json?.proof, signature: json?.signature });
+  const headers = { ...shop.proofs.sign(url, body), "content-type": "application/json" };
+  return (await (await fetch(url, { method: "POST", headers, body })).json()) as Fields;
+}
+
+describe("a payment from a foreign wallet", () => {
+  test("is settled by a provider's proof, proved to the merchant, and pays the order", async () => {
+    const id = await order("ord_1");
+    const made = await create({ order: { id, urls: [] } });
+    expect(made.json).toEqual({
+      status: "pending_settlement",
+      txid: expect.stringMatching(/^oc_/),
+      amount: "10.00",
+      currency: "USD",
+      expiresAt: expect.any(Number),
+      settlement: { accepts: [provider_ocid] },
+    });
+    const txid = String(made.json?.txid);
+    const envelope = provider.proof({ ...terms(txid), from: { ocid: wallet_ocid, reference: "w_1" } });
+    const settled = await settle(txid, envelope);
+    expect(settled.json).toMatchObject({
+      status: "completed",
+      txid,
+      proof: {
+        txid,
+        issuer: ours,
+        from: { ocid: wallet_ocid, reference: "w_1" },
+        to: { ocid: shop_ocid, reference: id },
+        amount: "10.00",
+        currency: "USD",
+        memo: `settled by ${String(envelope.proof.txid)} of OCID ${provider_ocid}`,
+      },
+    });
+    expect(await statusOf(id)).toMatchObject({ status: "paid", txid });
+    expect(await carry(settled)).toEqual({ status: "accepted", txid });
+    expect(shop.events()).toEqual(["order_created", "order_status_changed paid"]);
+  });
+
+  test("gets one answer, whether the payer brings the proof, the provider does, or both", async () => {
+    const txid = await pending({ reference: "r" });
+    const envelope = provider.proof(terms(txid));
+    const first = await settle(txid, envelope);
+    const pushed = await provider.call(shop.endpoint, "POST", "/transfer/webhook", { ...envelope });
+    expect([pushed.status, pushed.json]).toEqual([200, { status: "accepted", txid: envelope.proof.txid ?? "" }]);
+    const again = await settle(txid, envelope);
+    expect(again.text).toBe(first.text);
+    const other = await settle(txid, provider.proof(terms(txid)));
+    expect(codeOf(other)).toBe("400 INVALID_STATE");
+  });
+
+  const refused: [what: string, attempt: (txid: string) => Promise<Answer>, code: string][] = [
+    ["of a payment nobody opened", () => settle("oc_none", provider.proof(terms("oc_none"))), "404 PAYMENT_NOT_FOUND"],
+    [
+      "of an issuer that is not accepted",
+      (txid) => settle(txid, stranger.proof(terms(txid))),
+      "400 ISSUER_NOT_ACCEPTED",
+    ],
+    [
+      "of our own making",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), issuer: ours })),
+      "400 ISSUER_NOT_ACCEPTED",
+    ],
+    [
+      "signed by somebody else",
+      (txid) => settle(txid, stranger.proof({ ...terms(txid), issuer: provider_ocid })),
+      "400 PROOF_SIGNATURE_INVALID",
+    ],
+    [
+      "whose signature leaves out whom it pays, brought by the payer",
+      (txid) => settle(txid, provider.proof(terms(txid), "shallow")),
+      "400 PROOF_SIGNATURE_INVALID",
+    ],
+    [
+      "that pays somebody else",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), to: { ocid: 999, reference: txid } })),
+      "400 INVALID_PROOF",
+    ],
+    [
+      "of another payment of the same amount",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), to: { ocid: ours, reference: "another" } })),
+      "400 INVALID_PROOF",
+    ],
+    [
+      "from the future",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), timestamp: seconds() + 400 })),
+      "400 INVALID_PROOF",
+    ],
+    [
+      "of less money",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), amount: "9.99" })),
+      "400 AMOUNT_MISMATCH",
+    ],
+    [
+      "of other money",
+      (txid) => settle(txid, provider.proof({ ...terms(txid), currency: "USDT" })),
+      "400 CURRENCY_MISMATCH",
+    ],
+  ];
+  test.each(refused)("is not settled by a proof %s", async (_what, attempt, code) => {
+    const txid = await pending();
+    expect(codeOf(await attempt(txid))).toBe(code);
+    const state = (await (await fetch(`${shop.endpoint}/verify/${txid}`)).json()) as Fields;
+    expect(state).toMatchObject({ status: "pending", txid });
+  });
+
+  test("takes a shallow proof from the issuer itself, whose request covers it", async () => {
+    const txid = await pending();
+    expect((await settle(txid, provider.proof(terms(txid), "shallow"), provider)).status).toBe(200);
+  });
+
+  test("cannot be settled with a proof that has settled another", async () => {
+    const [first, second] = [await pending(), await pending()];
+    expect((await settle(first, provider.proof({ ...terms(first), txid: "t_1" }))).status).toBe(200);
+    expect(codeOf(await settle(second, provider.proof({ ...terms(second), txid: "t_1" })))).toBe("400 INVALID_PROOF");
+  });
+
+  test("ends, and says so to whoever asks", async () => {
+    const txid = await pending({ expiresAt: seconds() + 60 });
+    shop.advance(62_000);
+    expect(codeOf(await settle(txid, provider.proof(terms(txid))))).toBe("400 PAYMENT_EXPIRED");
+    expect(await (await fetch(`${shop.endpoint}/verify/${txid}`)).json()).toEqual({ status: "expired", txid });
+  });
+
+  const not_opened: [what: string, fields: Fields, code: string][] = [
+    ["to a merchant who is not ours", { to: 999 }, "400 MERCHANT_NOT_REGISTERED"],
+    ["in money nobody prices", { currency: "EUR" }, "400 SETTLEMENT_NOT_SUPPORTED"],
+    ["that is over", { expiresAt: 1_700_000_000 }, "400 PAYMENT_EXPIRED"],
+    ["for an order nobody made", { order: { id: "none", urls: [] } }, "400 ORDER_NOT_FOUND"],
+    ["for less than its order", { order: { id: "ord_9", urls: [] }, amount: "9.00" }, "400 AMOUNT_MISMATCH"],
+  ];
+  test.each(not_opened)("is not opened %s", async (_what, fields, code) => {
+    await order("ord_9");
+    expect(codeOf(await create(fields))).toBe(code);
+  });
+
+  test("is offered only by an appliance that is both merchant and gateway", async () => {
+    const capabilities = async () => ((await (await fetch(shop.metadata_url)).json()) as Fields).capabilities;
+    expect(await capabilities()).toEqual(expect.arrayContaining(["payment.create", "payment.settle"]));
+    shop.reconfigure({ merchant_ocid: null });
+    expect(await capabilities()).not.toContain("payment.create");
+    expect(codeOf(await create())).toBe("400 CAPABILITY_NOT_SUPPORTED");
+  });
+});
+
+describe("an order of our own shop, paid on our own page", () => {
+  const open = async (id: string) => {
+    const made = await (await fetch(`${shop.endpoint}/orders/${id}`)).json();
+    const body = { ...(made as Fields), merchantOcid: shop_ocid, urls: {} };
+    const { status, json, text } = await wallet.call(shop.endpoint, "POST", "/checkout/create", body);
+    if (status !== 200) throw new Error(text);
+    const session = shop.gateway.session(String(json?.session_id));
+    if (session === null) throw new Error("no session");
+    return session;
+  };
+  const pay = async (order_id: string) => {
+    await shop.database.transact((tx) => void recordTransition(tx, order_id, "pay"));
+    await shop.proofs.issueOwed();
+  };
+
+  test("is paid by the proof in one commit with it, and the shop is told once", async () => {
+    shop.reconfigure({ webhook_url: "https://shop.example/hook" });
+    const id = await order("ord_own");
+    const session = await open(id);
+    expect(JSON.parse(session.row.notify)).toEqual([`${wallet.endpoint}/transfer/webhook`]);
+    await pay(session.order.id);
+    expect(await statusOf(id)).toMatchObject({ status: "paid", txid: session.row.txid });
+    const kinds = shop.database.read((at) =>
+      dueOrigins(at, shop.now()).flatMap((origin) => dueDeliveries(at, origin, shop.now(), 9)),
+    );
+    expect(kinds.map(({ kind }) => kind).sort()).toEqual(["order", "proof"]);
+  });
+
+  test("is told as a duplicate to the operator when it was paid before", async () => {
+    const id = await order("ord_own");
+    const session = await open(id);
+    const txid = await pending({ order: { id, urls: [] } });
+    await settle(txid, provider.proof(terms(txid)));
+    await pay(session.order.id);
+    expect(await statusOf(id)).toMatchObject({ status: "paid", txid });
+    expect(shop.log.join("\n")).toContain("proof_duplicate");
+  });
+});

@@ -1,0 +1,149 @@
+// Faults to plant: each breaks one promise of the product in a copy of its sources. A simulation that does not find
+// every one of them proves nothing.
+
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+interface Change {
+  /** From the root of the repository. */
+  file: string;
+  find: string;
+  put: string;
+}
+
+export interface PlantedFault {
+  name: string;
+  changes: readonly Change[];
+  /** The seed to begin with, where the first ones do not find it. */
+  from?: number;
+}
+
+const root = join(import.meta.dir, "../..");
+const fault = (name: string, file: string, find: string, put: string, from = 1): PlantedFault => ({
+  name,
+  changes: [{ file, find, put }],
+  from,
+});
+
+export const faults: readonly PlantedFault[] = [
+  fault(
+    "coverage advances before the transfers are stored",
+    "src/services/settlement.ts",
+    "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+    "await database.transact((tx) => {\n          for (const watch of page.watches) cover(tx, watch, pass, range);\n        });\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+  ),
+  fault(
+    "a transfer is known by its transaction alone",
+    "src/storage/transfers.ts",
+    'eq(transfers.position, sql.placeholder("position")),',
+    "",
+  ),
+  fault(
+    "amounts are free again at once",
+    "src/storage/deposits.ts",
+    "closeSlots(tx).run({ deposit: id, now: tx.now });",
+    "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);",
+  ),
+  fault(
+    "quarantine ends by the clock alone",
+    "src/services/expiry.ts",
+    "releaseSlots(tx, pot, final_time * 1000 - late_window_ms)",
+    "releaseSlots(tx, pot, tx.now - late_window_ms)",
+  ),
+  fault(
+    "an old transfer pays a new order",
+    "src/domain/matching.ts",
+    'if (isOlder(arrival.block, candidate)) return none("too_early");',
+    "isOlder(arrival.block, candidate);",
+  ),
+  fault(
+    "a late transfer pays",
+    "src/domain/matching.ts",
+    'if (arrival.block.time * 1000 > candidate.expires_at) return because("late");',
+    "",
+  ),
+  fault(
+    "orders expire before their chain was read",
+    "src/services/expiry.ts",
+    "return isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id);",
+    "return isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id);",
+  ),
+  fault(
+    "a webhook counts as delivered before it was answered",
+    "src/services/delivery.ts",
+    "const result = await send(row);",
+    "const now = world.now();\n      await database.transact((tx) => recordAttempt(tx, { delivery: row.id, started_at: now, ended_at: now, status: 200, error: null, delivered: true, next_at: null }));\n      const result = await send(row);",
+  ),
+  fault(
+    "retries live in memory",
+    "src/services/delivery.ts",
+    "await database.transact((tx) => recordAttempt(tx, result));",
+    "await database.transact((tx) => recordAttempt(tx, result.next_at === null ? result : { ...result, next_at: result.next_at + 1e12 }));\n      if (result.next_at !== null) world.timer(result.next_at - world.now(), () => void database.transact((tx) => void tx.live().run(`UPDATE deliveries SET next_at = ${result.next_at} WHERE id = ${row.id}`)));",
+  ),
+  fault(
+    "a later webhook overtakes an earlier one",
+    "src/storage/outbox.ts",
+    "e.state = 'waiting' and e.id < ${deliveries.id}",
+    "e.state = 'waiting' and e.id < 0",
+  ),
+  fault(
+    "a transfer counts without a second reading",
+    "src/workers/evidence.ts",
+    "if (ripe.length === 0) return [];",
+    'if (ripe.length >= 0) return ripe.map((row) => ({ id: row.id, block_hash: row.block_hash, verdict: "confirmed" as const }));',
+  ),
+  fault(
+    "a rewritten chain is not read again",
+    "src/workers/scan.ts",
+    "if (mark !== null && answer.mark?.hash !== mark.hash) return mark;",
+    "",
+  ),
+  {
+    name: "a transfer is allocated twice",
+    changes: [
+      {
+        file: "src/services/settlement.ts",
+        find: 'allocate(tx, row.id, found.order_id, "match");',
+        put: 'allocate(tx, row.id, found.order_id, "match");\n      allocate(tx, row.id, found.order_id, "match");',
+      },
+      {
+        file: "migrations/0001_first.sql",
+        find: "CREATE UNIQUE INDEX allocations_live",
+        put: "CREATE INDEX allocations_live",
+      },
+    ],
+  },
+  fault(
+    "money for an order that ended is not turned away",
+    "src/domain/matching.ts",
+    'if (candidate.closed || candidate.order_status !== "pending") {',
+    'if (candidate.closed && candidate.order_status === "pending") {',
+  ),
+  fault("sockets are told nothing", "src/app.ts", "http.committed();", ""),
+  fault("a replay creates a second order", "src/services/checkout.ts", "if (earlier !== null) return earlier;", ""),
+  fault(
+    "a clock of its own",
+    "src/services/delivery.ts",
+    "const started_at = world.now();",
+    "const started_at = world.now() + 0 * Date.now();",
+  ),
+];
+
+/** Copies the sources to `folder` with a fault planted and returns where they are. Throws when the text to change is gone. */
+export function plant(planted: PlantedFault, folder: string, from = root): string {
+  mkdirSync(folder, { recursive: true });
+  for (const part of ["src", "migrations", "package.json", "tsconfig.json"]) {
+    cpSync(join(from, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  for (const { file, find, put } of planted.changes) {
+    const path = join(folder, file);
+    const text = readFileSync(path, "utf8");
+    if (text.split(find).length < 2) throw new Error(`${file} no longer holds ${JSON.stringify(find)}`);
+    writeFileSync(
+      path,
+      text.replace(find, () => put),
+    );
+  }
+  return join(folder, "src");
+}
