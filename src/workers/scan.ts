@@ -222,11 +222,13 @@ export function createScan(needs: {
     const { facts, poll_ms } = settings();
     const first = watches[0];
     if (first === undefined || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
-    for (let pages = 0; pages < pages_per_poll_max; pages += 1) {
+    for (let pages = 0; ; pages += 1) {
       const [range] = database.read((at) =>
         union(watches.flatMap((one) => gaps(intervals(at, one.id, "final"), one.start_block ?? 0, end.final.number))),
       );
       if (range === undefined) break;
+      // More is left than one poll may read: the next poll goes on with it.
+      if (pages === pages_per_poll_max) return;
       // Only what the head pass has read already: the final pass checks, it does not run ahead.
       const to = Math.min(range.to, range.from + facts.page_blocks - 1);
       if (missing(watches, to).length > 0) break;
