@@ -35,11 +35,11 @@ export function createCheckoutPages(needs: Needs): {
 
   const find = (id: string) => (session_pattern.test(id) ? gateway.session(id) : null);
 
-  /** What may be chosen for an order; each pair once, whatever number of wallets takes it. */
+  /** What may be chosen for an order: each pair once, whatever number of wallets takes it, and only where it would be seen. */
   function choicesFor({ order }: Session): Choice[] {
     const choices = checkout
       .options()
-      .filter(({ coin }) => order.coin === null || order.coin === coin)
+      .filter(({ chain, coin }) => chainFacts[chain].kind === "evm" && (order.coin === null || order.coin === coin))
       .map(({ chain, coin }) => ({ value: `${chain}.${coin}`, coin, chain: chainFacts[chain].name }));
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }
