@@ -5,7 +5,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 
-const file_timeout_ms = 240_000;
+const file_timeout_ms = 300_000;
+/** One test: stories start real nodes and servers, and machines are small and shared. */
+const test_timeout_ms = 60_000;
 const tool_timeout_ms = 240_000;
 /** What a process printed last may still be in the pipe when it has ended; a runaway child may hold the pipe for ever. */
 const drain_ms = 2_000;
@@ -88,7 +90,7 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 }
 
 async function testFile(path: string): Promise<void> {
-  const ended = await run(process.execPath, ["test", `./${path}`], file_timeout_ms);
+  const ended = await run(process.execPath, ["test", `--timeout=${test_timeout_ms}`, `./${path}`], file_timeout_ms);
   const passed = counted(ended.output, "pass");
   const skipped = counted(ended.output, "skip") + counted(ended.output, "todo");
   let failed = Math.max(counted(ended.output, "fail"), counted(ended.output, "errors?"));
