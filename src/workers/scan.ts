@@ -234,9 +234,10 @@ export function createScan(needs: {
       if (missing(watches, to).length > 0) break;
       const provider = database.read((at) => coveredThrough(coveredBlocks(at, first.id), range.from))?.provider;
       const answer = await source.read(ask(watches, { from: range.from, to }, null), provider);
-      const before = database.read((at) => transfersBetween(at, chain, answer.from, answer.to)).length;
+      const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
+      const before = new Set(stored().map((row) => row.id));
       await takeIn(answer, "final", watches, end);
-      const missed = database.read((at) => transfersBetween(at, chain, answer.from, answer.to)).length - before;
+      const missed = stored().filter((row) => !before.has(row.id) && isOwed(watches, row)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }
     final_pass_at = world.elapsed();
@@ -268,6 +269,15 @@ export function createScan(needs: {
       return busy ? poll_ms : idle_poll_ms;
     },
   };
+}
+
+/** True for a transfer at or after the block its watch began at: earlier ones are a gift of asking for all wallets at once. */
+function isOwed(
+  watches: readonly WatchRow[],
+  transfer: { wallet: string; token: string; block_number: number },
+): boolean {
+  const watch = watches.find(({ wallet, token }) => wallet === transfer.wallet && token === transfer.token);
+  return watch !== undefined && transfer.block_number >= (watch.start_block ?? 0);
 }
 
 /**

@@ -95,8 +95,9 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "a rewritten chain is not read again",
     "src/workers/scan.ts",
-    "if (mark !== null && answer.mark?.hash !== mark.hash) return mark;",
-    "",
+    "answer.mark?.hash !== mark.hash) return mark;",
+    "answer.mark?.hash === undefined) return mark;",
+    14,
   ),
   {
     name: "a transfer is allocated twice",
@@ -120,7 +121,12 @@ export const faults: readonly PlantedFault[] = [
     'if (candidate.closed && candidate.order_status === "pending") {',
   ),
   fault("sockets are told nothing", "src/app.ts", "http.committed();", ""),
-  fault("a replay creates a second order", "src/services/checkout.ts", "if (earlier !== null) return earlier;", ""),
+  fault(
+    "a replay creates a second order",
+    "src/services/checkout.ts",
+    "const earlier = known.keyed ?? known.replayed;",
+    "const earlier = known.keyed;",
+  ),
   fault(
     "a clock of its own",
     "src/services/delivery.ts",

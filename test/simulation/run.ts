@@ -92,7 +92,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
 
   const traits: Traits = {
     lies: random.chance(40),
-    deep: random.chance(12),
+    deep: random.chance(20),
     crashes: random.chance(70),
     faults: random.chance(80),
     providers: random.between(1, 3),
@@ -123,10 +123,15 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
   const surroundings: Surroundings = {
     timeline,
     random: createRandom(seed, "product"),
+    fail,
     note(line) {
       note(line);
       const [, error = ""] = /^\S+Z error (\w+)/.exec(line) ?? [];
-      const expected = [(traits.deep || traits.lies) && "payment_reverted", traits.lies && "transfers_missed_by_head_pass", ""];
+      const expected = [
+        (traits.deep || traits.lies) && "payment_reverted",
+        traits.lies && "transfers_missed_by_head_pass",
+        "",
+      ];
       if (!expected.includes(error)) fail(`the server complained: ${line.slice(25)}`);
     },
     resolve: (host) => [...shops, backOffice].filter((shop) => shop.host === host).map((shop) => shop.address),

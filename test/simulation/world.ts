@@ -21,6 +21,7 @@ export interface Surroundings {
   reach(host: string, url: string, init: FetchInit): Outcome;
   resolve(host: string): string[];
   note(line: string): void;
+  fail(words: string): void;
 }
 
 /** Thrown into a life that has ended. */
@@ -40,6 +41,8 @@ export interface Life {
   passed: ReadonlyMap<string, number>;
 }
 
+/** Within one virtual moment, over all loops and requests. */
+const looks_per_moment_max = 20_000;
 const hash_prefix = "$argon2id$v=19$m=65536,t=2,p=1$c2ltdWxhdGVkLXNhbHQ$";
 
 /** The hash that `passwords.verify` of a simulated world accepts for a secret. */
@@ -48,7 +51,7 @@ export function simulatedHash(secret: string): string {
 }
 
 /** A new process in these surroundings. */
-export function createLife({ timeline, random, reach, resolve, note }: Surroundings): Life {
+export function createLife({ timeline, random, reach, resolve, note, fail }: Surroundings): Life {
   const passed = new Map<string, number>();
   const signals = new Map<Signal, Set<() => void>>();
   const mourners = new Set<(error: Error) => void>();
@@ -56,6 +59,8 @@ export function createLife({ timeline, random, reach, resolve, note }: Surroundi
   let listening: ListenOptions | null = null;
   let doom: { point: string; left: number } | null = null;
   let dead = false;
+  let moment = 0;
+  let looks = 0;
 
   function die(why: string): void {
     if (dead) return;
@@ -64,8 +69,15 @@ export function createLife({ timeline, random, reach, resolve, note }: Surroundi
     for (const mourn of [...mourners]) mourn(new Death("connection lost"));
     mourners.clear();
   }
+  /** Every look at a clock passes here: code that spins within one moment is found by how often it looks. */
   function alive(): void {
     if (dead) throw new Death("this process has ended");
+    looks = timeline.now() === moment ? looks + 1 : 0;
+    moment = timeline.now();
+    if (looks < looks_per_moment_max) return;
+    fail("something spins without letting time pass");
+    die("spinning");
+    throw new Death("spinning");
   }
   /** Only while the life lasts: what is due later is forgotten with it. */
   const living = (act: () => void) => () => {
