@@ -42,7 +42,11 @@ test(
 );
 
 /** What these worlds found once: kept, so that it stays found. */
-const kept: readonly (readonly [seed: number, found: string])[] = [];
+const kept: readonly (readonly [seed: number, found: string])[] = [
+  [12, "money older than a new wallet's watch was reported as missed by the head pass"],
+  [167, "a chain that changed between two pages of a poll left the first page's coverage on the dead branch"],
+  [176, "coverage of a wallet that was taken out of the settings outlived a reorganisation"],
+];
 
 for (const [seed, found] of kept) {
   test(`seed ${seed}, which found: ${found}`, async () => {

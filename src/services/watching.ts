@@ -15,7 +15,7 @@ import {
   recordStall,
   rememberBlock,
 } from "../storage/chains.ts";
-import { type NewWatch, startWatch, syncWatches, uncoverAbove, watchesOf } from "../storage/coverage.ts";
+import { everWatched, type NewWatch, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { forgetOpenedHeads } from "../storage/deposits.ts";
 
@@ -57,7 +57,7 @@ export function createWatching(needs: { database: Database }): Watching {
 
     rewind: (chain, top) =>
       database.transact((tx) => {
-        for (const watch of watchesOf(tx, chain)) uncoverAbove(tx, watch.id, top);
+        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top);
         forgetBlocksAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
       }),

@@ -63,6 +63,17 @@ const selectWatches = statement((db) =>
     .prepare(),
 );
 
+/** Every watch of a chain there ever was: what a rewritten chain takes back, it takes from those out of use as well. */
+export function everWatched(at: Reader, chain: ChainId): number[] {
+  return at
+    .live()
+    .select({ id: watches.id })
+    .from(watches)
+    .where(eq(watches.chain, chain))
+    .all()
+    .map((row) => row.id);
+}
+
 /** The watch of a wallet and contract; for a pair that is none, another watch of the same contract. */
 export function watchFor(at: Reader, pair: { chain: ChainId; wallet: string; token: string }): WatchRow | null {
   const { chain, wallet, token } = pair;

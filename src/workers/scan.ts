@@ -134,7 +134,7 @@ export function createScan(needs: {
     }
   }
 
-  /** Returns the mark when it no longer stands on the chain: then nothing was taken in. */
+  /** Returns the header that no longer stands on the chain: nothing was taken in since it was seen. */
   async function readRanges(
     watches: readonly WatchRow[],
     end: ChainEnd,
@@ -150,13 +150,16 @@ export function createScan(needs: {
       overlap: facts.overlap,
       page: facts.page_blocks,
     });
+    let seen = mark;
     let pages = 0;
     for (const range of ranges) {
       for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
         const to = Math.min(range.to, from + facts.page_blocks - 1);
-        const answer = await source.read(ask(watches, { from, to }, pages === 0 ? mark : null));
-        if (pages === 0 && mark !== null && answer.mark?.hash !== mark.hash) return mark;
+        const answer = await source.read(ask(watches, { from, to }, seen));
+        if (seen !== null && answer.mark?.hash !== seen.hash) return seen;
         await takeIn(answer, "head", watches, end);
+        // The next page must lie on the same branch as this one.
+        if (seen === null || answer.end.number > seen.number) seen = answer.end;
         pages += 1;
         from = answer.to + 1;
       }

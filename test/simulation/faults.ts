@@ -95,8 +95,8 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "a rewritten chain is not read again",
     "src/workers/scan.ts",
-    "answer.mark?.hash !== mark.hash) return mark;",
-    "answer.mark?.hash === undefined) return mark;",
+    "answer.mark?.hash !== seen.hash) return seen;",
+    "answer.mark?.hash === undefined) return seen;",
     14,
   ),
   {

@@ -100,11 +100,14 @@ export function createProvider(needs: {
   }
 
   function header(view: View, asked: unknown, mood: Mood): unknown {
-    const tip = view.tip.number;
+    // Nothing on a dead branch was ever safe or final.
+    let shared: SimBlock | null = view.tip;
+    while (shared !== null && !chain.isCanonical(shared)) shared = shared.parent;
+    const agreed = shared?.number ?? 0;
     const numbers: Record<string, number> = {
-      latest: tip,
-      safe: Math.min(tip, chain.safeNumber()),
-      finalized: Math.min(tip, chain.finalNumber()),
+      latest: view.tip.number,
+      safe: Math.min(agreed, chain.safeNumber()),
+      finalized: Math.min(agreed, chain.finalNumber()),
     };
     const tag = String(asked);
     if (mood.kind === "tagless" && (tag === "safe" || tag === "finalized")) {
