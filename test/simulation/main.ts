@@ -1,5 +1,6 @@
 // `bun test/simulation/main.ts --seeds N --from S [--steps K]`: runs the worlds of N seeds and prints what failed.
-// `--trace` prints every line of a run; `--source DIR` simulates another tree of sources.
+// `--trace` prints every line of a run, `--hashes` one hash of them, `--keep DIR` copies its database, `--source DIR`
+// simulates another tree of sources, `--seconds S` and `--first-failure` end sooner.
 
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     "first-failure": { type: "boolean", default: false },
     hashes: { type: "boolean", default: false },
+    keep: { type: "string" },
   },
 });
 
@@ -43,7 +45,7 @@ const total = { seeds: 0, simulated_ms: 0, orders: 0, payments: 0, paid: 0, deat
 
 for (let seed = from; seed < from + seeds; seed++) {
   if (seconds > 0 && stopwatch() - started > seconds * 1000) break;
-  const outcome = await runSeed({ product, seed, steps, trace: values.trace });
+  const outcome = await runSeed({ product, seed, steps, trace: values.trace, keep: values.keep });
   for (const line of outcome.trace) console.log(line);
   if (values.hashes) console.log(`seed ${seed} ${outcome.hash}`);
   total.seeds += 1;

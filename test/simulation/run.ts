@@ -1,7 +1,7 @@
 // One world from one seed: sets the stage, lets the actors act step by step with the invariants behind each, then
 // lets everything come to rest honestly and checks the end. The same seed is the same run, to the last log line.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createChain } from "./chain.ts";
@@ -49,6 +49,8 @@ export interface RunOptions {
   steps: number;
   /** Keeps the lines of the trace. */
   trace?: boolean;
+  /** A folder to copy the database to, as the world left it. */
+  keep?: string | undefined;
 }
 
 const often_checked_steps = 300;
@@ -59,7 +61,7 @@ const settle_more_max = 20;
 const quiet_pauses_s = [4, 8, 15, 30, 60, 60, 120, 120, 240, 240, 300];
 
 /** Runs the world of a seed. Never throws for what the product does. */
-export async function runSeed({ product, seed, steps, trace: traced = false }: RunOptions): Promise<Outcome> {
+export async function runSeed({ product, seed, steps, trace: traced = false, keep }: RunOptions): Promise<Outcome> {
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "ocrch-simulation-"));
   const path = join(folder, "ocrch.db");
   const trace: string[] = [];
@@ -239,10 +241,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false }: R
   await realTurn();
   process.off("unhandledRejection", onRejection);
   if (stray[0] !== undefined) fail(`a rejection that nobody handled: ${describe(stray[0])}`);
-  if (process.env.KEEP) {
-    const { cpSync } = require("node:fs");
-    cpSync(folder, process.env.KEEP, { recursive: true });
-  }
+  if (keep !== undefined) cpSync(folder, keep, { recursive: true });
   rmSync(folder, { recursive: true, force: true });
 
   /** Everything becomes honest and healthy; then time passes until nothing can be left to do. */
