@@ -262,11 +262,12 @@ describe("limits", () => {
       const shop = await peer(answer);
       const started = performance.now();
       const { code, words } = await refusal(
-        trusted.send(ask(`http://${loopback}:${shop.port}/hook?key=k`, { timeout_ms: 200 })),
+        trusted.send(ask(`http://${loopback}:${shop.port}/hook?key=k`, { timeout_ms: 500 })),
       );
-      expect([code, words]).toEqual(["outbound_timeout", `${loopback}:${shop.port} did not answer within 200 ms`]);
-      expect(performance.now() - started).toBeWithin(190, 4000);
-      await shop.left;
+      expect([code, words]).toEqual(["outbound_timeout", `${loopback}:${shop.port} did not answer within 500 ms`]);
+      expect(performance.now() - started).toBeWithin(490, 4000);
+      // On a machine so busy that nothing was sent by then, there is no connection to leave.
+      if (shop.received.length > 0) await shop.left;
     });
   }
 
