@@ -313,19 +313,6 @@ describe("ranges", () => {
     });
   }
 
-  test("reading on from each shorter answer misses nothing", async () => {
-    const whole = await source().read(question());
-    proxy.behave(rangeCap(3, "ankr"));
-    const one = source();
-    const found = [];
-    for (let from = 1; from <= head; ) {
-      const answer = await one.read(question({ from }));
-      found.push(...answer.sightings);
-      from = answer.to + 1;
-    }
-    expect(found).toEqual(whole.sightings);
-  });
-
   test("a limit the provider stated is forgotten after a day, a guessed one after ten minutes", async () => {
     for (const [words, kept_ms] of [["publicnode", 86_400_000] as const, ["ankr", 600_000] as const]) {
       let elapsed = 0;
@@ -699,29 +686,6 @@ describe("blocks and receipts", () => {
     expect(proxy.requests()).toBe(3);
   });
 
-  test("two equal transfers in one transaction have different positions in its receipt", async () => {
-    const one = source();
-    const [receipt, unknown] = await one.receipts([hashes.pair, `0x${"0".repeat(63)}1`]);
-    expect(unknown).toBeNull();
-    expect(receipt?.success).toBe(true);
-    expect(receipt?.logs.map(({ transfer }) => transfer)).toEqual([
-      { token: usdt.address, sender: payer, wallet: stranger, units: 1n },
-      { token: usdt.address, sender: payer, wallet: shop, units: 5_000_000n },
-      { token: usdt.address, sender: payer, wallet: shop, units: 5_000_000n },
-    ]);
-    const { sightings } = await one.read(question());
-    const pair = sightings.filter(({ tx_hash }) => tx_hash === hashes.pair);
-    const positions = pair.map(({ log_index }) => receipt?.logs.findIndex((log) => log.log_index === log_index));
-    expect(positions).toEqual([1, 2]);
-  });
-
-  test("a transaction that failed says so", async () => {
-    const data = `0xa9059cbb${shop.slice(2).padStart(64, "0")}${"f".repeat(64)}`;
-    const hash = (await anvil.rpc("eth_sendTransaction", [{ from: stranger, to: usdt.address, data }])) as string;
-    const [receipt] = await source().receipts([hash]);
-    expect(receipt).toMatchObject({ success: false, logs: [] });
-  });
-
   test("a log that is no transfer keeps its place in the receipt", async () => {
     proxy.behave(
       altering("eth_getTransactionReceipt", ({ logs: [first, ...rest], ...receipt }: RawReceipt) => ({
@@ -751,23 +715,6 @@ interface RawReceipt {
   logs: { topics: string[] }[];
   [field: string]: unknown;
 }
-
-describe("a chain that reorganises", () => {
-  test("the mark shows another hash, and the transfer is gone from the answer", async () => {
-    const snapshot = await anvil.rpc("evm_snapshot");
-    const hash = await usdt.transfer(payer, shop, 7_000_000n);
-    const block = Number(await anvil.rpc("eth_blockNumber"));
-    const one = source();
-    const before = await one.read(question({ from: block, to: block, mark: block }));
-    expect(before.sightings.map(({ tx_hash }) => tx_hash)).toEqual([hash]);
-    await anvil.rpc("anvil_reorg", [1, []]);
-    const after = await one.read(question({ from: block, to: block, mark: block }));
-    expect(after.mark?.hash).not.toBe(before.mark?.hash);
-    expect(after.sightings).toEqual([]);
-    expect(await one.receipts([hash])).toEqual([null]);
-    await anvil.rpc("evm_revert", [snapshot]);
-  });
-});
 
 describe("recorded blocks of live chains", () => {
   const zero = `0x${"0".repeat(64)}`;

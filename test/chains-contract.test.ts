@@ -1,0 +1,106 @@
+// The adapter contract on every way this product can read a chain.
+
+import { connectChain } from "../src/chains/connect.ts";
+import { createEvmSource } from "../src/chains/evm-rpc.ts";
+import type { Source } from "../src/chains/source.ts";
+import type { ChainSettings } from "../src/config/config.ts";
+import { chains } from "../src/domain/assets.ts";
+import { createOutbound } from "../src/outbound.ts";
+import { createTelemetry } from "../src/telemetry.ts";
+import { realWorld } from "../src/world.ts";
+import { startAnvil } from "./support/anvil.ts";
+import {
+  alteringHeaders,
+  alteringLogs,
+  answering,
+  type Behaviour,
+  batchCap,
+  laggingAt,
+  otherChain,
+  type ProviderProxy,
+  rangeCap,
+  refusing,
+  singleError,
+  startProviderProxy,
+} from "./support/provider-proxy.ts";
+import { type SourceStand, sourceContract } from "./support/source-contract.ts";
+
+const page_blocks = 1000;
+
+function needs() {
+  const world = { ...realWorld(), warn: () => {} };
+  return { world, outbound: createOutbound({ world }), telemetry: createTelemetry(world) };
+}
+
+const rpcTroubles: [string, Behaviour][] = [
+  ["a web page", answering(200, "<html>Welcome</html>")],
+  ["an overload", answering(503, "")],
+  ["throttling", singleError({ code: -32005, message: "rate limit" })],
+  ["small batches", batchCap(1)],
+  ["no logs for the asking", refusing({ code: -32601, message: "method not found" }, "eth_getLogs")],
+  ["another chain", otherChain(5)],
+  ["half an answer", { batch: (list) => list.slice(1) }],
+  ["answers in another order", { batch: (list) => list.toReversed() }],
+  [
+    "the logs of somebody else",
+    alteringLogs((logs) => logs.map((log) => ({ ...log, address: `0x${"12".repeat(20)}` }))),
+  ],
+  ["a log too many", alteringLogs((logs) => [...logs, ...logs.slice(0, 1)])],
+  ["headers of another branch", alteringHeaders((block) => ({ ...block, timestamp: "0xffffffffffff", number: "0x1" }))],
+];
+
+/** A stand on anvil behind JSON-RPC proxies; `connect` makes the source under test from their URLs. */
+async function rpcStand(proxies: number, connect: (urls: string[]) => Source): Promise<SourceStand> {
+  const anvil = await startAnvil({ chainId: chains.eth.chain_id, slotsInAnEpoch: 2 });
+  const all: ProviderProxy[] = Array.from({ length: proxies }, () => startProviderProxy(anvil.url));
+  const behave = (behaviour: Behaviour) => {
+    for (const proxy of all) proxy.behave(behaviour);
+  };
+  return {
+    chain: "eth",
+    chain_id: chains.eth.chain_id,
+    anvil,
+    source: () => connect(all.map(({ url }) => url)),
+    providers: all.map(({ host }) => host),
+    address: (hex) => hex,
+    tx: (hex) => hex,
+    block: (hex) => hex,
+    lagAt: (number) => behave(laggingAt(number)),
+    capRange: (blocks) => behave(rangeCap(blocks, "publicnode")),
+    troubles: rpcTroubles.map(([what, behaviour]) => ({ what, begin: () => behave(behaviour) })),
+    mend() {
+      for (const proxy of all) proxy.reset();
+    },
+    async stop() {
+      for (const proxy of all) await proxy.stop();
+      await anvil.stop();
+    },
+  };
+}
+
+sourceContract("JSON-RPC of an EVM node", () =>
+  rpcStand(1, ([url = ""]) =>
+    createEvmSource({ chain: "eth", chain_id: chains.eth.chain_id, url, page_blocks, ...needs() }),
+  ),
+);
+
+sourceContract("a pool of two", () =>
+  rpcStand(2, (rpc_urls) => {
+    const facts = chains.eth;
+    const settings: ChainSettings = {
+      id: "eth",
+      facts,
+      chain_id: facts.chain_id,
+      rpc_urls,
+      public_endpoints: false,
+      finality: facts.finality,
+      poll_ms: 1000,
+      idle_poll_ms: 1000,
+      start_block: null,
+      tokens: [],
+    };
+    const source = connectChain({ settings, ...needs() });
+    if (source === null) throw new Error("an EVM chain is read");
+    return source;
+  }),
+);
