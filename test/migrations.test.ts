@@ -22,7 +22,17 @@ const rows_of_a_shop = [
   "UPDATE orders SET status = 'paid', ended_at = 3, cause = 'pay' WHERE id = 'o2'",
   "INSERT INTO deposits (id, order_id, chain, coin, wallet, amount, units, opened_at) VALUES (1, 'o1', 'eth', 'USDT', 'w', '19.90', '19900000', 1)",
   "INSERT INTO events (n, type, order_id, body, created_at) VALUES (1, 'order_created', 'o1', '{}', 1), (2, 'order_created', 'o2', '{}', 1)",
+  "INSERT INTO deposits (id, order_id, chain, coin, wallet, amount, units, opened_at, closed_at, close_reason) VALUES (2, 'o2', 'eth', 'USDT', 'w', '5', '5000000', 1, 3, 'pay')",
+  "INSERT INTO slots (chain, coin, wallet, units, sender, deposit, closed_at) VALUES ('eth', 'USDT', 'w', '19900000', '', 1, NULL), ('eth', 'USDT', 'w', '5000000', '', 2, 3)",
+  "INSERT INTO transfers (id, chain, tx_hash, position, token, coin, label, amount, sender, wallet, units, block_number, block_hash, block_time, log_index, status, finality, deposit, reason, seen_at, confirmed_at) VALUES (7, 'eth', 't1', 0, 'c', 'USDT', 'USDT', '5', 's', 'w', '5000000', 5, 'h5', 1, 0, 'matched', '12', 2, NULL, 2, 3), (8, 'eth', 't2', 1, 'c', 'USDT', 'USDT', '4', 's', 'w', '4000000', 6, 'h6', 1, 3, 'no_matched_deposit', '12', NULL, 'no_such_amount', 2, 3)",
+  "INSERT INTO allocations (id, transfer, order_id, kind, created_at) VALUES (3, 7, 'o2', 'match', 3)",
+  "INSERT INTO events (n, type, order_id, transfer, body, created_at) VALUES (3, 'order_status_changed', 'o2', NULL, '{}', 3), (4, 'unknown_transfer', NULL, 8, '{}', 3)",
+  "INSERT INTO deliveries (id, event, kind, order_id, url, origin, body, schedule, state, next_at) VALUES (1, 3, 'order', 'o2', 'https://a/', 'https://a', '{}', 'webhook', 'waiting', 3)",
+  "INSERT INTO deliveries (id, event, kind, transfer, url, origin, body, schedule, state, next_at) VALUES (2, 4, 'transfer', 8, 'https://a/', 'https://a', '{}', 'webhook', 'waiting', 3)",
 ];
+
+const transfer_columns =
+  "id, chain, tx_hash, position, token, coin, label, amount, sender, wallet, units, block_number, block_hash, block_time, log_index, status, finality, deposit, reason, likely_order, seen_at, confirmed_at";
 
 let folder: string;
 let path: string;
@@ -50,7 +60,12 @@ function contents(file: string): unknown {
   try {
     const orders =
       "SELECT seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at, ended_at, cause FROM orders";
-    return [orders, "SELECT * FROM deposits", "SELECT * FROM events", "SELECT * FROM chains"].map((sql) =>
+    const slots = "SELECT id, chain, coin, wallet, units, sender, deposit, closed_at FROM slots";
+    const whole = ["deposits", "events", "chains", "allocations", "deliveries"].map(
+      (table) => `SELECT * FROM ${table}`,
+    );
+    expect(raw.query("PRAGMA foreign_key_check").all()).toEqual([]);
+    return [orders, slots, `SELECT ${transfer_columns} FROM transfers`, ...whole].map((sql) =>
       raw.query(`${sql} ORDER BY 1`).all(),
     );
   } finally {
@@ -81,8 +96,13 @@ describe("a database of version 1 with rows in it", () => {
   test("is copied beside and migrated with it, every row intact", async () => {
     const before = contents(path);
     const opened = openForServing({ ...needs(), migrateFirst: true });
-    expect(opened.applied).toEqual(["0002_order_options.sql", "0003_opencharge.sql", "0004_opencharge_gateway.sql"]);
-    expect(opened.database.read(lastEvent)).toBe(2);
+    expect(opened.applied).toEqual([
+      "0002_order_options.sql",
+      "0003_opencharge.sql",
+      "0004_opencharge_gateway.sql",
+      "0005_attribution.sql",
+    ]);
+    expect(opened.database.read(lastEvent)).toBe(4);
     expect(opened.database.read((at) => orderById(at, "o1"))).toMatchObject({
       ...{ merchant_order_id: "m1", amount: "19.90", status: "pending" },
       ...{ lifetime_s: null, metadata: null, success_url: null, cancel_url: null },

@@ -125,7 +125,16 @@ describe("the schema refuses", () => {
       [transfer("x", 0, "waiting_for_confirmation", "1, NULL")],
       transfer("x", 1, "waiting_for_confirmation", "1, NULL"),
     ],
-    ["a matched transfer without a deposit", [], transfer("x", 0, "matched", "NULL, 5")],
+    [
+      "a part of no deposit",
+      [transfer("x", 0, "waiting_for_confirmation")],
+      "UPDATE transfers SET part = 1 WHERE tx_hash = 'x'",
+    ],
+    [
+      "a payment that is reverted and never counted",
+      [transfer("x", 0, "waiting_for_confirmation")],
+      "UPDATE transfers SET reverted_at = 9 WHERE tx_hash = 'x'",
+    ],
     ["a confirmed transfer without a time", [], transfer("x", 0, "no_matched_deposit")],
     [
       "a second live allocation of a transfer",
@@ -183,6 +192,15 @@ describe("the schema allows", () => {
     [
       "two transfers of one transaction",
       [transfer("x", 0, "waiting_for_confirmation"), transfer("x", 1, "waiting_for_confirmation")],
+    ],
+    ["a transfer that an operator gives to an order without a deposit", [transfer("x", 0, "matched", "NULL, 5")]],
+    [
+      "several transfers that pay one deposit in parts",
+      [
+        transfer("x", 0, "waiting_for_confirmation"),
+        transfer("x", 1, "waiting_for_confirmation"),
+        "UPDATE transfers SET deposit = 1, part = 1",
+      ],
     ],
     ["both passes over the same blocks", [coverage(10, 20), coverage(10, 20, "final")]],
     [

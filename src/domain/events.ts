@@ -9,6 +9,11 @@ export const eventTypes = {
   transfer_confirmed: "log",
   order_status_changed: "webhook",
   unknown_transfer: "webhook",
+  order_part_paid: "log",
+  payment_reverted: "webhook",
+  payment_restored: "log",
+  transfer_assigned: "log",
+  transfer_dismissed: "log",
 } as const;
 
 export type EventType = keyof typeof eventTypes;

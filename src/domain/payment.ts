@@ -60,3 +60,9 @@ export const inboxReasons = {
   duplicate: "another transfer already pays this deposit",
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
+
+/**
+ * How a transfer came to pay an order: its exact amount; one of several that pay together; a little less, within the
+ * merchant's tolerance; more than was asked; by the payer's claim; by an operator.
+ */
+export type AllocationKind = "match" | "part" | "tolerance" | "over" | "claim" | "assign";

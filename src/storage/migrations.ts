@@ -6,6 +6,7 @@ import first from "../../migrations/0001_first.sql" with { type: "text" };
 import orderOptions from "../../migrations/0002_order_options.sql" with { type: "text" };
 import opencharge from "../../migrations/0003_opencharge.sql" with { type: "text" };
 import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
+import attribution from "../../migrations/0005_attribution.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -18,6 +19,7 @@ const migrations: readonly Migration[] = [
   { version: 2, name: "0002_order_options.sql", sql: orderOptions },
   { version: 3, name: "0003_opencharge.sql", sql: opencharge },
   { version: 4, name: "0004_opencharge_gateway.sql", sql: openchargeGateway },
+  { version: 5, name: "0005_attribution.sql", sql: attribution },
 ];
 
 /** The schema version this code reads and writes. */

@@ -4,7 +4,7 @@ import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderCommand, OrderStatus } from "../domain/order.ts";
-import type { InboxReason, TransferStatus } from "../domain/payment.ts";
+import type { AllocationKind, InboxReason, TransferStatus } from "../domain/payment.ts";
 
 export const chains = sqliteTable("chains", {
   chain: text().$type<ChainId>().primaryKey(),
@@ -119,6 +119,7 @@ export const slots = sqliteTable("slots", {
   sender: text().notNull(),
   deposit: integer().notNull(),
   closed_at: integer(),
+  rest: integer({ mode: "boolean" }).notNull().default(false),
 });
 
 export const transfers = sqliteTable("transfers", {
@@ -140,17 +141,20 @@ export const transfers = sqliteTable("transfers", {
   status: text().$type<TransferStatus>().notNull(),
   finality: text().notNull(),
   deposit: integer(),
+  part: integer({ mode: "boolean" }).notNull().default(false),
   reason: text().$type<InboxReason>(),
   likely_order: text(),
   seen_at: integer().notNull(),
   confirmed_at: integer(),
+  reverted_at: integer(),
+  dismissed_at: integer(),
 });
 
 export const allocations = sqliteTable("allocations", {
   id: integer().primaryKey(),
   transfer: integer().notNull(),
   order_id: text().notNull(),
-  kind: text().$type<"match" | "assign">().notNull(),
+  kind: text().$type<AllocationKind>().notNull(),
   created_at: integer().notNull(),
   reversed_at: integer(),
 });

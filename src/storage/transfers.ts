@@ -3,7 +3,7 @@
 
 import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
+import type { AllocationKind, InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { allocations, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
@@ -278,7 +278,7 @@ const selectSeen = statement((db) =>
 );
 
 /** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */
-export function allocate(tx: Tx, transfer: number, order_id: string, kind: "match" | "assign"): number {
+export function allocate(tx: Tx, transfer: number, order_id: string, kind: AllocationKind): number {
   return returned(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
 }
 
