@@ -96,12 +96,10 @@ describe("a database of version 1 with rows in it", () => {
   test("is copied beside and migrated with it, every row intact", async () => {
     const before = contents(path);
     const opened = openForServing({ ...needs(), migrateFirst: true });
-    expect(opened.applied).toEqual([
-      "0002_order_options.sql",
-      "0003_opencharge.sql",
-      "0004_opencharge_gateway.sql",
-      "0005_attribution.sql",
-    ]);
+    const later = readdirSync(join(import.meta.dir, "../migrations")).filter((name) =>
+      /^(?!0001)\d+.*\.sql$/.test(name),
+    );
+    expect(opened.applied).toEqual(later.sort());
     expect(opened.database.read(lastEvent)).toBe(4);
     expect(opened.database.read((at) => orderById(at, "o1"))).toMatchObject({
       ...{ merchant_order_id: "m1", amount: "19.90", status: "pending" },
