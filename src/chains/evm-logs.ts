@@ -1,11 +1,11 @@
 // The border, in meaning: a node's `eth_getLogs` answer against the question. One log that does not belong refuses
 // the whole answer, because a provider that is wrong once in an answer cannot vouch for the rest of it.
 
-import { type Address, encodeEventTopics, type Hex, numberToHex, pad } from "viem";
+import { type Hex, numberToHex, pad } from "viem";
 import { z } from "zod";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
-import { erc20, log, readTransfer, shaped, statedTime } from "./evm-shapes.ts";
+import { log, readTransfer, shaped, statedTime, transfer_topic } from "./evm-shapes.ts";
 
 /** A transfer as the log states it; the time of its block is still to be established. */
 export interface FoundTransfer {
@@ -33,7 +33,7 @@ export function logsFilter({ from, to, tokens, wallets }: LogsQuestion): object 
     fromBlock: numberToHex(from),
     toBlock: numberToHex(to),
     address: tokens,
-    topics: encodeEventTopics({ abi: erc20, eventName: "Transfer", args: { to: wallets as Address[] } }),
+    topics: [transfer_topic, null, wallets.map((wallet) => pad(wallet.toLowerCase() as Hex))],
   };
 }
 

@@ -1,7 +1,15 @@
 // The border, in shapes: raw JSON of an EVM node to checked values. What does not have its exact shape is refused
 // whole; nothing here repairs an answer.
 
-import { type Address, decodeEventLog, decodeFunctionResult, getAddress, type Hex, parseAbi } from "viem";
+import {
+  type Address,
+  decodeFunctionResult,
+  encodeEventTopics,
+  getAddress,
+  type Hex,
+  parseAbi,
+  slice,
+} from "viem";
 import { z } from "zod";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
@@ -11,6 +19,9 @@ export const erc20 = parseAbi([
   "event Transfer(address indexed from, address indexed to, uint256 value)",
   "function decimals() view returns (uint8)",
 ]);
+
+/** Computed once: it costs a hash, and every poll and every log of a page needs it. */
+export const [transfer_topic] = encodeEventTopics({ abi: erc20, eventName: "Transfer" });
 
 const quantity = z
   .string()
@@ -114,17 +125,14 @@ export function readReceipt(raw: unknown, tx_hash: string): Receipt | null {
 /** The ERC-20 transfer a log states, addresses canonical; null when it is none: other event, NFT, unpadded words. */
 export function readTransfer({ address, topics, data }: Log): ReceiptLog["transfer"] {
   const [signature, from, to, ...more] = topics;
-  const words = [from, to].every((topic) => topic?.startsWith(address_padding));
-  if (signature === undefined || !words || more.length > 0 || data.length !== data_chars) return null;
-  try {
-    const { args } = decodeEventLog({ abi: erc20, topics: [signature, ...topics.slice(1)], data, strict: true });
-    return { token: getAddress(address), sender: args.from, wallet: args.to, units: args.value };
-  } catch {
-    return null;
-  }
+  if (signature !== transfer_topic || from === undefined || to === undefined || more.length > 0) return null;
+  if (!from.startsWith(address_padding) || !to.startsWith(address_padding) || data.length !== data_chars) return null;
+  const [sender, wallet] = [slice(from, address_padding_bytes), slice(to, address_padding_bytes)];
+  return { token: getAddress(address), sender: getAddress(sender), wallet: getAddress(wallet), units: BigInt(data) };
 }
 
-const address_padding = `0x${"0".repeat(24)}`;
+const address_padding_bytes = 12;
+const address_padding = `0x${"00".repeat(address_padding_bytes)}`;
 const data_chars = 2 + 64;
 
 /** The time a log states for its block, in seconds; null when it states none that can be read. */

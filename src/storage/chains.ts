@@ -138,13 +138,35 @@ export function recordStall(tx: Tx, chain: ChainId, reason: string): void {
 
 /** Replaces the health of a provider. */
 export function recordProvider(tx: Tx, row: ProviderRow): void {
-  const { chain, provider, ...health } = row;
-  tx.live()
-    .insert(providers)
-    .values(row)
-    .onConflictDoUpdate({ target: [providers.chain, providers.provider], set: health })
-    .run();
+  upsertProvider(tx).run({ ...row });
 }
+
+const upsertProvider = statement((db) =>
+  db
+    .insert(providers)
+    .values({
+      chain: sql.placeholder("chain"),
+      provider: sql.placeholder("provider"),
+      calls: sql.placeholder("calls"),
+      failures: sql.placeholder("failures"),
+      refused_answers: sql.placeholder("refused_answers"),
+      learned_range: sql.placeholder("learned_range"),
+      last_error: sql.placeholder("last_error"),
+      last_error_at: sql.placeholder("last_error_at"),
+    })
+    .onConflictDoUpdate({
+      target: [providers.chain, providers.provider],
+      set: {
+        calls: sql`excluded.calls`,
+        failures: sql`excluded.failures`,
+        refused_answers: sql`excluded.refused_answers`,
+        learned_range: sql`excluded.learned_range`,
+        last_error: sql`excluded.last_error`,
+        last_error_at: sql`excluded.last_error_at`,
+      },
+    })
+    .prepare(),
+);
 
 /** Adds to a chain's count of worthless logs of a day. */
 export function countZeroValue(tx: Tx, chain: ChainId, logs: number): void {
@@ -174,10 +196,16 @@ const selectChain = statement((db) =>
 
 /** The state of every chain that ever was configured. */
 export function allChains(at: Reader): ChainRow[] {
-  return at.live().select().from(chains).all();
+  return selectChains(at).all();
 }
+
+const selectChains = statement((db) => db.select().from(chains).prepare());
 
 /** The health of every provider, by chain and name. */
 export function allProviders(at: Reader): ProviderRow[] {
-  return at.live().select().from(providers).orderBy(asc(providers.chain), asc(providers.provider)).all();
+  return selectProviders(at).all();
 }
+
+const selectProviders = statement((db) =>
+  db.select().from(providers).orderBy(asc(providers.chain), asc(providers.provider)).prepare(),
+);

@@ -242,15 +242,20 @@ export function countDeliveries(at: Reader): { waiting: number; gave_up: number;
 
 /** The newest order statuses that were pushed after event `n`: what a socket needs to know. */
 export function statusEventsAfter(at: Reader, n: number, limit: number): { n: number; order_id: string }[] {
-  return at
-    .live()
+  return selectStatusesAfter(at).all({ n, limit });
+}
+
+const selectStatusesAfter = statement((db) =>
+  db
     .select({ n: events.n, order_id: sql<string>`${events.order_id}` })
     .from(events)
-    .where(and(gt(events.n, n), eq(events.type, "order_status_changed"), isNotNull(events.order_id)))
+    .where(
+      and(gt(events.n, sql.placeholder("n")), eq(events.type, "order_status_changed"), isNotNull(events.order_id)),
+    )
     .orderBy(asc(events.n))
-    .limit(limit)
-    .all();
-}
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
 
 /** Writes down who changed what by hand. */
 export function recordAudit(tx: Tx, entry: { actor: string; action: string; subject: string; detail: string }): void {
