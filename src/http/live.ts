@@ -90,6 +90,7 @@ export function createLive(needs: { database: Database; telemetry: Telemetry }):
   function takeTouched(): Set<string> {
     const touched = new Set<string>();
     const newest = database.read(lastEvent);
+    if (newest === position) return touched;
     for (;;) {
       const rows = database.read((at) => statusEventsAfter(at, position, pump_batch_events));
       for (const { n, order_id } of rows) {

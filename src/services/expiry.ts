@@ -8,7 +8,14 @@ import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/cover
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf, potsInQuarantine, releaseSlots } from "../storage/deposits.ts";
 import { recordTransition } from "../storage/ledger.ts";
-import { dueOrders, dueWithoutDeposit, forgetCreations, type OrderRow, orderById } from "../storage/orders.ts";
+import {
+  dueOrders,
+  dueWithoutDeposit,
+  earliestExpiry,
+  forgetCreations,
+  type OrderRow,
+  orderById,
+} from "../storage/orders.ts";
 import { isPaymentSeen } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
 
@@ -41,6 +48,7 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
     async expireDue() {
       const now = world.now();
       const due = database.read((at) => {
+        if ((earliestExpiry(at) ?? now + 1) > now) return [];
         const free = dueWithoutDeposit(at, now, expire_batch_max);
         const view = coverageView(at);
         const waiting = dueOrders(at, now, turn, expire_batch_max);

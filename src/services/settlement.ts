@@ -195,7 +195,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
         const range = { from, to: slice.end.number, hash: slice.end.hash, time: slice.end.time, provider };
         await database.transact((tx) => {
           for (const transfer of slice.transfers) takeIn(tx, transfer);
-          for (const watch of page.watches) cover(tx, watch, pass, range);
+          cover(tx, page.watches, pass, range);
           if (slice.end.number < page.end.number) return;
 
           for (const id of page.gone) {

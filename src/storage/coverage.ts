@@ -1,6 +1,6 @@
 // What is watched and what has been read of it: watches and block intervals.
 
-import { and, asc, eq, or, sql } from "drizzle-orm";
+import { and, asc, eq, gte, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
 import type { Reader, Tx } from "./database.ts";
@@ -131,6 +131,27 @@ const selectIntervals = statement((db) =>
     .prepare(),
 );
 
+const selectCovered = statement((db) =>
+  db
+    .select()
+    .from(coverage)
+    .where(eq(coverage.watch, sql.placeholder("watch")))
+    .orderBy(asc(coverage.from_block))
+    .prepare(),
+);
+
+// One question for all wallets and contracts: a poll asks it, however many of them there are.
+const selectOfChain = statement((db) =>
+  db
+    .select()
+    .from(coverage)
+    .where(
+      sql`${coverage.watch} in (select w.id from ${watches} w where w.chain = ${sql.placeholder("chain")}) and ${coverage.pass} in (${sql.placeholder("pass")}, ${sql.placeholder("or_pass")})`,
+    )
+    .orderBy(asc(coverage.from_block))
+    .prepare(),
+);
+
 const deleteInterval = statement((db) =>
   db
     .delete(coverage)
@@ -138,7 +159,16 @@ const deleteInterval = statement((db) =>
     .prepare(),
 );
 
-const updateInterval = statement((db) =>
+const selectIntervalsOf = statement((db) =>
+  db
+    .select()
+    .from(coverage)
+    .where(and(among(coverage.watch, "watches"), eq(coverage.pass, sql.placeholder("pass"))))
+    .orderBy(asc(coverage.from_block))
+    .prepare(),
+);
+
+const updateIntervals = statement((db) =>
   db
     .update(coverage)
     .set({
@@ -146,9 +176,28 @@ const updateInterval = statement((db) =>
       to_hash: sql`${sql.placeholder("hash")}`,
       to_time: sql`${sql.placeholder("time")}`,
     })
-    .where(eq(coverage.id, sql.placeholder("id")))
+    .where(among(coverage.id, "ids"))
     .prepare(),
 );
+
+const deleteReplaced = statement((db) =>
+  db
+    .delete(coverage)
+    .where(
+      and(
+        among(coverage.watch, "watches"),
+        eq(coverage.pass, "head"),
+        gte(coverage.from_block, sql.placeholder("from")),
+        lte(coverage.to_block, sql.placeholder("to")),
+      ),
+    )
+    .prepare(),
+);
+
+/** True for the values of a JSON list given as a parameter. */
+function among(column: typeof coverage.id | typeof coverage.watch, list: string) {
+  return sql`${column} in (select value from json_each(${sql.placeholder(list)}))`;
+}
 
 const insertInterval = statement((db) =>
   db
@@ -172,29 +221,37 @@ export function intervals(at: Reader, watch: number, pass: Pass): Interval[] {
 
 /** Everything that is covered of a watch, by either pass, lowest first. */
 export function coveredBlocks(at: Reader, watch: number): Interval[] {
-  return [...intervals(at, watch, "final"), ...intervals(at, watch, "head")].sort((a, b) => a.from - b.from);
+  return selectCovered(at).all({ watch }).map(intervalOf);
 }
 
-/** Adds a completely read range. A final interval replaces the head intervals it contains. */
-export function cover(tx: Tx, watch: number, pass: Pass, added: Interval): void {
-  const rows = selectIntervals(tx).all({ watch, pass });
-  const last = rows.at(-1);
-  const grows = last?.provider === added.provider && last.from_block <= added.from && last.to_block >= added.from - 1;
-  if (grows) {
-    if (added.to > last.to_block || pass === "final") {
-      const end = added.to >= last.to_block ? added : intervalOf(last);
-      updateInterval(tx).run({ id: last.id, to: end.to, hash: end.hash, time: end.time });
-    }
-  } else {
-    replace(tx, watch, pass, rows, extend(rows.map(intervalOf), added));
+/** What is covered on a chain, lowest first, by watch: by either pass, or by one of them. */
+export function coveredOn(at: Reader, chain: ChainId, pass?: Pass): Map<number, Interval[]> {
+  const rows = selectOfChain(at).all({ chain, pass: pass ?? "head", or_pass: pass ?? "final" });
+  const found = new Map<number, Interval[]>();
+  for (const row of rows) {
+    const known = found.get(row.watch);
+    if (known === undefined) found.set(row.watch, [intervalOf(row)]);
+    else known.push(intervalOf(row));
   }
-  if (pass === "final") dropReplaced(tx, watch, added);
+  return found;
 }
 
-function dropReplaced(tx: Tx, watch: number, final: Interval): void {
-  for (const row of selectIntervals(tx).all({ watch, pass: "head" })) {
-    if (row.from_block >= final.from && row.to_block <= final.to) deleteInterval(tx).run({ id: row.id });
+/** Adds a completely read range to watches. A final interval replaces the head intervals it contains. */
+export function cover(tx: Tx, watches: readonly number[], pass: Pass, added: Interval): void {
+  const list = JSON.stringify(watches);
+  const known = Map.groupBy(selectIntervalsOf(tx).all({ watches: list, pass }), (row) => row.watch);
+  const grown: number[] = [];
+  for (const watch of watches) {
+    const rows = known.get(watch) ?? [];
+    const last = rows.at(-1);
+    const grows = last?.provider === added.provider && last.from_block <= added.from && last.to_block >= added.from - 1;
+    if (!grows) replace(tx, watch, pass, rows, extend(rows.map(intervalOf), added));
+    else if (added.to > last.to_block || (pass === "final" && added.to === last.to_block)) grown.push(last.id);
   }
+  if (grown.length > 0) {
+    updateIntervals(tx).run({ ids: JSON.stringify(grown), to: added.to, hash: added.hash, time: added.time });
+  }
+  if (pass === "final") deleteReplaced(tx).run({ watches: list, from: added.from, to: added.to });
 }
 
 /** Takes back head coverage above a block. */

@@ -1,6 +1,6 @@
 // Rows of orders and of the answers that replays of their creation get. The status is written only by the ledger.
 
-import { and, asc, desc, eq, isNull, lte, notExists, sql } from "drizzle-orm";
+import { and, asc, desc, eq, isNull, lte, min, notExists, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
@@ -178,6 +178,19 @@ export function insertCreation(tx: Tx, creation: CreationRow): void {
 export function forgetCreations(tx: Tx): void {
   deleteCreations(tx).run({ now: tx.now });
 }
+
+/** When the next pending order reaches its time (ms), null without any: all that has to be asked every second. */
+export function earliestExpiry(at: Reader): number | null {
+  return selectEarliest(at).get()?.expires_at ?? null;
+}
+
+const selectEarliest = statement((db) =>
+  db
+    .select({ expires_at: min(orders.expires_at) })
+    .from(orders)
+    .where(isNull(orders.ended_at))
+    .prepare(),
+);
 
 /** Pending orders past their time that nobody ever asked an address for. */
 export function dueWithoutDeposit(at: Reader, now: number, limit: number): string[] {

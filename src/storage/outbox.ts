@@ -249,9 +249,7 @@ const selectStatusesAfter = statement((db) =>
   db
     .select({ n: events.n, order_id: sql<string>`${events.order_id}` })
     .from(events)
-    .where(
-      and(gt(events.n, sql.placeholder("n")), eq(events.type, "order_status_changed"), isNotNull(events.order_id)),
-    )
+    .where(and(gt(events.n, sql.placeholder("n")), eq(events.type, "order_status_changed"), isNotNull(events.order_id)))
     .orderBy(asc(events.n))
     .limit(sql.placeholder("limit"))
     .prepare(),

@@ -10,7 +10,7 @@ import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finalit
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { allProviders, type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
-import { coveredBlocks, intervals, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import { coveredBlocks, coveredOn, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
 import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
@@ -71,8 +71,7 @@ export function createScan(needs: {
         verified = now;
       }
       const heads = await source.heads(tagsOf([...finality.map((tier) => tier.finality), facts.final]));
-      await begin(heads.latest);
-      const watches = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
+      const watches = await begun(heads.latest);
       const end = endOf(heads);
       const read = await readHead(watches, end);
       if (!read) await watching.quiet(chain, end);
@@ -101,9 +100,11 @@ export function createScan(needs: {
     return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };
   }
 
-  /** Gives watches that are new the block they begin at. */
-  async function begin(latest: BlockRef): Promise<void> {
-    const fresh = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block === null);
+  /** The watches of the chain, after those that are new were given the block they begin at. */
+  async function begun(latest: BlockRef): Promise<WatchRow[]> {
+    const known = database.read((at) => watchesOf(at, chain));
+    const fresh = known.filter((watch) => watch.start_block === null);
+    if (fresh.length === 0) return known;
     for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
       const first = group[0];
       if (first === undefined) continue;
@@ -119,6 +120,7 @@ export function createScan(needs: {
         start,
       );
     }
+    return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
   }
 
   /** Reads what is missing up to the head, and the overlap again. False when there was nothing to read. */
@@ -168,9 +170,8 @@ export function createScan(needs: {
   }
 
   function missing(watches: readonly WatchRow[], head: number): Range[] {
-    return database.read((at) =>
-      union(watches.flatMap((watch) => gaps(coveredBlocks(at, watch.id), watch.start_block ?? 0, head))),
-    );
+    const covered = database.read((at) => coveredOn(at, chain));
+    return union(watches.flatMap((watch) => gaps(covered.get(watch.id) ?? [], watch.start_block ?? 0, head)));
   }
 
   function ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question {
@@ -226,8 +227,9 @@ export function createScan(needs: {
     const first = watches[0];
     if (first === undefined || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
     for (let pages = 0; ; pages += 1) {
-      const [range] = database.read((at) =>
-        union(watches.flatMap((one) => gaps(intervals(at, one.id, "final"), one.start_block ?? 0, end.final.number))),
+      const read = database.read((at) => coveredOn(at, chain, "final"));
+      const [range] = union(
+        watches.flatMap((one) => gaps(read.get(one.id) ?? [], one.start_block ?? 0, end.final.number)),
       );
       if (range === undefined) break;
       // More is left than one poll may read: the next poll goes on with it.

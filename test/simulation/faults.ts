@@ -30,7 +30,7 @@ export const faults: readonly PlantedFault[] = [
     "coverage advances before the transfers are stored",
     "src/services/settlement.ts",
     "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
-    "await database.transact((tx) => {\n          for (const watch of page.watches) cover(tx, watch, pass, range);\n        });\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+    "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
   ),
   fault(
     "a transfer is known by its transaction alone",
