@@ -1,15 +1,7 @@
 // The border, in shapes: raw JSON of an EVM node to checked values. What does not have its exact shape is refused
 // whole; nothing here repairs an answer.
 
-import {
-  type Address,
-  decodeFunctionResult,
-  encodeEventTopics,
-  getAddress,
-  type Hex,
-  parseAbi,
-  slice,
-} from "viem";
+import { type Address, decodeFunctionResult, encodeEventTopics, getAddress, type Hex, parseAbi, slice } from "viem";
 import { z } from "zod";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
