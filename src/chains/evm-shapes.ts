@@ -13,7 +13,7 @@ export const erc20 = parseAbi([
 ]);
 
 /** Computed once: it costs a hash, and every poll and every log of a page needs it. */
-export const [transfer_topic] = encodeEventTopics({ abi: erc20, eventName: "Transfer" });
+export const transfer_topic = encodeEventTopics({ abi: erc20, eventName: "Transfer" })[0];
 
 const quantity = z
   .string()
