@@ -95,7 +95,7 @@ export async function startApp(needs: {
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
-    const network = { database, config, world, telemetry, identities, directory };
+    const network = { database, config, world, telemetry, identities, directory, outbound };
     const proofs = createProofs(network);
     const opencharge = {
       identities,

@@ -46,12 +46,21 @@ describe("the section", () => {
     [
       "of a merchant that leaves prices open",
       "merchant_ocid = 500",
-      'opencharge.orders: missing; add orders = "catalog", "approval" or "open": who may say what an order costs',
+      'opencharge.orders: missing; add orders = "catalog", "approval" or "open": who says what an order costs',
     ],
     [
-      "that approves nobody",
-      'merchant_ocid = 500\norders = "approval"',
-      'opencharge.approved: empty; list the OCIDs that may say what an order costs, or write orders = "catalog"',
+      "that leaves prices to nobody",
+      'merchant_ocid = 500\norders = "approval"\napproved = [200]',
+      'opencharge.approval_url: missing; add the address of your backend that approves and prices, or write orders = "catalog"',
+    ],
+    [
+      "that leaves prices to a backend, over plain http too",
+      'merchant_ocid = 500\norders = "approval"\napproval_url = "http://127.0.0.1:3000/approve"',
+    ],
+    [
+      "whose backend is no web address",
+      'merchant_ocid = 500\norders = "approval"\napproval_url = "shop.example"',
+      "opencharge.approval_url: no web address; it must begin with http:// or https:// and name a host",
     ],
     [
       "with a wrong word",
@@ -134,9 +143,15 @@ describe("a sound section may still deserve a warning", () => {
       "a merchant nobody can pay or order from",
       least,
       "opencharge.accepts: empty; no proof can pay an order",
-      "opencharge.items: empty; nothing can be ordered by whoever may not say what it costs",
+      "opencharge.items: empty; nothing can be ordered",
     ],
     ["a merchant with a gateway and open prices", 'merchant_ocid = 500\ngateway_ocid = 501\norders = "open"'],
+    [
+      "a backend that is never asked",
+      'gateway_ocid = 501\napproval_url = "https://shop.example/approve"\napproved = [200]',
+      'opencharge.approval_url: not used; it belongs to orders = "approval"',
+      'opencharge.approved: not used; it belongs to orders = "approval"',
+    ],
     [
       "an endpoint in the clear",
       'gateway_ocid = 501\nendpoint = "http://pay.example/opencharge"',

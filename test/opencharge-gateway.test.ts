@@ -88,6 +88,7 @@ function section(): OpenchargeSettings {
     accepts: [ours],
     currencies: ["USD"],
     orders: "catalog",
+    approval_url: null,
     approved: [],
     blocked: [],
     merchants: [merchant_ocid],

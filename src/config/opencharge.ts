@@ -9,12 +9,13 @@ import { refuse, table } from "./values.ts";
 
 /** All of them are worth one US dollar: an order's amount is its price in any of them. */
 const currencies = ["USD", "USDT", "USDC", "DAI"] as const;
-/** Who may say what an order costs: nobody, callers of a list, everybody. */
+/** Who says what an order costs: the catalogue, the shop's own backend, whoever asks. */
 const pricing = ["catalog", "approval", "open"] as const;
 const time_max_s = 99_999_999_999;
 const most_items = 1000;
 const public_key_pattern = /^(?:0x)?(?:[\da-f]{128}|04[\da-f]{128}|0[23][\da-f]{64})$/i;
 const contract_pattern = /^0x[\da-f]{40}$/i;
+const not_asked = 'not used; it belongs to orders = "approval"';
 const item_id_pattern = /^[\x21-\x7e]{1,256}$/;
 /** Every address of the network's API lies below it. */
 export const opencharge_path = "/opencharge";
@@ -63,7 +64,9 @@ export interface OpenchargeSettings {
   accepts: readonly number[];
   currencies: readonly string[];
   orders: (typeof pricing)[number];
-  /** Callers that may say what an order costs, where `orders` is approval. */
+  /** Where the shop's backend approves and prices orders; never null where `orders` is approval. */
+  approval_url: string | null;
+  /** Callers whose orders the backend is asked about; empty: everybody's. */
   approved: readonly number[];
   blocked: readonly number[];
   /** Merchants beside our own whose checkouts this gateway hosts: their money arrives in these wallets. */
@@ -143,6 +146,7 @@ export const openchargeSchema = table({
     .refine((list) => list.length > 0, { error: "empty; remove the key or list a currency" })
     .default(["USD"]),
   orders: value.word(pricing).optional(),
+  approval_url: value.webAddress.optional(),
   approved: ocids.default([]),
   blocked: ocids.default([]),
   merchants: ocids.default([]),
@@ -158,9 +162,12 @@ export const openchargeSchema = table({
   if (section.merchant_ocid === undefined && section.gateway_ocid === undefined)
     say("merchant_ocid", "missing; add merchant_ocid, gateway_ocid or both");
   if (section.merchant_ocid !== undefined && section.orders === undefined)
-    say("orders", 'missing; add orders = "catalog", "approval" or "open": who may say what an order costs');
-  if (section.orders === "approval" && section.approved.length === 0)
-    say("approved", 'empty; list the OCIDs that may say what an order costs, or write orders = "catalog"');
+    say("orders", 'missing; add orders = "catalog", "approval" or "open": who says what an order costs');
+  if (section.orders === "approval" && section.approval_url === undefined)
+    say(
+      "approval_url",
+      'missing; add the address of your backend that approves and prices, or write orders = "catalog"',
+    );
   if ((section.previous_key_file === undefined) !== (section.key_rotated_at === undefined))
     say("key_rotated_at", "previous_key_file and key_rotated_at (Unix seconds) go together");
   for (const [name, ids] of [
@@ -201,6 +208,7 @@ export function buildOpencharge(
     accepts: [...new Set([...(gateway_ocid === null ? [] : [gateway_ocid]), ...section.accepts])],
     currencies: [...new Set(section.currencies)],
     orders: section.orders ?? "catalog",
+    approval_url: section.approval_url ?? null,
     approved: section.approved,
     blocked: section.blocked,
     merchants: section.merchants,
@@ -228,13 +236,13 @@ export function buildOpencharge(
 /** What the operator should know about a sound section, one line each. */
 export function openchargeWarnings(network: OpenchargeDraft | null): string[] {
   if (network === null) return [];
-  const { endpoint, merchant_ocid, orders, items, accepts } = network;
+  const { endpoint, merchant_ocid, orders, items, accepts, approval_url, approved } = network;
   const sells = merchant_ocid !== null;
   return [
     ...(endpoint.startsWith("https:") ? [] : ["opencharge.endpoint: not https; others will refuse to call it"]),
     ...(sells && accepts.length === 0 ? ["opencharge.accepts: empty; no proof can pay an order"] : []),
-    ...(sells && orders !== "open" && items.length === 0
-      ? ["opencharge.items: empty; nothing can be ordered by whoever may not say what it costs"]
-      : []),
+    ...(sells && orders === "catalog" && items.length === 0 ? ["opencharge.items: empty; nothing can be ordered"] : []),
+    ...(orders !== "approval" && approval_url !== null ? [`opencharge.approval_url: ${not_asked}`] : []),
+    ...(orders !== "approval" && approved.length > 0 ? [`opencharge.approved: ${not_asked}`] : []),
   ];
 }

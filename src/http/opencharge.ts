@@ -127,6 +127,8 @@ export function createOpencharge(needs: {
     const [status, value] = isRefusal(given) ? [given.status, errorEnvelope(given)] : [200, given];
     const text = JSON.stringify(value);
     const answer = jsonText(status, text);
+    if (isRefusal(given) && given.retry_after_s !== null)
+      answer.headers.set("retry-after", String(given.retry_after_s));
     const ocid = ocidFor(row.role, identity);
     if (ocid === null || !claimsIdentity(request.headers)) return answer;
     const signature = signResponse({ ocid, signer: identity.signer }, status, text, world.now());

@@ -4,33 +4,28 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { CatalogItem } from "../config/opencharge.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
-import { insertSignedOrder, payingProof, type SignedOrderRow, signedOrder } from "../storage/opencharge.ts";
-import { insertOrder, type OrderRow, orderById } from "../storage/orders.ts";
-import { appendEvent } from "../storage/outbox.ts";
+import type { Outbound } from "../outbound.ts";
+import type { Database, Reader } from "../storage/database.ts";
+import { payingProof, type SignedOrderRow, signedOrder } from "../storage/opencharge.ts";
+import { type OrderRow, orderById } from "../storage/orders.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Signed } from "../wire/opencharge/answers.ts";
-import { checkMerchant, checkRecipient } from "../wire/opencharge/audience.ts";
-import { canonicalJson } from "../wire/opencharge/canonical.ts";
+import { checkRecipient } from "../wire/opencharge/audience.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
-import { sha256Hex } from "../wire/opencharge/keys.ts";
 import { keysForObject, type Metadata } from "../wire/opencharge/metadata.ts";
-import { orderObject } from "../wire/opencharge/orders.ts";
 import type { Envelope, OrderCreate, ReturnUrls } from "../wire/opencharge/readers.ts";
-import { type ObjectMatch, signObject, verifyProof } from "../wire/opencharge/signed-objects.ts";
+import { type ObjectMatch, verifyProof } from "../wire/opencharge/signed-objects.ts";
 import { isJsonObject, parseStrictJson } from "../wire/opencharge/strict-json.ts";
-import { uuid7 } from "../wire/uuid.ts";
 import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
-import type { OwnIdentities, OwnIdentity } from "./opencharge-identity.ts";
-import { expiryOf, priced } from "./opencharge-pricing.ts";
+import { createApproval } from "./opencharge-approval.ts";
+import type { OwnIdentities } from "./opencharge-identity.ts";
+import { createOrdering, type Seller } from "./opencharge-ordering.ts";
 import { orderNamedBy, type Receipt, takeProof } from "./opencharge-receipts.ts";
 
 /** A proof may be this far ahead of our clock. */
 const proof_ahead_max_s = 300;
-const id_random_bytes = 12;
-const uuid_random_bytes = 10;
 
 export interface OrderState {
   id: string;
@@ -66,10 +61,13 @@ export function createOpenchargeMerchant(needs: {
   telemetry: Telemetry;
   identities: OwnIdentities;
   directory: Directory;
+  outbound: Outbound;
 }): OpenchargeMerchant {
   const { database, config, world, telemetry, identities, directory } = needs;
 
-  function merchant(): { own: OwnIdentity; ocid: number } {
+  const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
+
+  function merchant(): Seller {
     const own = identities.current();
     if (own === null || own.settings.merchant_ocid === null) throw new Error("no merchant's OCID is configured");
     return { own, ocid: own.settings.merchant_ocid };
@@ -102,46 +100,8 @@ export function createOpenchargeMerchant(needs: {
 
   return {
     async create(caller, wanted) {
-      const { own, ocid } = merchant();
-      const { settings, signer } = own;
-      const elsewhere = checkMerchant("ocid", wanted.ocid, new Set([ocid]));
-      if (elsewhere !== null) return elsewhere;
-      const request_hash = sha256Hex(canonicalJson({ ...wanted }));
-      const again = (known: SignedOrderRow) =>
-        known.caller === caller.ocid && known.request_hash === request_hash ? shown(known) : refuse("ORDER_CONFLICT");
-      const id = wanted.id ?? `ord_${Buffer.from(world.random(id_random_bytes)).toString("hex")}`;
-      const earlier = database.read((at) => signedOrder(at, id));
-      if (earlier !== null) return again(earlier);
-      const price = priced(settings, caller.ocid, wanted);
-      if (isRefusal(price)) return price;
-      const created_at = seconds();
-      const expires_at = expiryOf(wanted, created_at);
-      if (isRefusal(expires_at)) return expires_at;
-
-      const { currency, reference, memo } = wanted;
-      const accepts = settings.accepts;
-      const object = orderObject({ id, ocid, ...price, currency, created_at, reference, memo, expires_at, accepts });
-      const signature = signObject(signer, object, caller.metadata.dialect === "shallow" ? "shallow" : "recursive");
-      const row: SignedOrderRow = {
-        id,
-        order_id: uuid7(world.now(), world.random(uuid_random_bytes)),
-        caller: caller.ocid,
-        request_hash,
-        reference,
-        amount: price.amount,
-        currency,
-        accepts,
-        created_s: created_at,
-        expires_s: expires_at,
-        object: JSON.stringify(object),
-        signature,
-      };
-      return database.transact((tx) => {
-        const meanwhile = signedOrder(tx, id);
-        if (meanwhile !== null) return again(meanwhile);
-        place(tx, row, settings.webhook_url);
-        return shown(row);
-      });
+      const made = await createOrder(merchant(), caller, wanted);
+      return isRefusal(made) ? made : shown(made);
     },
 
     order(id) {
@@ -211,20 +171,4 @@ function withOrder(at: Reader, id: string): { row: SignedOrderRow; order: OrderR
 function signedOf({ object, signature }: SignedOrderRow): Signed {
   const value = parseStrictJson(object);
   return { object: isJsonObject(value) ? value : {}, signature };
-}
-
-/** Creates the order behind a signed one. */
-function place(tx: Tx, row: SignedOrderRow, webhook_url: string | null): void {
-  insertOrder(tx, {
-    id: row.order_id,
-    merchant_order_id: row.id,
-    amount: row.amount,
-    chain: null,
-    coin: null,
-    sender: null,
-    webhook_url: webhook_url ?? "",
-    expires_at: row.expires_s * 1000,
-  });
-  appendEvent(tx, { type: "order_created", order_id: row.order_id, transfer: null, body: "{}", url: null });
-  insertSignedOrder(tx, row);
 }

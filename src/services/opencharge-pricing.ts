@@ -1,5 +1,5 @@
-// What an order costs that somebody else asks us to sign. Without the operator's leave the catalogue alone says so,
-// never the caller; nothing here rounds.
+// What an order costs that somebody else asks us to sign: what the catalogue says, or the caller where the operator lets
+// everybody. Where the shop's backend decides, opencharge-approval asks it. Nothing here rounds.
 
 import type { OpenchargeSettings } from "../config/opencharge.ts";
 import { fromUnits, isAmount, toUnits } from "../domain/money.ts";
@@ -17,21 +17,18 @@ const lifetime_max_s = 24 * 3600;
 
 type Items = NonNullable<OrderCreate["items"]>;
 
+/** Null for a currency that is taken. Refusal: SETTLEMENT_NOT_SUPPORTED. */
+export function checkCurrency({ currencies }: OpenchargeSettings, { currency }: OrderCreate): Refusal | null {
+  if (currencies.includes(currency)) return null;
+  return refuse("SETTLEMENT_NOT_SUPPORTED", { message: "the currency is not taken", details: { currencies } });
+}
+
 /**
- * Amount and items to sign. Refusals: SETTLEMENT_NOT_SUPPORTED (the currency), INVALID_REQUEST, INVALID_ITEM,
- * INSUFFICIENT_STOCK, AMOUNT_MISMATCH.
+ * Amount and items to sign where nobody is asked. Refusals: INVALID_REQUEST, INVALID_ITEM, INSUFFICIENT_STOCK,
+ * AMOUNT_MISMATCH.
  */
-export function priced(
-  settings: OpenchargeSettings,
-  caller: number,
-  wanted: OrderCreate,
-): Pick<Order, "amount" | "items"> | Refusal {
-  const { currencies, orders, approved } = settings;
-  if (!currencies.includes(wanted.currency)) {
-    return refuse("SETTLEMENT_NOT_SUPPORTED", { message: "the currency is not taken", details: { currencies } });
-  }
-  const may_say = orders === "open" || (orders === "approval" && approved.includes(caller));
-  if (may_say && wanted.amount !== null) return { amount: wanted.amount, items: wanted.items };
+export function priced(settings: OpenchargeSettings, wanted: OrderCreate): Pick<Order, "amount" | "items"> | Refusal {
+  if (settings.orders === "open" && wanted.amount !== null) return { amount: wanted.amount, items: wanted.items };
   if (wanted.items === null || wanted.items.length === 0) {
     return refuseFields([{ path: "items", message: "is required: the catalogue says what they cost" }]);
   }
@@ -53,10 +50,7 @@ function fromCatalog(
   }
   const amount = fromUnits(total, total_decimals, usual_scale);
   if (!isAmount(amount)) return refuse("INVALID_ITEM", { message: "the total is no amount" });
-  if (stated !== null && toUnits(stated, total_decimals) !== total) {
-    return refuse("AMOUNT_MISMATCH", { details: { expected: amount } });
-  }
-  return { amount: stated ?? amount, items };
+  return checkStated(stated, amount) ?? { amount: stated ?? amount, items };
 }
 
 function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number]) {
@@ -73,6 +67,23 @@ function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number
     return refuse("INSUFFICIENT_STOCK", { details: { item: id, available: entry.quantity } });
   }
   return { item: { id, name: entry.name, quantity, price: entry.price }, units: price * count };
+}
+
+/** Whether an amount is exactly what its items cost. */
+export function isSumOf(amount: string, items: Items): boolean {
+  const units = items.map(({ quantity, price }) => {
+    const [count, each] = [toUnits(String(quantity), quantity_decimals), toUnits(price, price_decimals)];
+    return count === null || each === null ? null : count * each;
+  });
+  const known = units.filter((line) => line !== null);
+  const total = known.reduce((sum, line) => sum + line, 0n);
+  return known.length === units.length && toUnits(amount, total_decimals) === total;
+}
+
+/** Null when an amount is what the caller stated, or it stated none. Refusal: AMOUNT_MISMATCH. */
+export function checkStated(stated: string | null, amount: string): Refusal | null {
+  if (stated === null || toUnits(stated, total_decimals) === toUnits(amount, total_decimals)) return null;
+  return refuse("AMOUNT_MISMATCH", { details: { expected: amount } });
 }
 
 /** When an order ends (seconds): as asked, within a day, else in an hour. Refusal: ORDER_EXPIRED. */

@@ -10,6 +10,8 @@ interface Row {
   text: string;
 }
 
+const unavailable_status = 503;
+
 /** Code to HTTP status and standard words. The last three are ours: the network has no code for them. */
 const rows = {
   INVALID_SIGNATURE: { status: 401, submitted: 400, text: "the signature does not verify" },
@@ -39,7 +41,7 @@ const rows = {
   PAYMENT_EXPIRED: { status: 400, text: "the payment has expired" },
   SETTLEMENT_NOT_SUPPORTED: { status: 400, text: "this settlement is not supported" },
   INVALID_STATE: { status: 400, text: "the payment is not pending" },
-  UNAUTHORIZED: { status: 401, text: "not allowed" },
+  UNAUTHORIZED: { status: 401, submitted: 403, text: "not allowed" },
   INVALID_ITEM: { status: 400, text: "there is no such item" },
   INSUFFICIENT_STOCK: { status: 400, text: "the stock does not suffice" },
   VERIFICATION_ERROR: { status: 500, text: "the verification failed" },
@@ -60,6 +62,8 @@ export interface Refusal {
   status: number;
   message: string;
   details: JsonObject | null;
+  /** When to come back; null where that is no question of time. */
+  retry_after_s: number | null;
 }
 
 interface Wording {
@@ -70,7 +74,13 @@ interface Wording {
 /** A refusal of the request itself, or of what its address names. */
 export function refuse(code: NetworkCode, { message, details }: Wording = {}): Refusal {
   const row: Row = rows[code];
-  return { refused: code, status: row.status, message: message ?? row.text, details: details ?? null };
+  const words = { message: message ?? row.text, details: details ?? null };
+  return { refused: code, status: row.status, ...words, retry_after_s: null };
+}
+
+/** 503 for what cannot be done now and may be done in so many seconds: senders try it again. */
+export function refuseForNow(message: string, retry_after_s: number): Refusal {
+  return { ...refuse("INTERNAL_ERROR", { message }), status: unavailable_status, retry_after_s };
 }
 
 /** A refusal of an object that the body carried: some codes have another status there. */

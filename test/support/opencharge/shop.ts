@@ -45,6 +45,7 @@ function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
     accepts: [],
     currencies: ["USD"],
     orders: "catalog",
+    approval_url: null,
     approved: [],
     blocked: [],
     merchants: [shop_ocid],
@@ -86,7 +87,7 @@ export async function startShop(
   const outbound = createOutbound({ world });
   const identities = createOwnIdentities({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
-  const network = { database, config, world, telemetry, identities, directory };
+  const network = { database, config, world, telemetry, identities, directory, outbound };
   const operator = createOperator({ database, config });
   const access = createOpenchargeAccess(network);
   const services = {
