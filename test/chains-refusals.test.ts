@@ -50,6 +50,11 @@ const rows: [number, unknown, RefusalKind, number?][] = [
 
   [200, said(-32602, "Archive requests require a personal token"), "archive"],
   [200, said(-32000, "missing trie node 0a1b"), "archive"],
+  [200, said(-32000, "historical state 0a1b is not available"), "archive"],
+  [200, said(-32000, "old data not available due to pruning"), "archive"],
+  [200, said(-32002, "No state available for block 50000000"), "archive"],
+  [200, said(-32000, "World state unavailable"), "archive"],
+  [200, said(4444, "state at block #50000000 is pruned"), "archive"],
 
   [429, "Too Many Requests", "rate"],
   [429, said(-32600, "block range is too wide"), "rate"],

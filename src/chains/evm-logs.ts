@@ -25,15 +25,20 @@ export interface LogsQuestion {
   to: number;
   tokens: readonly string[];
   wallets: readonly string[];
+  side: "in" | "out";
 }
 
-/** The parameter of `eth_getLogs` for transfers of these contracts to these wallets. */
-export function logsFilter({ from, to, tokens, wallets }: LogsQuestion): object {
+/** Where a log names the wallets of either side. */
+const wallet_topic = { in: 2, out: 1 } as const;
+
+/** The parameter of `eth_getLogs` for transfers of these contracts to these wallets, or from them. */
+export function logsFilter({ from, to, tokens, wallets, side }: LogsQuestion): object {
+  const list = wallets.map((wallet) => pad(wallet.toLowerCase() as Hex));
   return {
     fromBlock: numberToHex(from),
     toBlock: numberToHex(to),
     address: tokens,
-    topics: [transfer_topic, null, wallets.map((wallet) => pad(wallet.toLowerCase() as Hex))],
+    topics: side === "in" ? [transfer_topic, null, list] : [transfer_topic, list],
   };
 }
 
@@ -62,8 +67,9 @@ export function readLogs(parts: readonly LogsPart[], known: readonly BlockRef[])
       if (number < question.from || number > question.to) throw refuse("outside the range that was asked for");
       if (entry.removed === true) throw refuse("marked as removed");
       if (!tokens.has(entry.address)) throw refuse("of a contract that was not asked for");
-      if (entry.topics[2] !== undefined && !topics.has(entry.topics[2])) {
-        throw refuse("to a wallet that was not asked for");
+      const wallet = entry.topics[wallet_topic[question.side]];
+      if (wallet !== undefined && !topics.has(wallet)) {
+        throw refuse(`${question.side === "in" ? "to" : "from"} a wallet that was not asked for`);
       }
       if ((hashes.get(number) ?? hash) !== hash) throw refuse("its block has another hash elsewhere in the answer");
       if ((blocks.get(tx_hash) ?? hash) !== hash) throw refuse("its transaction stands in two blocks");

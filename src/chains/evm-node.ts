@@ -1,22 +1,25 @@
 // What every verb of an EVM source is made of: checked single facts of one node, and the proof that it serves the
 // chain it is configured for. Says nothing a node of another chain answered.
 
-import { encodeFunctionData, numberToHex } from "viem";
+import { type Address, encodeFunctionData, numberToHex } from "viem";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Receipt } from "../domain/payment.ts";
 import type { World } from "../world.ts";
-import { erc20, readChainId, readDecimals, readHeader, readReceipt } from "./evm-shapes.ts";
+import { erc20, readBalance, readChainId, readDecimals, readHeader, readReceipt } from "./evm-shapes.ts";
 import type { JsonRpc, RpcCall, RpcOutcome } from "./json-rpc.ts";
-import type { Identity } from "./source.ts";
+import type { Balances, Holding, Identity } from "./source.ts";
 
 const chain_id_recheck_ms = 3_600_000;
+/** What nodes say that know no balances of past blocks, or no calls of contracts at all. */
+const no_past_balances = /just support tag|not supported|method .*(not found|does not exist|not available)/;
 
 export interface EvmNode {
   /** Sends calls in one batch, asking for the chain id as well when that is due. Throws Fault `wrong_chain_id`. */
   ask(calls: readonly RpcCall[]): Promise<RpcOutcome[]>;
   /** The result of a call that must have one. */
   need(outcome: RpcOutcome | undefined): unknown;
+  balances(holdings: readonly Holding[], block: number): Promise<Omit<Balances, "provider">>;
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
   /** Never throws `wrong_chain_id`: it is how a caller finds out. */
@@ -51,6 +54,26 @@ export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id
   return {
     ask,
     need,
+    async balances(holdings, block) {
+      const height = numberToHex(block);
+      const calls = holdings.map(({ wallet, token }) => {
+        const data = encodeFunctionData({ abi: erc20, functionName: "balanceOf", args: [wallet as Address] });
+        return { method: "eth_call", params: [{ to: token, data }, height] };
+      });
+      const [first, ...answers] = await ask([headerCall(height), ...calls]);
+      const header = readHeader(need(first), block);
+      if (header === null) throw new Fault("provider_lagging", `does not know block ${block}`);
+      const units = answers.map((answer) => {
+        if ("result" in answer) return readBalance(answer.result);
+        const { kind, text } = answer.refusal;
+        if (kind === "other" && no_past_balances.test(text)) {
+          throw new Fault("provider_cannot_answer", rpc.fault(answer.refusal).message);
+        }
+        // A contract that reverts states no balance; a provider that throttles has not said so.
+        return kind === "other" && text.includes("revert") ? null : readBalance(need(answer));
+      });
+      return { block: header, units };
+    },
     async blocks(numbers) {
       if (numbers.length === 0) return [];
       const outcomes = await ask(numbers.map((number) => headerCall(numberToHex(number))));

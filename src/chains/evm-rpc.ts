@@ -44,7 +44,7 @@ export interface EvmSourceNeeds {
 export function createEvmSource(needs: EvmSourceNeeds): Source {
   const { chain, chain_id, world, telemetry } = needs;
   const rpc = createJsonRpc({ outbound: needs.outbound, url: needs.url });
-  const { ask, need, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
+  const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
@@ -104,10 +104,10 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   }
 
   /** One batch for one range: the answer, or the provider's refusal of its logs. */
-  async function readPage({ from, to, wallets, tokens, mark }: Question): Promise<Answer | Refused> {
+  async function readPage({ from, to, wallets, tokens, mark, side = "in" }: Question): Promise<Answer | Refused> {
     // An empty list of contracts would ask for all there are.
     const chunks = tokens.length === 0 ? [] : chunked(wallets, wallets_per_call);
-    const questions = chunks.map((wallets) => ({ from, to, tokens, wallets }));
+    const questions = chunks.map((wallets) => ({ from, to, tokens, wallets, side }));
     const heights = mark === null ? [to] : [to, mark];
     const outcomes = await ask([
       ...heights.map((number) => headerCall(numberToHex(number))),
@@ -171,6 +171,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     identity: (tokens) => counted(identity(tokens)),
     heads: (tags) => counted(heads(tags)),
     read: (question) => counted(read(question)),
+    balances: (holdings, block) => counted(balances(holdings, block).then((found) => ({ ...found, provider }))),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
     reports: () => [

@@ -10,6 +10,7 @@ import type { Receipt, ReceiptLog } from "../domain/payment.ts";
 export const erc20 = parseAbi([
   "event Transfer(address indexed from, address indexed to, uint256 value)",
   "function decimals() view returns (uint8)",
+  "function balanceOf(address owner) view returns (uint256)",
 ]);
 
 /** Computed once: it costs a hash, and every poll and every log of a page needs it. */
@@ -86,6 +87,17 @@ export function readDecimals(raw: unknown): number | null {
   if (!data.success) return null;
   try {
     return decodeFunctionResult({ abi: erc20, functionName: "decimals", data: data.data });
+  } catch {
+    return null;
+  }
+}
+
+/** What a `balanceOf()` call returned; null when that is no number. */
+export function readBalance(raw: unknown): bigint | null {
+  const data = bytes.safeParse(raw);
+  if (!data.success) return null;
+  try {
+    return decodeFunctionResult({ abi: erc20, functionName: "balanceOf", data: data.data });
   } catch {
     return null;
   }

@@ -12,7 +12,12 @@ const back_off_max_ms = 300_000;
 /** A provider that asks for more patience than this is asked again all the same. */
 const retry_after_max_s = 3_600;
 /** The question was too much for this provider, or ahead of it: the next is asked, but nobody is unwell. */
-const no_illness: readonly Code[] = ["provider_range_too_large", "provider_archive_only", "provider_lagging"];
+const no_illness: readonly Code[] = [
+  "provider_range_too_large",
+  "provider_archive_only",
+  "provider_lagging",
+  "provider_cannot_answer",
+];
 
 export interface Member {
   /** Name as in the source's answers and reports. */
@@ -87,6 +92,7 @@ export function createPool({ chain, members, world, telemetry }: PoolNeeds): Sou
     identity: (tokens) => first((source) => source.identity(tokens)),
     heads: (tags) => first((source) => source.heads(tags)),
     read: (question, avoid) => first((source) => source.read(question), avoid),
+    balances: (holdings, block) => first((source) => source.balances(holdings, block)),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
     receipts: (hashes) => first((source) => source.receipts(hashes)),
     reports: () => patients.flatMap(({ source }) => source.reports()),

@@ -33,7 +33,7 @@ const rate_code = -32007;
 const is = {
   lagging:
     /beyond current head|after last accepted block|blockoutofrange|unknown block(?! (tag|number))|header not found/,
-  archive: /archive|missing trie node|\bpruned\b/,
+  archive: /archive|missing trie node|\bpruned\b|\bpruning\b|historical state|\bstate\b.*(not |un)available|no state/,
   batch: /\bbatch/,
   filters: /addresses or topics|contains \d+ filters|too many (addresses|topics)/,
   range:

@@ -13,6 +13,23 @@ export interface Question {
   tokens: readonly string[];
   /** A block whose header is read in the same batch, to see whether the chain is still the one that was read before. */
   mark: number | null;
+  /** Where the wallets stand in the transfers asked for: they receive (`in`, also when absent) or they send. */
+  side?: "in" | "out";
+}
+
+/** A wallet and the contract whose coins it may hold. */
+export interface Holding {
+  wallet: string;
+  token: string;
+}
+
+/** What wallets held at the end of one block. */
+export interface Balances {
+  /** Header of the block, read in the same batch. */
+  block: BlockRef;
+  /** Base units in the order asked; null where the contract states none, for one because it did not exist yet. */
+  units: (bigint | null)[];
+  provider: string;
 }
 
 /** A complete answer for `from..to`. */
@@ -60,8 +77,16 @@ export interface Source {
   identity(tokens: readonly string[]): Promise<Identity>;
   /** The head and the blocks of the tags asked for, none of them ahead of the head. */
   heads(tags: readonly FinalityTag[]): Promise<Heads>;
-  /** Reads from `question.from` as far as the provider allows in one call. `avoid`: prefer another provider than this. */
+  /**
+   * Reads from `question.from` as far as the provider allows in one call. `avoid`: prefer another provider than this.
+   * Fault `provider_cannot_answer` where its kind has no way to read that side.
+   */
   read(question: Question, avoid?: string): Promise<Answer>;
+  /**
+   * What the wallets held at the end of a block. Faults besides the usual: `provider_archive_only` for a block too old,
+   * `provider_cannot_answer` where its kind has no balances of past blocks.
+   */
+  balances(holdings: readonly Holding[], block: number): Promise<Balances>;
   /** Canonical headers by number, in the order asked; null for a block the node does not have. */
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   /** Receipts by transaction hash, in the order asked; null for a transaction that is not mined. */

@@ -66,6 +66,7 @@ const statuses: Record<Code, number> = {
   provider_malformed: failed,
   provider_lagging: failed,
   provider_inconsistent: failed,
+  provider_cannot_answer: failed,
   wrong_chain_id: failed,
   wrong_token: failed,
   chain_rewritten_below_final: failed,

@@ -61,6 +61,7 @@ export const texts = {
   provider_malformed: "the provider answered something that is not a valid answer",
   provider_lagging: "the provider does not know this block yet",
   provider_inconsistent: "the provider contradicts itself",
+  provider_cannot_answer: "the provider has no way to answer this",
   wrong_chain_id: "the node serves another chain",
   wrong_token: "the token contract is not what the configuration says",
   chain_rewritten_below_final: "the chain was rewritten below a block that was final",

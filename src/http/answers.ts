@@ -66,6 +66,7 @@ const statuses: Record<Code, number> = {
   provider_malformed: internal_status,
   provider_lagging: internal_status,
   provider_inconsistent: internal_status,
+  provider_cannot_answer: internal_status,
   wrong_chain_id: internal_status,
   wrong_token: internal_status,
   chain_rewritten_below_final: internal_status,

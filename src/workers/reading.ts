@@ -121,6 +121,7 @@ function switchable(first: Source, settings: ChainSettings): Switch {
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),
     read: (question, avoid) => source.read(question, avoid),
+    balances: (holdings, block) => source.balances(holdings, block),
     blocks: (numbers) => source.blocks(numbers),
     receipts: (hashes) => source.receipts(hashes),
     reports: () => source.reports(),

@@ -31,6 +31,8 @@ export interface SourceStand {
   lagAt(number: number): void;
   /** From now on one call takes no more than so many blocks; absent where providers have no such limit. */
   capRange?(blocks: number): void;
+  /** What providers of this kind have no way to answer: the adapter says so by `provider_cannot_answer`. */
+  lacks?: readonly ("outgoing" | "balances")[];
   troubles: readonly Trouble[];
   /** The provider is well again. */
   mend(): void;
@@ -160,6 +162,51 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
 
     test("transfers of value zero are counted and left out", async () => {
       expect((await source.read(question())).zero_value).toBe(1);
+    });
+
+    test("transfers that leave a wallet are answered on the other side, own moves on both", async () => {
+      const asked = question({ wallets: [stand.address(payer), stand.address(shop)], side: "out" });
+      if (stand.lacks?.includes("outgoing") === true) {
+        return expect(await codeOfFailure(source.read(asked))).toBe("provider_cannot_answer");
+      }
+      const { sightings, zero_value } = await source.read(asked);
+      const [from_payer, to_stranger] = [stand.address(payer), stand.address(stranger)];
+      expect(sightings.map(({ sender }) => sender)).toEqual(sightings.map(() => from_payer));
+      expect(sightings.map(({ units }) => units)).toEqual([
+        19_900_000n,
+        1n,
+        5_000_000n,
+        7n,
+        5_000_000n,
+        19_900_000n,
+        large,
+        1n,
+      ]);
+      expect(sightings.filter(({ wallet }) => wallet === to_stranger)).toHaveLength(2);
+      expect(zero_value).toBe(1);
+      expect((await source.read(question({ side: "out" }))).sightings).toEqual([]);
+    });
+
+    test("balances are those of the block asked for, null where the contract was not there yet", async () => {
+      const holding = { wallet: stand.address(shop), token: stand.address(usdt.address) };
+      const asked = source.balances([holding, { ...holding, token: stand.address(dai.address) }], head);
+      if (stand.lacks?.includes("balances") === true) {
+        return expect(await codeOfFailure(asked)).toBe("provider_cannot_answer");
+      }
+      const now = await asked;
+      expect(now).toMatchObject({ block: await header(head), units: [29_900_000n, large] });
+      expect(stand.providers).toContain(now.provider);
+      const paid = Number((await mined(stand.anvil, sent.payment)).blockNumber);
+      const others = [
+        holding,
+        { ...holding, wallet: stand.address(payer) },
+        { ...holding, token: stand.address(stranger) },
+      ];
+      expect((await source.balances(others, paid)).units).toEqual([19_900_000n, 10n ** 12n - 19_900_000n, null]);
+      expect((await source.balances([holding], paid - 1)).units).toEqual([0n]);
+      expect((await source.balances([holding], 0)).units).toEqual([null]);
+      expect((await source.balances([], head)).units).toEqual([]);
+      expect(await codeOfFailure(source.balances([holding], head + 1))).toBe("provider_lagging");
     });
 
     test("without contracts or without wallets nothing is found", async () => {
