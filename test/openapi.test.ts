@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { tokens } from "../src/domain/assets.ts";
-import { orderStatusBody, unknownTransferBody } from "../src/domain/events.ts";
+import { orderStatusBody, paymentRevertedBody, unknownTransferBody } from "../src/domain/events.ts";
 import { createSettlement } from "../src/services/settlement.ts";
 import {
   type Answer,
@@ -239,6 +239,8 @@ describe("the description", () => {
       ["order_status_changed", orderStatusBody(order, start_ms)],
       ["unknown_transfer", unknownTransferBody(transfer, start_ms)],
       ["unknown_transfer", unknownTransferBody({ ...transfer, likely_order: unknown_id }, start_ms)],
+      ["payment_reverted", paymentRevertedBody({ ...transfer, order_id: null }, start_ms)],
+      ["payment_reverted", paymentRevertedBody({ ...transfer, order_id: unknown_id }, start_ms)],
     ];
     for (const [name, body] of rows) expect(schema(name).safeParse(JSON.parse(body)).error).toBeUndefined();
     expect(schema("order_status_changed").safeParse({ ...JSON.parse(rows[0]?.[1] ?? ""), more: 1 }).success).toBe(

@@ -454,6 +454,39 @@ describe("a reorg deeper than the overlap", () => {
     expect(story.status(order.id)).toBe("paid");
   });
 
+  test("takes back what had paid: the order stays paid, the merchant is told, and mined again it counts again", async () => {
+    story = await begin({ finality: "2", slots: 30 });
+    await grow(5);
+    const order = await story.order("4.00");
+    await story.select(order.id);
+    const hash = await story.usdt.transfer(payer, wallet, usd(4));
+    await grow(25);
+    expect(story.status(order.id)).toBe("paid");
+    const tx = await story.anvil.rpc("eth_getRawTransactionByHash", [hash]);
+    await story.anvil.rpc("anvil_reorg", [27, []]);
+    await grow(3);
+    expect(story.transfers()).toMatchObject([{ status: "matched", reverted_at: expect.any(Number) }]);
+    expect(story.status(order.id)).toBe("paid");
+    const [told] = story.events("payment_reverted");
+    expect(JSON.parse(told?.body ?? "")).toMatchObject({ order_id: order.id, txn_hash: hash, value: "4" });
+    expect(story.rows("SELECT kind FROM deliveries WHERE event = (SELECT max(n) FROM events)")).toEqual([
+      { kind: "transfer" },
+    ]);
+    expect(story.log.filter((line) => line.includes("payment_reverted"))).toHaveLength(1);
+    expect(story.database.read(balances)).toMatchObject([{ allocated: "0", reverted: "4000000" }]);
+
+    await story.anvil.rpc("eth_sendRawTransaction", [tx]);
+    await grow(5);
+    expect(story.transfers()).toMatchObject([{ status: "matched", reverted_at: null }]);
+    expect(
+      story
+        .events()
+        .map((event) => event.type)
+        .slice(-2),
+    ).toEqual(["payment_reverted", "payment_restored"]);
+    expect(story.pushed(order.id)).toEqual(["paid"]);
+  });
+
   test("below a block that was final stalls the chain instead of believing it", async () => {
     story = await begin({ slots: 1 });
     await grow(30);

@@ -7,7 +7,9 @@ import type { Transfer } from "../src/domain/payment.ts";
 import { createSettlement, type Page, slice_max_transfers, slices } from "../src/services/settlement.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { coveredBlocks, watchesOf } from "../src/storage/coverage.ts";
+import { insertOrder } from "../src/storage/orders.ts";
 import { balances } from "../src/storage/transfer-lists.ts";
+import { allocate } from "../src/storage/transfers.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
 import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
@@ -151,6 +153,94 @@ describe("ingest", () => {
       unallocated: (2n * huge).toString(),
       reverted: "5",
     });
+  });
+
+  describe("a confirmed transfer whose block left the chain", () => {
+    const types = () =>
+      temp.database
+        .read((at) => at.live().all<{ type: string }>("SELECT type FROM events ORDER BY n"))
+        .map((e) => e.type);
+    const balance = () => {
+      const [row] = temp.database.read(balances);
+      return [row?.received, row?.allocated, row?.unallocated, row?.reverted];
+    };
+    const row = () =>
+      temp.database.read((at) =>
+        at.live().all<Record<string, unknown>>("SELECT status, units, block_hash, reverted_at FROM transfers"),
+      );
+    const again = (units = 1_000_000n) => ({ ...transfer(1, 1, units), block: { ...block(1), hash: "0xother" } });
+    beforeEach(async () => {
+      await settlement().ingest(page([transfer(1, 1)]));
+      await settlement().confirm("eth", [{ id: 1, block_hash: block(1).hash, verdict: "confirmed" }]);
+      await settlement().ingest(page([], { gone: [1] }));
+    });
+
+    test("is reverted once, however often it is missed, and counts as reverted alone", async () => {
+      await settlement().ingest(page([], { gone: [1] }));
+      expect(row()).toMatchObject([{ status: "no_matched_deposit", reverted_at: expect.any(Number) }]);
+      expect(types().filter((type) => type === "payment_reverted")).toHaveLength(1);
+      expect(balance()).toEqual(["1000000", "0", "0", "1000000"]);
+    });
+
+    test("counts again once it is mined again, also where it was", async () => {
+      await settlement().ingest(page([again()]));
+      expect(row()).toMatchObject([{ block_hash: "0xother", reverted_at: null }]);
+      await settlement().ingest(page([], { gone: [1] }));
+      await settlement().ingest(page([again()]));
+      expect(types().slice(-4)).toEqual([
+        "payment_reverted",
+        "payment_restored",
+        "payment_reverted",
+        "payment_restored",
+      ]);
+      expect(balance()).toEqual(["1000000", "0", "1000000", "0"]);
+    });
+
+    test("is a new transfer when its transaction does something else the next time", async () => {
+      await settlement().ingest(page([again(5n)]));
+      expect(row()).toEqual([
+        { status: "waiting_for_confirmation", units: "5", block_hash: "0xother", reverted_at: null },
+      ]);
+    });
+
+    test("that pays an order keeps it paid, and says so when its transaction does something else", async () => {
+      await temp.database.transact((tx) => {
+        const terms = {
+          merchant_order_id: "m",
+          amount: "1.00",
+          webhook_url: "",
+          chain: null,
+          coin: null,
+          sender: null,
+        };
+        insertOrder(tx, { ...terms, id: "o", expires_at: tx.now + 1 });
+        allocate(tx, 1, "o", "assign");
+      });
+      expect(balance()).toEqual(["1000000", "0", "0", "1000000"]);
+      await settlement().ingest(page([again(5n)]));
+      expect(row()).toMatchObject([{ units: "1000000", reverted_at: expect.any(Number) }]);
+      await settlement().ingest(page([again()]));
+      expect(balance()).toEqual(["1000000", "1000000", "0", "0"]);
+      expect(types().at(-1)).toBe("payment_restored");
+    });
+  });
+
+  test("transfers found another way are stored once, and a later page finds the same rows", async () => {
+    const rows = await settlement().admit([transfer(1, 1), transfer(2, 2)], "an index knew of it");
+    expect(rows.map((row) => [row.id, row.tx_hash, row.status])).toEqual([
+      [1, "0x1", "waiting_for_confirmation"],
+      [2, "0x2", "waiting_for_confirmation"],
+    ]);
+    expect(covered()).toEqual([]);
+    await settlement().ingest(page([transfer(1, 1), transfer(2, 2)]));
+    expect(await settlement().admit([transfer(2, 2)], "again")).toHaveLength(1);
+    expect(count()).toBe(2);
+    expect(
+      temp.database.read((at) => at.live().all("SELECT subject, detail FROM audit WHERE action = 'transfer_admitted'")),
+    ).toEqual([
+      { subject: "transfer:1", detail: "an index knew of it" },
+      { subject: "transfer:2", detail: "an index knew of it" },
+    ]);
   });
 
   test("a verdict about a block the transfer has left since changes nothing", async () => {

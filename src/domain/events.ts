@@ -52,22 +52,30 @@ export function orderStatusBody(
   });
 }
 
+/** What a webhook about a transfer says of it. */
+export interface ToldTransfer {
+  id: number;
+  chain: string;
+  label: string;
+  amount: string;
+  tx_hash: string;
+  sender: string;
+  wallet: string;
+}
+
 /** The exact bytes of an unknown transfer's webhook. `order_id` is there when one order is the likely owner; `now` in ms. */
-export function unknownTransferBody(
-  transfer: {
-    id: number;
-    chain: string;
-    label: string;
-    amount: string;
-    tx_hash: string;
-    sender: string;
-    wallet: string;
-    likely_order: string | null;
-  },
-  now: number,
-): string {
+export function unknownTransferBody(transfer: ToldTransfer & { likely_order: string | null }, now: number): string {
+  return transferBody("unknown_transfer", transfer, transfer.likely_order, now);
+}
+
+/** The exact bytes of the webhook about money that left the chain again. `order_id` is there when it pays one; `now` in ms. */
+export function paymentRevertedBody(transfer: ToldTransfer & { order_id: string | null }, now: number): string {
+  return transferBody("payment_reverted", transfer, transfer.order_id, now);
+}
+
+function transferBody(event_type: EventType, transfer: ToldTransfer, order_id: string | null, now: number): string {
   return JSON.stringify({
-    event_type: "unknown_transfer",
+    event_type,
     transfer_id: transfer.id,
     blockchain: transfer.chain,
     timestamp: Math.floor(now / 1000),
@@ -76,6 +84,6 @@ export function unknownTransferBody(
     txn_hash: transfer.tx_hash,
     from_address: transfer.sender,
     to_address: transfer.wallet,
-    ...(transfer.likely_order === null ? {} : { order_id: transfer.likely_order }),
+    ...(order_id === null ? {} : { order_id }),
   });
 }

@@ -90,6 +90,7 @@ function openApi(routes: readonly Route[], version: string): Json {
   const webhooks = {
     order_status_changed: webhook("An order's status, as it changed", schemas.orderWebhook, components),
     unknown_transfer: webhook("A transfer that fits no order", schemas.unknownTransferWebhook, components),
+    payment_reverted: webhook("Confirmed money that left the chain again", schemas.paymentRevertedWebhook, components),
   };
   return {
     openapi: "3.1.0",

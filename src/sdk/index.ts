@@ -40,6 +40,7 @@ export type {
   OrderStatus,
   OrderStatusChanged,
   PaymentDetail,
+  PaymentReverted,
   Stablecoin,
   TransferSeen,
   TransferStatus,

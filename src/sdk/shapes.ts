@@ -155,9 +155,8 @@ export interface OrderStatusChanged {
   timestamp: number;
 }
 
-/** The webhook about money that fits no order. */
-export interface UnknownTransfer {
-  event_type: "unknown_transfer";
+/** A transfer as webhooks tell of it. */
+interface ToldTransfer {
   transfer_id: number;
   blockchain: Blockchain;
   /** Unix seconds when it happened. */
@@ -168,7 +167,22 @@ export interface UnknownTransfer {
   txn_hash: string;
   from_address: string;
   to_address: string;
+}
+
+/** The webhook about money that fits no order. */
+export interface UnknownTransfer extends ToldTransfer {
+  event_type: "unknown_transfer";
   /** The likely owner, when there is one. */
+  order_id?: string;
+}
+
+/**
+ * The webhook about money that left the chain after it had counted. Nothing is taken back by itself: an order it paid
+ * stays paid until you decide otherwise. When the money comes back, the event log says `payment_restored`.
+ */
+export interface PaymentReverted extends ToldTransfer {
+  event_type: "payment_reverted";
+  /** The order it paid. */
   order_id?: string;
 }
 
@@ -191,17 +205,18 @@ export interface DepositOpened {
   stablecoin: Stablecoin;
 }
 
-/** What is logged when a transfer that fits a deposit was seen, and not yet confirmed. */
+/** What is logged when a transfer was seen and not yet confirmed, and when one that left the chain is back on it. */
 export interface TransferSeen {
   txn_hash: string;
   block_number: number;
   value: string;
 }
 
-/** A row of the event log. The first two types are also pushed as webhooks, with the same data. */
+/** A row of the event log. The first three types are also pushed as webhooks, with the same data. */
 export type OcrchEvent =
   | LoggedEvent<"order_status_changed", OrderStatusChanged>
   | LoggedEvent<"unknown_transfer", UnknownTransfer>
+  | LoggedEvent<"payment_reverted", PaymentReverted>
   | LoggedEvent<"deposit_opened", DepositOpened>
-  | LoggedEvent<"transfer_seen", TransferSeen>
+  | LoggedEvent<"transfer_seen" | "payment_restored", TransferSeen>
   | LoggedEvent<"order_created" | "transfer_dropped" | "transfer_confirmed", JsonObject>;

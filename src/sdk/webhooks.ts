@@ -2,7 +2,7 @@
 // holds, and never takes the weaker style where the stronger one was sent and failed.
 
 import { WebhookError } from "./errors.ts";
-import type { OrderStatusChanged, UnknownTransfer } from "./shapes.ts";
+import type { OrderStatusChanged, PaymentReverted, UnknownTransfer } from "./shapes.ts";
 import { createSigner, type Signer } from "./signature.ts";
 
 const tolerance_default_s = 300;
@@ -10,6 +10,7 @@ const tolerance_default_s = 300;
 const signatures_max = 16;
 const ocrch_pattern = /^(\d{1,12})\.(.+)$/s;
 const timestamp_pattern = /^\d{1,12}$/;
+const event_types: readonly unknown[] = ["order_status_changed", "unknown_transfer", "payment_reverted"];
 
 /** The headers of a request as frameworks hand them over: `Headers`, or an object as Node.js makes one. */
 export type WebhookHeaders = Pick<Headers, "get"> | Record<string, string | readonly string[] | undefined>;
@@ -28,8 +29,10 @@ export interface WebhookRequest {
 /** `merchant.secret`; several while one replaces another. */
 export type WebhookSecrets = { secret: string } | { secrets: readonly string[] };
 
+type WebhookBody = OrderStatusChanged | UnknownTransfer | PaymentReverted;
+
 /** A webhook's body, by `event_type`, and the id it came with. */
-export type WebhookEvent = (OrderStatusChanged | UnknownTransfer) & {
+export type WebhookEvent = WebhookBody & {
   /** `webhook-id`: the same for every attempt of one delivery. Null when only `Ocrch-Signature`, which does not cover it, arrived. */
   webhook_id: string | null;
 };
@@ -96,7 +99,7 @@ function headerOf(headers: WebhookHeaders, name: string): string | null {
   return typeof found === "string" ? found : null;
 }
 
-function eventIn(body: Uint8Array): OrderStatusChanged | UnknownTransfer {
+function eventIn(body: Uint8Array): WebhookBody {
   let event: unknown;
   try {
     event = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body));
@@ -104,6 +107,6 @@ function eventIn(body: Uint8Array): OrderStatusChanged | UnknownTransfer {
     throw new WebhookError("unknown_event");
   }
   const type = typeof event === "object" && event !== null && "event_type" in event ? event.event_type : null;
-  if (type !== "order_status_changed" && type !== "unknown_transfer") throw new WebhookError("unknown_event");
-  return event as OrderStatusChanged | UnknownTransfer;
+  if (!event_types.includes(type)) throw new WebhookError("unknown_event");
+  return event as WebhookBody;
 }

@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { canonicalAnywhere } from "../domain/address.ts";
 import { type ChainId, type Coin, chains as chainFacts } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { unknownTransferBody } from "../domain/events.ts";
+import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { watchesOf } from "../storage/coverage.ts";
@@ -63,7 +63,7 @@ export interface Operator {
   markPaid(order_id: string, actor: string, reason: string): Promise<ListedOrder>;
   /** Queues one more webhook with the order's current status. Fault: resource_not_found. */
   resendOrder(order_id: string, actor: string): Promise<void>;
-  /** Queues the unknown-transfer webhook again. Faults: resource_not_found, transfer_matched, no_unknown_transfer_url. */
+  /** Queues the webhook of a transfer that pays nothing again. Faults: resource_not_found, transfer_matched, no_unknown_transfer_url. */
   resendTransfer(transfer: number, actor: string): Promise<void>;
 }
 
@@ -129,8 +129,12 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         if (row.status === "matched") throw new Fault("transfer_matched");
         const url = config.current().merchant.unknown_transfer_webhook_url;
         if (url === null) throw new Fault("no_unknown_transfer_url");
-        const body = unknownTransferBody(row, tx.now);
-        appendEvent(tx, { type: "unknown_transfer", order_id: row.likely_order, transfer, body, url });
+        const { likely_order: order_id } = row;
+        const event =
+          row.reverted_at === null
+            ? { type: "unknown_transfer" as const, body: unknownTransferBody(row, tx.now) }
+            : { type: "payment_reverted" as const, body: paymentRevertedBody({ ...row, order_id }, tx.now) };
+        appendEvent(tx, { ...event, order_id, transfer, url });
         recordAudit(tx, { actor, action: "resend_webhook", subject: `transfer:${transfer}`, detail: "" });
       }),
   };

@@ -28,6 +28,7 @@ import {
   unboundWaiting,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
+import { createReverts } from "./reverts.ts";
 
 /** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
 export const slice_max_transfers = 500;
@@ -60,6 +61,12 @@ export interface Judged {
 export interface Settlement {
   /** Stores a page: transfers, matches on sight, coverage. Resolves when all of it is durable. */
   ingest(page: Page): Promise<void>;
+  /**
+   * Stores transfers that were found another way than by reading ranges, as if they had been sighted; `why` goes to the
+   * audit log with each one that was new. Each must stand in a canonical block, at its position in its receipt. Moves no
+   * coverage. Resolves with their rows, in the order given.
+   */
+  admit(transfers: readonly Transfer[], why: string): Promise<TransferRow[]>;
   /** Confirms, drops or re-points ripe transfers; a confirmed one pays its order or goes to the inbox. */
   confirm(chain: ChainId, judged: readonly Judged[]): Promise<void>;
 }
@@ -67,6 +74,7 @@ export interface Settlement {
 /** Settlement over one database with the live settings' policies and webhook address. */
 export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
   const { database, config, telemetry } = needs;
+  const reverts = createReverts(needs);
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);
@@ -74,14 +82,12 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     return { coin: watch.coin, label: watch.label, amount, finality: formatFinality(finalityFor(amount, tiers)) };
   }
 
+  /** Stores one transfer as the chain shows it, or what has changed of it. Whatever comes twice is stored once. */
   function takeIn(tx: Tx, transfer: Transfer): void {
     const known = knownTransfer(tx, transfer);
-    if (known?.block_hash === transfer.block.hash && known.status !== "failed_to_confirm") return;
-    if (known !== null && known.confirmed_at !== null) {
-      recordMove(tx, known, transfer.block);
-      moveBlock(tx, known.id, transfer);
-      return;
-    }
+    const stands = known?.block_hash === transfer.block.hash && known.reverted_at === null;
+    if (stands && known.status !== "failed_to_confirm") return;
+    if (known !== null && known.confirmed_at !== null && reverts.remine(tx, known, transfer)) return;
     const watch = watchFor(tx, transfer);
     if (watch === null) throw new Error("a transfer of a contract that is not watched");
     const sight = firstSight(transfer, watch);
@@ -96,6 +102,16 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       body: JSON.stringify({ txn_hash: row.tx_hash, block_number: row.block_number, value: row.amount }),
       url: null,
     });
+  }
+
+  function admitOne(tx: Tx, transfer: Transfer, why: string): TransferRow {
+    const is_new = knownTransfer(tx, transfer) === null;
+    takeIn(tx, transfer);
+    const row = knownTransfer(tx, transfer);
+    if (row === null) throw new Error("a transfer was taken in and is not there");
+    if (is_new)
+      recordAudit(tx, { actor: "chain", action: "transfer_admitted", subject: `transfer:${row.id}`, detail: why });
+    return row;
   }
 
   function recordMove(tx: Tx, known: TransferRow, block: BlockRef): void {
@@ -133,14 +149,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
 
   function drop(tx: Tx, row: TransferRow): void {
     if (row.confirmed_at !== null) {
-      // Its policy was met and its block left the chain all the same. Nothing is debited without a person.
-      telemetry.error("payment_reverted", { chain: row.chain, transfer: row.id, block: row.block_number });
-      recordAudit(tx, {
-        actor: "chain",
-        action: "payment_reverted",
-        subject: `transfer:${row.id}`,
-        detail: row.block_hash,
-      });
+      // Its policy was met and its block left the chain all the same.
+      reverts.revert(tx, row);
       return;
     }
     if (row.status === "failed_to_confirm") return;
@@ -209,6 +219,15 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
         });
         from = slice.end.number + 1;
       }
+    },
+
+    async admit(transfers, why) {
+      const rows: TransferRow[] = [];
+      for (let done = 0; done < transfers.length; done += slice_max_transfers) {
+        const part = transfers.slice(done, done + slice_max_transfers);
+        rows.push(...(await database.transact((tx) => part.map((transfer) => admitOne(tx, transfer, why)))));
+      }
+      return rows;
     },
 
     async confirm(chain, judged) {

@@ -43,7 +43,10 @@ export function listTransfers(at: Reader, filter: TransferFilter, limit: number,
     .map(({ transfer, fulfillment_id }) => ({ ...transfer, fulfillment_id }));
 }
 
-/** Received, allocated, unallocated and reverted base units per wallet and token: the first is always the sum of the rest. */
+/**
+ * Received, allocated, unallocated and reverted base units per wallet and token: the first is always the sum of the rest.
+ * What left the chain counts as reverted, whether an order was paid with it or not.
+ */
 export function balances(at: Reader): {
   chain: ChainId;
   wallet: string;
@@ -56,9 +59,14 @@ export function balances(at: Reader): {
   return at.live().all(sql`
     select t.chain, t.wallet, t.token,
       sum_units(t.units) as received,
-      sum_units(case when a.id is not null then t.units else '0' end) as allocated,
-      sum_units(case when a.id is null and t.status <> 'failed_to_confirm' then t.units else '0' end) as unallocated,
-      sum_units(case when a.id is null and t.status = 'failed_to_confirm' then t.units else '0' end) as reverted
-    from transfers t left join allocations a on a.transfer = t.id and a.reversed_at is null
+      sum_units(case when not t.gone and t.paid then t.units else '0' end) as allocated,
+      sum_units(case when not t.gone and not t.paid then t.units else '0' end) as unallocated,
+      sum_units(case when t.gone then t.units else '0' end) as reverted
+    from (
+      select chain, wallet, token, units,
+        status = 'failed_to_confirm' or reverted_at is not null as gone,
+        exists (select 1 from allocations a where a.transfer = transfers.id and a.reversed_at is null) as paid
+      from transfers
+    ) t
     group by t.chain, t.wallet, t.token`);
 }

@@ -70,6 +70,8 @@ const updatePlace = statement((db) =>
       log_index: sql`${sql.placeholder("log_index")}`,
       status: "waiting_for_confirmation",
       confirmed_at: null,
+      reverted_at: null,
+      dismissed_at: null,
     })
     .where(eq(transfers.id, sql.placeholder("id")))
     .returning()
@@ -127,7 +129,7 @@ export function insertTransfer(tx: Tx, transfer: Transfer, sight: FirstSight): T
   return returned(insert(tx).get({ ...placeOf(transfer), ...sight, now: tx.now }));
 }
 
-/** Re-points an unconfirmed row at the transfer as it stands on the chain now; it waits for confirmation again. */
+/** Re-points a row that pays nothing at the transfer as it stands on the chain now; it waits for confirmation again. */
 export function movePlace(tx: Tx, id: number, transfer: Transfer, sight: FirstSight): TransferRow {
   return returned(updatePlace(tx).get({ id, ...placeOf(transfer), ...sight }));
 }
@@ -211,6 +213,7 @@ const selectBetween = statement((db) =>
         eq(transfers.chain, sql.placeholder("chain")),
         sql`${transfers.block_number} between ${sql.placeholder("from")} and ${sql.placeholder("to")}`,
         sql`${transfers.status} <> 'failed_to_confirm'`,
+        isNull(transfers.reverted_at),
       ),
     )
     .prepare(),

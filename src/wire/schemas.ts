@@ -124,20 +124,32 @@ export const orderWebhook = z
   })
   .meta({ id: "OrderStatusChanged" });
 
+const toldTransfer = {
+  transfer_id: integer,
+  blockchain,
+  timestamp: seconds,
+  stablecoin: token,
+  value: amount,
+  txn_hash: z.string(),
+  from_address: address,
+  to_address: address,
+};
+
 export const unknownTransferWebhook = z
   .object({
     event_type: z.literal("unknown_transfer"),
-    transfer_id: integer,
-    blockchain,
-    timestamp: seconds,
-    stablecoin: token,
-    value: amount,
-    txn_hash: z.string(),
-    from_address: address,
-    to_address: address,
+    ...toldTransfer,
     order_id: uuid.optional().meta({ description: "The likely owner." }),
   })
   .meta({ id: "UnknownTransfer" });
+
+export const paymentRevertedWebhook = z
+  .object({
+    event_type: z.literal("payment_reverted"),
+    ...toldTransfer,
+    order_id: uuid.optional().meta({ description: "The order it pays, whose status stays as it is." }),
+  })
+  .meta({ id: "PaymentReverted" });
 
 export const statusUpdate = z
   .object({ type: z.literal("status_update"), order })

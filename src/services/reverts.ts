@@ -1,0 +1,100 @@
+// Payments that leave the chain after they had counted, and come back. Tells the merchant and waits for a person: what
+// was credited stays credited, and no order changes its status here.
+
+import type { LiveConfig } from "../config/config.ts";
+import { paymentRevertedBody } from "../domain/events.ts";
+import type { Transfer } from "../domain/payment.ts";
+import type { Tx } from "../storage/database.ts";
+import { paidOrder, setReverted } from "../storage/inbox.ts";
+import { appendEvent, recordAudit } from "../storage/outbox.ts";
+import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+export interface Reverts {
+  /** Takes a confirmed transfer for reverted: event, webhook, inbox. Once, however often its block is missed. */
+  revert(tx: Tx, row: TransferRow): void;
+  /**
+   * Re-points a confirmed transfer at the block it stands in now; one that was reverted counts again. False when its
+   * transaction did something else this time and nothing was paid with what it did before: then it is a new transfer.
+   */
+  remine(tx: Tx, row: TransferRow, transfer: Transfer): boolean;
+}
+
+/** Reverts with the live settings' webhook address. */
+export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry }): Reverts {
+  const { config, telemetry } = needs;
+
+  function note(tx: Tx, action: string, row: TransferRow, detail: string): void {
+    recordAudit(tx, { actor: "chain", action, subject: `transfer:${row.id}`, detail });
+  }
+
+  function revert(tx: Tx, row: TransferRow): void {
+    if (row.reverted_at !== null) return;
+    const order_id = paidOrder(tx, row.id);
+    setReverted(tx, row.id, true);
+    telemetry.error("payment_reverted", {
+      chain: row.chain,
+      transfer: row.id,
+      block: row.block_number,
+      order: order_id ?? undefined,
+    });
+    telemetry.count("payment_reverted", { chain: row.chain });
+    note(tx, "payment_reverted", row, row.block_hash);
+    appendEvent(tx, {
+      type: "payment_reverted",
+      order_id,
+      transfer: row.id,
+      body: paymentRevertedBody({ ...row, order_id }, tx.now),
+      url: config.current().merchant.unknown_transfer_webhook_url,
+    });
+  }
+
+  function restore(tx: Tx, row: TransferRow, block_number: number): void {
+    setReverted(tx, row.id, false);
+    telemetry.warn("payment_restored", { chain: row.chain, transfer: row.id, block: block_number });
+    appendEvent(tx, {
+      type: "payment_restored",
+      order_id: paidOrder(tx, row.id),
+      transfer: row.id,
+      body: JSON.stringify({ txn_hash: row.tx_hash, block_number, value: row.amount }),
+      url: null,
+    });
+  }
+
+  return {
+    revert,
+    remine(tx, row, transfer) {
+      if (!isSame(transferOf(row), transfer)) {
+        if (paidOrder(tx, row.id) === null) return false;
+        if (row.reverted_at !== null) return true;
+        telemetry.error("transfer_changed", { chain: row.chain, transfer: row.id, block: transfer.block.number });
+        note(tx, "transfer_changed", row, transfer.block.hash);
+        revert(tx, row);
+        return true;
+      }
+
+      if (row.block_hash !== transfer.block.hash) {
+        const { number, hash } = transfer.block;
+        note(
+          tx,
+          "transfer_moved",
+          row,
+          JSON.stringify({ from: [row.block_number, row.block_hash], to: [number, hash] }),
+        );
+        moveBlock(tx, row.id, transfer);
+      }
+      if (row.reverted_at !== null) restore(tx, row, transfer.block.number);
+      return true;
+    },
+  };
+}
+
+/** Whether a transaction that was mined again did what it did before. */
+function isSame(before: Transfer, now: Transfer): boolean {
+  return (
+    before.token === now.token &&
+    before.sender === now.sender &&
+    before.wallet === now.wallet &&
+    before.units === now.units
+  );
+}
