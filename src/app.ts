@@ -15,6 +15,7 @@ import { createExpiry } from "./services/expiry.ts";
 import { createOpenchargeAccess } from "./services/opencharge-access.ts";
 import { createGateway } from "./services/opencharge-gateway.ts";
 import { createOwnIdentities } from "./services/opencharge-identity.ts";
+import { createNetworkLimits } from "./services/opencharge-limits.ts";
 import { createOpenchargeMerchant } from "./services/opencharge-merchant.ts";
 import { createPayments } from "./services/opencharge-payments.ts";
 import { createProofs } from "./services/opencharge-proofs.ts";
@@ -95,11 +96,13 @@ export async function startApp(needs: {
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
-    const network = { database, config, world, telemetry, identities, directory, outbound };
+    const limits = createNetworkLimits({ world });
+    const network = { database, config, world, telemetry, identities, directory, outbound, limits };
     const proofs = createProofs(network);
     const opencharge = {
       identities,
       access: createOpenchargeAccess(network),
+      limits,
       merchant: createOpenchargeMerchant(network),
       gateway: createGateway(network),
       proofs,

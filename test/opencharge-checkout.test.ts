@@ -104,10 +104,19 @@ describe("the gateway's addresses", () => {
     expect([answer.status, await answer.json()]).toMatchObject([200, { status: "completed", txid, issuer: ours }]);
   });
 
-  const not_offered = ["/transfer/create", "/orders/create/abc", "/kyc/validate", "/kyc/data"];
-  test.each(not_offered)("%s is not offered, and says so", async (path) => {
-    const { status, json } = await merchant.call(shop.endpoint, "POST", path, {});
-    expect([status, json]).toMatchObject([400, { error: { code: "CAPABILITY_NOT_SUPPORTED" } }]);
+  const not_offered = [
+    ...["POST /transfer/create", "GET /transfer/create", "POST /orders/create/abc", "GET /orders/create/abc"],
+    ...["GET /kyc/grant", "GET /kyc/grant/300", "POST /kyc/validate", "GET /kyc/validate", "POST /kyc/data"],
+  ];
+  test.each(not_offered)("%s is not offered, and says so to whoever asks", async (route) => {
+    const [method = "", path = ""] = route.split(" ");
+    const refusal = { error: { code: "CAPABILITY_NOT_SUPPORTED" } };
+    const { status, json, signed } = await merchant.call(shop.endpoint, method, path, method === "GET" ? null : {});
+    expect([status, json, signed]).toMatchObject([400, refusal, "valid"]);
+    const unsigned = await fetch(shop.endpoint + path, { method, ...(method === "GET" ? {} : { body: "{}" }) });
+    expect([unsigned.status, await unsigned.json()]).toMatchObject([400, refusal]);
+    shop.reconfigure({ gateway_ocid: null, merchant_ocid: ours });
+    expect((await fetch(`${shop.endpoint}${path}?status=granted`, { method })).status).toBe(400);
   });
 
   test("the metadata names what is served, and none of it without a gateway's OCID", async () => {

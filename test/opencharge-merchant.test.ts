@@ -159,7 +159,7 @@ describe("who the appliance is", () => {
     expect(await read("/nothing")).toMatchObject({ status: 404, json: { error: { code: "INVALID_REQUEST" } } });
     expect(await read("/orders/create/x/y")).toMatchObject({ status: 404 });
     const answer = await fetch(shop.metadata_url, { method: "DELETE" });
-    expect(answer.status).toBe(404);
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
     expect((await fetch(`${shop.endpoint}/inventory`, { method: "POST", body: "{}" })).status).toBe(405);
   });
 });

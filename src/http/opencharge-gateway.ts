@@ -21,13 +21,11 @@ import {
 import { createCheckoutPages } from "./opencharge-pages.ts";
 import type { OpenchargeRow } from "./opencharge-row.ts";
 
-/** Endpoints of the network that presume accounts with balances, or knowledge of persons: there are none here. */
-const not_offered = [
-  ["POST", "/transfer/create"],
-  ["POST", "/orders/create/:id"],
-  ["POST", "/kyc/validate"],
-  ["POST", "/kyc/data"],
-] as const;
+/**
+ * Endpoints of the network that presume accounts with balances, or knowledge of persons: there are none here, and
+ * whoever asks is told so, signed or not.
+ */
+const not_offered = ["/transfer/create", "/orders/create/:id", "/kyc/:id", "/kyc/:id/:id"] as const;
 
 /** The rows of the gateway. */
 export function gatewayRows(
@@ -106,24 +104,29 @@ export function gatewayRows(
       ...head,
       method: "GET",
       path: "/pay/:id",
-      auth: "open",
+      auth: "nobody",
       handle: ({ id, request }) => pages.show(id, request),
+      busy: pages.busy,
     },
     {
       ...head,
       method: "POST",
       path: "/pay/:id",
-      auth: "open",
+      auth: "nobody",
       handle: ({ id, request }) => pages.take(id, request),
+      busy: pages.busy,
     },
-    ...not_offered.map(
-      ([method, path]): OpenchargeRow => ({
-        ...head,
-        method,
-        path,
-        auth: "signed",
-        handle: () => refuse("CAPABILITY_NOT_SUPPORTED"),
-      }),
+    ...not_offered.flatMap((path) =>
+      (["GET", "POST"] as const).map(
+        (method): OpenchargeRow => ({
+          ...head,
+          method,
+          path,
+          role: "both",
+          auth: "open",
+          handle: () => refuse("CAPABILITY_NOT_SUPPORTED"),
+        }),
+      ),
     ),
   ];
 }

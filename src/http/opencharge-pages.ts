@@ -12,7 +12,15 @@ import { isPaymentSeen } from "../storage/transfers.ts";
 import { readUtf8 } from "../wire/json.ts";
 import type { World } from "../world.ts";
 import { readBody } from "./body.ts";
-import { type Awaited, type Choice, checkoutPage, missingPage, pageHeaders, type View } from "./pages/checkout.ts";
+import {
+  type Awaited,
+  busyPage,
+  type Choice,
+  checkoutPage,
+  missingPage,
+  pageHeaders,
+  type View,
+} from "./pages/checkout.ts";
 import { queryOf } from "./route.ts";
 
 const form_limit_bytes = 4096;
@@ -30,6 +38,8 @@ interface Needs {
 export function createCheckoutPages(needs: Needs): {
   show(id: string, request: Request): Response;
   take(id: string, request: Request): Promise<Response>;
+  /** Instead of either, for an address that asked too often: asks again by itself. */
+  busy(retry_after_s: number): Response;
 } {
   const { world, database, checkout, gateway } = needs;
 
@@ -114,6 +124,12 @@ export function createCheckoutPages(needs: Needs): {
       if (form.has("cancel")) return cancel(session);
       const value = form.get("pay");
       return value === null ? back(form.has("other") ? "other" : "") : choose(session, value);
+    },
+
+    busy(retry_after_s) {
+      const answer = page(429, busyPage(retry_after_s));
+      answer.headers.set("retry-after", String(retry_after_s));
+      return answer;
     },
   };
 }

@@ -33,7 +33,15 @@ export interface RowHead {
   capability: string | null;
 }
 
-/** An address of the network's API. Only `signed` ones know who calls. */
+/**
+ * An address of the network's API. Only `signed` ones know who calls; a signature on an `open` one must hold; `nobody`
+ * is for those whom nobody could ask to sign, and may have its own words for who asks too often.
+ */
 export type OpenchargeRow =
   | (RowHead & { auth: "signed"; handle(call: SignedCall): RowAnswer | Promise<RowAnswer> })
-  | (RowHead & { auth: "open"; handle(call: OpenCall): RowAnswer | Promise<RowAnswer> });
+  | (RowHead & { auth: "open"; handle(call: OpenCall): RowAnswer | Promise<RowAnswer> })
+  | (RowHead & {
+      auth: "nobody";
+      handle(call: OpenCall): RowAnswer | Promise<RowAnswer>;
+      busy?(retry_after_s: number): Response;
+    });

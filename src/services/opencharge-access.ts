@@ -17,13 +17,10 @@ import {
 import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import { type OwnIdentity, signedTarget } from "./opencharge-identity.ts";
+import type { NetworkLimits } from "./opencharge-limits.ts";
 
 /** A timestamp 300 s ahead stays fresh for 600 s; the rest is margin. */
 const nonce_memory_ms = 660_000;
-/** Look-ups of OCIDs nobody asked about lately that one address may cause. */
-const lookups_max = 30;
-const lookups_window_ms = 60_000;
-const addresses_max = 10_000;
 
 /** Somebody whose request was signed with the key of its OCID. */
 export interface Caller {
@@ -39,6 +36,11 @@ export interface IncomingRequest extends SignedRequest {
 
 export interface OpenchargeAccess {
   /**
+   * Whether a request with these headers is worth reading at all: they are well-formed and its address has not shown
+   * too many that were not believed. Refusals: INVALID_SIGNATURE, RATE_LIMITED.
+   */
+  present(headers: IncomingRequest["headers"], from: string): RequestAuth | Refusal;
+  /**
    * The caller of a request to us. Refusals: INVALID_SIGNATURE, TIMESTAMP_EXPIRED, NONCE_REUSED, UNKNOWN_OCID,
    * METADATA_UNAVAILABLE, RATE_LIMITED, CONNECTION_REFUSED.
    */
@@ -51,12 +53,13 @@ export function createOpenchargeAccess(needs: {
   directory: Directory;
   world: World;
   telemetry: Telemetry;
+  limits: NetworkLimits;
 }): OpenchargeAccess {
-  const { database, directory, world, telemetry } = needs;
-  const mayLookUp = createLimit(world);
+  const { database, directory, world, telemetry, limits } = needs;
 
   async function verified(identity: OwnIdentity, auth: RequestAuth, request: IncomingRequest) {
-    if (!directory.isCheap(auth.ocid) && !mayLookUp(request.from)) return refuse("RATE_LIMITED");
+    const hasty = directory.isCheap(auth.ocid) ? null : limits.lookUp(request.from);
+    if (hasty !== null) return hasty;
     const metadata = await directory.find(auth.ocid);
     if (isRefusal(metadata)) return metadata;
     const asSigned = { ...request, target: signedTarget(identity, request.target) };
@@ -78,34 +81,40 @@ export function createOpenchargeAccess(needs: {
     return { ocid: auth.ocid, metadata: believed };
   }
 
-  return {
-    async authenticate(identity, request) {
-      const auth = readRequestAuth(request.headers);
-      if (isRefusal(auth)) return auth;
-      const stale = staleness(auth.timestamp, world.now());
-      if (stale !== null) return stale;
-      if (database.read((at) => isNonceUsed(at, auth.ocid, auth.nonce))) return refuse("NONCE_REUSED");
-      const caller = await verified(identity, auth, request);
-      if (isRefusal(caller)) return caller;
+  async function callerOf(
+    identity: OwnIdentity,
+    auth: RequestAuth,
+    request: IncomingRequest,
+  ): Promise<Caller | Refusal> {
+    const stale = staleness(auth.timestamp, world.now());
+    if (stale !== null) return stale;
+    if (database.read((at) => isNonceUsed(at, auth.ocid, auth.nonce))) return refuse("NONCE_REUSED");
+    const caller = await verified(identity, auth, request);
+    if (isRefusal(caller)) return caller;
 
-      const spent = await database.transact((tx) => spendNonce(tx, auth.ocid, auth.nonce, nonce_memory_ms));
-      if (!spent) return refuse("NONCE_REUSED");
+    const spent = await database.transact((tx) => spendNonce(tx, auth.ocid, auth.nonce, nonce_memory_ms));
+    return spent ? caller : refuse("NONCE_REUSED");
+  }
+
+  function present(headers: IncomingRequest["headers"], from: string): RequestAuth | Refusal {
+    const auth = readRequestAuth(headers);
+    if (isRefusal(auth)) limits.refused(from, null);
+    return isRefusal(auth) ? auth : (limits.present(from, auth.ocid) ?? auth);
+  }
+
+  return {
+    present,
+    async authenticate(identity, request) {
+      const auth = present(request.headers, request.from);
+      if (isRefusal(auth)) return auth;
+      const caller = await callerOf(identity, auth, request);
+      if (isRefusal(caller)) {
+        limits.refused(request.from, auth.ocid);
+        return caller;
+      }
+      const busy = limits.believed(caller.ocid);
+      if (busy !== null) return busy;
       return identity.settings.blocked.includes(caller.ocid) ? refuse("CONNECTION_REFUSED") : caller;
     },
-  };
-}
-
-/** True while an address has caused fewer than the allowed look-ups in this window. */
-function createLimit(world: World): (address: string) => boolean {
-  let counts = new Map<string, number>();
-  let began = world.elapsed();
-  return (address) => {
-    if (world.elapsed() - began >= lookups_window_ms || counts.size >= addresses_max) {
-      counts = new Map();
-      began = world.elapsed();
-    }
-    const count = (counts.get(address) ?? 0) + 1;
-    counts.set(address, count);
-    return count <= lookups_max;
   };
 }

@@ -100,6 +100,16 @@ export function missingPage(): string {
 `;
 }
 
+/** The page for an address that asked too often; it asks again by itself, after so many seconds. */
+export function busyPage(retry_after_s: number): string {
+  return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta http-equiv="refresh" content="${retry_after_s}"><title>One moment</title><style>${style}</style></head>
+<body><h1>One moment</h1><p>Too many requests came from your network. This page asks again by itself; what you paid is safe.</p></body>
+</html>
+`;
+}
+
 function refreshOf(view: View): string | null {
   if (view.state === "choosing") return String(Math.max(1, view.ends_in_s + 1));
   if (view.state === "awaiting") return String(asks_again_s);

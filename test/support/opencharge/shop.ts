@@ -3,6 +3,7 @@
 
 import { liveConfig } from "../../../src/config/config.ts";
 import type { OpenchargeSettings } from "../../../src/config/opencharge.ts";
+import { parseNetwork } from "../../../src/domain/network.ts";
 import { createHttp, max_body_bytes } from "../../../src/http/server.ts";
 import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
@@ -11,6 +12,7 @@ import { createExpiry } from "../../../src/services/expiry.ts";
 import { createOpenchargeAccess } from "../../../src/services/opencharge-access.ts";
 import { createGateway } from "../../../src/services/opencharge-gateway.ts";
 import { createOwnIdentities } from "../../../src/services/opencharge-identity.ts";
+import { createNetworkLimits } from "../../../src/services/opencharge-limits.ts";
 import { createOpenchargeMerchant } from "../../../src/services/opencharge-merchant.ts";
 import { createPayments } from "../../../src/services/opencharge-payments.ts";
 import { createProofs } from "../../../src/services/opencharge-proofs.ts";
@@ -67,7 +69,12 @@ const plain_item = { description: null, quantity: null, min_qty: 1, max_qty: nul
 
 /** Starts one on a free port. `pinned` names others by where their metadata is. */
 export async function startShop(
-  options: { settings?: Partial<OpenchargeSettings>; allow_private_targets?: boolean; world?: Partial<World> } = {},
+  options: {
+    settings?: Partial<OpenchargeSettings>;
+    allow_private_targets?: boolean;
+    world?: Partial<World>;
+    trusted_proxies?: string[];
+  } = {},
 ) {
   let ahead_ms = 0;
   const log: string[] = [];
@@ -82,17 +89,23 @@ export async function startShop(
   const telemetry = createTelemetry(world);
   const temp = tempDatabase({ world });
   const { database } = temp;
-  const base = testConfig({ webhooks: { allow_private_targets: options.allow_private_targets ?? true } });
+  const trusted_proxies = (options.trusted_proxies ?? []).flatMap((text) => parseNetwork(text) ?? []);
+  const base = testConfig({
+    webhooks: { allow_private_targets: options.allow_private_targets ?? true },
+    server: { trusted_proxies },
+  });
   const config = liveConfig(base);
   const outbound = createOutbound({ world });
   const identities = createOwnIdentities({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
-  const network = { database, config, world, telemetry, identities, directory, outbound };
+  const limits = createNetworkLimits({ world });
+  const network = { database, config, world, telemetry, identities, directory, outbound, limits };
   const operator = createOperator({ database, config });
   const access = createOpenchargeAccess(network);
   const services = {
     identities,
     access,
+    limits,
     merchant: createOpenchargeMerchant(network),
     gateway: createGateway(network),
     payments: createPayments(network),
@@ -121,6 +134,7 @@ export async function startShop(
     metadata_url: `${endpoint}/metadata.json`,
     database,
     directory,
+    limits,
     gateway: services.gateway,
     proofs: services.proofs,
     operator,

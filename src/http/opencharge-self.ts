@@ -1,0 +1,79 @@
+// Who we are to the network: the metadata document, which anybody may read, and what we offer a caller. Made from the
+// live settings and the rows that are really served.
+
+import type { OwnIdentity } from "../services/opencharge-identity.ts";
+import { capabilitiesAnswer } from "../wire/opencharge/answers.ts";
+import { metadataDocument } from "../wire/opencharge/metadata-document.ts";
+import type { World } from "../world.ts";
+import { jsonText } from "./answers.ts";
+import type { OpenchargeRow, RowHead } from "./opencharge-row.ts";
+
+/** Others may keep the document as long. */
+const metadata_age_s = 300;
+/** The signature over the document is made at most so often. */
+const metadata_memory_ms = 60_000;
+
+/** Whether an identity has the part in the network that a row is for. */
+export function isServed({ role }: RowHead, { settings }: OwnIdentity): boolean {
+  if (role === "merchant") return settings.merchant_ocid !== null;
+  return role === "both" || settings.gateway_ocid !== null;
+}
+
+/** The OCID that answers for a row. */
+export function ocidFor(role: RowHead["role"], { settings: { merchant_ocid, gateway_ocid } }: OwnIdentity): number {
+  const [first, second] = role === "gateway" ? [gateway_ocid, merchant_ocid] : [merchant_ocid, gateway_ocid];
+  // One of them is configured, or there would be no section.
+  return first ?? second ?? 0;
+}
+
+/** The rows about ourselves; `others` are all the rest. */
+export function selfRows({ world }: { world: World }, others: readonly OpenchargeRow[]): OpenchargeRow[] {
+  let made: { identity: OwnIdentity; until: number; text: string } | null = null;
+
+  function capabilitiesOf(identity: OwnIdentity): string[] {
+    const served = others.filter((row) => isServed(row, identity)).map((row) => row.capability);
+    const { items, merchant_ocid } = identity.settings;
+    const offered = served.filter((name) => {
+      if (name === "inventory.get") return items.length > 0;
+      return merchant_ocid !== null || name === null || !/^payment\./.test(name);
+    });
+    return [...new Set(offered.filter((name) => name !== null))].sort();
+  }
+
+  function documentOf(identity: OwnIdentity): string {
+    if (made?.identity === identity && made.until > world.elapsed()) return made.text;
+    const { settings, signer, previous } = identity;
+    const { name, description, icon, contact, endpoint, currencies, accepts } = settings;
+    const settlement = { currencies, accepts };
+    const capabilities = capabilitiesOf(identity);
+    const own = { name, description, icon, contact, endpoint, capabilities, settlement, previous };
+    const text = JSON.stringify(metadataDocument(own, signer, world.now()));
+    made = { identity, until: world.elapsed() + metadata_memory_ms, text };
+    return text;
+  }
+
+  const head = { method: "GET", role: "both", capability: null } as const;
+  return [
+    {
+      ...head,
+      path: "/metadata.json",
+      auth: "nobody",
+      handle({ identity }) {
+        const answer = jsonText(200, documentOf(identity));
+        answer.headers.set("cache-control", `max-age=${metadata_age_s}`);
+        return answer;
+      },
+    },
+    {
+      ...head,
+      path: "/capabilities",
+      auth: "signed",
+      handle({ identity }) {
+        const { name, currencies, accepts } = identity.settings;
+        const settlement = { currencies, accepts };
+        const capabilities = capabilitiesOf(identity);
+        return capabilitiesAnswer({ ocid: ocidFor("both", identity), name, capabilities, settlement });
+      },
+    },
+  ];
+}
