@@ -201,7 +201,14 @@ export async function startApp(needs: {
 function changedChains(next: Config, current: Config): ChainSettings[] {
   const nature = (config: Config, settings: ChainSettings | undefined) =>
     settings &&
-    JSON.stringify([settings.chain_id, settings.rpc_urls, settings.tokens, [...offeredCoins(config, settings.id)]]);
+    JSON.stringify([
+      settings.chain_id,
+      settings.rpc_urls,
+      settings.explorer,
+      settings.api_keys,
+      settings.tokens,
+      [...offeredCoins(config, settings.id)],
+    ]);
   return [...next.chains.values()].filter(
     (settings) => nature(next, settings) !== nature(current, current.chains.get(settings.id)),
   );

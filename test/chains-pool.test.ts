@@ -8,6 +8,7 @@ import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
 import { type Anvil, startAnvil } from "./support/anvil.ts";
+import { no_keys } from "./support/appliance.ts";
 import { accounts, type Coin, deployCoin } from "./support/coin.ts";
 import {
   answering,
@@ -66,6 +67,8 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Sour
     chain_id: 1,
     rpc_urls: urls,
     public_endpoints: false,
+    explorer: null,
+    api_keys: no_keys,
     finality: facts.finality,
     poll_ms: 1000,
     idle_poll_ms: 1000,
@@ -234,6 +237,8 @@ describe("two providers as one", () => {
       chain_id: chains.tron.chain_id,
       rpc_urls: chains.tron.public_rpc_urls,
       public_endpoints: true,
+      explorer: null,
+      api_keys: no_keys,
       finality: chains.tron.finality,
       poll_ms: 1000,
       idle_poll_ms: 1000,

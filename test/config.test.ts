@@ -10,11 +10,12 @@ import { type Draft, parseConfig } from "../src/config/parse.ts";
 import { normaliseOrigin, parseListen } from "../src/config/place.ts";
 import { replaceAdminSecret } from "../src/config/secret.ts";
 import { closest } from "../src/config/suggest.ts";
-import { chainIds, coins, tokens } from "../src/domain/assets.ts";
+import { type ChainId, chainIds, coins, tokens } from "../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
 import type { FinalityTier } from "../src/domain/finality.ts";
 import { formatNetwork, isWithin, parseNetwork } from "../src/domain/network.ts";
 import { realWorld, type World } from "../src/world.ts";
+import { no_keys } from "./support/appliance.ts";
 
 const path = "/etc/ocrch/ocrch-config.toml";
 const wallet = "0x52908400098527886E0F7030069857D2E4169EE7";
@@ -484,6 +485,7 @@ describe("what a sound file means", () => {
     expect(plain).toEqual({
       path,
       opencharge: null,
+      api_keys: no_keys,
       server: {
         hostname: "0.0.0.0",
         port: 8080,
@@ -542,9 +544,73 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
     expect([...(draft?.chains.keys() ?? [])]).toEqual(["eth", "polygon", "tron"]);
     expect(warnings).toEqual([
       "wallets[2]: Tron is accepted and listed but not watched by this version",
-      "chains.eth.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them",
-      "chains.polygon.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them",
+      "chains.eth.rpc_urls: none; eth is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
+      "chains.polygon.rpc_urls: none; polygon is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
     ]);
+    expect(draft?.api_keys).toEqual({ ...no_keys, etherscan: "ETH", tronscan: "TRON" });
+  });
+
+  describe("explorers", () => {
+    const keys = (names: string) =>
+      `[api_keys]\n${names
+        .split(" ")
+        .map((name) => `${name}_api_key = "${name}-key"\n`)
+        .join("")}`;
+    const rows: [extra: string, chain: ChainId, expected: string][] = [
+      ["", "eth", "none"],
+      ["", "base", "none"],
+      ['[api_keys]\netherscan_api_key = " "', "eth", "none"],
+      [keys("tronscan"), "eth", "none"],
+      [keys("etherscan"), "eth", "etherscan https://api.etherscan.io/v2/api etherscan-key reads"],
+      [keys("etherscan"), "base", "blockscout https://base.blockscout.com null reads"],
+      [keys("etherscan"), "op", "blockscout https://explorer.optimism.io null reads"],
+      [
+        keys("etherscan"),
+        "avaxc",
+        "routescan https://api.routescan.io/v2/network/mainnet/evm/43114/etherscan/api null reads",
+      ],
+      [keys("blockscout"), "op", "blockscout https://api.blockscout.com/10 blockscout-key reads"],
+      [keys("blockscout"), "eth", "none"],
+      [`${keys("etherscan")}[chains.eth]\nrpc_urls = ["http://a.example"]`, "eth", "etherscan-key compares"],
+      [`[chains.eth]\nexplorer_url = "http://own.example/api"`, "eth", "etherscan http://own.example/api null reads"],
+      [
+        `${keys("blockscout")}[chains.eth]\nexplorer = "blockscout"`,
+        "eth",
+        "blockscout https://api.blockscout.com/1 blockscout-key reads",
+      ],
+      [
+        `${keys("etherscan")}[chains.base]\nexplorer = "etherscan"`,
+        "base",
+        "etherscan https://api.etherscan.io/v2/api etherscan-key reads",
+      ],
+    ];
+    for (const [extra, chain, expected] of rows) {
+      test(`${JSON.stringify(extra)} makes the explorer of ${chain} ${expected}`, () => {
+        const draft = accepted(`${admin}${merchant}${entry(chain, wallet, '["USDC"]')}${extra}\n`);
+        const { explorer } = draft.chains.get(chain) ?? expect.unreachable("the chain has a wallet");
+        const shown =
+          explorer === null
+            ? "none"
+            : `${explorer.kind} ${explorer.url} ${explorer.key} ${explorer.reads ? "reads" : "compares"}`;
+        expect(shown).toContain(expected);
+      });
+    }
+
+    test("an explorer that cannot be asked is refused with the cure", () => {
+      const of = (extra: string) => parseConfig(`${sound}${extra}\n`, path).problems;
+      expect(of(`[chains.eth]\nexplorer = "blockscout"`)).toEqual([
+        "chains.eth.explorer: Blockscout wants a key here; add api_keys.blockscout_api_key, or explorer_url of your own",
+      ]);
+      expect(of(`[chains.base]\nexplorer = "etherscan"`)).toEqual([
+        "chains.base.explorer: Etherscan wants a key here; add api_keys.etherscan_api_key, or explorer_url of your own",
+      ]);
+      expect(of(`[chains.eth]\nexplorer = "etherscam"`)).toEqual([
+        'chains.eth.explorer: "etherscam" is unknown; did you mean etherscan?',
+      ]);
+      expect(of(`[chains.tron]\nexplorer = "etherscan"`)).toEqual([
+        "chains.tron.explorer: none of these knows Tron; remove the key",
+      ]);
+    });
   });
 
   test("a chain section changes its chain and silences the warning about public endpoints", () => {

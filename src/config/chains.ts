@@ -2,8 +2,18 @@
 // which coin; reports what the merchant should know about that choice, never refuses anything.
 
 import { canonicalAddress } from "../domain/address.ts";
-import { type ChainId, type Coin, chainIds, chains, coins, type Token, tokens } from "../domain/assets.ts";
-import type { ChainSettings, Config, Wallet } from "./config.ts";
+import {
+  type ChainId,
+  type Coin,
+  chainIds,
+  chains,
+  coins,
+  explorerNames,
+  type Token,
+  tokens,
+} from "../domain/assets.ts";
+import type { ApiKeys, ChainSettings, Config, Wallet } from "./config.ts";
+import { buildApiKeys, explorerOf } from "./explorers.ts";
 import { type ChainSection, default_idle_poll_ms, default_poll_ms, type File } from "./schema.ts";
 
 /** Every contract of a chain as the merchant has it: the built-in ones, a coin's replaced where the file names others. */
@@ -37,7 +47,10 @@ export function buildWallets(file: File): Wallet[] {
 /** The settings of every chain that has a wallet, in order of first use. */
 export function buildChains(file: File, wallets: readonly Wallet[]): Map<ChainId, ChainSettings> {
   return new Map(
-    [...new Set(wallets.map((wallet) => wallet.chain))].map((id) => [id, buildChain(id, file.chains, wallets)]),
+    [...new Set(wallets.map((wallet) => wallet.chain))].map((id) => [
+      id,
+      buildChain(id, file.chains, wallets, buildApiKeys(file)),
+    ]),
   );
 }
 
@@ -46,7 +59,7 @@ export function buildSpareChains(file: File, wallets: readonly Wallet[]): Map<Ch
   const spare = chainIds.filter(
     (id) => file.chains[id] !== undefined && !wallets.some((wallet) => wallet.chain === id),
   );
-  return new Map(spare.map((id) => [id, buildChain(id, file.chains, wallets)]));
+  return new Map(spare.map((id) => [id, buildChain(id, file.chains, wallets, buildApiKeys(file))]));
 }
 
 /**
@@ -57,22 +70,33 @@ export function keepChains(next: Config, owed: readonly ChainId[], before: Confi
   const missing = owed.filter((id) => !next.chains.has(id));
   const kept = missing.map((id): [ChainId, ChainSettings] => [
     id,
-    next.spare_chains.get(id) ?? before?.chains.get(id) ?? before?.spare_chains.get(id) ?? buildChain(id, {}, []),
+    next.spare_chains.get(id) ??
+      before?.chains.get(id) ??
+      before?.spare_chains.get(id) ??
+      buildChain(id, {}, [], next.api_keys),
   ]);
   return { ...next, chains: new Map([...next.chains, ...kept]) };
 }
 
-function buildChain(id: ChainId, sections: Partial<File["chains"]>, wallets: readonly Wallet[]): ChainSettings {
+function buildChain(
+  id: ChainId,
+  sections: Partial<File["chains"]>,
+  wallets: readonly Wallet[],
+  api_keys: ApiKeys,
+): ChainSettings {
   const section = sections[id];
   const facts = chains[id];
+  const chain_id = section?.chain_id ?? facts.chain_id;
   const rpc_urls = [...new Set(section?.rpc_urls ?? facts.public_rpc_urls)];
   const poll_ms = section?.poll ?? default_poll_ms;
   return {
     id,
     facts,
-    chain_id: section?.chain_id ?? facts.chain_id,
+    chain_id,
     rpc_urls,
     public_endpoints: rpc_urls.every((url) => facts.public_rpc_urls.includes(url)),
+    explorer: explorerOf(section ?? null, facts, chain_id, api_keys),
+    api_keys,
     finality: section?.finality ?? facts.finality,
     poll_ms,
     idle_poll_ms: section?.idle_poll ?? Math.max(default_idle_poll_ms, poll_ms),
@@ -122,9 +146,10 @@ export function chainWarnings(
       }
     }
     if (chain.public_endpoints && id !== "tron") {
-      warnings.push(
-        `chains.${id}.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them`,
-      );
+      const how = chain.explorer?.reads
+        ? `none; ${id} is read from ${explorerNames[chain.explorer.kind]}, which is slower, and public endpoints stand in`
+        : "public endpoints, fine for a trial";
+      warnings.push(`chains.${id}.rpc_urls: ${how}; list your own provider before real money depends on them`);
     }
   }
   return warnings;

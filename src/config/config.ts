@@ -1,6 +1,6 @@
 // The settings of one appliance as the rest of the code sees them: complete, canonical, with units in the names.
 
-import type { ChainFacts, ChainId, Coin, Token } from "../domain/assets.ts";
+import type { ChainFacts, ChainId, Coin, ExplorerKind, Token } from "../domain/assets.ts";
 import type { FinalityTier } from "../domain/finality.ts";
 import type { Network } from "../domain/network.ts";
 import type { OpenchargeSettings } from "./opencharge.ts";
@@ -13,6 +13,22 @@ export interface Wallet {
   starting_tx: string | null;
 }
 
+/** Keys of services that index chains; null where the file names none. */
+export interface ApiKeys extends Readonly<Record<ExplorerKind, string | null>> {
+  tronscan: string | null;
+  trongrid: string | null;
+}
+
+/** The block explorer of a chain and how it is asked. */
+export interface ExplorerSettings {
+  kind: ExplorerKind;
+  /** Where its API begins, without the key. */
+  url: string;
+  key: string | null;
+  /** True: the chain is read from it first, `rpc_urls` (public ones then) come after. Else it only compares notes. */
+  reads: boolean;
+}
+
 export interface ChainSettings {
   id: ChainId;
   facts: ChainFacts;
@@ -20,6 +36,9 @@ export interface ChainSettings {
   rpc_urls: readonly string[];
   /** True when `rpc_urls` are the built-in public endpoints. */
   public_endpoints: boolean;
+  /** Null where none may be asked: it needs a key, or nobody asked for explorers. */
+  explorer: ExplorerSettings | null;
+  api_keys: ApiKeys;
   finality: readonly FinalityTier[];
   poll_ms: number;
   idle_poll_ms: number;
@@ -60,6 +79,7 @@ export interface Config {
     signature_padding: boolean;
     timeout_ms: number;
   };
+  api_keys: ApiKeys;
   wallets: readonly Wallet[];
   /** The chains that have a wallet, in order of first use; then those without one that still owe somebody an amount. */
   chains: ReadonlyMap<ChainId, ChainSettings>;

@@ -2,8 +2,9 @@
 // Reads the file as it was written, whatever its shape, so that one fault does not hide another.
 
 import { canonicalAddress } from "../domain/address.ts";
-import { type ChainId, chainIds, coins, isChainId, isCoin, tokens } from "../domain/assets.ts";
+import { type ChainId, chainIds, chains, coins, explorerNames, isChainId, isCoin, tokens } from "../domain/assets.ts";
 import { tokensOf, usualDecimals } from "./chains.ts";
+import { usualUrl } from "./explorers.ts";
 import { type ChainSection, chainSchema } from "./schema.ts";
 import { addressProblem } from "./values.ts";
 
@@ -26,7 +27,11 @@ export function crossProblems(tree: Raw): string[] {
   return [
     ...secretProblems(tree),
     ...walletProblems(tree, sections, sound),
-    ...[...sound].flatMap(([id, section]) => [...tokenProblems(id, section), ...pollProblems(id, section)]),
+    ...[...sound].flatMap(([id, section]) => [
+      ...tokenProblems(id, section),
+      ...pollProblems(id, section),
+      ...explorerProblems(id, section, tree),
+    ]),
   ];
 }
 
@@ -96,4 +101,17 @@ function tokenProblems(id: ChainId, section: ChainSection): string[] {
 function pollProblems(id: ChainId, section: ChainSection): string[] {
   if (section.idle_poll === undefined || section.idle_poll >= section.poll) return [];
   return [`chains.${id}.idle_poll: shorter than poll; make it at least as long`];
+}
+
+function explorerProblems(id: ChainId, section: ChainSection, { api_keys }: Raw): string[] {
+  const { explorer, explorer_url } = section;
+  if (explorer === undefined || explorer === chains[id].explorer) return [];
+  const path = `chains.${id}.explorer`;
+  if (chains[id].kind !== "evm") return [`${path}: none of these knows ${chains[id].name}; remove the key`];
+  const name = `${explorer}_api_key`;
+  const written = isTable(api_keys) ? api_keys[name] : undefined;
+  const key = typeof written === "string" && written.trim() !== "" ? written : null;
+  const known = explorer !== "etherscan" && usualUrl(explorer, chains[id].chain_id, null) !== null;
+  if (explorer_url !== undefined || key !== null || known) return [];
+  return [`${path}: ${explorerNames[explorer]} wants a key here; add api_keys.${name}, or explorer_url of your own`];
 }

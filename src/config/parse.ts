@@ -7,6 +7,7 @@ import { wordsOf } from "../domain/errors.ts";
 import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./chains.ts";
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
+import { buildApiKeys } from "./explorers.ts";
 import { buildOpencharge, type OpenchargeDraft, openchargeWarnings } from "./opencharge.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
@@ -85,6 +86,7 @@ function build(file: File, path: string, over: Over): Parsed {
       signature_padding: webhooks.signature_padding,
       timeout_ms: webhooks.timeout,
     },
+    api_keys: buildApiKeys(file),
     wallets,
     chains: settings,
     spare_chains: buildSpareChains(file, wallets),

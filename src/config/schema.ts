@@ -3,7 +3,7 @@
 
 import * as z from "zod";
 import { canonicalAddress } from "../domain/address.ts";
-import { type ChainId, type Coin, chainIds, chains, coins } from "../domain/assets.ts";
+import { type ChainId, type Coin, chainIds, chains, coins, explorerKinds } from "../domain/assets.ts";
 import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
 import { atMost, isAmount } from "../domain/money.ts";
 import { formatDuration } from "./duration.ts";
@@ -94,6 +94,8 @@ export function chainSchema(chain: ChainId) {
       .refine((urls) => urls.length > 0, { error: "empty; remove the key or list a URL" })
       .optional(),
     chain_id: value.whole(1).optional(),
+    explorer: value.word(explorerKinds).optional(),
+    explorer_url: value.webAddress.optional(),
     finality: finality.optional(),
     poll: value.duration(formatDuration(default_poll_ms), poll_ms),
     idle_poll: value.writtenDuration("60s", idle_poll_ms).optional(),
@@ -148,8 +150,13 @@ export const fileSchema = table({
     signature_padding: z.boolean().default(true),
     timeout: value.duration("15s", webhook_timeout_ms),
   }).prefault({}),
-  // Written by the first implementation, which read block explorers.
-  api_keys: table({ etherscan_api_key: z.string().optional(), tronscan_api_key: z.string().optional() }).optional(),
+  api_keys: table({
+    etherscan_api_key: value.apiKey,
+    tronscan_api_key: value.apiKey,
+    trongrid_api_key: value.apiKey,
+    blockscout_api_key: value.apiKey,
+    routescan_api_key: value.apiKey,
+  }).prefault({}),
   wallets: z
     .array(wallet, {
       error: (issue) =>

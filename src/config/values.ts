@@ -94,6 +94,12 @@ export const filled = z
   .string()
   .refine((text) => text.trim() !== "", { error: "empty; put a value between the quotes" });
 
+/** Never echoed. Empty, as example files have it, is none. */
+export const apiKey = z
+  .string()
+  .default("")
+  .transform((text) => (text.trim() === "" ? null : text.trim()));
+
 export const secret = filled.refine((text) => !placeholders.includes(text), {
   error: `${still_placeholder}; put a long random text of your own`,
 });

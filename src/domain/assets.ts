@@ -17,10 +17,21 @@ export function isCoin(text: unknown): text is Coin {
   return (coins as readonly unknown[]).includes(text);
 }
 
+export const explorerKinds = ["etherscan", "blockscout", "routescan"] as const;
+export type ExplorerKind = (typeof explorerKinds)[number];
+
+export const explorerNames: Record<ExplorerKind, string> = {
+  etherscan: "Etherscan",
+  blockscout: "Blockscout",
+  routescan: "Routescan",
+};
+
 export interface ChainFacts {
   name: string;
   kind: "evm" | "tron";
   chain_id: number;
+  /** The block explorer whose index knows the chain and may be asked free of charge; null: none of these. */
+  explorer: ExplorerKind | null;
   /** Keyless public endpoints used when the configuration names none. */
   public_rpc_urls: readonly string[];
   /** Confirmation policy by amount, smallest tier first. */
@@ -45,6 +56,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Ethereum",
     kind: "evm",
     chain_id: 1,
+    explorer: "etherscan",
     public_rpc_urls: ["https://ethereum-rpc.publicnode.com", "https://eth.drpc.org", "https://rpc.mevblocker.io"],
     finality: tiers({ blocks: 12 }, { tag: "finalized" }),
     final: { tag: "finalized" },
@@ -56,6 +68,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Polygon",
     kind: "evm",
     chain_id: 137,
+    explorer: "etherscan",
     public_rpc_urls: ["https://polygon-bor-rpc.publicnode.com", "https://polygon.drpc.org"],
     finality: tiers({ tag: "finalized" }, { tag: "finalized", blocks: 64 }),
     final: { tag: "finalized" },
@@ -67,6 +80,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Base",
     kind: "evm",
     chain_id: 8453,
+    explorer: "blockscout",
     public_rpc_urls: ["https://mainnet.base.org", "https://base-rpc.publicnode.com", "https://base.drpc.org"],
     finality: tiers({ blocks: 10 }, { tag: "safe" }),
     final: { tag: "finalized" },
@@ -78,6 +92,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Arbitrum One",
     kind: "evm",
     chain_id: 42161,
+    explorer: "etherscan",
     public_rpc_urls: [
       "https://arb1.arbitrum.io/rpc",
       "https://arbitrum-one-rpc.publicnode.com",
@@ -93,6 +108,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Optimism",
     kind: "evm",
     chain_id: 10,
+    explorer: "blockscout",
     public_rpc_urls: [
       "https://mainnet.optimism.io",
       "https://optimism-rpc.publicnode.com",
@@ -108,6 +124,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Linea",
     kind: "evm",
     chain_id: 59144,
+    explorer: "etherscan",
     public_rpc_urls: ["https://rpc.linea.build", "https://linea-rpc.publicnode.com", "https://linea.drpc.org"],
     // Linea's `finalized` means proven on Ethereum, hours later; its soft blocks are documented not to reorg.
     finality: tiers({ blocks: 12 }, { blocks: 300 }),
@@ -120,6 +137,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Avalanche C-Chain",
     kind: "evm",
     chain_id: 43114,
+    explorer: "routescan",
     public_rpc_urls: [
       "https://api.avax.network/ext/bc/C/rpc",
       "https://avalanche-c-chain-rpc.publicnode.com",
@@ -136,6 +154,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Tron",
     kind: "tron",
     chain_id: 728126428,
+    explorer: null,
     public_rpc_urls: ["https://api.trongrid.io/jsonrpc", "https://tron.drpc.org"],
     finality: tiers({ tag: "finalized" }, { tag: "finalized" }),
     final: { tag: "finalized" },

@@ -128,6 +128,6 @@ function switchable(first: Source, settings: ChainSettings): Switch {
   };
 }
 
-function nodesOf({ chain_id, rpc_urls }: ChainSettings): string {
-  return JSON.stringify([chain_id, rpc_urls]);
+function nodesOf({ chain_id, rpc_urls, explorer, api_keys }: ChainSettings): string {
+  return JSON.stringify([chain_id, rpc_urls, explorer, api_keys]);
 }

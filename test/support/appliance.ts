@@ -27,6 +27,9 @@ export function createFolder(toml: string): Folder {
   };
 }
 
+/** Settings without any key of an index. */
+export const no_keys = { etherscan: null, tronscan: null, trongrid: null, blockscout: null, routescan: null };
+
 export interface TestConfig {
   port?: number;
   unknown_transfer_webhook_url?: string;

@@ -13,6 +13,7 @@ import type { Database } from "../../src/storage/database.ts";
 import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
 import { createTelemetry, type Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
+import { no_keys } from "./appliance.ts";
 import { tempDatabase } from "./temp-database.ts";
 
 export const merchant_secret = "test-merchant-secret";
@@ -71,6 +72,7 @@ export function testConfig(settings: Settings = {}): Config {
       timeout_ms: 15_000,
       ...settings.webhooks,
     },
+    api_keys: no_keys,
     wallets: chosen,
     chains: new Map(chosen.map(({ chain }) => [chain, chainSettings(chain)])),
     spare_chains: new Map(),
@@ -85,6 +87,8 @@ function chainSettings(id: ChainId) {
     chain_id: chains[id].chain_id,
     rpc_urls: ["http://127.0.0.1:1"],
     public_endpoints: false,
+    explorer: null,
+    api_keys: no_keys,
     finality: chains[id].finality,
     poll_ms: 1000,
     idle_poll_ms: 1000,

@@ -1,0 +1,49 @@
+// Which block explorer may be asked about a chain, where and with which key. Asks for none unless the file names a key
+// or an address: a merchant's wallets are not told to a third party unasked.
+
+import type { ChainFacts, ExplorerKind } from "../domain/assets.ts";
+import type { ApiKeys, ExplorerSettings } from "./config.ts";
+import type { ChainSection, File } from "./schema.ts";
+
+/** Hosts of the Blockscout instances that answer without a key, by chain id. One that redirects cannot be used. */
+const open_blockscouts = new Map([
+  [10, "https://explorer.optimism.io"],
+  [8453, "https://base.blockscout.com"],
+]);
+
+/** The keys of a sound file. */
+export function buildApiKeys({ api_keys }: Pick<File, "api_keys">): ApiKeys {
+  return {
+    etherscan: api_keys.etherscan_api_key,
+    tronscan: api_keys.tronscan_api_key,
+    trongrid: api_keys.trongrid_api_key,
+    blockscout: api_keys.blockscout_api_key,
+    routescan: api_keys.routescan_api_key,
+  };
+}
+
+/**
+ * The explorer of a chain; null where the file gives no leave to ask one. Leave is an address of its own, a key of its
+ * own, or, for the explorers that need no key, Etherscan's: then the file wants chains read from explorers.
+ */
+export function explorerOf(
+  section: ChainSection | null,
+  facts: ChainFacts,
+  chain_id: number,
+  keys: ApiKeys,
+): ExplorerSettings | null {
+  const kind = section?.explorer ?? facts.explorer;
+  if (kind === null || facts.kind !== "evm") return null;
+  const key = keys[kind];
+  const keyless = kind !== "etherscan" && keys.etherscan !== null;
+  if (section?.explorer_url === undefined && key === null && !keyless) return null;
+  const url = section?.explorer_url ?? usualUrl(kind, chain_id, key);
+  return url === null ? null : { kind, url, key, reads: section?.rpc_urls === undefined };
+}
+
+/** Null: without a key there is no address. */
+export function usualUrl(kind: ExplorerKind, chain_id: number, key: string | null): string | null {
+  if (kind === "etherscan") return "https://api.etherscan.io/v2/api";
+  if (kind === "routescan") return `https://api.routescan.io/v2/network/mainnet/evm/${chain_id}/etherscan/api`;
+  return key === null ? (open_blockscouts.get(chain_id) ?? null) : `https://api.blockscout.com/${chain_id}`;
+}
