@@ -2,6 +2,7 @@
 // of recurring work with its order of starting and stopping.
 
 import { connectChain } from "./chains/connect.ts";
+import { createPaces } from "./chains/pace.ts";
 import type { Source } from "./chains/source.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
@@ -71,7 +72,8 @@ export async function startApp(needs: {
   const { world, telemetry, version } = needs;
   const config = liveConfig(needs.config);
   const outbound = createOutbound({ world });
-  const connect = (settings: ChainSettings) => connectChain({ settings, outbound, world, telemetry });
+  const paces = createPaces({ world });
+  const connect = (settings: ChainSettings) => connectChain({ settings, outbound, world, telemetry, paces });
   // Each node by itself: a wrong one behind a right one would only show once the right one fails.
   const checkNodes = async (next: Config, chains: readonly ChainSettings[]) => {
     const nodes = chains.flatMap((settings) =>

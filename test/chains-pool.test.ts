@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../src/chains/connect.ts";
+import { createPaces } from "../src/chains/pace.ts";
 import type { Question, Source } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { chains } from "../src/domain/assets.ts";
@@ -80,6 +81,7 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Sour
     outbound: createOutbound({ world }),
     world,
     telemetry: createTelemetry(world),
+    paces: createPaces({ world }),
   });
   return source ?? expect.unreachable("an EVM chain is watched");
 }
@@ -245,7 +247,12 @@ describe("two providers as one", () => {
       start_block: null,
       tokens: [],
     };
-    const needs = { outbound: createOutbound({ world }), world, telemetry: createTelemetry(world) };
+    const needs = {
+      outbound: createOutbound({ world }),
+      world,
+      telemetry: createTelemetry(world),
+      paces: createPaces({ world }),
+    };
     expect(connectChain({ settings, ...needs })).toBeNull();
   });
 });

@@ -6,6 +6,10 @@ import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvmSource } from "./evm-rpc.ts";
+import { createExplorerHistory } from "./explorer-history.ts";
+import { connectExplorer } from "./explorers.ts";
+import type { History } from "./history.ts";
+import type { Paces } from "./pace.ts";
 import { createPool, type Member } from "./pool.ts";
 import type { Source } from "./source.ts";
 
@@ -14,6 +18,8 @@ export interface ConnectNeeds {
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
+  /** Of the whole appliance: its chains share what a service allows. */
+  paces: Paces;
 }
 
 const kinds: Record<ChainFacts["kind"], (needs: ConnectNeeds) => Source | null> = {
@@ -25,6 +31,12 @@ const kinds: Record<ChainFacts["kind"], (needs: ConnectNeeds) => Source | null> 
 /** The way to read a chain; null when chains of its kind are not watched. Sends nothing yet. */
 export function connectChain(needs: ConnectNeeds): Source | null {
   return kinds[needs.settings.facts.kind](needs);
+}
+
+/** An index to compare notes with; null where the settings give leave to ask none. Sends nothing yet. */
+export function connectHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
+  const explorer = connectExplorer(needs);
+  return explorer && createExplorerHistory(explorer);
 }
 
 function connectEvm({ settings, outbound, world, telemetry }: ConnectNeeds): Source {

@@ -65,6 +65,7 @@ const statuses: Record<Code, number> = {
   provider_archive_only: failed,
   provider_malformed: failed,
   provider_lagging: failed,
+  provider_refused: failed,
   provider_inconsistent: failed,
   provider_cannot_answer: failed,
   wrong_chain_id: failed,

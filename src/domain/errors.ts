@@ -56,6 +56,7 @@ export const texts = {
   answer_too_large: "the other side answered more than allowed",
   provider_unreachable: "the provider could not be reached",
   provider_rate_limited: "the provider limits our requests",
+  provider_refused: "the provider refuses to serve us",
   provider_range_too_large: "the provider refuses this block range",
   provider_archive_only: "the provider does not serve blocks this old",
   provider_malformed: "the provider answered something that is not a valid answer",

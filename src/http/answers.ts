@@ -65,6 +65,7 @@ const statuses: Record<Code, number> = {
   provider_archive_only: internal_status,
   provider_malformed: internal_status,
   provider_lagging: internal_status,
+  provider_refused: internal_status,
   provider_inconsistent: internal_status,
   provider_cannot_answer: internal_status,
   wrong_chain_id: internal_status,

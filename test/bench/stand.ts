@@ -1,6 +1,7 @@
 // What a measurement stands on: a node with a coin, settings, and the product's own services on a real database file.
 
 import { connectChain } from "../../src/chains/connect.ts";
+import { createPaces } from "../../src/chains/pace.ts";
 import { type ChainSettings, type LiveConfig, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { default_idle_poll_ms, default_poll_ms } from "../../src/config/schema.ts";
@@ -82,7 +83,14 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
     checkout,
     watching,
     settlement: createSettlement({ database, config, telemetry: silent }),
-    source: () => connectChain({ settings, outbound: createOutbound({ world }), world, telemetry: silent }),
+    source: () =>
+      connectChain({
+        settings,
+        outbound: createOutbound({ world }),
+        world,
+        telemetry: silent,
+        paces: createPaces({ world }),
+      }),
     close: temp.close,
   };
 }

@@ -3,6 +3,7 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { connectChain } from "../../src/chains/connect.ts";
+import { createPaces } from "../../src/chains/pace.ts";
 import { liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { createOutbound } from "../../src/outbound.ts";
@@ -85,7 +86,7 @@ export async function startStory(options: StoryOptions = {}) {
   if (settings === undefined) throw new Error("no eth in the story's configuration");
 
   const outbound = createOutbound({ world });
-  const source = connectChain({ settings, outbound, world, telemetry });
+  const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
   if (source === null) throw new Error("eth has no adapter");
   const checkout = createCheckout({ database, config });
   const settlement = createSettlement({ database, config, telemetry });

@@ -1,0 +1,40 @@
+// What the adapter of a block explorer promises: an index of token transfers that knows how far it has come, and the
+// node behind it. The index only says where to look; it is never believed about what it says is there.
+
+import type { JsonRpc } from "./json-rpc.ts";
+
+/** A transfer to the wallet that was asked about, as the index has it. Addresses are canonical. */
+export interface IndexRow {
+  tx_hash: string;
+  token: string;
+  wallet: string;
+  /** May be zero. */
+  units: bigint;
+  block: number;
+  /** Null where the index does not say. */
+  block_hash: string | null;
+  /** Seconds. */
+  time: number;
+}
+
+export interface IndexQuestion {
+  wallet: string;
+  tokens: readonly string[];
+  /** First and last block, inclusive. */
+  from: number;
+  to: number;
+}
+
+/** Its verbs throw Faults `provider_*` whose words do not yet name the provider. */
+export interface Explorer {
+  /** Host and port. */
+  host: string;
+  /** The last block the index vouches for, some seconds behind its newest. */
+  head(): Promise<number>;
+  /** All transfers of the contracts to the wallet in the range, oldest first. True only as far as `head` says. */
+  incoming(asked: IndexQuestion): Promise<IndexRow[]>;
+  /** The explorer's own node. */
+  rpc: JsonRpc;
+  /** HTTP requests made so far. */
+  requests(): number;
+}
