@@ -2,6 +2,7 @@
 
 import { connectChain } from "../src/chains/connect.ts";
 import { createEvmSource } from "../src/chains/evm-rpc.ts";
+import { createPaces } from "../src/chains/pace.ts";
 import type { Source } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { chains } from "../src/domain/assets.ts";
@@ -9,6 +10,7 @@ import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
 import { startAnvil } from "./support/anvil.ts";
+import { no_keys } from "./support/appliance.ts";
 import {
   alteringHeaders,
   alteringLogs,
@@ -93,13 +95,15 @@ sourceContract("a pool of two", () =>
       chain_id: facts.chain_id,
       rpc_urls,
       public_endpoints: false,
+      explorer: null,
+      api_keys: no_keys,
       finality: facts.finality,
       poll_ms: 1000,
       idle_poll_ms: 1000,
       start_block: null,
       tokens: [],
     };
-    const source = connectChain({ settings, ...needs() });
+    const source = connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });
     if (source === null) throw new Error("an EVM chain is read");
     return source;
   }),
