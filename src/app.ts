@@ -230,13 +230,7 @@ function bind(world: World, config: Config, answer: Parameters<World["listen"]>[
 }
 
 /** Throws when a node that answers in time is not the one the configuration means; silence is no reason not to start. */
-async function checkIdentity(
-  world: World,
-  config: Config,
-  settings: ChainSettings,
-  source: Source | null,
-): Promise<void> {
-  if (source === null) return;
+async function checkIdentity(world: World, config: Config, settings: ChainSettings, source: Source): Promise<void> {
   const late = new AbortController();
   const verdict = await Promise.race([
     verify(source, config, settings).then(

@@ -4,7 +4,9 @@ import { connectChain } from "../src/chains/connect.ts";
 import { createEvmSource } from "../src/chains/evm-rpc.ts";
 import { createPaces } from "../src/chains/pace.ts";
 import type { Source } from "../src/chains/source.ts";
+import { createTronSource } from "../src/chains/tron-dialect.ts";
 import type { ChainSettings } from "../src/config/config.ts";
+import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
@@ -26,6 +28,7 @@ import {
   startProviderProxy,
 } from "./support/provider-proxy.ts";
 import { type SourceStand, sourceContract } from "./support/source-contract.ts";
+import { startTronEmulator } from "./support/tron-emulator.ts";
 
 const page_blocks = 1000;
 
@@ -103,8 +106,32 @@ sourceContract("a pool of two", () =>
       start_block: null,
       tokens: [],
     };
-    const source = connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });
-    if (source === null) throw new Error("an EVM chain is read");
-    return source;
+    return connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });
   }),
 );
+
+sourceContract("JSON-RPC of a Tron node", async () => {
+  const tron = await startTronEmulator();
+  const { chain_id } = chains.tron;
+  const bare = (hex: string) => hex.slice(2);
+  return {
+    chain: "tron",
+    chain_id,
+    anvil: tron.anvil,
+    source: () => createTronSource({ chain: "tron", chain_id, url: tron.rpc_url, page_blocks, ...needs() }),
+    providers: [tron.host],
+    address: tronAddress,
+    tx: bare,
+    block: bare,
+    lagAt: tron.lagAt,
+    lacks: ["balances"],
+    capRange: (blocks) => tron.behave(rangeCap(blocks, "publicnode")),
+    troubles: [
+      ...rpcTroubles.map(([what, behaviour]) => ({ what, begin: () => tron.behave(behaviour) })),
+      { what: "a node short of resources", begin: tron.throttle },
+      { what: "a key that is shut out", begin: tron.suspend },
+    ],
+    mend: tron.reset,
+    stop: tron.stop,
+  };
+});

@@ -230,29 +230,4 @@ describe("two providers as one", () => {
     ]);
     expect(lines.join()).not.toContain("key-");
   });
-
-  test("Tron is not watched by this version", () => {
-    const world = realWorld();
-    const settings: ChainSettings = {
-      id: "tron",
-      facts: chains.tron,
-      chain_id: chains.tron.chain_id,
-      rpc_urls: chains.tron.public_rpc_urls,
-      public_endpoints: true,
-      explorer: null,
-      api_keys: no_keys,
-      finality: chains.tron.finality,
-      poll_ms: 1000,
-      idle_poll_ms: 1000,
-      start_block: null,
-      tokens: [],
-    };
-    const needs = {
-      outbound: createOutbound({ world }),
-      world,
-      telemetry: createTelemetry(world),
-      paces: createPaces({ world }),
-    };
-    expect(connectChain({ settings, ...needs })).toBeNull();
-  });
 });

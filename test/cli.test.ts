@@ -66,6 +66,8 @@ address = "${tron_wallet}"
 enabled_coins = ["USDT"]
 [chains.eth]
 rpc_urls = ["http://127.0.0.1:9"]
+[chains.tron]
+rpc_urls = ["http://127.0.0.1:9"]
 ${more ?? ""}`;
 }
 
@@ -328,7 +330,6 @@ describe("ocrch config check", () => {
       status: 0,
       out: [
         `${config}: ok`,
-        "warning: wallets[1]: Tron is accepted and listed but not watched by this version",
         "warning: admin.secret: in plain text; `ocrch serve` will replace it by its hash",
         "",
       ].join("\n"),
@@ -575,14 +576,14 @@ describe("an operator's commands", () => {
     });
     expect(status.chains.map((chain: { blockchain: string }) => chain.blockchain)).toEqual(["eth", "tron"]);
     const [eth, tron] = status.chains;
-    expect(eth).toMatchObject({ watched: true, head_block: null, unread_blocks: null, wallets: 1, open_deposits: 1 });
+    expect(eth).toMatchObject({ head_block: null, unread_blocks: null, wallets: 1, open_deposits: 1 });
     expect(eth.stalled_reason).toStartWith("provider_unreachable: ");
     expect(Math.abs(eth.stalled_since - seconds())).toBeLessThan(60);
-    expect(tron).toMatchObject({ watched: false, stalled_since: null, providers: [] });
+    expect(tron).toMatchObject({ head_block: null, unread_blocks: null, wallets: 1, contracts: 2, open_deposits: 0 });
     const text = (await ocrch(folder, ["status"])).out;
     expect(text).toStartWith("orders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
     expect(text).toMatch(/^eth +stalled since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /m);
-    expect(text).toMatch(/^tron +not watched by this version /m);
+    expect(text).toMatch(/^tron +(stalled since|not read yet) /m);
 
     const [deposit] = await jsonOf(folder, ["deposits", "--order", order.toUpperCase(), "--chain", "eth"]);
     expect(deposit).toMatchObject({ order_id: order, blockchain: "eth", token: "USDT", value: "19.90" });

@@ -530,7 +530,7 @@ describe("what a sound file means", () => {
 secret = "the merchant's key"\nallowed_origins = [\n  "HTTPS://Shop.Example:443/",\n  "http://localhost:3000",\n]
 unknown_transfer_webhook_url = "https://shop.example/hook"\n\n[api_keys]\netherscan_api_key = "ETH"\ntronscan_api_key = "TRON"
 ${entry("eth", wallet.toLowerCase(), '["USDT", "USDC", "DAI"]')}starting_tx = "${tx}"
-${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["USDT"]')}`,
+${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["USDT"]')}starting_tx = "${tx}"`,
       path,
     );
     expect(problems).toEqual([]);
@@ -539,13 +539,14 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
     expect(draft?.wallets.map((wallet) => `${wallet.chain} ${wallet.address} ${wallet.starting_tx}`)).toEqual([
       `eth ${wallet} ${tx.toLowerCase()}`,
       `polygon ${wallet} null`,
-      `tron ${tron_wallet} null`,
+      // As Tron's explorers write it.
+      `tron ${tron_wallet} ${tx.slice(2).toLowerCase()}`,
     ]);
     expect([...(draft?.chains.keys() ?? [])]).toEqual(["eth", "polygon", "tron"]);
     expect(warnings).toEqual([
-      "wallets[2]: Tron is accepted and listed but not watched by this version",
       "chains.eth.rpc_urls: none; eth is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
       "chains.polygon.rpc_urls: none; polygon is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
+      "chains.tron.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them",
     ]);
     expect(draft?.api_keys).toEqual({ ...no_keys, etherscan: "ETH", tronscan: "TRON" });
   });

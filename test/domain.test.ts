@@ -1,7 +1,7 @@
 // The pure rules: tables with the answer last.
 
 import { describe, expect, test } from "bun:test";
-import { canonicalAddress, canonicalAnywhere } from "../src/domain/address.ts";
+import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
 import { type ChainId, chainIds, chains, coins, tokens } from "../src/domain/assets.ts";
 import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
 import { retry_delays_s, retryDelay } from "../src/domain/events.ts";
@@ -17,6 +17,7 @@ import { type Arrival, type Candidate, judge, match } from "../src/domain/matchi
 import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
+import { canonicalTxHash } from "../src/domain/tx-hash.ts";
 
 describe("money", () => {
   test.each([
@@ -92,6 +93,38 @@ describe("addresses", () => {
     expect(canonicalAnywhere(usdt.toLowerCase())).toBe(usdt);
     expect(canonicalAnywhere("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")).toBe("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t");
     expect(canonicalAnywhere("nobody")).toBe(null);
+  });
+
+  test.each([
+    ["TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "0xa614f803b6fd780986a42c78ec9c7f77e6ded13c"],
+    // Sender and receiver of a recorded transfer.
+    ["TV6MuMXfmLbBqPZvBHdwFsDnQeVfnmiuSi", "0xd1c4bb7b2f39aba5707711719b2236b5b605af2e"],
+    ["TGERR6fGRDy6YgXjsmr3TFC6gGR482sciP", "0x44b15b720fa32cf156dd010b0b41b713347a3548"],
+    ["T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb", `0x${"0".repeat(40)}`],
+  ])("%s is %s on Tron's wire, and back", (address, bytes) => {
+    expect(tronBytes(address)).toBe(bytes);
+    expect(tronAddress(bytes)).toBe(address);
+    expect(tronAddress(`0x${bytes.slice(2).toUpperCase()}`)).toBe(address);
+    expect(canonicalAddress("tron", address)).toBe(address);
+  });
+
+  test("what is no address is not converted", () => {
+    const wrong = ["0xdAC17F958D2ee523a2206206994597C13D831ec7", "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6T", ""];
+    for (const text of wrong) expect(() => tronBytes(text)).toThrow(TypeError);
+    for (const text of ["0x12", "41a614f803b6fd780986a42c78ec9c7f77e6ded13c", ""]) {
+      expect(() => tronAddress(text)).toThrow(TypeError);
+    }
+  });
+
+  test("a transaction's hash has one spelling per chain, whichever is given", () => {
+    const digits = "ab".repeat(32);
+    for (const text of [digits, `0x${digits}`, `0X${digits.toUpperCase()}`]) {
+      expect(canonicalTxHash("eth", text)).toBe(`0x${digits}`);
+      expect(canonicalTxHash("tron", text)).toBe(digits);
+    }
+    for (const text of ["", "0x", digits.slice(1), `${digits}0`, ` ${digits}`]) {
+      expect(canonicalTxHash("tron", text)).toBeNull();
+    }
   });
 });
 

@@ -5,13 +5,14 @@ import type { ChainFacts } from "../domain/assets.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
-import { createEvmSource } from "./evm-rpc.ts";
+import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import { createExplorerHistory } from "./explorer-history.ts";
 import { connectExplorer } from "./explorers.ts";
 import type { History } from "./history.ts";
 import type { Paces } from "./pace.ts";
 import { createPool, type Member } from "./pool.ts";
 import type { Source } from "./source.ts";
+import { createTronSource } from "./tron-dialect.ts";
 
 export interface ConnectNeeds {
   settings: ChainSettings;
@@ -22,24 +23,14 @@ export interface ConnectNeeds {
   paces: Paces;
 }
 
-const kinds: Record<ChainFacts["kind"], (needs: ConnectNeeds) => Source | null> = {
-  evm: connectEvm,
-  // Tron's wallets can be configured; its chain is not watched by this version.
-  tron: () => null,
+/** How the JSON-RPC of a kind of chain is read. */
+const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
+  evm: createEvmSource,
+  tron: createTronSource,
 };
 
-/** The way to read a chain; null when chains of its kind are not watched. Sends nothing yet. */
-export function connectChain(needs: ConnectNeeds): Source | null {
-  return kinds[needs.settings.facts.kind](needs);
-}
-
-/** An index to compare notes with; null where the settings give leave to ask none. Sends nothing yet. */
-export function connectHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
-  const explorer = connectExplorer(needs);
-  return explorer && createExplorerHistory(explorer);
-}
-
-function connectEvm({ settings, outbound, world, telemetry }: ConnectNeeds): Source {
+/** The way to read a chain: all its providers as one. Sends nothing yet. */
+export function connectChain({ settings, outbound, world, telemetry }: ConnectNeeds): Source {
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const members: Member[] = [];
   for (const url of rpc_urls) {
@@ -48,8 +39,14 @@ function connectEvm({ settings, outbound, world, telemetry }: ConnectNeeds): Sou
     const namesakes = rpc_urls.slice(0, members.length).filter((earlier) => new URL(earlier).host === host).length;
     const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
     const page_blocks = facts.page_blocks;
-    const source = createEvmSource({ chain, chain_id, url, provider, page_blocks, outbound, world, telemetry });
+    const source = kinds[facts.kind]({ chain, chain_id, url, provider, page_blocks, outbound, world, telemetry });
     members.push({ provider, source });
   }
   return createPool({ chain, members, world, telemetry });
+}
+
+/** An index to compare notes with; null where the settings give leave to ask none. Sends nothing yet. */
+export function connectHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
+  const explorer = connectExplorer(needs);
+  return explorer && createExplorerHistory(explorer);
 }

@@ -35,6 +35,8 @@ export interface EvmSourceNeeds {
   provider?: string;
   /** Widest range asked for before anything was learned. */
   page_blocks: number;
+  /** False where the time a log states for its block is not to be believed, however plausible. */
+  stated_times?: boolean;
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
@@ -42,7 +44,7 @@ export interface EvmSourceNeeds {
 
 /** A Source over one provider's URL. Nothing is sent before the first verb. Throws a TypeError when the URL is none. */
 export function createEvmSource(needs: EvmSourceNeeds): Source {
-  const { chain, chain_id, world, telemetry } = needs;
+  const { chain, chain_id, stated_times = true, world, telemetry } = needs;
   const rpc = createJsonRpc({ outbound: needs.outbound, url: needs.url });
   const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
@@ -138,7 +140,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     for (const [number, transfers] of Map.groupBy(found, ({ number }) => number)) {
       if (times.has(number)) continue;
       const [time, ...others] = new Set(transfers.map(({ stated_time }) => stated_time));
-      if (time == null || others.length > 0 || time > newest) unstated.push(number);
+      if (!stated_times || time == null || others.length > 0 || time > newest) unstated.push(number);
       else times.set(number, time);
     }
     const headers = new Map((await blocks(unstated)).map((header, i) => [unstated[i], header]));

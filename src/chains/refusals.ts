@@ -53,7 +53,14 @@ export function readRefusal({ status, error, retry_after_s }: Refused): Refusal 
       ? "rate"
       : (order.find((kind) => is[kind].test(text)) ?? (status === too_large_status ? "range" : "other"));
   const refusal: Refusal = { kind, words: words === "" ? `HTTP ${status}` : words, text };
-  return retry_after_s === undefined ? refusal : { ...refusal, retry_after_s };
+  const wished_s = retry_after_s ?? suspension(text);
+  return wished_s === undefined ? refusal : { ...refusal, retry_after_s: wished_s };
+}
+
+/** TronGrid tells in words for how long a key is shut out: whoever asks before is shut out for longer. */
+function suspension(text: string): number | undefined {
+  const seconds = /suspended for (\d{1,4}) ?s/.exec(text)?.[1];
+  return seconds === undefined ? undefined : Number(seconds);
 }
 
 /** Text may stand in `message`, `data` or `details`, or in Tron's `Error` outside any envelope. */

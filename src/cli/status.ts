@@ -11,8 +11,6 @@ import { withOperator } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools } from "./command.ts";
 import { isoSeconds, isoTime, printable, table } from "./table.ts";
 
-const not_watched = "not watched by this version";
-
 /** `ocrch status`. */
 export function status(tools: Tools): Command {
   const args = { ...json, ...everywhere } as const;
@@ -42,7 +40,6 @@ function viewOf(status: Status, unread: (chain: ChainStatus) => number | null) {
 function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null) {
   return {
     blockchain: chain.id,
-    watched: chain.watched,
     head_block: row?.head_number ?? null,
     head_timestamp: row?.head_time ?? null,
     final_block: row?.final_number ?? null,
@@ -127,7 +124,6 @@ function counted(counts: Record<string, number>): string {
 }
 
 function stateOf(chain: ChainView): string {
-  if (!chain.watched) return not_watched;
   if (chain.stalled_since !== null) return `stalled since ${isoSeconds(chain.stalled_since)}`;
   return chain.last_read_at === null ? "not read yet" : "read";
 }

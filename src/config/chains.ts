@@ -12,6 +12,7 @@ import {
   type Token,
   tokens,
 } from "../domain/assets.ts";
+import { canonicalTxHash } from "../domain/tx-hash.ts";
 import type { ApiKeys, ChainSettings, Config, Wallet } from "./config.ts";
 import { buildApiKeys, explorerOf } from "./explorers.ts";
 import { type ChainSection, default_idle_poll_ms, default_poll_ms, type File } from "./schema.ts";
@@ -40,7 +41,7 @@ export function buildWallets(file: File): Wallet[] {
     chain: entry.blockchain,
     address: canonicalAddress(entry.blockchain, entry.address) ?? entry.address,
     coins: [...new Set(entry.enabled_coins)],
-    starting_tx: entry.starting_tx ?? null,
+    starting_tx: canonicalTxHash(entry.blockchain, entry.starting_tx ?? ""),
   }));
 }
 
@@ -123,9 +124,6 @@ export function chainWarnings(
       (token) => token.on_request && wallet.coins.some((coin) => coin === token.coin),
     );
     return [
-      ...(wallet.chain === "tron"
-        ? [`wallets[${index}]: Tron is accepted and listed but not watched by this version`]
-        : []),
       ...(wallet.coins.length === 0
         ? [`wallets[${index}].enabled_coins: empty; this wallet is never offered to a payer`]
         : []),
@@ -145,7 +143,7 @@ export function chainWarnings(
         );
       }
     }
-    if (chain.public_endpoints && id !== "tron") {
+    if (chain.public_endpoints) {
       const how = chain.explorer?.reads
         ? `none; ${id} is read from ${explorerNames[chain.explorer.kind]}, which is slower, and public endpoints stand in`
         : "public endpoints, fine for a trial";

@@ -19,7 +19,7 @@ const placeholders = ["change-me-admin-secret", "change-me-merchant-secret", "0x
 const still_placeholder = "still the placeholder of the example file";
 
 const hash_pattern = /^\$argon2(id|i|d)(\$v=\d+)?\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/;
-const tx_hash_pattern = /^(?:0x)?([0-9a-f]{64})$/i;
+const tx_hash_pattern = /^(?:0x)?[0-9a-f]{64}$/i;
 
 type Context = z.core.$RefinementCtx;
 
@@ -151,12 +151,12 @@ export const network = z.string().transform((text, context): Network => {
   return parsed;
 });
 
+/** Null for an empty text, as the first implementation wrote it. */
 export const startingTx = z.string().transform((text, context) => {
   if (text.trim() === "") return null;
-  const digits = tx_hash_pattern.exec(text)?.[1];
-  return digits === undefined
-    ? refuse(context, "no transaction hash; expected 0x and 64 hexadecimal digits")
-    : `0x${digits.toLowerCase()}`;
+  return tx_hash_pattern.test(text)
+    ? text
+    : refuse(context, "no transaction hash; expected 0x and 64 hexadecimal digits");
 });
 
 export const surcharge = z

@@ -5,7 +5,10 @@
 import { getAddress, isAddress } from "viem";
 import type { ChainId } from "./assets.ts";
 
-type TronAddresses = { isAddress(text: string): boolean };
+interface TronAddresses {
+  isAddress(text: string): boolean;
+  address: { fromHex(hex: string): string; toHex(text: string): string };
+}
 let tronAddresses: TronAddresses | undefined;
 
 function tron(): TronAddresses {
@@ -14,6 +17,8 @@ function tron(): TronAddresses {
 }
 
 const tron_pattern = /^T[1-9A-HJ-NP-Za-km-z]{33}$/;
+/** What Tron puts before the 20 bytes of an address. */
+const tron_prefix = "41";
 const evm_pattern = /^0x[0-9a-fA-F]{40}$/;
 
 /**
@@ -44,4 +49,16 @@ function canonicalEvm(text: string): string | null {
 /** The checksum-correct spelling of something that looks like an EVM address, for an error message; null otherwise. */
 export function correctedChecksum(text: string): string | null {
   return evm_pattern.test(text) ? getAddress(`0x${text.slice(2).toLowerCase()}`) : null;
+}
+
+/** Tron's spelling of 20 bytes (`0x` and 40 hexadecimal digits), which is how its JSON-RPC writes an address. */
+export function tronAddress(bytes: string): string {
+  if (!evm_pattern.test(bytes)) throw new TypeError("20 bytes of an address are 0x and 40 hexadecimal digits");
+  return tron().address.fromHex(`${tron_prefix}${bytes.slice(2).toLowerCase()}`);
+}
+
+/** The 20 bytes behind a canonical Tron address, as `0x` and small letters. Throws a TypeError when it is none. */
+export function tronBytes(address: string): string {
+  if (canonicalTron(address) === null) throw new TypeError("no canonical Tron address");
+  return `0x${tron().address.toHex(address).slice(tron_prefix.length).toLowerCase()}`;
 }

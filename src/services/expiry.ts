@@ -98,15 +98,14 @@ function coverageView(at: Reader): CoverageView {
 
 /**
  * An order expires once every chain it could be paid on was read past its end and no payment of it is seen; at the
- * latest when its late window is over. A chain that is not watched has nothing to wait for.
+ * latest when its late window is over.
  */
 function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, view: CoverageView): boolean {
   if (order.expires_at > now) return false;
   if (order.expires_at + settings.orders.late_window_ms <= now) return true;
-  return openDepositsOf(at, order.id).every((deposit) => {
-    if (settings.chains.get(deposit.chain)?.facts.kind === "tron") return true;
-    return isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id);
-  });
+  return openDepositsOf(at, order.id).every(
+    (deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),
+  );
 }
 
 /** True when the blocks from the deposit's opening to one at or after `until` (ms) were all read. */

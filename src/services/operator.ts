@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { canonicalAnywhere } from "../domain/address.ts";
-import { type ChainId, type Coin, chains as chainFacts } from "../domain/assets.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
@@ -37,8 +37,6 @@ export interface WalletView {
 
 export interface ChainStatus {
   id: ChainId;
-  /** False for a chain this version lists but does not read. */
-  watched: boolean;
   row: ChainRow | null;
   wallets: number;
   contracts: number;
@@ -91,7 +89,6 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
           const watches = watchesOf(at, id);
           return {
             id,
-            watched: chainFacts[id].kind === "evm",
             row: rows.get(id) ?? null,
             wallets: new Set(watches.map((watch) => watch.wallet)).size,
             contracts: new Set(watches.map((watch) => watch.token)).size,

@@ -2,11 +2,11 @@
 // reading makes of a transfer whose policy is met. Asks and judges; writes nothing.
 
 import type { Answer, Source } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
+import { type ChainId, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { finalBlock, type Heads, parseFinality } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
-import type { Transfer } from "../domain/payment.ts";
+import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
 import type { Judged } from "../services/settlement.ts";
 import type { Database } from "../storage/database.ts";
 import { knownPositions, transferOf, transfersBetween, waitingTransfers } from "../storage/transfers.ts";
@@ -31,10 +31,13 @@ export function createEvidence(needs: {
   telemetry: Telemetry;
 }): Evidence {
   const { chain, source, database, telemetry } = needs;
+  const keeps_failed_logs = chains[chain].kind === "tron";
 
   async function locate(answer: Answer): Promise<Transfer[]> {
     const { sightings } = answer;
     const positions = new Map<string, number>();
+    const logs = new Map<string, ReceiptLog>();
+    const failed = new Set<string>();
     const unknown = new Map<string, string>();
     database.read((at) => {
       for (const { tx_hash, block, log_index } of sightings) {
@@ -48,14 +51,26 @@ export function createEvidence(needs: {
       if (receipt === null || receipt.block.hash !== unknown.get(receipt.tx_hash)) {
         throw new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
       }
+      if (!receipt.success) {
+        // Tron keeps the logs of a transaction that failed; no money moved.
+        if (!keeps_failed_logs) throw new Fault("provider_inconsistent", "a failed transaction has logs");
+        failed.add(receipt.tx_hash);
+      }
       for (const [position, log] of receipt.logs.entries()) {
         positions.set(`${receipt.tx_hash} ${log.log_index}`, position);
+        logs.set(`${receipt.tx_hash} ${log.log_index}`, log);
       }
     }
+    if (failed.size > 0) telemetry.count("logs_of_failed_transactions", { chain });
     return sightings
+      .filter(({ tx_hash }) => !failed.has(tx_hash))
       .map((sighting) => {
-        const position = positions.get(`${sighting.tx_hash} ${sighting.log_index}`);
-        if (position === undefined) throw new Fault("provider_inconsistent", "a log is not in its receipt");
+        const place = `${sighting.tx_hash} ${sighting.log_index}`;
+        const position = positions.get(place);
+        const log = logs.get(place);
+        if (position === undefined || (log !== undefined && !isSame(sighting, log))) {
+          throw new Fault("provider_inconsistent", "a log is not in its receipt");
+        }
         return { ...sighting, position };
       })
       .sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
@@ -105,4 +120,10 @@ export function createEvidence(needs: {
   }
 
   return { locate, findGone, judgeRipe };
+}
+
+function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {
+  return (
+    transfer?.token === token && transfer.sender === sender && transfer.wallet === wallet && transfer.units === units
+  );
 }

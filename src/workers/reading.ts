@@ -28,9 +28,9 @@ interface Entry {
   loop: Loop;
 }
 
-/** The reading of all chains. `connect` gives a chain's source, null for a kind that is not watched. */
+/** The reading of all chains. `connect` gives a chain's source. */
 export function createReading(needs: {
-  connect(settings: ChainSettings): Source | null;
+  connect(settings: ChainSettings): Source;
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
@@ -40,7 +40,6 @@ export function createReading(needs: {
 }): Reading {
   const { connect, config, database, world, telemetry } = needs;
   const entries = new Map<ChainId, Entry>();
-  const unwatched = new Set<ChainId>();
   let stopped = false;
 
   function isWanted(chain: ChainId): boolean {
@@ -49,16 +48,10 @@ export function createReading(needs: {
 
   function begin(settings: ChainSettings): void {
     const { id } = settings;
-    const source = connect(settings);
-    if (source === null) {
-      if (!unwatched.has(id)) telemetry.warn("chain_not_watched", { chain: id });
-      unwatched.add(id);
-      return;
-    }
     if (!config.current().wallets.some((wallet) => wallet.chain === id)) {
       telemetry.warn("chain_read_without_wallet", { chain: id, public_endpoints: settings.public_endpoints });
     }
-    const switched = switchable(source, settings);
+    const switched = switchable(connect(settings), settings);
     const scan = createScan({ ...needs, settings, source: switched });
     const run = async () => {
       if (isWanted(id)) return scan.poll();
@@ -105,7 +98,7 @@ function owes(database: Database, chain: ChainId): boolean {
 
 interface Switch extends Source {
   /** Asks other nodes from now on, where the settings name others; the same ones keep what was learned of them. */
-  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Source | null): void;
+  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Source): void;
 }
 
 /** A source whose nodes can be exchanged under a scan that goes on. */
@@ -116,7 +109,7 @@ function switchable(first: Source, settings: ChainSettings): Switch {
     follow(next, connect) {
       if (nodesOf(next) === nodes) return;
       nodes = nodesOf(next);
-      source = connect(next) ?? source;
+      source = connect(next);
     },
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),

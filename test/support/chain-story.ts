@@ -6,6 +6,7 @@ import { connectChain } from "../../src/chains/connect.ts";
 import { createPaces } from "../../src/chains/pace.ts";
 import { liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
+import { tronAddress } from "../../src/domain/address.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
@@ -23,10 +24,13 @@ import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
 import { accounts, type Coin, deployCoin } from "./coin.ts";
 import { type ProviderProxy, startProviderProxy } from "./provider-proxy.ts";
 import { tempDatabase } from "./temp-database.ts";
+import type { TronEmulator } from "./tron-emulator.ts";
 
 export const [owner, payer, wallet, second_wallet, stranger] = accounts;
 
 export interface StoryOptions {
+  /** The story plays on this Tron node, mined by hand, instead of an Ethereum one. */
+  tron?: TronEmulator;
   finality?: string;
   wallets?: readonly string[];
   /** `finalized` is twice this many blocks behind the head. */
@@ -42,7 +46,10 @@ export type Story = Awaited<ReturnType<typeof startStory>>;
 
 /** Starts a manually mined chain with two coins, a payer who has plenty of both, and an appliance that watches it. */
 export async function startStory(options: StoryOptions = {}) {
-  const anvil = await startAnvil({ automine: false, slotsInAnEpoch: options.slots ?? 2, chainId: 1 });
+  const { tron } = options;
+  const chain = tron === undefined ? "eth" : "tron";
+  const named = (address: string) => (tron === undefined ? address : tronAddress(address));
+  const anvil = tron?.anvil ?? (await startAnvil({ automine: false, slotsInAnEpoch: options.slots ?? 2, chainId: 1 }));
   const usdt = await deployCoin(anvil, 6, "USDT");
   const dai = await deployCoin(anvil, 18, "DAI");
   await usdt.mint(payer, 10n ** 15n);
@@ -65,29 +72,33 @@ export async function startStory(options: StoryOptions = {}) {
   const telemetry = createTelemetry(world);
   const temp = tempDatabase({ world });
   const { database } = temp;
-  const tokens = { USDT: { address: usdt.address, decimals: 6 }, DAI: { address: dai.address, decimals: 18 } };
-  const eth: ChainConfig = {
-    rpc_urls: proxies.length > 0 ? proxies.map((proxy) => proxy.url) : [anvil.url],
-    wallets: options.wallets ?? [wallet],
+  const coins = { USDT: { address: usdt.address, decimals: 6 }, DAI: { address: dai.address, decimals: 18 } };
+  // DAI is on no list of Tron's.
+  const offered = Object.entries(coins).filter(([coin]) => tron === undefined || coin === "USDT");
+  const tokens = Object.fromEntries(
+    offered.map(([coin, { address, decimals }]) => [coin, { address: named(address), decimals }]),
+  );
+  const read: ChainConfig = {
+    rpc_urls: proxies.length > 0 ? proxies.map((proxy) => proxy.url) : [tron?.rpc_url ?? anvil.url],
+    wallets: (options.wallets ?? [wallet]).map(named),
     tokens,
-    finality: options.finality ?? "2",
+    finality: options.finality ?? (tron === undefined ? "2" : '"finalized"'),
   };
   const text = configText({
     lifetime: options.lifetime ?? "60m",
     late_window: options.late_window ?? "24h",
     unknown_transfer_webhook_url: "http://127.0.0.1:9/unknown",
     ...options.more,
-    chains: { eth, ...options.more?.chains },
+    chains: { [chain]: read, ...options.more?.chains },
   });
   const { draft, problems } = parseConfig(text, "/tmp/ocrch-story.toml");
   if (draft === null) throw new Error(problems.join("\n"));
   const config = liveConfig({ ...draft, admin: { secret_hash: "" } });
-  const settings = config.current().chains.get("eth");
-  if (settings === undefined) throw new Error("no eth in the story's configuration");
+  const settings = config.current().chains.get(chain);
+  if (settings === undefined) throw new Error("the story's chain is not configured");
 
   const outbound = createOutbound({ world });
   const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
-  if (source === null) throw new Error("eth has no adapter");
   const checkout = createCheckout({ database, config });
   const settlement = createSettlement({ database, config, telemetry });
   const watching = createWatching({ database });
@@ -152,7 +163,7 @@ export async function startStory(options: StoryOptions = {}) {
       return checkout.create(request, identity, uuid7(now(), world.random(10)));
     },
     select: (order_id: string, stablecoin = "USDT"): Promise<DepositRow> =>
-      checkout.select(order_id, { blockchain: "eth", stablecoin }),
+      checkout.select(order_id, { blockchain: chain, stablecoin }),
     status: (order_id: string) => checkout.order(order_id).status,
     transfers: () => raw.query<TransferRow, []>("SELECT * FROM transfers ORDER BY id").all(),
     /** Numbers, types and bodies of the event log. */
@@ -174,7 +185,7 @@ export async function startStory(options: StoryOptions = {}) {
       raw.close();
       await temp.close();
       for (const proxy of proxies) await proxy.stop();
-      await anvil.stop();
+      await (tron ?? anvil).stop();
     },
   };
 }

@@ -1,0 +1,143 @@
+// A Tron node on this machine: anvil with Tron's chain id behind a proxy that answers JSON-RPC as java-tron does, with
+// its limits and refusals, under the path TronGrid has it. What TronGrid adds beside it is in trongrid-emulator.ts.
+
+import { chains } from "../../src/domain/assets.ts";
+import { type Anvil, startAnvil } from "./anvil.ts";
+import {
+  altering,
+  alteringHeaders,
+  type Behaviour,
+  filterOf,
+  laggingAt,
+  type ProviderProxy,
+  type RpcError,
+  startProviderProxy,
+} from "./provider-proxy.ts";
+
+/** A block is solidified by 19 of 27 producers; anvil's `finalized` is twice this behind the head. */
+const slots_in_an_epoch = 9;
+const range_max_blocks = 5_000;
+const batch_max = 100;
+const no_bloom = `0x${"00".repeat(256)}`;
+const http_forbidden = 403;
+
+const throttled = {
+  Error: "class org.tron.core.services.http.RateLimiterServlet : lack of computing resources",
+};
+const suspended = { Error: "The key exceeds the frequency limit(15), and the query server is suspended for 30s" };
+
+export interface TronEmulator {
+  anvil: Anvil;
+  /** JSON-RPC, as `rpc_urls` names it. */
+  rpc_url: string;
+  /** Host and port, as reports name the provider. */
+  host: string;
+  /** HTTP requests since the start or the last `reset`. */
+  requests(): number;
+  /** The API keys of these requests, null where one had none. */
+  keys(): readonly (string | null)[];
+  /** JSON-RPC behaves so from now on, on top of being a Tron node. */
+  behave(...behaviours: Behaviour[]): void;
+  /** Answers that the node is short of resources, as java-tron does: HTTP 200 without an envelope. */
+  throttle(): void;
+  /** Shuts the key out, as TronGrid does. */
+  suspend(): void;
+  /** Knows no block above this one any more. */
+  lagAt(number: number): void;
+  /** This transaction has failed from now on; it keeps its logs. */
+  fail(tx_hash: string): void;
+  /** Well again, nothing failed, no counts. */
+  reset(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts one; `automine` false: blocks are mined by hand. */
+export async function startTronEmulator(options: { automine?: boolean } = {}): Promise<TronEmulator> {
+  const anvil = await startAnvil({
+    chainId: chains.tron.chain_id,
+    slotsInAnEpoch: slots_in_an_epoch,
+    automine: options.automine ?? true,
+  });
+  const node: ProviderProxy = startProviderProxy(anvil.url);
+  const failed = new Set<string>();
+  let keys: (string | null)[] = [];
+  let outage: (() => Response) | null = null;
+
+  const behave = (...behaviours: Behaviour[]) => node.behave(...javaTron(failed), ...behaviours);
+  behave();
+
+  async function answer(request: Request): Promise<Response> {
+    keys.push(request.headers.get("tron-pro-api-key"));
+    if (outage !== null) return outage();
+    const { pathname } = new URL(request.url);
+    if (pathname !== "/jsonrpc") return Response.json({ Error: "no such API" }, { status: 404 });
+    const headers = { "content-type": "application/json" };
+    return fetch(node.url, { method: "POST", headers, body: await request.text() });
+  }
+
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 0, fetch: answer });
+  const host = `127.0.0.1:${server.port}`;
+  return {
+    anvil,
+    rpc_url: `http://${host}/jsonrpc`,
+    host,
+    requests: () => keys.length,
+    keys: () => keys,
+    behave,
+    throttle() {
+      outage = () => Response.json(throttled);
+    },
+    suspend() {
+      outage = () => Response.json(suspended, { status: http_forbidden });
+    },
+    lagAt: (number) => behave(laggingAt(number)),
+    fail: (tx_hash) => void failed.add(tx_hash.replace(/^0x/, "")),
+    reset() {
+      outage = null;
+      keys = [];
+      failed.clear();
+      behave();
+    },
+    async stop() {
+      await server.stop(true);
+      await node.stop();
+      await anvil.stop();
+    },
+  };
+}
+
+/** What makes an EVM node's JSON-RPC java-tron's. */
+function javaTron(failed: ReadonlySet<string>): Behaviour[] {
+  const invalid = (message: string): RpcError => ({ code: -32602, message, data: "{}" });
+  return [
+    {
+      request: (calls) =>
+        calls.length > batch_max
+          ? Response.json({
+              jsonrpc: "2.0",
+              id: null,
+              error: { code: -32005, message: `Batch size ${calls.length} exceeds the limit of ${batch_max}` },
+            })
+          : null,
+      refuse(call) {
+        const tag = call.params.find((param) => param === "safe" || param === "pending");
+        if (tag !== undefined) return invalid(`TAG ${tag} not supported`);
+        // It keeps no state of the past.
+        if (call.method === "eth_call" && call.params[1] !== "latest") {
+          return invalid("QUANTITY not supported, just support TAG as latest");
+        }
+        const filter = filterOf(call);
+        const width = Number(filter?.toBlock) - Number(filter?.fromBlock);
+        return width > range_max_blocks ? invalid(`exceed max block range: ${range_max_blocks}`) : null;
+      },
+    },
+    alteringHeaders((block: Record<string, unknown> | null) =>
+      block === null ? null : { ...block, logsBloom: no_bloom, stateRoot: "0x", gasUsed: "0x0", gasLimit: "0x0" },
+    ),
+    altering("eth_getTransactionReceipt", (receipt: Record<string, unknown> | null) => {
+      if (receipt === null) return null;
+      const has_failed = failed.has(String(receipt.transactionHash).replace(/^0x/, ""));
+      return { ...receipt, logsBloom: no_bloom, ...(has_failed ? { status: "0x0" } : {}) };
+    }),
+  ];
+}
