@@ -74,6 +74,20 @@ describe("the section", () => {
       "opencharge.key_rotated_at: previous_key_file and key_rotated_at (Unix seconds) go together",
     ],
     [
+      "whose gateway has a key of its own",
+      `${least}gateway_ocid = 501\n[opencharge.gateway_key]\nprivate_key_file = "gateway.key"`,
+    ],
+    [
+      "with a second key for nobody",
+      `${least}[opencharge.gateway_key]\nprivate_key_file = "gateway.key"`,
+      "opencharge.gateway_key: needs merchant_ocid and gateway_ocid; with one of them private_key_file is its key",
+    ],
+    [
+      "with half of a change of the gateway's keys",
+      `${least}gateway_ocid = 501\n[opencharge.gateway_key]\nprivate_key_file = "a"\nprevious_key_file = "b"`,
+      "opencharge.gateway_key.key_rotated_at: previous_key_file and key_rotated_at (Unix seconds) go together",
+    ],
+    [
       "with an endpoint elsewhere",
       `${least}endpoint = "https://pay.example/api"`,
       "opencharge.endpoint: must end in /opencharge",
@@ -185,6 +199,28 @@ describe("the key", () => {
   test("of the environment comes before the file", async () => {
     keyAs("22".repeat(32), 0o600);
     expect((await load({ OCRCH_OPENCHARGE_KEY: secret })).config.opencharge?.secret_key).toBe(secret);
+  });
+
+  test("of the gateway is read from its own file, with the one before it", async () => {
+    keyAs(secret, 0o600);
+    for (const [name, digits] of [
+      ["gateway.key", "33"],
+      ["old.key", "44"],
+    ] as const) {
+      writeFileSync(join(folder, name), digits.repeat(32), { mode: 0o600 });
+    }
+    const own = '[opencharge.gateway_key]\nprivate_key_file = "gateway.key"\nprevious_key_file = "old.key"\n';
+    const text = withSection(`${least}gateway_ocid = 501\n${own}key_rotated_at = 1770000000\n`);
+    writeFileSync(file(), text, { mode: 0o600 });
+    const { config } = await loadConfig({ ...realWorld(), env: () => undefined }, file());
+    expect(config.opencharge).toMatchObject({
+      secret_key: secret,
+      previous: null,
+      gateway_key: { secret_key: "33".repeat(32), previous: { secret_key: "44".repeat(32), rotated_at: 1770000000 } },
+    });
+    chmodSync(join(folder, "gateway.key"), 0o644);
+    const words = `opencharge.gateway_key.private_key_file: others may read ${join(folder, "gateway.key")}`;
+    await expect(loadConfig({ ...realWorld(), env: () => undefined }, file())).rejects.toThrow(words);
   });
 
   const rows: [what: string, text: string | null, mode: number, words: string][] = [

@@ -79,6 +79,7 @@ function section(): OpenchargeSettings {
     merchant_ocid: null,
     gateway_ocid: ours,
     secret_key: newSecretKey(world),
+    gateway_key: null,
     previous: null,
     endpoint: "https://pay.example/opencharge",
     name: "Ours",
@@ -104,11 +105,11 @@ function section(): OpenchargeSettings {
 
 /** Our own metadata, as receivers of our proofs read it. */
 function document() {
-  const own = identities.current();
+  const own = identities.current()?.at("/opencharge/") ?? null;
   if (own === null) throw new Error("no identity");
-  const { name, description, icon, contact, endpoint } = own.settings;
-  const { capabilities, settlement, previous } = own.metadata;
-  const shown = { name, description, icon, contact, endpoint, capabilities, settlement, previous };
+  const { name, description, icon, contact } = own.settings;
+  const { endpoint, capabilities, settlement, previous } = own.metadata;
+  const shown = { name, description, icon, contact, endpoint: String(endpoint), capabilities, settlement, previous };
   return metadataDocument(shown, own.signer, clock);
 }
 

@@ -3,7 +3,7 @@
 
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
-import type { OpenchargeDraft, OpenchargeSettings } from "./opencharge.ts";
+import type { KeyFiles, OpenchargeDraft, OpenchargeKey, OpenchargeSettings } from "./opencharge.ts";
 
 const key_pattern = /^(?:0x)?([\da-f]{64})$/i;
 /** Bits of a file's mode that let others than its owner in. */
@@ -12,20 +12,29 @@ const environment = "OCRCH_OPENCHARGE_KEY";
 
 /** The settings with their keys. Fault invalid_config: no key, no such file, a file others may read, no key inside. */
 export function readOpenchargeKeys(world: World, draft: OpenchargeDraft): OpenchargeSettings {
-  const { private_key_file, previous, ...settings } = draft;
+  const { private_key_file, previous, gateway_key, ...settings } = draft;
   const given = world.env(environment);
+  const own = { private_key_file, previous };
+  return {
+    ...settings,
+    ...readKeys(world, "opencharge", own, given === "" ? undefined : given),
+    gateway_key: gateway_key === null ? null : readKeys(world, "opencharge.gateway_key", gateway_key, undefined),
+  };
+}
+
+/** A key and the one before it; `given` comes before the file. */
+function readKeys(
+  world: World,
+  section: string,
+  { private_key_file, previous }: KeyFiles,
+  given: string | undefined,
+): OpenchargeKey {
   const secret_key =
-    given !== undefined && given !== ""
-      ? keyIn(given, environment)
-      : readKey(world, "opencharge.private_key_file", private_key_file);
-  const old =
-    previous === null
-      ? null
-      : {
-          secret_key: readKey(world, "opencharge.previous_key_file", previous.key_file),
-          rotated_at: previous.rotated_at,
-        };
-  return { ...settings, secret_key, previous: old };
+    given !== undefined ? keyIn(given, environment) : readKey(world, `${section}.private_key_file`, private_key_file);
+  if (previous === null) return { secret_key, previous };
+  const { key_file, rotated_at } = previous;
+  const old = readKey(world, `${section}.previous_key_file`, key_file);
+  return { secret_key, previous: { secret_key: old, rotated_at } };
 }
 
 function readKey(world: World, setting: string, path: string | null): string {

@@ -47,13 +47,18 @@ export interface Registry {
   address: string;
 }
 
-export interface OpenchargeSettings {
-  merchant_ocid: number | null;
-  gateway_ocid: number | null;
+export interface OpenchargeKey {
   /** 64 hexadecimal digits. */
   secret_key: string;
   /** The key before, and when it was replaced (seconds). */
   previous: { secret_key: string; rotated_at: number } | null;
+}
+
+export interface OpenchargeSettings extends OpenchargeKey {
+  merchant_ocid: number | null;
+  gateway_ocid: number | null;
+  /** The gateway's own key; null: one key signs for both. */
+  gateway_key: OpenchargeKey | null;
   /** Base of all paths as others reach it, without a trailing slash; ends in `/opencharge`. */
   endpoint: string;
   name: string;
@@ -81,11 +86,15 @@ export interface OpenchargeSettings {
   registry: Registry | null;
 }
 
-/** The section before its keys were read: where they are. Paths are absolute. */
-export type OpenchargeDraft = Omit<OpenchargeSettings, "secret_key" | "previous"> & {
+/** Where a key is, and the one before it. Paths are absolute. */
+export interface KeyFiles {
   private_key_file: string | null;
   previous: { key_file: string; rotated_at: number } | null;
-};
+}
+
+/** The section before its keys were read: where they are. */
+export type OpenchargeDraft = Omit<OpenchargeSettings, "secret_key" | "previous" | "gateway_key"> &
+  KeyFiles & { gateway_key: KeyFiles | null };
 
 const ocid = value.whole(1);
 const ocids = z.array(ocid);
@@ -126,13 +135,24 @@ const registry = table({
   }),
 });
 
+const keyFiles = {
+  private_key_file: value.filled.optional(),
+  previous_key_file: value.filled.optional(),
+  key_rotated_at: value.whole(1, time_max_s).optional(),
+};
+const gatewayKey = table({ ...keyFiles, private_key_file: value.filled }).superRefine(checkRotation);
+
+function checkRotation(keys: z.output<z.ZodObject<typeof keyFiles>>, context: z.core.$RefinementCtx): void {
+  if ((keys.previous_key_file === undefined) !== (keys.key_rotated_at === undefined))
+    refuse(context, "previous_key_file and key_rotated_at (Unix seconds) go together", ["key_rotated_at"]);
+}
+
 /** The keys of `[opencharge]`. */
 export const openchargeSchema = table({
   merchant_ocid: ocid.optional(),
   gateway_ocid: ocid.optional(),
-  private_key_file: value.filled.optional(),
-  previous_key_file: value.filled.optional(),
-  key_rotated_at: value.whole(1, time_max_s).optional(),
+  ...keyFiles,
+  gateway_key: gatewayKey.optional(),
   endpoint: value.publicUrl
     .refine((url) => url.endsWith(opencharge_path), { error: `must end in ${opencharge_path}` })
     .optional(),
@@ -168,8 +188,9 @@ export const openchargeSchema = table({
       "approval_url",
       'missing; add the address of your backend that approves and prices, or write orders = "catalog"',
     );
-  if ((section.previous_key_file === undefined) !== (section.key_rotated_at === undefined))
-    say("key_rotated_at", "previous_key_file and key_rotated_at (Unix seconds) go together");
+  checkRotation(section, context);
+  if (section.gateway_key !== undefined && (section.merchant_ocid === undefined || section.gateway_ocid === undefined))
+    say("gateway_key", "needs merchant_ocid and gateway_ocid; with one of them private_key_file is its key");
   for (const [name, ids] of [
     ["items", section.items.map((entry) => entry.id)],
     ["pinned", section.pinned.map((entry) => entry.ocid)],
@@ -190,16 +211,12 @@ export function buildOpencharge(
   const { public_url } = around;
   const endpoint = section.endpoint ?? (public_url === undefined ? undefined : `${public_url}${opencharge_path}`);
   if (endpoint === undefined) return "no_endpoint";
-  const { previous_key_file, key_rotated_at } = section;
   const gateway_ocid = section.gateway_ocid ?? null;
   return {
     merchant_ocid: section.merchant_ocid ?? null,
     gateway_ocid,
-    private_key_file: section.private_key_file === undefined ? null : resolve(folder, section.private_key_file),
-    previous:
-      previous_key_file === undefined || key_rotated_at === undefined
-        ? null
-        : { key_file: resolve(folder, previous_key_file), rotated_at: key_rotated_at },
+    ...filesOf(section, folder),
+    gateway_key: section.gateway_key === undefined ? null : filesOf(section.gateway_key, folder),
     endpoint,
     name: section.name ?? around.shop,
     description: section.description ?? null,
@@ -230,6 +247,17 @@ export function buildOpencharge(
       endpoint: entry.endpoint ?? null,
     })),
     registry: section.registry ?? null,
+  };
+}
+
+function filesOf(keys: z.output<z.ZodObject<typeof keyFiles>>, folder: string): KeyFiles {
+  const { private_key_file, previous_key_file, key_rotated_at } = keys;
+  return {
+    private_key_file: private_key_file === undefined ? null : resolve(folder, private_key_file),
+    previous:
+      previous_key_file === undefined || key_rotated_at === undefined
+        ? null
+        : { key_file: resolve(folder, previous_key_file), rotated_at: key_rotated_at },
   };
 }
 

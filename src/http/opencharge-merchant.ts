@@ -67,7 +67,7 @@ export function merchantRows({
     {
       method: "POST",
       path: "/transfer/webhook",
-      role: "merchant",
+      role: "both",
       capability: "transfer.webhook",
       auth: "signed",
       async handle({ caller, body }) {

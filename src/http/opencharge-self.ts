@@ -14,21 +14,21 @@ const metadata_age_s = 300;
 const metadata_memory_ms = 60_000;
 
 /** Whether an identity has the part in the network that a row is for. */
-export function isServed({ role }: RowHead, { settings }: OwnIdentity): boolean {
-  if (role === "merchant") return settings.merchant_ocid !== null;
-  return role === "both" || settings.gateway_ocid !== null;
+export function isServed({ role }: RowHead, own: OwnIdentity): boolean {
+  return role === "both" || own[role] !== null;
 }
 
 /** The OCID that answers for a row. */
-export function ocidFor(role: RowHead["role"], { settings: { merchant_ocid, gateway_ocid } }: OwnIdentity): number {
-  const [first, second] = role === "gateway" ? [gateway_ocid, merchant_ocid] : [merchant_ocid, gateway_ocid];
-  // One of them is configured, or there would be no section.
+export function ocidFor(role: RowHead["role"], { merchant, gateway }: OwnIdentity): number {
+  const [first, second] = role === "gateway" ? [gateway, merchant] : [merchant, gateway];
+  // It is one of them, or it would not be.
   return first ?? second ?? 0;
 }
 
 /** The rows about ourselves; `others` are all the rest. */
 export function selfRows({ world }: { world: World }, others: readonly OpenchargeRow[]): OpenchargeRow[] {
-  let made: { identity: OwnIdentity; until: number; text: string } | null = null;
+  // Those of settings that are no longer in force go with them.
+  const made = new WeakMap<OwnIdentity, { until: number; text: string }>();
 
   function capabilitiesOf(identity: OwnIdentity): string[] {
     const served = others.filter((row) => isServed(row, identity)).map((row) => row.capability);
@@ -41,14 +41,15 @@ export function selfRows({ world }: { world: World }, others: readonly Opencharg
   }
 
   function documentOf(identity: OwnIdentity): string {
-    if (made?.identity === identity && made.until > world.elapsed()) return made.text;
-    const { settings, signer, previous } = identity;
-    const { name, description, icon, contact, endpoint, currencies, accepts } = settings;
+    const known = made.get(identity);
+    if (known !== undefined && known.until > world.elapsed()) return known.text;
+    const { settings, signer, previous, endpoint } = identity;
+    const { name, description, icon, contact, currencies, accepts } = settings;
     const settlement = { currencies, accepts };
     const capabilities = capabilitiesOf(identity);
     const own = { name, description, icon, contact, endpoint, capabilities, settlement, previous };
     const text = JSON.stringify(metadataDocument(own, signer, world.now()));
-    made = { identity, until: world.elapsed() + metadata_memory_ms, text };
+    made.set(identity, { until: world.elapsed() + metadata_memory_ms, text });
     return text;
   }
 

@@ -104,16 +104,14 @@ export function createOpencharge(needs: {
   return {
     answer(request, from) {
       const path = pathOf(request);
-      if (!path.startsWith(`${opencharge_path}/`)) return null;
-      const identity = identities.current();
+      const identity = path.startsWith(`${opencharge_path}/`) ? (identities.current()?.at(path) ?? null) : null;
       if (identity === null) return null;
-      const below = path.slice(opencharge_path.length);
-      const found = findRow(rows, request.method, below);
+      const found = findRow(rows, request.method, path.slice(identity.path.length));
       if ("allow" in found) {
         const hasty = limits.open(from.address);
         return Promise.resolve({ answer: hasty === null ? unmatched(found) : refused(hasty), route: "unmatched" });
       }
-      const route = opencharge_path + found.row.path;
+      const route = identity.path + found.row.path;
       return handled(request, from.address, identity, found)
         .catch((error) => failed(error, { ...from, route, method: request.method }))
         .then((given) => ({ answer: rendered(request, found, identity, given), route }));

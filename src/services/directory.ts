@@ -65,8 +65,8 @@ export function createDirectory(needs: {
 
   /** From us or from what the operator wrote down; null when somebody must be asked. */
   function atHand(settings: OpenchargeSettings, ocid: number): Metadata | Refusal | null {
-    const own = identities.current();
-    if (own?.ocids.has(ocid)) return own.metadata;
+    const own = identities.current()?.metadataOf(ocid) ?? null;
+    if (own !== null) return own;
     const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
     if (pinned !== undefined && pinned.public_key !== null) return pinnedMetadata(pinned, pinned.public_key);
     if (pinned === undefined && settings.registry === null) return refuse("UNKNOWN_OCID");

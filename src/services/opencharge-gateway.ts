@@ -27,8 +27,7 @@ import { uuid7 } from "../wire/uuid.ts";
 import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
-import type { OwnIdentities } from "./opencharge-identity.ts";
-import { type Issuer, issuerOf } from "./opencharge-proofs.ts";
+import type { OwnIdentities, Part } from "./opencharge-identity.ts";
 
 const session_lifetime_s = 30 * 60;
 const session_random_bytes = 24;
@@ -86,7 +85,7 @@ export function createGateway(needs: {
     caller: Caller,
     request: SignedOrder & { urls: ReturnUrls },
     as: "checkout" | "merchant",
-    own: Issuer,
+    own: Part,
   ): Promise<Metadata | Refusal> {
     const { order, urls } = request;
     if (as === "merchant" && caller.ocid !== order.ocid) {
@@ -126,7 +125,7 @@ export function createGateway(needs: {
 
   return {
     async open(caller, request, as) {
-      const own = issuerOf(identities.current());
+      const own = identities.current()?.gateway ?? null;
       if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
       const merchant = await check(caller, request, as, own);
       if (isRefusal(merchant)) return merchant;
@@ -167,7 +166,7 @@ export function createGateway(needs: {
       const opened = await database.transact((tx) => openIn(tx, wanted));
       if (isRefusal(opened)) return opened;
       const { id } = opened.row;
-      const url = `${own.settings.endpoint}${page_path}/${id}`;
+      const url = `${own.endpoint}${page_path}/${id}`;
       return { id, url, expires_at: Math.floor(opened.order.expires_at / 1000) };
     },
 

@@ -20,8 +20,8 @@ import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
 import { createApproval } from "./opencharge-approval.ts";
-import type { OwnIdentities } from "./opencharge-identity.ts";
-import { createOrdering, type Seller } from "./opencharge-ordering.ts";
+import type { OwnIdentities, Part } from "./opencharge-identity.ts";
+import { createOrdering } from "./opencharge-ordering.ts";
 import { orderNamedBy, type Receipt, takeProof } from "./opencharge-receipts.ts";
 
 /** A proof may be this far ahead of our clock. */
@@ -67,17 +67,17 @@ export function createOpenchargeMerchant(needs: {
 
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
-  function merchant(): Seller {
-    const own = identities.current();
-    if (own === null || own.settings.merchant_ocid === null) throw new Error("no merchant's OCID is configured");
-    return { own, ocid: own.settings.merchant_ocid };
+  function merchant(): Part {
+    const own = identities.current()?.merchant ?? null;
+    if (own === null) throw new Error("no merchant's OCID is configured");
+    return own;
   }
 
   const seconds = () => Math.floor(world.now() / 1000);
 
   function urlsOf(id: string): ReturnUrls {
-    const { settings } = merchant().own;
-    const order_url = `${settings.endpoint}/orders/${id}`;
+    const { settings, endpoint } = merchant();
+    const order_url = `${endpoint}/orders/${id}`;
     const shop = config.current().merchant.allowed_origins[0] ?? order_url;
     const { completed_url, cancelled_url } = settings;
     return { order: [order_url], completed: completed_url ?? shop, cancelled: cancelled_url ?? shop };
@@ -128,12 +128,13 @@ export function createOpenchargeMerchant(needs: {
     },
 
     inventory() {
-      const { own, ocid } = merchant();
-      return { ocid, currency: own.settings.currencies[0] ?? "USD", items: own.settings.items };
+      const { settings, ocid } = merchant();
+      return { ocid, currency: settings.currencies[0] ?? "USD", items: settings.items };
     },
 
     async receive(caller, envelope) {
-      const { own, ocid } = merchant();
+      const own = identities.current();
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
       const { proof } = envelope;
       const named = database.read((at) => orderNamedBy(at, proof));
       const accepts = named?.accepts ?? own.settings.accepts;
@@ -146,7 +147,7 @@ export function createOpenchargeMerchant(needs: {
       }
       const match = await verified(caller, envelope);
       if (isRefusal(match)) return match;
-      const elsewhere = checkRecipient(proof, new Set([ocid]));
+      const elsewhere = checkRecipient(proof, own.ocids);
       if (elsewhere !== null) return elsewhere;
       if (proof.timestamp > seconds() + proof_ahead_max_s) {
         return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });

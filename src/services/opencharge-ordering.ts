@@ -16,7 +16,7 @@ import { uuid7 } from "../wire/uuid.ts";
 import type { World } from "../world.ts";
 import type { Caller } from "./opencharge-access.ts";
 import type { ApprovedTerms, AskShop } from "./opencharge-approval.ts";
-import type { OwnIdentity } from "./opencharge-identity.ts";
+import type { Part } from "./opencharge-identity.ts";
 import { checkCurrency, expiryOf, priced } from "./opencharge-pricing.ts";
 import { createTurns } from "./turns.ts";
 
@@ -26,17 +26,11 @@ const uuid_random_bytes = 10;
 const questions_max = 64;
 const crowded_retry_s = 2;
 
-/** Our merchant as it signs. */
-export interface Seller {
-  own: OwnIdentity;
-  ocid: number;
-}
-
 /**
  * Signs an order for a caller and creates it, or returns the one it asked for before. Refusals: INVALID_REQUEST,
  * ORDER_CONFLICT, ORDER_EXPIRED and those of its price.
  */
-export type CreateOrder = (seller: Seller, caller: Caller, wanted: OrderCreate) => Promise<SignedOrderRow | Refusal>;
+export type CreateOrder = (seller: Part, caller: Caller, wanted: OrderCreate) => Promise<SignedOrderRow | Refusal>;
 
 /** The signing of orders over one database. */
 export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateOrder {
@@ -45,15 +39,14 @@ export function createOrdering(needs: { database: Database; world: World; askSho
   const turns = createTurns(questions_max);
 
   /** What the order may say of its price; the shop is asked where it decides. */
-  async function agreed({ own }: Seller, caller: Caller, wanted: OrderCreate, times: Times) {
-    const { settings } = own;
+  async function agreed({ settings }: Part, caller: Caller, wanted: OrderCreate, times: Times) {
     if (settings.orders === "approval") return askShop(settings, caller.ocid, wanted, times);
     const price = priced(settings, wanted);
     return isRefusal(price) ? price : { ...price, reference: wanted.reference };
   }
 
-  async function create(seller: Seller, caller: Caller, wanted: OrderCreate, id: string) {
-    const { settings } = seller.own;
+  async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
+    const { settings } = seller;
     const request_hash = sha256Hex(canonicalJson({ ...wanted }));
     const again = (known: SignedOrderRow) =>
       known.caller === caller.ocid && known.request_hash === request_hash ? known : refuse("ORDER_CONFLICT");
@@ -78,13 +71,13 @@ export function createOrdering(needs: { database: Database; world: World; askSho
   }
 
   function signedRow(
-    { own, ocid }: Seller,
+    { settings, signer, ocid }: Part,
     caller: Caller,
     { currency, memo }: OrderCreate,
     { amount, items, reference }: ApprovedTerms,
     { id, created_at, expires_at }: Times,
   ): Omit<SignedOrderRow, "request_hash"> {
-    const { accepts } = own.settings;
+    const { accepts } = settings;
     const head = { id, ocid, amount, items, currency, created_at };
     const object = orderObject({ ...head, reference, memo, expires_at, accepts });
     return {
@@ -98,7 +91,7 @@ export function createOrdering(needs: { database: Database; world: World; askSho
       created_s: created_at,
       expires_s: expires_at,
       object: JSON.stringify(object),
-      signature: signObject(own.signer, object, caller.metadata.dialect === "shallow" ? "shallow" : "recursive"),
+      signature: signObject(signer, object, caller.metadata.dialect === "shallow" ? "shallow" : "recursive"),
     };
   }
 
@@ -107,7 +100,7 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     if (elsewhere !== null) return elsewhere;
     const id = wanted.id ?? `ord_${Buffer.from(world.random(id_random_bytes)).toString("hex")}`;
     const act = () => create(seller, caller, wanted, id);
-    if (seller.own.settings.orders !== "approval") return act();
+    if (seller.settings.orders !== "approval") return act();
     return (await turns(id, act)) ?? refuseForNow("too many orders wait for the shop's decision", crowded_retry_s);
   };
 }

@@ -2,6 +2,7 @@
 // prove it to the merchant in our own name. One foreign proof settles one payment, however often and by whatever way it
 // comes.
 
+import type { OpenchargeSettings } from "../config/opencharge.ts";
 import { toUnits } from "../domain/money.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { signedOrder } from "../storage/opencharge.ts";
@@ -25,7 +26,7 @@ import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
-import type { OwnIdentities, OwnIdentity } from "./opencharge-identity.ts";
+import type { OwnIdentities, Part } from "./opencharge-identity.ts";
 import { takeProof } from "./opencharge-receipts.ts";
 
 const default_lifetime_s = 3600;
@@ -69,10 +70,13 @@ interface Settled {
   alert: string | null;
 }
 
-interface Part {
-  own: OwnIdentity;
+interface Us {
+  settings: OpenchargeSettings;
+  ocids: ReadonlySet<number>;
+  /** Who is paid. */
   merchant: number;
-  gateway: number;
+  /** Who proves it. */
+  gateway: Part;
 }
 
 /** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
@@ -87,14 +91,13 @@ export function createPayments(needs: {
 
   const seconds = () => Math.floor(world.now() / 1000);
 
-  function part(): Part | null {
+  function us(): Us | null {
     const own = identities.current();
-    const merchant = own?.settings.merchant_ocid ?? null;
-    const gateway = own?.settings.gateway_ocid ?? null;
-    return own === null || merchant === null || gateway === null ? null : { own, merchant, gateway };
+    if (own === null || own.merchant === null || own.gateway === null) return null;
+    return { settings: own.settings, ocids: own.ocids, merchant: own.merchant.ocid, gateway: own.gateway };
   }
 
-  const issuersOf = ({ own }: Part) => own.settings.accepts.filter((ocid) => !own.ocids.has(ocid));
+  const issuersOf = ({ settings, ocids }: Us) => settings.accepts.filter((ocid) => !ocids.has(ocid));
 
   async function checkSignature(caller: Caller, envelope: Envelope): Promise<Refusal | null> {
     const { issuer, timestamp } = envelope.proof;
@@ -109,7 +112,7 @@ export function createPayments(needs: {
 
   function settleIn(
     tx: Tx,
-    { own, gateway }: Part,
+    { gateway: { ocid: gateway, signer } }: Us,
     { txid, proof, object, signature }: PaymentSettle,
   ): Settled | Refusal {
     const row = paymentByTxid(tx, txid);
@@ -132,21 +135,21 @@ export function createPayments(needs: {
       memo: `settled by ${proof.txid} of OCID ${proof.issuer}`,
     };
     const made = proofObject(own_proof);
-    const issued = { object: made, signature: signObject(own.signer, made) };
+    const issued = { object: made, signature: signObject(signer, made) };
     const body = JSON.stringify({ proof: issued.object, signature: issued.signature });
     const envelope = JSON.stringify({ proof: object, signature });
     settlePayment(tx, txid, { issuer: proof.issuer, txid: proof.txid, envelope, proof: body });
-    const { public_key } = own.signer;
+    const { public_key } = signer;
     const { alert } = takeProof(tx, gateway, { ...issued, proof: own_proof }, { form: "recursive", public_key });
     return { issued, alert };
   }
 
   return {
     async create(caller, wanted) {
-      const us = part();
-      if (us === null) return refuse("CAPABILITY_NOT_SUPPORTED");
-      const { currencies } = us.own.settings;
-      if (checkMerchant("to", wanted.to, new Set([us.merchant])) !== null)
+      const own = us();
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      const { currencies } = own.settings;
+      if (checkMerchant("to", wanted.to, new Set([own.merchant])) !== null)
         return refuseSubmitted("MERCHANT_NOT_REGISTERED");
       if (!currencies.includes(wanted.currency)) return refuse("SETTLEMENT_NOT_SUPPORTED", { details: { currencies } });
       const now_s = seconds();
@@ -161,25 +164,26 @@ export function createPayments(needs: {
         const terms = { txid, caller: caller.ocid, merchant: wanted.to, reference, amount, currency };
         return insertPayment(tx, { ...terms, expires_at: expires_s * 1000 });
       });
-      return isRefusal(row) ? row : { payment: pendingOf(row), accepts: issuersOf(us) };
+      return isRefusal(row) ? row : { payment: pendingOf(row), accepts: issuersOf(own) };
     },
 
     async settle(caller, wanted) {
-      const us = part();
-      if (us === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      const own = us();
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
       const { proof, txid } = wanted;
       const row = database.read((at) => paymentByTxid(at, txid));
       if (row === null) return refuse("PAYMENT_NOT_FOUND");
-      const issuers = issuersOf(us);
+      const issuers = issuersOf(own);
       if (!issuers.includes(proof.issuer)) {
         const details = { providedIssuer: proof.issuer, acceptedIssuers: issuers };
         return refuse("ISSUER_NOT_ACCEPTED", { details });
       }
-      const refused = (await checkSignature(caller, wanted)) ?? checkTerms(proof, row, us.own.ocids, seconds());
+      const refused = (await checkSignature(caller, wanted)) ?? checkTerms(proof, row, own.ocids, seconds());
       if (refused !== null) return refused;
-      const settled = await database.transact((tx) => settleIn(tx, us, wanted));
+      const settled = await database.transact((tx) => settleIn(tx, own, wanted));
       if (isRefusal(settled)) return settled;
-      if (settled.alert !== null) telemetry.warn(settled.alert, { issuer: us.gateway, txid, order: row.reference });
+      if (settled.alert !== null)
+        telemetry.warn(settled.alert, { issuer: own.gateway.ocid, txid, order: row.reference });
       return settled.issued;
     },
 
@@ -192,7 +196,7 @@ export function createPayments(needs: {
 
     namedBy(proof) {
       const { ocid, reference } = proof.to;
-      if (reference === null || ocid !== part()?.gateway) return null;
+      if (reference === null || ocid !== us()?.gateway.ocid) return null;
       return database.read((at) => paymentByTxid(at, reference))?.txid ?? null;
     },
   };

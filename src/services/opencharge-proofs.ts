@@ -1,7 +1,6 @@
 // Proofs of payment: made once for every paid checkout, from what the database says and nothing else, so that whoever
 // paid the order and whenever this runs, the proof is the same. Never signs before the order is paid.
 
-import type { OpenchargeSettings } from "../config/opencharge.ts";
 import { chains as chainFacts } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { Database, Tx } from "../storage/database.ts";
@@ -19,30 +18,16 @@ import { queueProof } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Signed } from "../wire/opencharge/answers.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
-import type { Signer } from "../wire/opencharge/keys.ts";
 import { type Proof, proofObject } from "../wire/opencharge/orders.ts";
 import { readEnvelope } from "../wire/opencharge/readers.ts";
 import { newNonce, signRequest } from "../wire/opencharge/request-auth.ts";
 import { signObject } from "../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
-import type { OwnIdentities, OwnIdentity } from "./opencharge-identity.ts";
+import type { OwnIdentities, Part } from "./opencharge-identity.ts";
 import { takeProof } from "./opencharge-receipts.ts";
 
 const proofs_per_round = 100;
-
-/** Our own part in the network as a gateway. */
-export interface Issuer {
-  ocid: number;
-  signer: Signer;
-  settings: OpenchargeSettings;
-}
-
-/** An identity as a gateway; null where no gateway's OCID is configured. */
-export function issuerOf(own: OwnIdentity | null): Issuer | null {
-  const ocid = own?.settings.gateway_ocid ?? null;
-  return own === null || ocid === null ? null : { ocid, signer: own.signer, settings: own.settings };
-}
 
 export interface Proofs {
   /** The proof issued under a transaction id. Refusal: TXID_NOT_FOUND. */
@@ -69,7 +54,7 @@ export function createProofs(needs: {
     },
 
     async issueOwed() {
-      const own = issuerOf(identities.current());
+      const own = identities.current()?.gateway ?? null;
       if (own === null) return;
       for (const { id, txid, merchant_order } of database.read((at) => owedProofs(at, proofs_per_round))) {
         const about = { issuer: own.ocid, txid, order: merchant_order };
@@ -84,14 +69,14 @@ export function createProofs(needs: {
     },
 
     sign(url, body) {
-      const own = issuerOf(identities.current());
+      const own = identities.current()?.gateway ?? null;
       return own === null ? null : signRequest(own, { method: "POST", url, body }, world.now(), newNonce(world));
     },
   };
 }
 
 /** Makes the proof of a paid session and everything that follows from it. Answers what the operator should hear of. */
-function issue(tx: Tx, { ocid, signer, settings }: Issuer, id: string): string | null {
+function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | null {
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);
   if (row === null || order === null || row.paid_at === null || row.proof !== null) return null;

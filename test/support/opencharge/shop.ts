@@ -38,6 +38,7 @@ function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
     merchant_ocid: shop_ocid,
     gateway_ocid: null,
     secret_key: shop_secret,
+    gateway_key: null,
     previous: null,
     endpoint: "",
     name: "Corner shop",
