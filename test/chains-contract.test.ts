@@ -104,6 +104,7 @@ sourceContract("a pool of two", () =>
       poll_ms: 1000,
       idle_poll_ms: 1000,
       start_block: null,
+      verify: { above: null, asked: false },
       tokens: [],
     };
     return connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });

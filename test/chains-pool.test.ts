@@ -74,6 +74,7 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Sour
     poll_ms: 1000,
     idle_poll_ms: 1000,
     start_block: null,
+    verify: { above: null, asked: false },
     tokens: [],
   };
   const source = connectChain({

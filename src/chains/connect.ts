@@ -11,7 +11,7 @@ import { connectExplorer } from "./explorers.ts";
 import type { History } from "./history.ts";
 import type { Paces } from "./pace.ts";
 import { createPool, type Member } from "./pool.ts";
-import type { Source } from "./source.ts";
+import type { Providers, Source } from "./source.ts";
 import { createTronSource } from "./tron-dialect.ts";
 
 export interface ConnectNeeds {
@@ -30,7 +30,7 @@ const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
 };
 
 /** The way to read a chain: all its providers as one. Sends nothing yet. */
-export function connectChain({ settings, outbound, world, telemetry }: ConnectNeeds): Source {
+export function connectChain({ settings, outbound, world, telemetry }: ConnectNeeds): Providers {
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const members: Member[] = [];
   for (const url of rpc_urls) {

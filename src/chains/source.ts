@@ -93,3 +93,29 @@ export interface Source {
   receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
   reports(): ProviderReport[];
 }
+
+/** Transactions and blocks that a judgement rests on. */
+export interface Matter {
+  hashes: readonly string[];
+  heights: readonly number[];
+}
+
+/** What one provider tells of a matter, all of it from itself. */
+export interface Testimony {
+  provider: string;
+  /** By transaction hash, as `receipts` answers. */
+  receipts: ReadonlyMap<string, Receipt | null>;
+  /** By number, as `blocks` answers: at the heights asked for and at those of the receipts. */
+  headers: ReadonlyMap<number, BlockRef | null>;
+}
+
+/** All providers of one chain: any of them answers a verb of Source, and each can be heard by itself. */
+export interface Providers extends Source {
+  /**
+   * What one provider tells, of another company than those of `heard`. Fault `second_opinion_missing` when none is left
+   * that answers; with nobody heard yet, the Faults of Source.
+   */
+  testify(matter: Matter, heard: readonly string[]): Promise<Testimony>;
+  /** The provider was contradicted by the others: it is asked nothing more until it agrees with them again. */
+  distrust(provider: string, matter: Matter): void;
+}

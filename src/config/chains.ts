@@ -12,6 +12,7 @@ import {
   type Token,
   tokens,
 } from "../domain/assets.ts";
+import type { FinalityTier } from "../domain/finality.ts";
 import { canonicalTxHash } from "../domain/tx-hash.ts";
 import type { ApiKeys, ChainSettings, Config, Wallet } from "./config.ts";
 import { buildApiKeys, explorerOf } from "./explorers.ts";
@@ -90,6 +91,7 @@ function buildChain(
   const chain_id = section?.chain_id ?? facts.chain_id;
   const rpc_urls = [...new Set(section?.rpc_urls ?? facts.public_rpc_urls)];
   const poll_ms = section?.poll ?? default_poll_ms;
+  const finality = section?.finality ?? facts.finality;
   return {
     id,
     facts,
@@ -98,12 +100,26 @@ function buildChain(
     public_endpoints: rpc_urls.every((url) => facts.public_rpc_urls.includes(url)),
     explorer: explorerOf(section ?? null, facts, chain_id, api_keys),
     api_keys,
-    finality: section?.finality ?? facts.finality,
+    finality,
+    verify: {
+      above: section?.verify === undefined ? usualVerify(finality, rpc_urls) : section.verify,
+      asked: section?.verify !== undefined,
+    },
     poll_ms,
     idle_poll_ms: section?.idle_poll ?? Math.max(default_idle_poll_ms, poll_ms),
     start_block: section?.start_block ?? null,
     tokens: tokensOf(id, section ?? null).map((token) => settled(token, id, wallets)),
   };
+}
+
+/** Where several providers are there, the payments of the largest tier are worth asking two. */
+function usualVerify(finality: readonly FinalityTier[], rpc_urls: readonly string[]): string | null {
+  return companies(rpc_urls) > 1 ? (finality.at(-2)?.up_to ?? null) : null;
+}
+
+/** Two keys at one host are one company. */
+function companies(urls: readonly string[]): number {
+  return new Set(urls.map((url) => new URL(url).host)).size;
 }
 
 /** A contract that is accepted only on request counts as its coin where a wallet asks for that coin by name. */
@@ -142,6 +158,11 @@ export function chainWarnings(
           `chains.${id}.tokens.${token.coin}.address: ${token.address} is ${known.label}, another asset than ${token.coin}`,
         );
       }
+    }
+    if (chain.verify.asked && chain.verify.above !== null && companies(chain.rpc_urls) < 2) {
+      warnings.push(
+        `chains.${id}.verify: takes providers of two companies, rpc_urls lists one; the payments it covers wait until it lists another`,
+      );
     }
     if (chain.public_endpoints) {
       const how = chain.explorer?.reads

@@ -43,6 +43,11 @@ export interface ChainSettings {
   poll_ms: number;
   idle_poll_ms: number;
   start_block: number | null;
+  /**
+   * Payments above this amount count only once a second provider confirms them; "0": all; null: none. `asked`: the file
+   * says so; then they wait for it as long as it takes.
+   */
+  verify: { above: string | null; asked: boolean };
   /** Contracts to watch; `coin` is set on those that are accepted as a coin. */
   tokens: readonly Token[];
 }

@@ -67,6 +67,13 @@ const finality = z.unknown().transform((written, context): FinalityTier[] => {
   return single === null ? refuse(context, finality_forms) : [{ up_to: null, finality: single }];
 });
 
+const verify = z.unknown().transform((written, context): string | null => {
+  if (written === true) return "0";
+  if (written === false) return null;
+  if (typeof written === "string" && isAmount(written)) return written;
+  return refuse(context, 'write true for every payment, false for none, or the amount above which, such as "1000"');
+});
+
 /** One address or a list of them, canonical. */
 function contracts(chain: ChainId) {
   return z.unknown().transform((written, context): string[] => {
@@ -97,6 +104,7 @@ export function chainSchema(chain: ChainId) {
     explorer: value.word(explorerKinds).optional(),
     explorer_url: value.webAddress.optional(),
     finality: finality.optional(),
+    verify: verify.optional(),
     poll: value.duration(formatDuration(default_poll_ms), poll_ms),
     idle_poll: value.writtenDuration("60s", idle_poll_ms).optional(),
     start_block: value.whole(0).optional(),

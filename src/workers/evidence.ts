@@ -1,26 +1,19 @@
-// What a chain says about single transfers: where a log stands in its receipt, what has left the chain, what a second
-// reading makes of a transfer whose policy is met. Asks and judges; writes nothing.
+// What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
+// chain. Asks and judges; writes nothing.
 
 import type { Answer, Source } from "../chains/source.ts";
 import { type ChainId, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { finalBlock, type Heads, parseFinality } from "../domain/finality.ts";
-import { judge } from "../domain/matching.ts";
 import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
-import type { Judged } from "../services/settlement.ts";
 import type { Database } from "../storage/database.ts";
-import { knownPositions, transferOf, transfersBetween, waitingTransfers } from "../storage/transfers.ts";
+import { knownPositions, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
-
-const ripe_per_poll_max = 500;
 
 export interface Evidence {
   /** Gives each sighting its position in its receipt; a receipt is read once per transaction and block. */
   locate(answer: Answer): Promise<Transfer[]>;
   /** Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain. */
   findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]>;
-  /** Reads the receipts of transfers whose policy is met, and says what they show. */
-  judgeRipe(heads: Heads, tagless_depth: number): Promise<Judged[]>;
 }
 
 /** The evidence of one chain, read through its source. Faults: provider_inconsistent and those of the source. */
@@ -93,33 +86,7 @@ export function createEvidence(needs: {
     });
   }
 
-  async function judgeRipe(heads: Heads, tagless_depth: number): Promise<Judged[]> {
-    const ripe = database
-      .read((at) => waitingTransfers(at, chain, heads.latest.number, ripe_per_poll_max))
-      .filter((row) => row.block_number <= finalBlock(parseFinality(row.finality), heads, tagless_depth));
-    if (ripe.length === 0) return [];
-    const hashes = [...new Set(ripe.map((row) => row.tx_hash))];
-    const receipts = new Map((await source.receipts(hashes)).map((receipt, index) => [hashes[index], receipt]));
-    const places = ripe.map((row) => receipts.get(row.tx_hash)?.block.number ?? row.block_number);
-    const heights = [...new Set([...places, ...ripe.map((row) => row.block_number)])];
-    const headers = new Map((await source.blocks(heights)).map((header, index) => [heights[index], header]));
-
-    return ripe.flatMap((row): Judged[] => {
-      const receipt = receipts.get(row.tx_hash) ?? null;
-      const verdict = judge(transferOf(row), receipt, headers.get(row.block_number) ?? null);
-      if (verdict === "unclear") {
-        telemetry.warn("confirmation_unclear", { chain, transfer: row.id });
-        telemetry.count("confirmation_unclear", { chain });
-        return [];
-      }
-      if (typeof verdict === "string") return [{ id: row.id, block_hash: row.block_hash, verdict }];
-      const block = headers.get(verdict.moved.number);
-      if (block?.hash !== verdict.moved.hash) return [];
-      return [{ id: row.id, block_hash: row.block_hash, verdict: { moved: block } }];
-    });
-  }
-
-  return { locate, findGone, judgeRipe };
+  return { locate, findGone };
 }
 
 function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {

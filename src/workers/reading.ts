@@ -1,7 +1,7 @@
 // Which chains are read: those with a wallet, and those that lost theirs for as long as somebody was promised an amount
 // there. One scan each; never lets go of a chain that still owes a look.
 
-import type { Source } from "../chains/source.ts";
+import type { Providers } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { Settlement } from "../services/settlement.ts";
@@ -30,7 +30,7 @@ interface Entry {
 
 /** The reading of all chains. `connect` gives a chain's source. */
 export function createReading(needs: {
-  connect(settings: ChainSettings): Source;
+  connect(settings: ChainSettings): Providers;
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
@@ -96,13 +96,13 @@ function owes(database: Database, chain: ChainId): boolean {
   return database.read((at) => watchesOf(at, chain).length > 0 || hasWaiting(at, chain));
 }
 
-interface Switch extends Source {
+interface Switch extends Providers {
   /** Asks other nodes from now on, where the settings name others; the same ones keep what was learned of them. */
-  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Source): void;
+  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Providers): void;
 }
 
 /** A source whose nodes can be exchanged under a scan that goes on. */
-function switchable(first: Source, settings: ChainSettings): Switch {
+function switchable(first: Providers, settings: ChainSettings): Switch {
   let source = first;
   let nodes = nodesOf(settings);
   return {
@@ -117,6 +117,8 @@ function switchable(first: Source, settings: ChainSettings): Switch {
     balances: (holdings, block) => source.balances(holdings, block),
     blocks: (numbers) => source.blocks(numbers),
     receipts: (hashes) => source.receipts(hashes),
+    testify: (matter, heard) => source.testify(matter, heard),
+    distrust: (provider, matter) => source.distrust(provider, matter),
     reports: () => source.reports(),
   };
 }

@@ -1,7 +1,7 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Answer, Question, Source } from "../chains/source.ts";
+import type { Answer, Providers, Question, Source } from "../chains/source.ts";
 import { type ChainSettings, type Config, type LiveConfig, offeredCoins } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { coveredThrough, gaps, plan, type Range, union } from "../domain/coverage.ts";
@@ -17,6 +17,7 @@ import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
+import { createRipening } from "./ripening.ts";
 import { findStart } from "./start.ts";
 
 /** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
@@ -38,7 +39,7 @@ export interface Scan {
 /** The scan of one chain; keeps nothing in memory that a restart would miss. */
 export function createScan(needs: {
   settings: ChainSettings;
-  source: Source;
+  source: Providers;
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
@@ -50,9 +51,12 @@ export function createScan(needs: {
   const chain = needs.settings.id;
   let last = needs.settings;
   const evidence = createEvidence({ chain, source, database, telemetry });
+  const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
   let stalled = false;
+  /** Why ripe payments do not count yet. */
+  let held: string | null = null;
   let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
 
@@ -64,19 +68,18 @@ export function createScan(needs: {
 
   async function poll(): Promise<void> {
     try {
-      const { facts, finality } = settings();
       const now = settings();
       if (verified !== now) {
         await verify(source, config.current(), now);
         verified = now;
       }
-      const heads = await source.heads(tagsOf([...finality.map((tier) => tier.finality), facts.final]));
+      const heads = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
       const watches = await begun(heads.latest);
       const end = endOf(heads);
       const read = await readHead(watches, end);
       if (!read) await watching.quiet(chain, end);
       await finalPass(watches, end);
-      await settlement.confirm(chain, await evidence.judgeRipe(heads, facts.tagless_depth));
+      await secondLook(heads);
       stalled = false;
     } catch (error) {
       if (error instanceof Fault) await stall(error);
@@ -84,6 +87,13 @@ export function createScan(needs: {
     } finally {
       await recordHealth();
     }
+  }
+
+  async function secondLook(heads: Heads): Promise<void> {
+    const { judged, held: reason } = await ripening.look(heads, settings());
+    await settlement.confirm(chain, judged);
+    if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
+    held = reason;
   }
 
   async function stall(fault: Fault): Promise<void> {

@@ -88,9 +88,9 @@ export const faults: readonly PlantedFault[] = [
   ),
   fault(
     "a transfer counts without a second reading",
-    "src/workers/evidence.ts",
-    "if (ripe.length === 0) return [];",
-    'if (ripe.length >= 0) return ripe.map((row) => ({ id: row.id, block_hash: row.block_hash, verdict: "confirmed" as const }));',
+    "src/workers/ripening.ts",
+    "const silence = await hear(cases);",
+    'const silence = await hear([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
   ),
   fault(
     "a rewritten chain is not read again",

@@ -44,7 +44,10 @@ export interface ChainConfig {
   wallets: readonly string[];
   tokens: Record<string, { address: string; decimals: number }>;
   chain_id?: number;
+  /** As in the file: a number of blocks, or TOML. */
   finality?: string;
+  /** The same. */
+  verify?: string;
   poll?: string;
   idle_poll?: string;
 }
@@ -71,6 +74,7 @@ export function configText(config: TestConfig): string {
     lines.push(`[chains.${id}]\nrpc_urls = ${JSON.stringify(chain.rpc_urls)}`);
     lines.push(`finality = ${chain.finality ?? "2"}`);
     lines.push(`poll = "${chain.poll ?? "100ms"}"\nidle_poll = "${chain.idle_poll ?? "200ms"}"`);
+    if (chain.verify !== undefined) lines.push(`verify = ${chain.verify}`);
     if (chain.chain_id !== undefined) lines.push(`chain_id = ${chain.chain_id}`);
     for (const [coin, token] of Object.entries(chain.tokens)) {
       lines.push(`[chains.${id}.tokens.${coin}]\naddress = "${token.address}"\ndecimals = ${token.decimals}`);

@@ -32,6 +32,7 @@ export interface StoryOptions {
   /** The story plays on this Tron node, mined by hand, instead of an Ethereum one. */
   tron?: TronEmulator;
   finality?: string;
+  verify?: string;
   wallets?: readonly string[];
   /** `finalized` is twice this many blocks behind the head. */
   slots?: number;
@@ -83,6 +84,7 @@ export async function startStory(options: StoryOptions = {}) {
     wallets: (options.wallets ?? [wallet]).map(named),
     tokens,
     finality: options.finality ?? (tron === undefined ? "2" : '"finalized"'),
+    ...(options.verify === undefined ? {} : { verify: options.verify }),
   };
   const text = configText({
     lifetime: options.lifetime ?? "60m",

@@ -93,6 +93,7 @@ function chainSettings(id: ChainId) {
     poll_ms: 1000,
     idle_poll_ms: 1000,
     start_block: null,
+    verify: { above: null, asked: false },
     tokens: tokens[id],
   };
 }

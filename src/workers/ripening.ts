@@ -1,0 +1,186 @@
+// The second look at transfers whose policy is met, by one provider or, for payments that are worth it, by two of
+// different companies. Asks and judges; writes nothing. What is disputed or unheard never counts.
+
+import type { Providers, Testimony } from "../chains/source.ts";
+import type { ChainSettings } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { type Consensus, consensus, type Opinion } from "../domain/consensus.ts";
+import { Fault, texts } from "../domain/errors.ts";
+import { type BlockRef, finalBlock, type Heads, parseFinality } from "../domain/finality.ts";
+import { judge } from "../domain/matching.ts";
+import { atMost } from "../domain/money.ts";
+import type { Judged } from "../services/settlement.ts";
+import type { Database } from "../storage/database.ts";
+import { type TransferRow, transferOf, waitingTransfers } from "../storage/transfers.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+
+const ripe_per_poll_max = 500;
+/** How long a payment waits for a second opinion that only our default asks for. */
+const unasked_patience_ms = 600_000;
+/** A dispute that lasts is told again this often. */
+const alert_interval_ms = 600_000;
+
+/** What the second look came to. */
+export interface Ripened {
+  judged: Judged[];
+  /** Why payments that are ripe do not count yet, in words for the operator; null when none is held back. */
+  held: string | null;
+}
+
+export interface Ripening {
+  /** Looks again at the transfers whose policy is met. Faults: those of the source when nobody answers at all. */
+  look(heads: Heads, settings: ChainSettings): Promise<Ripened>;
+}
+
+interface Case {
+  row: TransferRow;
+  needed: number;
+  opinions: Opinion[];
+  /** Headers by which a transfer that moved is re-pointed. */
+  moved: Map<string, BlockRef>;
+}
+
+/** The second look of one chain. */
+export function createRipening(needs: {
+  chain: ChainId;
+  source: Providers;
+  database: Database;
+  world: World;
+  telemetry: Telemetry;
+}): Ripening {
+  const { chain, source, database, world, telemetry } = needs;
+  /** On `world.elapsed()`: since when a transfer waits for its second opinion, and when its dispute was last told. */
+  const waiting = new Map<number, number>();
+  const told = new Map<number, number>();
+
+  async function look(heads: Heads, settings: ChainSettings): Promise<Ripened> {
+    const cases = database
+      .read((at) => waitingTransfers(at, chain, heads.latest.number, ripe_per_poll_max))
+      .filter((row) => row.block_number <= ripeTo(row, heads, settings))
+      .map((row): Case => ({ row, needed: opinionsFor(row, settings), opinions: [], moved: new Map() }));
+    forgetOthers(cases);
+    if (cases.length === 0) return { judged: [], held: null };
+    const silence = await hear(cases);
+    const judged: Judged[] = [];
+    const reasons: string[] = [];
+    for (const one of cases) {
+      const { row } = one;
+      const found = patientWith(one, settings, silence);
+      if (found.state === "agreed") judged.push(...judgement(one, found));
+      else if (found.state === "disputed") reasons.push(dispute(one, found.outvoted));
+      else if (one.needed > 1) reasons.push(`second_opinion_missing: ${silence ?? texts.second_opinion_missing}`);
+      else unclear(row);
+    }
+    const [first] = reasons;
+    return { judged, held: first === undefined ? null : `${counted(reasons.length)}: ${first}` };
+  }
+
+  /** Hears one provider after the other until every case is settled or nobody is left. Returns why nobody is. */
+  async function hear(cases: readonly Case[]): Promise<string | null> {
+    const heard: string[] = [];
+    for (let open = cases; open.length > 0; open = open.filter(isOpen)) {
+      const hashes = [...new Set(open.map(({ row }) => row.tx_hash))];
+      const heights = [...new Set(open.map(({ row }) => row.block_number))];
+      let testimony: Testimony;
+      try {
+        testimony = await source.testify({ hashes, heights }, heard);
+      } catch (error) {
+        if (error instanceof Fault && error.code === "second_opinion_missing") return error.message;
+        throw error;
+      }
+      heard.push(testimony.provider);
+      for (const one of open) form(one, testimony);
+    }
+    return null;
+  }
+
+  /** What to make of the opinions there are, once patience that nobody asked for has run out. */
+  function patientWith(one: Case, { verify }: ChainSettings, silence: string | null): Consensus {
+    const found = consensus(one.opinions, one.needed);
+    if (found.state !== "wanting" || one.needed === 1 || verify.asked) return found;
+    const since = waiting.get(one.row.id) ?? world.elapsed();
+    waiting.set(one.row.id, since);
+    if (world.elapsed() - since < unasked_patience_ms) return found;
+    const alone = consensus(one.opinions, 1);
+    if (alone.state !== "agreed") return alone;
+    telemetry.warn("counted_without_second_opinion", { chain, transfer: one.row.id, error: silence });
+    telemetry.count("counted_without_second_opinion", { chain });
+    return alone;
+  }
+
+  function judgement({ row, moved }: Case, { verdict }: Extract<Consensus, { state: "agreed" }>): Judged[] {
+    const { id, block_hash } = row;
+    if (typeof verdict === "string") return [{ id, block_hash, verdict }];
+    const block = moved.get(verdict.moved.hash);
+    return block === undefined ? [] : [{ id, block_hash, verdict: { moved: block } }];
+  }
+
+  function dispute({ row, opinions }: Case, outvoted: readonly string[]): string {
+    const sides = opinions.map(({ provider, verdict }) => `${provider} says ${saidOf(verdict)}`).join(", ");
+    const last = told.get(row.id);
+    if (last === undefined || world.elapsed() - last >= alert_interval_ms) {
+      told.set(row.id, world.elapsed());
+      telemetry.error("provider_disagrees", { chain, transfer: row.id, txn: row.tx_hash, opinions: sides });
+    }
+    telemetry.count("provider_disagrees", { chain });
+    for (const provider of outvoted) {
+      source.distrust(provider, { hashes: [row.tx_hash], heights: [row.block_number] });
+    }
+    return `provider_disagrees: of transaction ${row.tx_hash} ${sides}; it counts once two agree`;
+  }
+
+  function unclear(row: TransferRow): void {
+    telemetry.warn("confirmation_unclear", { chain, transfer: row.id });
+    telemetry.count("confirmation_unclear", { chain });
+  }
+
+  function forgetOthers(cases: readonly Case[]): void {
+    const ripe = new Set(cases.map(({ row }) => row.id));
+    for (const kept of [waiting, told]) {
+      for (const id of kept.keys()) if (!ripe.has(id)) kept.delete(id);
+    }
+  }
+
+  return { look };
+}
+
+function ripeTo({ finality }: TransferRow, heads: Heads, { facts }: ChainSettings): number {
+  return finalBlock(parseFinality(finality), heads, facts.tagless_depth);
+}
+
+/** How many companies must say the same of a transfer. */
+function opinionsFor({ amount }: TransferRow, { verify }: ChainSettings): number {
+  return verify.above !== null && !atMost(amount, verify.above) ? 2 : 1;
+}
+
+/** True while one more provider could settle the case: one that was unclear, the second of two, the arbiter of a dispute. */
+function isOpen({ opinions, needed }: Case): boolean {
+  const found = consensus(opinions, needed);
+  return found.state === "wanting" || (found.state === "disputed" && found.outvoted.length === 0);
+}
+
+/** Adds what one provider shows of the case. */
+function form({ row, opinions, moved }: Case, { provider, receipts, headers }: Testimony): void {
+  const verdict = judge(transferOf(row), receipts.get(row.tx_hash) ?? null, headers.get(row.block_number) ?? null);
+  if (typeof verdict === "string") {
+    opinions.push({ provider, verdict });
+    return;
+  }
+  const block = headers.get(verdict.moved.number);
+  // A receipt counts only in a block that is canonical where it says it is.
+  if (block?.hash === verdict.moved.hash) {
+    moved.set(block.hash, block);
+    opinions.push({ provider, verdict });
+  } else opinions.push({ provider, verdict: "unclear" });
+}
+
+function saidOf(verdict: Opinion["verdict"]): string {
+  if (verdict === "unclear") return "nothing clear";
+  if (verdict === "gone") return "it is not there";
+  return verdict === "confirmed" ? "it is there" : `it is in block ${verdict.moved.number}`;
+}
+
+function counted(payments: number): string {
+  return payments === 1 ? "1 payment is held back" : `${payments} payments are held back`;
+}

@@ -1,0 +1,212 @@
+// alone
+// Payments that two providers must confirm: what counts, what waits, and who is believed when they contradict each other.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { parseConfig } from "../src/config/parse.ts";
+import { type Consensus, consensus } from "../src/domain/consensus.ts";
+import type { Verdict } from "../src/domain/matching.ts";
+import { configText } from "./support/appliance.ts";
+import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
+import { altering, answering, type Behaviour } from "./support/provider-proxy.ts";
+
+const moved = { moved: { number: 7, hash: "0x07" } };
+const elsewhere = { moved: { number: 7, hash: "0x77" } };
+
+describe("what opinions come to", () => {
+  const agreed = (verdict: Exclude<Verdict, "unclear">): Consensus => ({ state: "agreed", verdict });
+  const wanting: Consensus = { state: "wanting" };
+  const disputed = (...outvoted: string[]): Consensus => ({ state: "disputed", outvoted });
+  const rows: [Verdict[], number, Consensus][] = [
+    [[], 1, wanting],
+    [["unclear"], 1, wanting],
+    [["confirmed"], 1, agreed("confirmed")],
+    [["confirmed"], 2, wanting],
+    [["confirmed", "unclear"], 2, wanting],
+    [["confirmed", "confirmed"], 2, agreed("confirmed")],
+    [["unclear", "confirmed", "confirmed"], 2, agreed("confirmed")],
+    [["gone", "gone"], 2, agreed("gone")],
+    [[moved, moved], 2, agreed(moved)],
+    [[moved, elsewhere], 2, disputed()],
+    [["confirmed", "gone"], 2, disputed()],
+    [["confirmed", "gone"], 1, disputed()],
+    [["gone", "confirmed", "confirmed"], 2, disputed("0")],
+    [["confirmed", "gone", moved], 2, disputed()],
+    [["confirmed", "gone", "gone", "confirmed"], 2, disputed()],
+    [["confirmed", "gone", "confirmed", moved], 2, disputed()],
+    [["confirmed", "gone", "confirmed", moved, "confirmed"], 2, disputed("1", "3")],
+  ];
+  for (const [verdicts, needed, expected] of rows) {
+    test(`${JSON.stringify(verdicts)} where ${needed} must agree is ${JSON.stringify(expected)}`, () => {
+      const opinions = verdicts.map((verdict, i) => ({ provider: String(i), verdict }));
+      expect(consensus(opinions, needed)).toEqual(expected);
+    });
+  }
+});
+
+describe("who is asked twice", () => {
+  const urls = ["https://one.example/k", "https://two.example/k"];
+  const verifyOf = (
+    rpc_urls: readonly string[],
+    verify?: string,
+    finality = '[{ up_to = "500", finality = 2 }, { finality = 4 }]',
+  ) => {
+    const chain = { rpc_urls, wallets: [wallet], tokens: { USDT: { address: `0x${"1".repeat(40)}`, decimals: 6 } } };
+    const { draft, problems, warnings } = parseConfig(
+      configText({ chains: { eth: { ...chain, finality, ...(verify === undefined ? {} : { verify }) } } }),
+      "/tmp/ocrch-config.toml",
+    );
+    return { verify: draft?.chains.get("eth")?.verify, problems, warnings };
+  };
+
+  test("without a word of the file the largest tier, where two companies are listed", () => {
+    expect(verifyOf(urls).verify).toEqual({ above: "500", asked: false });
+    expect(verifyOf(urls, undefined, "12").verify).toEqual({ above: null, asked: false });
+    expect(verifyOf(urls.slice(1)).verify).toEqual({ above: null, asked: false });
+    expect(verifyOf(["https://one.example/k1", "https://one.example/k2"]).verify).toEqual({
+      above: null,
+      asked: false,
+    });
+  });
+
+  test("all, none or those above an amount, as the file says", () => {
+    expect(verifyOf(urls, "true").verify).toEqual({ above: "0", asked: true });
+    expect(verifyOf(urls, "false").verify).toEqual({ above: null, asked: true });
+    expect(verifyOf(urls, '"99.50"').verify).toEqual({ above: "99.50", asked: true });
+    expect(verifyOf(urls, "1000").problems.join()).toContain("chains.eth.verify: write true for every payment");
+  });
+
+  test("a second opinion that nobody can give is warned about", () => {
+    expect(verifyOf(urls.slice(1), "true").warnings.join("\n")).toContain(
+      "chains.eth.verify: takes providers of two companies",
+    );
+    expect(verifyOf(urls, "true").warnings).toEqual([]);
+    expect(verifyOf(urls.slice(1), "false").warnings).toEqual([]);
+  });
+});
+
+let started: Story[] = [];
+async function begin(options: StoryOptions): Promise<Story> {
+  const story = await startStory(options);
+  started.push(story);
+  return story;
+}
+afterEach(async () => {
+  for (const story of started) await story.stop();
+  started = [];
+});
+
+const down = answering(503, "");
+/** Says of every transaction that it failed. */
+const denying: Behaviour = altering<object | null>("eth_getTransactionReceipt", (receipt) =>
+  receipt === null ? null : { ...receipt, status: "0x0" },
+);
+
+/** An order whose payment has ripened and waits for the next poll. */
+async function ripe(story: Story, amount: number): Promise<string> {
+  const order = await story.order(amount.toFixed(2));
+  await story.poll();
+  await story.select(order.id);
+  await story.usdt.transfer(payer, wallet, usd(amount));
+  await story.mine();
+  await story.poll();
+  await story.mine();
+  return order.id;
+}
+
+describe("a payment that two must confirm", () => {
+  test("counts once both do, and costs the second provider one reading", async () => {
+    const story = await begin({ proxies: 2, verify: "true" });
+    const order = await ripe(story, 5);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.proxies[1]?.calls("eth_getTransactionReceipt")).toBe(1);
+  });
+
+  test("waits while the second is down, and says so; counts when it is back", async () => {
+    const story = await begin({ proxies: 2, verify: "true" });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(down);
+    for (let minutes = 0; minutes < 30; minutes += 5) {
+      await story.poll();
+      story.wait(300);
+    }
+    expect(story.status(order)).toBe("pending");
+    expect(story.log.filter((line) => line.includes("payments_held_back"))).toHaveLength(1);
+    expect(story.log.join("\n")).toContain("second_opinion_missing");
+    story.proxies[1]?.reset();
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("waits with a reason where one provider is all there is", async () => {
+    const story = await begin({ proxies: 1, verify: "true" });
+    const order = await ripe(story, 5);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(story.log.join("\n")).toContain("there is no provider of another company");
+  });
+
+  test("smaller ones count at one word", async () => {
+    const story = await begin({ proxies: 2, verify: '"5"' });
+    const order = await ripe(story, 5);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.proxies[1]?.calls("eth_getTransactionReceipt")).toBe(0);
+  });
+
+  test("by our default waits ten minutes for the second and then counts, with a warning", async () => {
+    const story = await begin({ proxies: 2, finality: '[{ up_to = "4", finality = 2 }, { finality = 2 }]' });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(down);
+    await story.poll();
+    story.wait(599);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    story.wait(1);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.log.join("\n")).toContain("counted_without_second_opinion");
+  });
+});
+
+describe("two that contradict each other", () => {
+  test("count nothing and raise one alarm, for as long as it takes", async () => {
+    const story = await begin({ proxies: 2, verify: "true" });
+    const order = await ripe(story, 5);
+    story.proxies[0]?.behave(denying);
+    for (let polls = 0; polls < 3; polls++) await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    expect(story.log.filter((line) => line.includes(" error provider_disagrees"))).toHaveLength(1);
+    story.wait(3600);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(story.log.filter((line) => line.includes(" error provider_disagrees"))).toHaveLength(2);
+    story.proxies[0]?.reset();
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("even where only our default asked, and patience has run out", async () => {
+    const story = await begin({ proxies: 2, finality: '[{ up_to = "4", finality = 2 }, { finality = 2 }]' });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(denying);
+    await story.poll();
+    story.wait(3600);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+  });
+
+  test("are told apart by a third: the one that stands alone is asked nothing, and the payment counts at the next poll", async () => {
+    const story = await begin({ proxies: 3, verify: "true" });
+    const order = await ripe(story, 5);
+    const [liar] = story.proxies;
+    liar?.behave(denying);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    const before = liar?.requests();
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(liar?.requests()).toBe(before);
+  });
+});
