@@ -91,6 +91,7 @@ function history({ chain = "eth", kind = "etherscan", key = secret, ...given }: 
     poll_ms: 1000,
     idle_poll_ms: 1000,
     start_block: null,
+    verify: { above: null, asked: false },
     tokens: [],
   };
   const paces = given.paces ?? createPaces({ world });

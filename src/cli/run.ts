@@ -68,7 +68,6 @@ const statuses: Record<Code, number> = {
   provider_refused: failed,
   provider_inconsistent: failed,
   provider_cannot_answer: failed,
-  provider_refused: failed,
   provider_disagrees: failed,
   second_opinion_missing: failed,
   wrong_chain_id: failed,

@@ -63,7 +63,6 @@ export const texts = {
   provider_lagging: "the provider does not know this block yet",
   provider_inconsistent: "the provider contradicts itself",
   provider_cannot_answer: "the provider has no way to answer this",
-  provider_refused: "the provider refuses our key or our address",
   provider_disagrees: "the provider contradicts the others",
   second_opinion_missing: "no second provider could confirm it",
   wrong_chain_id: "the node serves another chain",

@@ -68,7 +68,6 @@ const statuses: Record<Code, number> = {
   provider_refused: internal_status,
   provider_inconsistent: internal_status,
   provider_cannot_answer: internal_status,
-  provider_refused: internal_status,
   provider_disagrees: internal_status,
   second_opinion_missing: internal_status,
   wrong_chain_id: internal_status,
