@@ -266,6 +266,18 @@ describe("each mistake has its line", () => {
       withExtra('[orders]\nmax_surcharge = "0.0000001"'),
       'orders.max_surcharge: expected an amount from "0" to "100" with at most 6 decimals',
     ],
+    ...["0.1", '["0.10", "2"]', '"0.0000001"', '"100.01"', '"10.1%"', '"0.00001%"', '"-1"', '"%"', '"1 %"'].map(
+      (written): [what: string, text: string, problem: string] => [
+        `a tolerance of ${written}`,
+        withExtra(`[orders]\nunderpaid_tolerance = ${written.replace('"2"', "2")}`),
+        `orders.underpaid_tolerance${written.startsWith("[") ? "[1]" : ""}: expected an amount from "0" to "100" with at most 6 decimals, a percentage from "0%" to "10%" with at most 4 decimals, or a list of both`,
+      ],
+    ),
+    [
+      "a tolerance of an empty list",
+      withExtra("[orders]\nunderpaid_tolerance = []"),
+      "orders.underpaid_tolerance: empty; remove the key or write a bound",
+    ],
     [
       "an unknown success",
       withExtra('[webhooks]\nsuccess = "20x"'),
@@ -503,7 +515,12 @@ describe("what a sound file means", () => {
         unknown_transfer_webhook_url: null,
         strict_url_binding: false,
       },
-      orders: { lifetime_ms: 3_600_000, late_window_ms: 86_400_000, max_surcharge: "0.99" },
+      orders: {
+        lifetime_ms: 3_600_000,
+        late_window_ms: 86_400_000,
+        max_surcharge: "0.99",
+        underpaid_tolerance: [{ amount: "0" }],
+      },
       webhooks: { allow_private_targets: false, success: "2xx", signature_padding: true, timeout_ms: 15_000 },
     });
     expect(wallets).toEqual([{ chain: "eth", address: wallet, coins: ["USDT", "USDC"], starting_tx: null }]);

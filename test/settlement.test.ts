@@ -6,10 +6,10 @@ import { parseConfig } from "../src/config/parse.ts";
 import type { Transfer } from "../src/domain/payment.ts";
 import { createSettlement, type Page, slice_max_transfers, slices } from "../src/services/settlement.ts";
 import { createWatching } from "../src/services/watching.ts";
+import { allocate } from "../src/storage/allocations.ts";
 import { coveredBlocks, watchesOf } from "../src/storage/coverage.ts";
 import { insertOrder } from "../src/storage/orders.ts";
 import { balances } from "../src/storage/transfer-lists.ts";
-import { allocate } from "../src/storage/transfers.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
 import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
@@ -207,7 +207,7 @@ describe("ingest", () => {
       await temp.database.transact((tx) => {
         const terms = {
           merchant_order_id: "m",
-          amount: "1.00",
+          amount: "2.00",
           webhook_url: "",
           chain: null,
           coin: null,

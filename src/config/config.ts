@@ -3,6 +3,7 @@
 import type { ChainFacts, ChainId, Coin, ExplorerKind, Token } from "../domain/assets.ts";
 import type { FinalityTier } from "../domain/finality.ts";
 import type { Network } from "../domain/network.ts";
+import type { Tolerance } from "../domain/tolerance.ts";
 import type { OpenchargeSettings } from "./opencharge.ts";
 
 export interface Wallet {
@@ -77,7 +78,13 @@ export interface Config {
     unknown_transfer_webhook_url: string | null;
     strict_url_binding: boolean;
   };
-  orders: { lifetime_ms: number; late_window_ms: number; max_surcharge: string };
+  orders: {
+    lifetime_ms: number;
+    late_window_ms: number;
+    max_surcharge: string;
+    /** How much less than asked still pays. */
+    underpaid_tolerance: Tolerance;
+  };
   webhooks: {
     allow_private_targets: boolean;
     success: "2xx" | "200";

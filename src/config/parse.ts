@@ -79,7 +79,12 @@ function build(file: File, path: string, over: Over): Parsed {
       allowed_origins: [...new Set(merchant.allowed_origins)],
       unknown_transfer_webhook_url: merchant.unknown_transfer_webhook_url ?? null,
     },
-    orders: { lifetime_ms: orders.lifetime, late_window_ms: orders.late_window, max_surcharge: orders.max_surcharge },
+    orders: {
+      lifetime_ms: orders.lifetime,
+      late_window_ms: orders.late_window,
+      max_surcharge: orders.max_surcharge,
+      underpaid_tolerance: orders.underpaid_tolerance,
+    },
     webhooks: {
       allow_private_targets: webhooks.allow_private_targets,
       success: webhooks.success,

@@ -30,6 +30,37 @@ export function fromUnits(units: bigint, decimals: number, scale = 0): string {
   return value.toFixed(Math.max(scale, value.decimalPlaces()));
 }
 
+/** The scale at which amounts of different coins are compared and summed: none has more decimals. */
+const common_decimals = 18;
+
+/** Units of a decimal text at the scale common to all coins (18 decimals). */
+export function toCommon(text: string): bigint {
+  const units = toUnits(text, common_decimals);
+  if (units === null) throw new Error("an amount has more decimals than any coin");
+  return units;
+}
+
+/** Decimal text of units of the common scale, with at least `scale` decimals. */
+export function fromCommon(units: bigint, scale = 0): string {
+  return fromUnits(units, common_decimals, scale);
+}
+
+/** The smallest of some units; `first` among them. */
+export function leastOf(first: bigint, ...more: readonly bigint[]): bigint {
+  return more.reduce((least, one) => {
+    if (one < least) return one;
+    return least;
+  }, first);
+}
+
+/** The largest of some units; `first` among them. */
+export function mostOf(first: bigint, ...more: readonly bigint[]): bigint {
+  return more.reduce((most, one) => {
+    if (one > most) return one;
+    return most;
+  }, first);
+}
+
 /** True when `amount` <= `limit`, both decimal texts. */
 export function atMost(amount: string, limit: string): boolean {
   return new Exact(amount).lte(new Exact(limit));

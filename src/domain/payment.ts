@@ -58,6 +58,12 @@ export const inboxReasons = {
   late: "arrived after the order had expired",
   order_ended: "the order was no longer pending",
   duplicate: "another transfer already pays this deposit",
+  short: "less than the order asks for, and nothing says whose it is",
+  cut: "the amount of an order with decimals left out",
+  fee_shortened: "the amount of an order less a usual exchange fee",
+  overpaid: "paid its order, which had asked for less",
+  dust: "less than a hundredth of a coin",
+  lookalike: "from an address made to look like one that is known",
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
 

@@ -37,6 +37,7 @@ export type {
   NewOrder,
   OcrchEvent,
   Order,
+  OrderPartPaid,
   OrderStatus,
   OrderStatusChanged,
   PaymentDetail,

@@ -212,6 +212,13 @@ export interface TransferSeen {
   value: string;
 }
 
+/** What is logged when a payment was less than its order asks for. Decimal texts over all coins. */
+export interface OrderPartPaid {
+  received: string;
+  /** What the payer is still asked for. */
+  remaining: string;
+}
+
 /** A row of the event log. The first three types are also pushed as webhooks, with the same data. */
 export type OcrchEvent =
   | LoggedEvent<"order_status_changed", OrderStatusChanged>
@@ -219,4 +226,5 @@ export type OcrchEvent =
   | LoggedEvent<"payment_reverted", PaymentReverted>
   | LoggedEvent<"deposit_opened", DepositOpened>
   | LoggedEvent<"transfer_seen" | "payment_restored", TransferSeen>
+  | LoggedEvent<"order_part_paid", OrderPartPaid>
   | LoggedEvent<"order_created" | "transfer_dropped" | "transfer_confirmed", JsonObject>;

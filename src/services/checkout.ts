@@ -9,7 +9,6 @@ import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import type { Database, Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, isFree, openDeposit, openDepositFor, promisedBetween } from "../storage/deposits.ts";
-import { recordTransition } from "../storage/ledger.ts";
 import {
   creationFor,
   insertCreation,
@@ -20,6 +19,7 @@ import {
   ordersOfMerchant,
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
+import { createCrediting } from "./crediting.ts";
 
 /** How long the same `Idempotency-Key` gets the first answer. */
 const idempotency_memory_ms = 24 * 60 * 60 * 1000;
@@ -70,6 +70,7 @@ export interface Checkout {
 /** Checkout over one database with the live settings. */
 export function createCheckout(needs: { database: Database; config: LiveConfig }): Checkout {
   const { database, config } = needs;
+  const crediting = createCrediting({ config });
   return {
     async create(request, identity, id) {
       const settings = config.current();
@@ -119,7 +120,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
       });
     },
 
-    cancel: (order_id) => database.transact((tx) => recordTransition(tx, order_id, "cancel").order),
+    cancel: (order_id) => database.transact((tx) => crediting.end(tx, order_id, "cancel")),
   };
 }
 

@@ -7,7 +7,6 @@ import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf, potsInQuarantine, releaseSlots } from "../storage/deposits.ts";
-import { recordTransition } from "../storage/ledger.ts";
 import {
   dueOrders,
   dueWithoutDeposit,
@@ -18,6 +17,7 @@ import {
 } from "../storage/orders.ts";
 import { isPaymentSeen } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
+import { createCrediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
 
@@ -33,6 +33,7 @@ export interface Expiry {
 /** Expiry by the world's wall clock. */
 export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
   const { database, config, world } = needs;
+  const crediting = createCrediting({ config });
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
   let turn = { expires_at: 0, seq: 0 };
 
@@ -40,7 +41,7 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
     database.transact((tx) => {
       const order = orderById(tx, id);
       if (order?.status !== "pending" || !mayExpire(tx, config.current(), order, tx.now, coverageView(tx))) return 0;
-      recordTransition(tx, id, "expire");
+      crediting.end(tx, id, "expire");
       return 1;
     });
 

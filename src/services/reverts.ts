@@ -9,6 +9,7 @@ import { paidOrder, setReverted } from "../storage/inbox.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
+import type { Crediting } from "./crediting.ts";
 
 export interface Reverts {
   /** Takes a confirmed transfer for reverted: event, webhook, inbox. Once, however often its block is missed. */
@@ -21,8 +22,8 @@ export interface Reverts {
 }
 
 /** Reverts with the live settings' webhook address. */
-export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry }): Reverts {
-  const { config, telemetry } = needs;
+export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry; crediting: Crediting }): Reverts {
+  const { config, telemetry, crediting } = needs;
 
   function note(tx: Tx, action: string, row: TransferRow, detail: string): void {
     recordAudit(tx, { actor: "chain", action, subject: `transfer:${row.id}`, detail });
@@ -50,15 +51,17 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry 
   }
 
   function restore(tx: Tx, row: TransferRow, block_number: number): void {
+    const order_id = paidOrder(tx, row.id);
     setReverted(tx, row.id, false);
     telemetry.warn("payment_restored", { chain: row.chain, transfer: row.id, block: block_number });
     appendEvent(tx, {
       type: "payment_restored",
-      order_id: paidOrder(tx, row.id),
+      order_id,
       transfer: row.id,
       body: JSON.stringify({ txn_hash: row.tx_hash, block_number, value: row.amount }),
       url: null,
     });
+    if (order_id !== null) crediting.recount(tx, order_id);
   }
 
   return {

@@ -4,7 +4,6 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
-import { unknownTransferBody } from "../domain/events.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
 import { type Match, match, type Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
@@ -13,10 +12,8 @@ import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberB
 import { cover, isWatchedWallet, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { candidatesFor } from "../storage/deposits.ts";
-import { recordTransition } from "../storage/ledger.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import {
-  allocate,
   type FirstSight,
   insertTransfer,
   judgeTransfer,
@@ -28,6 +25,7 @@ import {
   unboundWaiting,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
+import { createCrediting } from "./crediting.ts";
 import { createReverts } from "./reverts.ts";
 
 /** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
@@ -74,7 +72,8 @@ export interface Settlement {
 /** Settlement over one database with the live settings' policies and webhook address. */
 export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
   const { database, config, telemetry } = needs;
-  const reverts = createReverts(needs);
+  const crediting = createCrediting(needs);
+  const reverts = createReverts({ ...needs, crediting });
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);
@@ -141,8 +140,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       status: "waiting_for_confirmation",
       confirmed_at: null,
       ...("deposit" in found
-        ? { deposit: found.deposit, reason: null, likely_order: null }
-        : { deposit: null, ...found }),
+        ? { deposit: found.deposit, part: false, reason: null, likely_order: null }
+        : { deposit: null, part: false, ...found }),
     });
     return found;
   }
@@ -157,6 +156,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     judgeTransfer(tx, row.id, {
       status: "failed_to_confirm",
       deposit: null,
+      part: false,
       reason: row.reason,
       likely_order: row.likely_order,
       confirmed_at: null,
@@ -171,30 +171,18 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
     const found = decide(tx, row);
     if ("deposit" in found) {
-      judgeTransfer(tx, row.id, {
-        status: "matched",
-        deposit: found.deposit,
-        reason: null,
-        likely_order: null,
-        confirmed_at: tx.now,
-      });
-      allocate(tx, row.id, found.order_id, "match");
-      recordTransition(tx, found.order_id, "pay");
+      const { deposit, order_id } = found;
+      crediting.credit(tx, { transfer: row, order_id, kind: "match", place: { deposit, part: false } });
       return;
     }
     const stranger = judgeTransfer(tx, row.id, {
       status: found.likely_order === null ? "no_matched_deposit" : "waiting_for_match",
       deposit: null,
+      part: false,
       ...found,
       confirmed_at: tx.now,
     });
-    appendEvent(tx, {
-      type: "unknown_transfer",
-      order_id: stranger.likely_order,
-      transfer: stranger.id,
-      body: unknownTransferBody(stranger, tx.now),
-      url: config.current().merchant.unknown_transfer_webhook_url,
-    });
+    crediting.tellStranger(tx, stranger);
   }
 
   return {

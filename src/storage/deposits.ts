@@ -49,6 +49,7 @@ const insertSlot = statement((db) =>
       units: sql.placeholder("units"),
       sender: sql.placeholder("sender"),
       deposit: sql.placeholder("deposit"),
+      rest: sql.placeholder("rest"),
     })
     .prepare(),
 );
@@ -73,6 +74,14 @@ const selectOpenOfOrder = statement((db) =>
     .select()
     .from(deposits)
     .where(and(eq(deposits.order_id, sql.placeholder("order_id")), isNull(deposits.closed_at)))
+    .prepare(),
+);
+
+const selectOfOrder = statement((db) =>
+  db
+    .select()
+    .from(deposits)
+    .where(eq(deposits.order_id, sql.placeholder("order_id")))
     .prepare(),
 );
 
@@ -135,7 +144,7 @@ const selectCandidates = statement((db) =>
       opened_at: deposits.opened_at,
       opened_head: deposits.opened_head,
       closed_at: deposits.closed_at,
-      taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.id <> ${sql.placeholder("transfer")})`,
+      taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`,
     })
     .from(slots)
     .innerJoin(deposits, eq(deposits.id, slots.deposit))
@@ -155,8 +164,17 @@ const selectCandidates = statement((db) =>
 export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   const units = deposit.units.toString();
   const row = returned(insert(tx).get({ ...deposit, units, opened_at: tx.now }));
-  insertSlot(tx).run({ ...deposit, units, sender: deposit.sender ?? "", deposit: row.id });
+  insertSlot(tx).run({ ...deposit, units, sender: deposit.sender ?? "", deposit: row.id, rest: 0 });
   return row;
+}
+
+/** Promises what is left of a deposit to its payer. False when that amount is promised already. */
+export function promiseRest(tx: Tx, deposit: DepositRow, units: bigint): boolean {
+  const { chain, coin, wallet, sender, id } = deposit;
+  const pot = { chain, coin, wallet };
+  if (!isFree(tx, pot, units, sender)) return false;
+  insertSlot(tx).run({ ...pot, units: units.toString(), sender: sender ?? "", deposit: id, rest: 1 });
+  return true;
 }
 
 /** The open deposit of an order on a chain in a coin, or null. */
@@ -167,6 +185,11 @@ export function openDepositFor(at: Reader, order_id: string, chain: ChainId, coi
 /** All open deposits of an order. */
 export function openDepositsOf(at: Reader, order_id: string): DepositRow[] {
   return selectOpenOfOrder(at).all({ order_id });
+}
+
+/** All deposits of an order, open or closed. */
+export function depositsOf(at: Reader, order_id: string): DepositRow[] {
+  return selectOfOrder(at).all({ order_id });
 }
 
 /** Closes every open deposit of an order and puts its slots in quarantine. */

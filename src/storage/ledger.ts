@@ -1,10 +1,11 @@
 // The only writer of an order's status. Every change goes through the transition table, closes the order's deposits,
-// appends its event and queues its webhook, all in the caller's transaction.
+// lets go of money that did not pay it, appends its event and queues its webhook, all in the caller's transaction.
 
 import { and, eq, sql } from "drizzle-orm";
 import { Fault } from "../domain/errors.ts";
 import { orderStatusBody } from "../domain/events.ts";
 import { type OrderCommand, transition } from "../domain/order.ts";
+import { allocatedTo, reverseAllocation } from "./allocations.ts";
 import type { Tx } from "./database.ts";
 import { closeDepositsOf } from "./deposits.ts";
 import { oweProof } from "./opencharge-gateway.ts";
@@ -12,6 +13,7 @@ import { type OrderRow, orderById } from "./orders.ts";
 import { appendEvent } from "./outbox.ts";
 import { orders } from "./schema.ts";
 import { statement } from "./statement.ts";
+import { judgeTransfer, type TransferRow } from "./transfers.ts";
 
 const updateStatus = statement((db) =>
   db
@@ -26,16 +28,23 @@ const updateStatus = statement((db) =>
     .prepare(),
 );
 
+export interface Transition {
+  changed: boolean;
+  order: OrderRow;
+  /** Money that had paid a part of an order which ended unpaid: it waits for a person now. */
+  released: TransferRow[];
+}
+
 /**
  * Applies a command to an order. `changed` is false when the order already is what the command asks for.
  * Faults: order_not_found, order_not_pending (the table refuses the command in this state).
  */
-export function recordTransition(tx: Tx, id: string, command: OrderCommand): { changed: boolean; order: OrderRow } {
+export function recordTransition(tx: Tx, id: string, command: OrderCommand): Transition {
   const order = orderById(tx, id);
   if (order === null) throw new Fault("order_not_found");
   const outcome = transition(order.status, command);
   if (outcome === "refuse") throw new Fault("order_not_pending");
-  if (outcome === "same") return { changed: false, order };
+  if (outcome === "same") return { changed: false, order, released: [] };
 
   const changed = updateStatus(tx).all({ id, from: order.status, to: outcome, command, now: tx.now });
   const after = changed[0];
@@ -45,7 +54,31 @@ export function recordTransition(tx: Tx, id: string, command: OrderCommand): { c
   closeDepositsOf(tx, id, command);
   if (outcome === "paid") oweProof(tx, id);
   announceStatus(tx, after);
-  return { changed: true, order: after };
+  const money = allocatedTo(tx, id);
+  if (outcome === "paid") for (const row of money) keepMoney(tx, row);
+  return {
+    changed: true,
+    order: after,
+    released: outcome === "paid" ? [] : money.map((row) => releaseMoney(tx, row, id)),
+  };
+}
+
+/** What was kept with an order while it was ended unpaid waits for nobody once it is paid. */
+function keepMoney(tx: Tx, row: TransferRow): void {
+  if (row.reason === "order_ended") judgeTransfer(tx, row.id, { ...row, reason: null });
+}
+
+/** What was received for an order that ended without being paid pays nothing: it goes to the inbox, part by part. */
+function releaseMoney(tx: Tx, row: TransferRow, order_id: string): TransferRow {
+  reverseAllocation(tx, row.id);
+  return judgeTransfer(tx, row.id, {
+    status: "waiting_for_match",
+    deposit: null,
+    part: false,
+    reason: "order_ended",
+    likely_order: order_id,
+    confirmed_at: row.confirmed_at,
+  });
 }
 
 /** Appends an event with the order's status as it is now, and its webhook where the order has an address for one. */

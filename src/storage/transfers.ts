@@ -1,11 +1,11 @@
-// Rows of transfers and of the allocations that say which order each one pays. One row per (chain, transaction, position),
-// re-pointed when its transaction moves to another block; never deleted.
+// Rows of transfers. One row per (chain, transaction, position), re-pointed when its transaction moves to another block;
+// never deleted.
 
 import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import type { AllocationKind, InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
+import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
-import { allocations, transfers } from "./schema.ts";
+import { transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
 export type TransferRow = typeof transfers.$inferSelect;
@@ -97,6 +97,7 @@ const updateVerdict = statement((db) =>
     .set({
       status: sql`${sql.placeholder("status")}`,
       deposit: sql`${sql.placeholder("deposit")}`,
+      part: sql`${sql.placeholder("part")}`,
       reason: sql`${sql.placeholder("reason")}`,
       likely_order: sql`${sql.placeholder("likely_order")}`,
       confirmed_at: sql`${sql.placeholder("confirmed_at")}`,
@@ -151,8 +152,10 @@ function placeOf(transfer: Transfer) {
 
 export interface Judgement {
   status: TransferStatus;
-  /** The deposit it is the one payment of. */
+  /** The deposit it pays. */
   deposit: number | null;
+  /** One of several that pay the deposit together, instead of the one payment of it. */
+  part: boolean;
   reason: InboxReason | null;
   likely_order: string | null;
   /** ms; null while unconfirmed. */
@@ -161,7 +164,9 @@ export interface Judgement {
 
 /** Writes what was decided about a transfer. */
 export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): TransferRow {
-  return returned(updateVerdict(tx).get({ id, ...judgement }));
+  const { status, deposit, part, reason, likely_order, confirmed_at } = judgement;
+  const words = { status, deposit, part: part ? 1 : 0, reason, likely_order, confirmed_at };
+  return returned(updateVerdict(tx).get({ id, ...words }));
 }
 
 /** A transfer row in the terms of the domain. */
@@ -277,24 +282,6 @@ const selectSeen = statement((db) =>
     .select({ id: transfers.id })
     .from(transfers)
     .where(and(eq(transfers.deposit, sql.placeholder("deposit")), isWaiting))
-    .prepare(),
-);
-
-/** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */
-export function allocate(tx: Tx, transfer: number, order_id: string, kind: AllocationKind): number {
-  return returned(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
-}
-
-const insertAllocation = statement((db) =>
-  db
-    .insert(allocations)
-    .values({
-      transfer: sql.placeholder("transfer"),
-      order_id: sql.placeholder("order_id"),
-      kind: sql.placeholder("kind"),
-      created_at: sql.placeholder("now"),
-    })
-    .returning({ id: allocations.id })
     .prepare(),
 );
 

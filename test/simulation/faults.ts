@@ -103,9 +103,9 @@ export const faults: readonly PlantedFault[] = [
     name: "a transfer is allocated twice",
     changes: [
       {
-        file: "src/services/settlement.ts",
-        find: 'allocate(tx, row.id, found.order_id, "match");',
-        put: 'allocate(tx, row.id, found.order_id, "match");\n      allocate(tx, row.id, found.order_id, "match");',
+        file: "src/services/crediting.ts",
+        find: "allocate(tx, transfer.id, order_id, kind);",
+        put: "allocate(tx, transfer.id, order_id, kind);\n      allocate(tx, transfer.id, order_id, kind);",
       },
       {
         file: "migrations/0001_first.sql",

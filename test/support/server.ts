@@ -64,7 +64,13 @@ export function testConfig(settings: Settings = {}): Config {
       strict_url_binding: false,
       ...settings.merchant,
     },
-    orders: { lifetime_ms: 3_600_000, late_window_ms: 86_400_000, max_surcharge: "0.05", ...settings.orders },
+    orders: {
+      lifetime_ms: 3_600_000,
+      late_window_ms: 86_400_000,
+      max_surcharge: "0.05",
+      underpaid_tolerance: [],
+      ...settings.orders,
+    },
     webhooks: {
       allow_private_targets: false,
       success: "2xx",

@@ -162,7 +162,7 @@ export async function startShop(
         const place = { tx_hash: `0x${"2".repeat(64)}`, log_index: 0, position: 0, block };
         const transfer = { chain, token: "0x", sender: wallet, wallet, units: BigInt(units), ...place };
         const { id } = insertTransfer(tx, transfer, { coin, label: coin, amount, finality: "12" });
-        const judged = { status: "waiting_for_confirmation", deposit: deposit.id, reason: null } as const;
+        const judged = { status: "waiting_for_confirmation", deposit: deposit.id, part: false, reason: null } as const;
         judgeTransfer(tx, id, { ...judged, likely_order: null, confirmed_at: null });
       });
     },

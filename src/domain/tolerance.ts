@@ -1,0 +1,43 @@
+// How much less than asked still pays: a fixed amount, a share of what was asked, or the smaller of several such bounds.
+// Compares in base units and rounds nothing in the payer's favour.
+
+import { isAmount, leastOf, scaleOf, toUnits } from "./money.ts";
+
+/** One bound: a decimal amount, or a share in millionths of what is asked. */
+export type Bound = { amount: string } | { millionths: bigint };
+
+/** All of them hold; none at all: not a unit less. */
+export type Tolerance = readonly Bound[];
+
+/** USDT and USDC cannot hold more. */
+const amount_decimals = 6;
+/** Decimals of a percentage: a millionth is 0.0001 %. */
+const percent_decimals = 4;
+const millionths_in_percent = 10_000n;
+const million = 1_000_000n;
+export const highest_tolerance = "100";
+export const highest_tolerated_percent = 10n;
+
+/** Reads `"0.10"` or `"0.5%"`; null for anything else, and for more than is allowed. Zero is no bound but none at all. */
+export function parseBound(text: string): Bound | null {
+  const percent = text.endsWith("%") ? text.slice(0, -1) : null;
+  const number = percent ?? text;
+  if (!isAmount(number) && !/^0{1,18}(\.0{1,18})?$/.test(number)) return null;
+  if (scaleOf(number) > (percent === null ? amount_decimals : percent_decimals)) return null;
+  const units = toUnits(number, amount_decimals) ?? 0n;
+  if (percent === null) {
+    return units <= (toUnits(highest_tolerance, amount_decimals) ?? 0n) ? { amount: text } : null;
+  }
+  const millionths = toUnits(percent, percent_decimals) ?? 0n;
+  return millionths <= highest_tolerated_percent * millionths_in_percent ? { millionths } : null;
+}
+
+/** The highest price that `units` of a coin with `decimals` still pay. */
+export function highestPaid(tolerance: Tolerance, units: bigint, decimals: number): bigint {
+  const [first = units, ...more] = tolerance.map((bound) =>
+    "amount" in bound
+      ? units + (toUnits(bound.amount, decimals) ?? 0n)
+      : (units * million) / (million - bound.millionths),
+  );
+  return leastOf(first, ...more);
+}

@@ -1,0 +1,203 @@
+// Money to orders: the only place that allocates a transfer. Says what a transfer would do to an order, and does it:
+// pays the order, or a part of it and promises the rest. Never decides whose money it is.
+
+import { coinDecimals, type LiveConfig } from "../config/config.ts";
+import { Fault } from "../domain/errors.ts";
+import { unknownTransferBody } from "../domain/events.ts";
+import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
+import type { AllocationKind, InboxReason } from "../domain/payment.ts";
+import { highestPaid } from "../domain/tolerance.ts";
+import { allocate, allocatedTo } from "../storage/allocations.ts";
+import type { Reader, Tx } from "../storage/database.ts";
+import { type DepositRow, depositsOf, openDepositsOf, promiseRest } from "../storage/deposits.ts";
+import { recordTransition } from "../storage/ledger.ts";
+import { type OrderRow, orderById } from "../storage/orders.ts";
+import { appendEvent } from "../storage/outbox.ts";
+import { judgeTransfer, type TransferRow } from "../storage/transfers.ts";
+
+const common_decimals = 18;
+
+export interface CreditRequest {
+  /** Confirmed, or being confirmed by this transaction; it must not pay anything yet. */
+  transfer: TransferRow;
+  order_id: string;
+  /** Only `assign`, an operator's word, reaches an order that is no longer pending. */
+  kind: AllocationKind;
+  /** Where matching put it; without it: the order's open deposit for this chain, coin and wallet, as a part, if there is one. */
+  place?: { deposit: number; part: boolean };
+}
+
+/**
+ * - `pays`: the order is paid with it (an expired or cancelled one as `mark_paid`).
+ * - `part`: it pays a part of a pending order, which stays pending.
+ * - `attaches`: it is kept with an order whose status it does not change: one that was marked paid by hand, or one that
+ *   expired or was cancelled and asks for more. In the second case it stays in the inbox (`order_ended`) until the order is paid.
+ * - `refused`: this kind of credit does nothing to an order in this state.
+ */
+export type Effect = "pays" | "part" | "attaches" | "refused";
+
+/** What a credit means for its order. Amounts are decimal texts over all coins, this transfer included. */
+export interface CreditOutcome {
+  effect: Effect;
+  order: OrderRow;
+  /** Money that left the chain again does not count. */
+  received: string;
+  /** Still missing of the order's amount, "0" once it is paid; for a part the payer's promise is made from its deposit instead. */
+  remaining: string;
+  /** Above the most that was ever asked for the order; "0" where nothing is. */
+  excess: string;
+}
+
+export interface Crediting {
+  /** What `credit` would do, without doing it. Fault: order_not_found. */
+  foresee(at: Reader, request: CreditRequest): CreditOutcome;
+  /**
+   * Allocates a transfer to an order and does what `foresee` says, in the caller's transaction: transfer `matched`
+   * (flagged `overpaid` when the order had asked for less), allocation, transition with its event and webhook, or
+   * `order_part_paid` with the rest promised. Faults: order_not_found, order_not_pending (`refused`). Throws when the
+   * transfer pays something already.
+   */
+  credit(tx: Tx, request: CreditRequest): CreditOutcome;
+  /** Pays a pending order whose money has become enough (a part of it came back to the chain). False when it has not. */
+  recount(tx: Tx, order_id: string): boolean;
+  /** Ends a pending order unpaid; its parts go to the inbox. Faults as `recordTransition`. */
+  end(tx: Tx, order_id: string, command: "cancel" | "expire"): OrderRow;
+  /** Appends the event about a transfer that pays nothing, with its webhook. */
+  tellStranger(tx: Tx, row: TransferRow): void;
+}
+
+/** Crediting with the live settings' tolerance, decimals and webhook address. */
+export function createCrediting(needs: { config: LiveConfig }): Crediting {
+  const { config } = needs;
+
+  function foresee(at: Reader, request: CreditRequest): CreditOutcome {
+    const { transfer, order_id, kind } = request;
+    const order = orderById(at, order_id);
+    if (order === null) throw new Fault("order_not_found");
+    const received = receivedFor(at, order_id) + toCommon(transfer.amount);
+    const price = toCommon(order.amount);
+    const covers = isCovered(order, received);
+    const asked = mostAsked(at, order);
+    return {
+      effect: effectOn(order, covers, kind),
+      order,
+      received: fromCommon(received),
+      remaining: covers ? "0" : fromCommon(price - received),
+      excess: received > asked ? fromCommon(received - asked) : "0",
+    };
+  }
+
+  function isCovered(order: OrderRow, received: bigint): boolean {
+    const { underpaid_tolerance } = config.current().orders;
+    return received > 0n && highestPaid(underpaid_tolerance, received, common_decimals) >= toCommon(order.amount);
+  }
+
+  function pay(tx: Tx, order: OrderRow): OrderRow {
+    return recordTransition(tx, order.id, order.status === "pending" ? "pay" : "mark_paid").order;
+  }
+
+  function tellStranger(tx: Tx, row: TransferRow): void {
+    appendEvent(tx, {
+      type: "unknown_transfer",
+      order_id: row.likely_order,
+      transfer: row.id,
+      body: unknownTransferBody(row, tx.now),
+      url: config.current().merchant.unknown_transfer_webhook_url,
+    });
+  }
+
+  /** Tells of a part and promises the rest: of every open deposit, in its own coin, whichever the payer goes on with. */
+  function askForRest(tx: Tx, { transfer, place }: CreditRequest, outcome: CreditOutcome): void {
+    const open = openDepositsOf(tx, outcome.order.id);
+    const received = toCommon(outcome.received);
+    const restOf = (deposit: DepositRow) => toCommon(deposit.amount) - received;
+    const own = open.find((deposit) => deposit.id === place?.deposit);
+    appendEvent(tx, {
+      type: "order_part_paid",
+      order_id: outcome.order.id,
+      transfer: transfer.id,
+      body: JSON.stringify({
+        received: outcome.received,
+        remaining: own === undefined ? outcome.remaining : fromCommon(restOf(own)),
+      }),
+      url: null,
+    });
+    for (const deposit of open) {
+      const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
+      const rest = restOf(deposit);
+      const units = decimals === null || rest <= 0n ? null : toUnits(fromCommon(rest), decimals);
+      if (units !== null) promiseRest(tx, deposit, units);
+    }
+  }
+
+  return {
+    foresee,
+    tellStranger,
+
+    credit(tx, request) {
+      const place = request.place ?? placeFor(tx, request);
+      const { transfer, order_id, kind } = request;
+      const outcome = foresee(tx, request);
+      const { effect, order, excess } = outcome;
+      if (effect === "refused") throw new Fault("order_not_pending");
+
+      allocate(tx, transfer.id, order_id, kind);
+      judgeTransfer(tx, transfer.id, {
+        status: "matched",
+        deposit: place?.deposit ?? null,
+        part: place?.part ?? false,
+        reason: flagOf(effect, order, excess),
+        likely_order: null,
+        confirmed_at: transfer.confirmed_at ?? tx.now,
+      });
+      if (effect === "pays") return { ...outcome, order: pay(tx, order) };
+      if (effect === "part") askForRest(tx, place === undefined ? request : { ...request, place }, outcome);
+      return outcome;
+    },
+
+    recount(tx, order_id) {
+      const order = orderById(tx, order_id);
+      if (order?.status !== "pending" || !isCovered(order, receivedFor(tx, order_id))) return false;
+      pay(tx, order);
+      return true;
+    },
+
+    end(tx, order_id, command) {
+      const { order, released } = recordTransition(tx, order_id, command);
+      for (const row of released) if (row.reverted_at === null) tellStranger(tx, row);
+      return order;
+    },
+  };
+}
+
+function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind): Effect {
+  if (order.status === "pending") return covers ? "pays" : "part";
+  if (kind !== "assign") return "refused";
+  if (order.status === "paid") return order.cause === "mark_paid" ? "attaches" : "refused";
+  return covers ? "pays" : "attaches";
+}
+
+/** Why a transfer that is credited stays in the inbox all the same. */
+function flagOf(effect: Effect, order: OrderRow, excess: string): InboxReason | null {
+  if (effect === "attaches" && order.status !== "paid") return "order_ended";
+  return effect !== "part" && excess !== "0" ? "overpaid" : null;
+}
+
+/** Units of the common scale that live allocations brought an order; what left the chain again is not there. */
+function receivedFor(at: Reader, order_id: string): bigint {
+  const standing = allocatedTo(at, order_id).filter((row) => row.reverted_at === null);
+  return standing.reduce((sum, row) => sum + toCommon(row.amount), 0n);
+}
+
+/** The most a payer was ever asked to send: the order's amount, or that of a deposit with a surcharge. */
+function mostAsked(at: Reader, order: OrderRow): bigint {
+  return mostOf(toCommon(order.amount), ...depositsOf(at, order.id).map(({ amount }) => toCommon(amount)));
+}
+
+function placeFor(at: Reader, { transfer, order_id }: CreditRequest): CreditRequest["place"] {
+  const { chain, coin, wallet } = transfer;
+  const open = openDepositsOf(at, order_id).find(
+    (deposit) => deposit.chain === chain && deposit.coin === coin && deposit.wallet === wallet,
+  );
+  return open === undefined ? undefined : { deposit: open.id, part: true };
+}

@@ -1,0 +1,58 @@
+// Rows of allocations: which transfer pays which order. A transfer has at most one that is live; one that was taken back
+// stays as history.
+
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import type { AllocationKind } from "../domain/payment.ts";
+import type { Reader, Tx } from "./database.ts";
+import { allocations, transfers } from "./schema.ts";
+import { returned, statement } from "./statement.ts";
+import type { TransferRow } from "./transfers.ts";
+
+/** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */
+export function allocate(tx: Tx, transfer: number, order_id: string, kind: AllocationKind): number {
+  return returned(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
+}
+
+const insertAllocation = statement((db) =>
+  db
+    .insert(allocations)
+    .values({
+      transfer: sql.placeholder("transfer"),
+      order_id: sql.placeholder("order_id"),
+      kind: sql.placeholder("kind"),
+      created_at: sql.placeholder("now"),
+    })
+    .returning({ id: allocations.id })
+    .prepare(),
+);
+
+/** The transfers allocated to an order, oldest allocation first; those that left the chain again among them. */
+export function allocatedTo(at: Reader, order_id: string): TransferRow[] {
+  return selectAllocated(at)
+    .all({ order_id })
+    .map((row) => row.transfer);
+}
+
+const selectAllocated = statement((db) =>
+  db
+    .select({ transfer: transfers })
+    .from(allocations)
+    .innerJoin(transfers, eq(transfers.id, allocations.transfer))
+    .where(and(eq(allocations.order_id, sql.placeholder("order_id")), isNull(allocations.reversed_at)))
+    .orderBy(asc(allocations.id))
+    .prepare(),
+);
+
+/** Takes back the live allocation of a transfer, which then pays nothing. False when it had none. */
+export function reverseAllocation(tx: Tx, transfer: number): boolean {
+  return updateReversed(tx).all({ transfer, now: tx.now }).length > 0;
+}
+
+const updateReversed = statement((db) =>
+  db
+    .update(allocations)
+    .set({ reversed_at: sql`${sql.placeholder("now")}` })
+    .where(and(eq(allocations.transfer, sql.placeholder("transfer")), isNull(allocations.reversed_at)))
+    .returning({ id: allocations.id })
+    .prepare(),
+);
