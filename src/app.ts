@@ -16,6 +16,7 @@ import { createExpiry } from "./services/expiry.ts";
 import { createOpenchargeAccess } from "./services/opencharge-access.ts";
 import { createGateway } from "./services/opencharge-gateway.ts";
 import { createOwnIdentities } from "./services/opencharge-identity.ts";
+import { createIssuers } from "./services/opencharge-issuers.ts";
 import { createNetworkLimits } from "./services/opencharge-limits.ts";
 import { createOpenchargeMerchant } from "./services/opencharge-merchant.ts";
 import { createPayments } from "./services/opencharge-payments.ts";
@@ -99,7 +100,8 @@ export async function startApp(needs: {
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
     const limits = createNetworkLimits({ world });
-    const network = { database, config, world, telemetry, identities, directory, outbound, limits };
+    const issuers = createIssuers({ config, outbound, world, directory, identities });
+    const network = { database, config, world, telemetry, identities, directory, issuers, outbound, limits };
     const proofs = createProofs(network);
     const opencharge = {
       identities,

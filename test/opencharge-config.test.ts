@@ -113,6 +113,17 @@ describe("the section", () => {
       "opencharge.pinned[0].public_key: no public key; expected 128 hexadecimal digits",
     ],
     [
+      "with an agreement",
+      `${least}order_form = "flat"\n[[opencharge.partners]]\nocid = 100\nsame_currencies = ["USD", "USDT"]\nproof_recipient = "gateway"`,
+    ],
+    [
+      "with two agreements with one partner, in words nobody knows",
+      `${least}order_form = "deep"\n[[opencharge.partners]]\nocid = 100\nproof_recipient = "me"\n[[opencharge.partners]]\nocid = 100\nsame_currencies = ["usd"]`,
+      'opencharge.order_form: "deep" is unknown; use one of mirror, recursive, flat',
+      'opencharge.partners[0].proof_recipient: "me" is unknown; did you mean merchant?',
+      'opencharge.partners[1].same_currencies[0]: no currency; write it like "USD" or "USDT"',
+    ],
+    [
       "with an item twice",
       `${least}[[opencharge.items]]\nid = "a"\nname = "A"\nprice = "1"\n[[opencharge.items]]\nid = "a"\nname = "B"\nprice = "2"`,
       "opencharge.items: lists one id twice; remove one",

@@ -6,6 +6,7 @@ import { encodeAbiParameters } from "viem";
 import { toFunctionSelector } from "viem/utils";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { isRefusal } from "../src/wire/opencharge/errors.ts";
+import { addressOf } from "../src/wire/opencharge/keys.ts";
 import type { Metadata } from "../src/wire/opencharge/metadata.ts";
 import { realWorld } from "../src/world.ts";
 import { startAnvil } from "./support/anvil.ts";
@@ -56,12 +57,17 @@ type Registry = ReturnType<typeof startRegistry>;
 /** A node with one contract that maps OCIDs to addresses, under whichever of the function names it has. */
 function startRegistry() {
   const urls = new Map<number, string>();
+  const owners = new Map<number, string>();
   let has = "resolve(uint256)";
   let calls = 0;
   let failure: { code: number; message: string } | null = null;
 
   function call(data: string) {
     if (failure !== null) return { error: failure };
+    const owner = owners.get(Number(BigInt(`0x${data.slice(10)}`)));
+    if (owner !== undefined && data.startsWith(toFunctionSelector("ownerOf(uint256)"))) {
+      return { result: encodeAbiParameters([{ type: "address" }], [owner as `0x${string}`]) };
+    }
     const url = data.startsWith(toFunctionSelector(has)) ? urls.get(Number(BigInt(`0x${data.slice(10)}`))) : undefined;
     if (url === undefined) return { error: { code: 3, message: "execution reverted" } };
     return { result: encodeAbiParameters([{ type: "string" }], [url]) };
@@ -85,6 +91,7 @@ function startRegistry() {
   return {
     url: `http://127.0.0.1:${server.port}`,
     urls,
+    owners,
     get calls() {
       return calls;
     },
@@ -96,6 +103,7 @@ function startRegistry() {
     },
     reset() {
       urls.clear();
+      owners.clear();
       has = "resolve(uint256)";
       failure = null;
     },
@@ -241,6 +249,18 @@ describe("the registry", () => {
       "its key",
       "METADATA_UNAVAILABLE",
     ]);
+  });
+
+  test("says whose an OCID is: the operator is told once where that is not who signs, and nothing else happens", async () => {
+    const told = () => shop.log.filter((line) => line.includes("opencharge_owner_differs"));
+    for (const ocid of [200, 201, 202]) registry.urls.set(ocid, party.metadata_url);
+    registry.owners.set(200, addressOf(party.publicKey));
+    registry.owners.set(201, `0x${"ab".repeat(20)}`);
+    const before = told().length;
+    byRegistry();
+    expect([await found(200), await found(201), await found(202)]).toEqual(["its key", "its key", "its key"]);
+    await shop.directory.refresh(201);
+    expect(told().slice(before)).toEqual([expect.stringContaining(`ocid=201 owner=0x${"ab".repeat(20)}`)]);
   });
 
   test("that knows no such OCID makes it unknown", async () => {

@@ -89,6 +89,7 @@ function section(): OpenchargeSettings {
     accepts: [ours],
     currencies: ["USD"],
     orders: "catalog",
+    order_form: "mirror",
     approval_url: null,
     approved: [],
     blocked: [],
@@ -99,6 +100,7 @@ function section(): OpenchargeSettings {
     require_signed_config: false,
     items: [],
     pinned: [pin(merchant), pin(caller), pin(stranger)],
+    partners: [],
     registry: null,
   };
 }
@@ -315,6 +317,22 @@ describe("a proof of payment", () => {
     await pay(opened(await checkout({ signed: merchant.signOrder(order({ accepts: [caller_ocid] })) })));
     await deliver();
     expect([proofsAt(caller).length, proofsAt(merchant).length]).toEqual([1, 0]);
+  });
+
+  test("is made out to a gateway that wants it so, and then goes to that one alone", async () => {
+    const agreed = { ocid: caller_ocid, same_currencies: [], proof_recipient: "gateway" as const };
+    const network = { ...settings.opencharge, ...section(), partners: [agreed] };
+    const config = liveConfig({ ...settings, opencharge: network });
+    identities = createOwnIdentities({ config });
+    const needs = { database: temp.database, config, world, telemetry: silent, identities, directory };
+    gateway = createGateway(needs);
+    proofs = createProofs(needs);
+    await pay(opened(await checkout()));
+    await pay(opened(await checkout({ from: merchant, signed: merchant.signOrder(order({ id: "ord_2" })) })));
+    await deliver();
+    const to = (party: Party) => proofsAt(party).map(({ body }) => ((body?.proof ?? {}) as Fields).to ?? null);
+    expect(to(caller)).toEqual([{ ocid: caller_ocid, reference: "ord_1" }]);
+    expect(to(merchant)).toEqual([{ ocid: merchant_ocid, reference: "ord_2" }]);
   });
 
   test("goes once to a merchant that called itself", async () => {

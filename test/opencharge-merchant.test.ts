@@ -289,6 +289,25 @@ describe("an order that somebody asks us to sign", () => {
     }
   });
 
+  test("is signed so as to cover everything, or without items, where the operator says so", async () => {
+    const shallow = startParty({ ocid: 203, role: "payment_app", dialect: "shallow", now });
+    try {
+      const signed = async (order_form: OpenchargeSettings["order_form"]) => {
+        configure({ pinned: [pin(shallow)], order_form });
+        return (await create(coffee(), shallow)).json as { order: Fields; signature: string };
+      };
+      const strict = await signed("recursive");
+      expect(isSignedBy(spell(strict.order, "recursive"), strict.signature, publicKeyOf(shop_secret))).toBe(true);
+      const flat = await signed("flat");
+      expect(flat.order).toMatchObject({ amount: "15.00" });
+      expect(flat.order).not.toHaveProperty("items");
+      for (const spelling of ["recursive", "shallow"] as const)
+        expect(isSignedBy(spell(flat.order, spelling), flat.signature, publicKeyOf(shop_secret))).toBe(true);
+    } finally {
+      shallow.stop();
+    }
+  });
+
   test("asked for again is the same order; changed, or by another caller, it is a conflict", async () => {
     const asked = coffee();
     const first = await create(asked);
@@ -529,6 +548,89 @@ describe("a proof", () => {
     expect(verdict(await deliver(shallow, relay))).toEqual([400, "PROOF_SIGNATURE_INVALID"]);
     expect(verdict(await deliver(shallow))).toEqual([200, "accepted"]);
     expect((await read(`/orders/${other.id}/status`)).json.status).toBe("pending");
+  });
+
+  describe("that covers only its outermost fields, brought by somebody else, is asked for where it comes from", () => {
+    const shallow = (order: Fields) =>
+      provider.proof(
+        { to: { ocid: shop_ocid, reference: String(order.id) }, amount: "15.00", currency: "USD" },
+        "shallow",
+      );
+    const says = ({ proof }: SignedEnvelope, answer: () => Response | null) =>
+      provider.answerWith(`/verify/${proof.txid}`, answer);
+    const confirmed = (envelope: SignedEnvelope) => () =>
+      Response.json({ ...envelope.proof, status: "completed", proof: envelope.proof, signature: envelope.signature });
+    const statusOf = async ({ id }: Fields) => (await read(`/orders/${id}/status`)).json.status;
+
+    test("and pays once its issuer has said the same, asked under our name", async () => {
+      const order = await ordered();
+      const envelope = shallow(order);
+      says(envelope, confirmed(envelope));
+      expect(verdict(await deliver(envelope, relay))).toEqual([200, "accepted"]);
+      expect(await statusOf(order)).toBe("paid");
+      const asked = provider.received.find(({ path }) => path === `/verify/${envelope.proof.txid}`);
+      expect([asked?.method, asked?.sender]).toEqual(["GET", shop_ocid]);
+    });
+
+    test("and does not pay another order than its issuer says", async () => {
+      const [order, other] = [await ordered(), await ordered()];
+      const envelope = shallow(order);
+      says(envelope, confirmed(envelope));
+      const stolen = provider.redirected(envelope, { ocid: shop_ocid, reference: String(other.id) });
+      expect(verdict(await deliver(stolen, relay))).toEqual([400, "PROOF_SIGNATURE_INVALID"]);
+      expect([await statusOf(order), await statusOf(other)]).toEqual(["pending", "pending"]);
+    });
+
+    const answers: [what: string, answer: () => Response | null, expected: [number, string]][] = [
+      ["knows no such transaction", () => null, [400, "PROOF_SIGNATURE_INVALID"]],
+      ["says it is pending", () => Response.json({ status: "pending" }), [400, "PROOF_SIGNATURE_INVALID"]],
+      ["is down", () => new Response("", { status: 500 }), [502, "METADATA_UNAVAILABLE"]],
+      ["talks nonsense", () => new Response("yes"), [502, "METADATA_UNAVAILABLE"]],
+      ["says too much", () => new Response("x".repeat(70_000)), [502, "METADATA_UNAVAILABLE"]],
+    ];
+    test.each(answers)("and not when its issuer %s", async (_what, answer, expected) => {
+      const order = await ordered();
+      const envelope = shallow(order);
+      says(envelope, answer);
+      expect<unknown>(verdict(await deliver(envelope, relay))).toEqual(expected);
+      expect(await statusOf(order)).toBe("pending");
+    });
+
+    test("and never where the issuer is known by its key alone", async () => {
+      const order = await ordered();
+      const key = { ocid: 100, metadata_url: null, public_key: provider.publicKey, endpoint: null };
+      configure({ pinned: [pin(relay), key] });
+      expect(verdict(await deliver(shallow(order), relay))).toEqual([400, "PROOF_SIGNATURE_INVALID"]);
+    });
+  });
+
+  test("in a currency that counts as the order's, by agreement with its issuer alone, pays", async () => {
+    const [one, two] = [await ordered(), await ordered()];
+    const in_coins = { currency: "USDT" };
+    const partners = [{ ocid: 100, same_currencies: ["USD", "USDT"], proof_recipient: "merchant" as const }];
+    expect(verdict(await deliver(proofFor(one, in_coins)))).toEqual([400, "CURRENCY_MISMATCH"]);
+    configure({ partners });
+    expect(verdict(await deliver(proofFor(one, { currency: "DAI" })))).toEqual([400, "CURRENCY_MISMATCH"]);
+    expect(verdict(await deliver(proofFor(two, in_coins, relay), relay))).toEqual([400, "CURRENCY_MISMATCH"]);
+    expect(verdict(await deliver(proofFor(one, in_coins)))).toEqual([200, "accepted"]);
+    expect((await read(`/orders/${one.id}/status`)).json.status).toBe("paid");
+  });
+
+  test("made out to our gateway pays an order of our merchant as well", async () => {
+    const order = await ordered();
+    configure({ gateway_ocid: 501 });
+    expect(verdict(await deliver(proofFor(order, { to: { ocid: 501, reference: String(order.id) } })))).toEqual([
+      200,
+      "accepted",
+    ]);
+    expect((await read(`/orders/${order.id}/status`)).json.status).toBe("paid");
+  });
+
+  test("for a gateway without a merchant is kept for review", async () => {
+    configure({ merchant_ocid: null, gateway_ocid: 501 });
+    const envelope = proofFor({ id: "elsewhere", amount: "1.00", currency: "USD" }, { to: { ocid: 501 } });
+    expect((await deliver(envelope)).json).toMatchObject({ status: "accepted", message: expect.any(String) });
+    expect(shop.log.at(-1)).toContain("proof_unmatched");
   });
 
   const tampered = (change: (proof: Fields) => Fields) => (order: Fields) => {

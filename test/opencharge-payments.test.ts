@@ -172,6 +172,30 @@ describe("a payment from a foreign wallet", () => {
     expect(state).toMatchObject({ status: "pending", txid });
   });
 
+  test("takes a shallow proof from the payer once its issuer has said the same", async () => {
+    const txid = await pending();
+    const envelope = provider.proof(terms(txid), "shallow");
+    provider.answerWith(`/verify/${envelope.proof.txid}`, () =>
+      Response.json({ status: "completed", proof: envelope.proof, signature: envelope.signature }),
+    );
+    const other = await pending();
+    const stolen = provider.redirected(envelope, { ocid: ours, reference: other });
+    expect(codeOf(await settle(other, stolen))).toBe("400 PROOF_SIGNATURE_INVALID");
+    expect((await settle(txid, envelope)).json).toMatchObject({ status: "completed", txid });
+  });
+
+  test("priced in dollars is settled in a coin by a provider with whom that is agreed, and proved in dollars", async () => {
+    const id = await order("ord_coins");
+    const txid = await pending({ order: { id, urls: [] } });
+    const envelope = provider.proof({ ...terms(txid), currency: "USDT" });
+    expect(codeOf(await settle(txid, envelope))).toBe("400 CURRENCY_MISMATCH");
+    shop.reconfigure({
+      partners: [{ ocid: provider_ocid, same_currencies: ["USD", "USDT"], proof_recipient: "merchant" }],
+    });
+    expect((await settle(txid, envelope)).json).toMatchObject({ status: "completed", proof: { currency: "USD" } });
+    expect(await statusOf(id)).toMatchObject({ status: "paid", txid });
+  });
+
   test("takes a shallow proof from the issuer itself, whose request covers it", async () => {
     const txid = await pending();
     expect((await settle(txid, provider.proof(terms(txid), "shallow"), provider)).status).toBe(200);

@@ -8,7 +8,8 @@ import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./ch
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
 import { buildApiKeys } from "./explorers.ts";
-import { buildOpencharge, type OpenchargeDraft, openchargeWarnings } from "./opencharge.ts";
+import type { OpenchargeDraft } from "./opencharge.ts";
+import { buildOpencharge, openchargeWarnings } from "./opencharge-build.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
 

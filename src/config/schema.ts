@@ -7,7 +7,7 @@ import { type ChainId, type Coin, chainIds, chains, coins, explorerKinds } from 
 import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
 import { atMost, isAmount } from "../domain/money.ts";
 import { formatDuration } from "./duration.ts";
-import { openchargeSchema } from "./opencharge.ts";
+import { openchargeSchema } from "./opencharge-schema.ts";
 import * as value from "./values.ts";
 import { refuse, table } from "./values.ts";
 

@@ -7,12 +7,12 @@ import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
-import { parsePublicKey } from "../wire/opencharge/keys.ts";
+import { addressOf, parsePublicKey } from "../wire/opencharge/keys.ts";
 import { type Metadata, readMetadata } from "../wire/opencharge/metadata.ts";
 import { isJsonObject, type JsonValue, parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
 import type { OwnIdentities } from "./opencharge-identity.ts";
-import { registeredUrl } from "./registry.ts";
+import { type Registration, registration } from "./registry.ts";
 
 const metadata_timeout_ms = 5000;
 const metadata_max_bytes = 65_536;
@@ -52,12 +52,14 @@ export function createDirectory(needs: {
   const memory = new Map<number, Memory>();
   const refreshed = new Map<number, number>();
   const under_way = new Map<number, Promise<Metadata | Refusal>>();
+  /** OCIDs of which it was said that somebody else than their key owns them. */
+  const told = new Set<number>();
   let seen: OpenchargeSettings | null = null;
 
   function settled(): OpenchargeSettings | null {
     const settings = config.current().opencharge;
     if (settings !== seen) {
-      for (const map of [memory, refreshed, under_way]) map.clear();
+      for (const known of [memory, refreshed, under_way, told]) known.clear();
       seen = settings;
     }
     return settings;
@@ -101,15 +103,26 @@ export function createDirectory(needs: {
   async function ask(settings: OpenchargeSettings, ocid: number): Promise<Metadata | Refusal> {
     try {
       const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
-      const url =
-        pinned?.metadata_url ??
-        (settings.registry === null ? null : await registeredUrl(outbound, settings.registry, ocid));
-      if (url === null) return refuse("UNKNOWN_OCID");
-      return await readAt(url, pinned !== undefined, settings);
+      if (pinned !== undefined && pinned.metadata_url !== null)
+        return await readAt(pinned.metadata_url, true, settings);
+      const registered = settings.registry === null ? null : await registration(outbound, settings.registry, ocid);
+      if (registered === null) return refuse("UNKNOWN_OCID");
+      const found = await readAt(registered.url, false, settings);
+      if (!isRefusal(found)) checkOwner(ocid, registered, found);
+      return found;
     } catch (error) {
       telemetry.warn("opencharge_lookup_failed", { ocid, error: wordsOf(error) });
       return refuse("METADATA_UNAVAILABLE");
     }
+  }
+
+  /** Who holds the OCID with another key does well to, so this is for the operator to know and stops nothing. */
+  function checkOwner(ocid: number, { owner }: Registration, { public_key }: Metadata): void {
+    const signer = addressOf(public_key).toLowerCase();
+    if (owner === null || owner === signer || told.has(ocid)) return;
+    if (told.size >= remembered_max) told.clear();
+    told.add(ocid);
+    telemetry.warn("opencharge_owner_differs", { ocid, owner, signer });
   }
 
   /** The document at an address, or beside it: some register the base of their API instead. */

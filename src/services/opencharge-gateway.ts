@@ -28,6 +28,7 @@ import type { World } from "../world.ts";
 import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
 import type { OwnIdentities, Part } from "./opencharge-identity.ts";
+import { recipientOf } from "./opencharge-partners.ts";
 
 const session_lifetime_s = 30 * 60;
 const session_random_bytes = 24;
@@ -134,7 +135,9 @@ export function createGateway(needs: {
       const now_s = Math.floor(world.now() / 1000);
       const lifetime_s = Math.min(session_lifetime_s, (order.expires_at ?? now_s + session_lifetime_s) - now_s);
       const accepts = order.accepts ?? merchant.settlement.accepts;
-      const receivers = [caller, ...(accepts.includes(own.ocid) ? [{ ocid: order.ocid, metadata: merchant }] : [])];
+      const pays_merchant = recipientOf(own.settings, caller.ocid, order.ocid) === order.ocid;
+      const is_told = pays_merchant && accepts.includes(own.ocid);
+      const receivers = [caller, ...(is_told ? [{ ocid: order.ocid, metadata: merchant }] : [])];
       // Our own merchant is told in the transaction that makes the proof.
       const others = receivers.filter(({ ocid }) => ocid !== own.ocid && ocid !== own.settings.merchant_ocid);
       const endpoints = others.flatMap(({ metadata: { endpoint } }) => (endpoint === null ? [] : [endpoint]));

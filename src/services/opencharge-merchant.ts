@@ -12,15 +12,13 @@ import type { Telemetry } from "../telemetry.ts";
 import type { Signed } from "../wire/opencharge/answers.ts";
 import { checkRecipient } from "../wire/opencharge/audience.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
-import { keysForObject, type Metadata } from "../wire/opencharge/metadata.ts";
 import type { Envelope, OrderCreate, ReturnUrls } from "../wire/opencharge/readers.ts";
-import { type ObjectMatch, verifyProof } from "../wire/opencharge/signed-objects.ts";
 import { isJsonObject, parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
-import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
 import { createApproval } from "./opencharge-approval.ts";
 import type { OwnIdentities, Part } from "./opencharge-identity.ts";
+import type { Issuers } from "./opencharge-issuers.ts";
 import { createOrdering } from "./opencharge-ordering.ts";
 import { orderNamedBy, type Receipt, takeProof } from "./opencharge-receipts.ts";
 
@@ -60,10 +58,10 @@ export function createOpenchargeMerchant(needs: {
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
-  directory: Directory;
+  issuers: Issuers;
   outbound: Outbound;
 }): OpenchargeMerchant {
-  const { database, config, world, telemetry, identities, directory } = needs;
+  const { database, config, world, telemetry, identities, issuers } = needs;
 
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
@@ -84,19 +82,6 @@ export function createOpenchargeMerchant(needs: {
   }
 
   const shown = (row: SignedOrderRow) => ({ signed: signedOf(row), urls: urlsOf(row.id) });
-
-  /** The keys an issuer may have signed a proof with that hold it; one more look where none does. */
-  async function verified(caller: Caller, envelope: Envelope): Promise<ObjectMatch | Refusal> {
-    const { issuer, timestamp } = envelope.proof;
-    const channel = { sender: caller.ocid, confirmed_by_issuer: false };
-    const holds = (known: Metadata) => verifyProof(envelope, keysForObject(known, timestamp), channel);
-    const known = caller.ocid === issuer ? caller.metadata : await directory.find(issuer);
-    if (isRefusal(known)) return refuse("METADATA_UNAVAILABLE", { message: "the issuer's metadata cannot be read" });
-    const match = holds(known);
-    if (match !== null) return match;
-    const renewed = await directory.refresh(issuer);
-    return (renewed === null ? null : holds(renewed)) ?? refuse("PROOF_SIGNATURE_INVALID");
-  }
 
   return {
     async create(caller, wanted) {
@@ -145,7 +130,7 @@ export function createOpenchargeMerchant(needs: {
       if (caller.ocid !== proof.issuer && !accepts.includes(caller.ocid)) {
         return refuse("INVALID_PROOF", { message: "the sender is neither the issuer nor accepted itself" });
       }
-      const match = await verified(caller, envelope);
+      const match = await issuers.verify(caller, envelope);
       if (isRefusal(match)) return match;
       const elsewhere = checkRecipient(proof, own.ocids);
       if (elsewhere !== null) return elsewhere;
@@ -153,7 +138,9 @@ export function createOpenchargeMerchant(needs: {
         return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
       }
 
-      const { answer, alert } = await database.transact((tx) => takeProof(tx, caller.ocid, envelope, match));
+      const { answer, alert } = await database.transact((tx) =>
+        takeProof(tx, own.settings, caller.ocid, envelope, match),
+      );
       if (alert !== null) {
         const { issuer, txid } = proof;
         telemetry.warn(alert, { issuer, txid, order: named?.id ?? null, sender: caller.ocid });

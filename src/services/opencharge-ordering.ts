@@ -77,8 +77,9 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     { amount, items, reference }: ApprovedTerms,
     { id, created_at, expires_at }: Times,
   ): Omit<SignedOrderRow, "request_hash"> {
-    const { accepts } = settings;
-    const head = { id, ocid, amount, items, currency, created_at };
+    const { accepts, order_form } = settings;
+    const head = { id, ocid, amount, items: order_form === "flat" ? null : items, currency, created_at };
+    const is_shallow = order_form === "mirror" && caller.metadata.dialect === "shallow";
     const object = orderObject({ ...head, reference, memo, expires_at, accepts });
     return {
       id,
@@ -91,7 +92,7 @@ export function createOrdering(needs: { database: Database; world: World; askSho
       created_s: created_at,
       expires_s: expires_at,
       object: JSON.stringify(object),
-      signature: signObject(signer, object, caller.metadata.dialect === "shallow" ? "shallow" : "recursive"),
+      signature: signObject(signer, object, is_shallow ? "shallow" : "recursive"),
     };
   }
 

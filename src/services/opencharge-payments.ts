@@ -18,15 +18,15 @@ import type { PendingPayment, Signed } from "../wire/opencharge/answers.ts";
 import { checkMerchant, checkRecipient } from "../wire/opencharge/audience.ts";
 import { canonicalJson } from "../wire/opencharge/canonical.ts";
 import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../wire/opencharge/errors.ts";
-import { keysForObject, type Metadata } from "../wire/opencharge/metadata.ts";
 import { type Proof, proofObject } from "../wire/opencharge/orders.ts";
 import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } from "../wire/opencharge/readers.ts";
-import { signObject, verifyProof } from "../wire/opencharge/signed-objects.ts";
+import { signObject } from "../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
-import type { Directory } from "./directory.ts";
 import type { Caller } from "./opencharge-access.ts";
 import type { OwnIdentities, Part } from "./opencharge-identity.ts";
+import type { Issuers } from "./opencharge-issuers.ts";
+import { isSameCurrency } from "./opencharge-partners.ts";
 import { takeProof } from "./opencharge-receipts.ts";
 
 const default_lifetime_s = 3600;
@@ -85,9 +85,9 @@ export function createPayments(needs: {
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
-  directory: Directory;
+  issuers: Issuers;
 }): Payments {
-  const { database, world, telemetry, identities, directory } = needs;
+  const { database, world, telemetry, identities, issuers } = needs;
 
   const seconds = () => Math.floor(world.now() / 1000);
 
@@ -99,20 +99,9 @@ export function createPayments(needs: {
 
   const issuersOf = ({ settings, ocids }: Us) => settings.accepts.filter((ocid) => !ocids.has(ocid));
 
-  async function checkSignature(caller: Caller, envelope: Envelope): Promise<Refusal | null> {
-    const { issuer, timestamp } = envelope.proof;
-    const channel = { sender: caller.ocid, confirmed_by_issuer: false };
-    const holds = (known: Metadata) => verifyProof(envelope, keysForObject(known, timestamp), channel) !== null;
-    const known = caller.ocid === issuer ? caller.metadata : await directory.find(issuer);
-    if (isRefusal(known)) return refuse("METADATA_UNAVAILABLE", { message: "the issuer's metadata cannot be read" });
-    if (holds(known)) return null;
-    const renewed = await directory.refresh(issuer);
-    return renewed !== null && holds(renewed) ? null : refuse("PROOF_SIGNATURE_INVALID");
-  }
-
   function settleIn(
     tx: Tx,
-    { gateway: { ocid: gateway, signer } }: Us,
+    { settings, gateway: { ocid: gateway, signer } }: Us,
     { txid, proof, object, signature }: PaymentSettle,
   ): Settled | Refusal {
     const row = paymentByTxid(tx, txid);
@@ -140,7 +129,13 @@ export function createPayments(needs: {
     const envelope = JSON.stringify({ proof: object, signature });
     settlePayment(tx, txid, { issuer: proof.issuer, txid: proof.txid, envelope, proof: body });
     const { public_key } = signer;
-    const { alert } = takeProof(tx, gateway, { ...issued, proof: own_proof }, { form: "recursive", public_key });
+    const { alert } = takeProof(
+      tx,
+      settings,
+      gateway,
+      { ...issued, proof: own_proof },
+      { form: "recursive", public_key },
+    );
     return { issued, alert };
   }
 
@@ -173,12 +168,14 @@ export function createPayments(needs: {
       const { proof, txid } = wanted;
       const row = database.read((at) => paymentByTxid(at, txid));
       if (row === null) return refuse("PAYMENT_NOT_FOUND");
-      const issuers = issuersOf(own);
-      if (!issuers.includes(proof.issuer)) {
-        const details = { providedIssuer: proof.issuer, acceptedIssuers: issuers };
+      const accepted = issuersOf(own);
+      if (!accepted.includes(proof.issuer)) {
+        const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
         return refuse("ISSUER_NOT_ACCEPTED", { details });
       }
-      const refused = (await checkSignature(caller, wanted)) ?? checkTerms(proof, row, own.ocids, seconds());
+      const match = await issuers.verify(caller, wanted);
+      if (isRefusal(match)) return match;
+      const refused = checkTerms(proof, row, own, seconds());
       if (refused !== null) return refused;
       const settled = await database.transact((tx) => settleIn(tx, own, wanted));
       if (isRefusal(settled)) return settled;
@@ -212,8 +209,8 @@ function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): Re
 }
 
 /** Null for a proof that pays exactly this payment, to us. */
-function checkTerms(proof: Proof, row: PaymentRow, ours: ReadonlySet<number>, now_s: number): Refusal | null {
-  const elsewhere = checkRecipient(proof, ours);
+function checkTerms(proof: Proof, row: PaymentRow, { settings, ocids }: Us, now_s: number): Refusal | null {
+  const elsewhere = checkRecipient(proof, ocids);
   if (elsewhere !== null) return elsewhere;
   if (proof.to.reference !== row.txid) {
     return refuseFields([{ path: "proof.to.reference", message: "is not this payment" }], "INVALID_PROOF");
@@ -222,8 +219,8 @@ function checkTerms(proof: Proof, row: PaymentRow, ours: ReadonlySet<number>, no
     return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
   }
   if (!isSameAmount(proof.amount, row.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } });
-  if (proof.currency !== row.currency) return refuse("CURRENCY_MISMATCH", { details: { expected: row.currency } });
-  return null;
+  if (isSameCurrency(settings, proof.issuer, proof.currency, row.currency)) return null;
+  return refuse("CURRENCY_MISMATCH", { details: { expected: row.currency } });
 }
 
 function isSameAmount(one: string, other: string): boolean {

@@ -25,6 +25,7 @@ import { signObject } from "../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
 import type { OwnIdentities, Part } from "./opencharge-identity.ts";
+import { recipientOf } from "./opencharge-partners.ts";
 import { takeProof } from "./opencharge-receipts.ts";
 
 const proofs_per_round = 100;
@@ -85,7 +86,7 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | n
     txid: row.txid,
     issuer: ocid,
     from: { ocid, reference: paid === null ? null : `eip155:${chainFacts[paid.chain].chain_id}:${paid.tx_hash}` },
-    to: { ocid: row.merchant, reference: row.merchant_order },
+    to: { ocid: recipientOf(settings, row.caller, row.merchant), reference: row.merchant_order },
     amount: order.amount,
     currency: row.currency,
     timestamp: Math.floor(row.paid_at / 1000),
@@ -103,5 +104,5 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | n
   }
   if (row.merchant !== settings.merchant_ocid) return null;
   const { public_key } = signer;
-  return takeProof(tx, ocid, { proof, object, signature }, { form: "recursive", public_key }).alert;
+  return takeProof(tx, settings, ocid, { proof, object, signature }, { form: "recursive", public_key }).alert;
 }

@@ -1,6 +1,7 @@
 // Proofs that an order of our merchant was paid, once they have verified: each is kept, and one of them pays, through
 // the ledger. Never judges a signature.
 
+import type { OpenchargeSettings } from "../config/opencharge.ts";
 import { toUnits } from "../domain/money.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { recordTransition } from "../storage/ledger.ts";
@@ -20,6 +21,7 @@ import { sha256Hex } from "../wire/opencharge/keys.ts";
 import type { Proof } from "../wire/opencharge/orders.ts";
 import type { Envelope } from "../wire/opencharge/readers.ts";
 import type { ObjectMatch } from "../wire/opencharge/signed-objects.ts";
+import { isSameCurrency } from "./opencharge-partners.ts";
 
 /** Amounts have no more. */
 const amount_decimals = 18;
@@ -49,6 +51,7 @@ interface Settled {
  */
 export function takeProof(
   tx: Tx,
+  settings: OpenchargeSettings,
   sender: number,
   { proof, object, signature }: Envelope,
   match: Pick<ObjectMatch, "form" | "public_key">,
@@ -65,7 +68,7 @@ export function takeProof(
   if (row !== null && toUnits(proof.amount, amount_decimals) !== toUnits(row.amount, amount_decimals)) {
     return { answer: refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } }), alert: "proof_amount_differs" };
   }
-  if (row !== null && proof.currency !== row.currency) {
+  if (row !== null && !isSameCurrency(settings, issuer, proof.currency, row.currency)) {
     const details = { expected: row.currency };
     return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
   }

@@ -1,5 +1,5 @@
 // The registry contract, which maps an OCID to the address of its metadata. Three names for that one function are in
-// circulation; all are asked in one request. Knows no metadata.
+// circulation; all are asked in one request, and who owns the OCID with them. Knows no metadata.
 
 import { decodeAbiParameters, encodeFunctionData, parseAbi } from "viem/utils";
 import type { Registry } from "../config/opencharge.ts";
@@ -15,9 +15,16 @@ const abi = parseAbi([
   "function resolve(uint256) view returns (string)",
   "function tokenURI(uint256) view returns (string)",
   "function getMetadataUrl(uint256) view returns (string)",
+  "function ownerOf(uint256) view returns (address)",
 ]);
 /** In the order they are believed. */
 const names = ["resolve", "tokenURI", "getMetadataUrl"] as const;
+
+export interface Registration {
+  url: string;
+  /** Lower case; null where the contract does not say. */
+  owner: string | null;
+}
 
 interface RpcAnswer {
   id?: unknown;
@@ -26,11 +33,11 @@ interface RpcAnswer {
 }
 
 /**
- * The address registered for an OCID, null for none. Faults: those of `outbound`, wrong_chain_id, provider_malformed,
+ * What is registered for an OCID, null for nothing. Faults: those of `outbound`, wrong_chain_id, provider_malformed,
  * provider_unreachable (the node refused for another reason than the contract's).
  */
-export async function registeredUrl(outbound: Outbound, registry: Registry, ocid: number): Promise<string | null> {
-  const calls = names.map((functionName, index) => {
+export async function registration(outbound: Outbound, registry: Registry, ocid: number): Promise<Registration | null> {
+  const calls = [...names, "ownerOf" as const].map((functionName, index) => {
     const data = encodeFunctionData({ abi, functionName, args: [BigInt(ocid)] });
     return { jsonrpc: "2.0", id: index + 1, method: "eth_call", params: [{ to: registry.address, data }, "latest"] };
   });
@@ -50,7 +57,8 @@ export async function registeredUrl(outbound: Outbound, registry: Registry, ocid
     throw new Fault("wrong_chain_id", `the registry's node is not on chain ${registry.chain_id}`);
   }
   const urls = names.map((_, index) => urlIn(answerTo(answers, index + 1)));
-  return urls.find((url) => url !== null) ?? null;
+  const url = urls.find((url) => url !== null) ?? null;
+  return url === null ? null : { url, owner: ownerIn(answerTo(answers, names.length + 1)) };
 }
 
 function readBatch(text: string): RpcAnswer[] {
@@ -83,4 +91,10 @@ function urlIn({ result, error }: RpcAnswer): string | null {
   } catch {
     return null;
   }
+}
+
+/** The address in an answer: the last twenty of its bytes. */
+function ownerIn({ result }: RpcAnswer): string | null {
+  const digits = typeof result === "string" ? /^0x0{24}([\da-f]{40})$/i.exec(result)?.[1] : undefined;
+  return digits === undefined ? null : `0x${digits.toLowerCase()}`;
 }

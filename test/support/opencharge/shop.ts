@@ -12,6 +12,7 @@ import { createExpiry } from "../../../src/services/expiry.ts";
 import { createOpenchargeAccess } from "../../../src/services/opencharge-access.ts";
 import { createGateway } from "../../../src/services/opencharge-gateway.ts";
 import { createOwnIdentities } from "../../../src/services/opencharge-identity.ts";
+import { createIssuers } from "../../../src/services/opencharge-issuers.ts";
 import { createNetworkLimits } from "../../../src/services/opencharge-limits.ts";
 import { createOpenchargeMerchant } from "../../../src/services/opencharge-merchant.ts";
 import { createPayments } from "../../../src/services/opencharge-payments.ts";
@@ -48,6 +49,7 @@ function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
     accepts: [],
     currencies: ["USD"],
     orders: "catalog",
+    order_form: "mirror",
     approval_url: null,
     approved: [],
     blocked: [],
@@ -61,6 +63,7 @@ function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
       { ...plain_item, id: "item_002", name: "Croissant", price: "5.00", quantity: 3, max_qty: 5 },
     ],
     pinned: [],
+    partners: [],
     registry: null,
     ...given,
   };
@@ -100,7 +103,8 @@ export async function startShop(
   const identities = createOwnIdentities({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
   const limits = createNetworkLimits({ world });
-  const network = { database, config, world, telemetry, identities, directory, outbound, limits };
+  const issuers = createIssuers({ config, outbound, world, directory, identities });
+  const network = { database, config, world, telemetry, identities, directory, issuers, outbound, limits };
   const operator = createOperator({ database, config });
   const access = createOpenchargeAccess(network);
   const services = {
