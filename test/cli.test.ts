@@ -242,7 +242,7 @@ function insertTransfer(path: string): void {
 
 describe("a command that is written wrongly", () => {
   const commands =
-    "serve, migrate, config, status, orders, deposits, transfers, wallets, mark-paid, resend-webhook, opencharge";
+    "serve, migrate, config, status, coverage, orders, deposits, transfers, wallets, mark-paid, resend-webhook, opencharge";
   const rows: [line: string, expected: string][] = [
     ["", `no command; "ocrch" has ${commands}`],
     ["serv", `unknown command "serv"; did you mean "ocrch serve"?`],

@@ -420,6 +420,20 @@ describe("coverage", () => {
         [30, 40],
       ],
     ],
+    [
+      "a long outage and an older hole: the hole last",
+      {
+        missing: [
+          { from: 5, to: 9 },
+          { from: 20, to: 100 },
+        ],
+      },
+      [
+        [51, 100],
+        [10, 50],
+        [5, 9],
+      ],
+    ],
     ["a head below what is covered", { missing: [], head: 90 }, [[81, 90]]],
   ];
   test.each(plans)("a poll reads: %s", (_what, input, ranges) => {

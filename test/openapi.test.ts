@@ -41,6 +41,7 @@ const operations = [
   "GET /api/v1/admin/deposits",
   "GET /api/v1/admin/wallets",
   "GET /api/v1/admin/wallets/{address}/transfers",
+  "GET /api/v1/admin/coverage",
   "POST /api/v1/admin/orders/{order_id}/mark-paid",
   "POST /api/v1/admin/orders/{order_id}/resend-webhook",
   "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook",
@@ -222,6 +223,7 @@ describe("the description", () => {
       (describedAs(operation).parameters ?? []).filter((one) => one.in === "query").map(({ name }) => name);
     expect(filters("GET /api/v1/admin/orders")).toEqual(["status", "merchant_order_id", "limit", "offset"]);
     expect(filters("GET /api/v1/admin/deposits")).toEqual(["order_id", "blockchain", "token", "limit", "offset"]);
+    expect(filters("GET /api/v1/admin/coverage")).toEqual(["blockchain"]);
     expect(filters("GET /api/v1/admin/wallets/{address}/transfers")).toEqual([
       ...["status", "blockchain", "token", "limit", "offset"],
     ]);
@@ -278,6 +280,7 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ["GET /api/v1/admin/deposits", null, admin("GET", "deposits")],
     ["GET /api/v1/admin/wallets", null, admin("GET", "wallets")],
     ["GET /api/v1/admin/wallets/{address}/transfers", null, admin("GET", `wallets/${evm_wallet}/transfers`)],
+    ["GET /api/v1/admin/coverage", null, admin("GET", "coverage")],
     ["POST /api/v1/admin/orders/{order_id}/resend-webhook", null, admin("POST", `orders/${paid}/resend-webhook`)],
     ["POST /api/v1/admin/transfers/{transfer_id}/resend-webhook", null, admin("POST", "transfers/2/resend-webhook")],
     ["POST /api/v1/service/events", { after: 0, limit: 1000, wait: null }, service("events")],
@@ -375,6 +378,7 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
       admin("GET", `deposits?${query}`),
     ]),
     ["GET /api/v1/admin/wallets/{address}/transfers", 400, admin("GET", "wallets/0x1/transfers?status=paid")],
+    ["GET /api/v1/admin/coverage", 400, admin("GET", "coverage?blockchain=ltc")],
     ["POST /api/v1/admin/orders/{order_id}/mark-paid", 404, admin("POST", `orders/${unknown_id}/mark-paid`)],
     ["POST /api/v1/admin/orders/{order_id}/mark-paid", 400, admin("POST", "orders/x/mark-paid")],
     ["POST /api/v1/admin/orders/{order_id}/resend-webhook", 404, admin("POST", `orders/${unknown_id}/resend-webhook`)],

@@ -2,6 +2,7 @@
 
 import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
+import { coverage } from "./coverage.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
 import { keygen } from "./opencharge.ts";
@@ -29,6 +30,7 @@ export function program(tools: Tools): Group {
       migrate(tools),
       config,
       status(tools),
+      coverage(tools),
       orders(tools),
       deposits(tools),
       transfers(tools),

@@ -107,8 +107,8 @@ export interface PlanInput {
 
 /**
  * The ranges a poll reads, in order. The overlap is read again, so that a log which a lagging node hid is found
- * seconds later. When more is missing than one page holds, the newest page comes first: catching up never hides the payments of
- * this minute.
+ * seconds later. When more is missing than one page holds, the newest page comes first, then the rest of the overlap and
+ * what is missing right below it, older holes last: catching up never hides the payments of this minute.
  */
 export function plan({ missing, head, first, overlap, page }: PlanInput): Range[] {
   const last = missing.at(-1);
@@ -117,5 +117,5 @@ export function plan({ missing, head, first, overlap, page }: PlanInput): Range[
   const from = Math.min(Math.max(first, tip - overlap), tip);
   if (head - from + 1 <= page) return [{ from, to: head }, ...older];
   const newest = { from: head - page + 1, to: head };
-  return [newest, ...older, { from, to: newest.from - 1 }];
+  return [newest, { from, to: newest.from - 1 }, ...older];
 }

@@ -1,11 +1,20 @@
 // The Admin API: what an operator's dashboard lists and repairs. Every route but health asks for the admin secret first.
 
 import type { Operator } from "../services/operator.ts";
+import { chainCoverageShape } from "../wire/coverage.ts";
 import { adminDepositShape, adminOrderShape, adminTransferShape, adminWalletShape } from "../wire/shapes.ts";
 import type { AdminAuth } from "./admin-auth.ts";
 import { empty, json } from "./answers.ts";
 import * as descriptions from "./descriptions.ts";
-import { depositQuery, integerOf, orderIdOf, orderQuery, readQuery, transferQuery } from "./parameters.ts";
+import {
+  coverageQuery,
+  depositQuery,
+  integerOf,
+  orderIdOf,
+  orderQuery,
+  readQuery,
+  transferQuery,
+} from "./parameters.ts";
 import type { About, Route } from "./route.ts";
 
 /** How the audit names whoever holds the admin secret. */
@@ -39,6 +48,10 @@ export function adminRoutes(needs: { auth: AdminAuth; operator: Operator }): Rou
       const { status, blockchain: chain, token: label, ...page } = readQuery(transferQuery, call.query);
       const filter = { wallet: call.param("address"), status, chain, label };
       return json(200, operator.transfers(filter, page).map(adminTransferShape));
+    }),
+    route(admin.coverage, "GET", "coverage", ({ query }) => {
+      const { blockchain } = readQuery(coverageQuery, query);
+      return json(200, operator.coverage(blockchain).map(chainCoverageShape));
     }),
     route(admin.markPaid, "POST", "orders/:order_id/mark-paid", async (call) =>
       json(200, adminOrderShape(await operator.markPaid(orderIdOf(call), actor, mark_paid_reason))),

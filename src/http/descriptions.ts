@@ -2,9 +2,10 @@
 // only; the routes themselves do.
 
 import { z } from "zod";
+import { chainCoverage } from "../wire/coverage.ts";
 import * as requests from "../wire/requests.ts";
 import * as schemas from "../wire/schemas.ts";
-import { depositQuery, orderQuery, transferQuery } from "./parameters.ts";
+import { coverageQuery, depositQuery, orderQuery, transferQuery } from "./parameters.ts";
 import type { About } from "./route.ts";
 
 const option_names = ["lifetime", "metadata", "success_url", "cancel_url"] as const;
@@ -160,6 +161,14 @@ export const admin = {
     auth: "admin",
     query: transferQuery,
     success: { status: 200, words: "Transfers, newest first", body: z.array(schemas.adminTransfer) },
+    refusals: [],
+  },
+  coverage: {
+    name: "readCoverage",
+    summary: "Up to where every transfer is accounted for",
+    auth: "admin",
+    query: coverageQuery,
+    success: { status: 200, words: "One entry per chain", body: z.array(chainCoverage) },
     refusals: [],
   },
   markPaid: {

@@ -38,6 +38,9 @@ export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...
 /** Filters of the list of a wallet's transfers. */
 export const transferQuery = z.object({ status: z.enum(transferStatuses).optional(), blockchain, token, ...page });
 
+/** Filter of the coverage. */
+export const coverageQuery = z.object({ blockchain });
+
 /** The query parameters a schema names. Fault: invalid_request, by the name of the first wrong one. */
 export function readQuery<S extends z.ZodObject>(schema: S, query: URLSearchParams): z.infer<S> {
   const given = Object.keys(schema.shape).map((name) => [name, query.get(name) ?? undefined]);

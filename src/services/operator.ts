@@ -23,6 +23,7 @@ import {
 import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
+import { type ChainCoverage, coverageOf } from "./coverage.ts";
 
 export interface Page {
   limit: number;
@@ -57,6 +58,8 @@ export interface Operator {
   transfers(filter: TransferFilter, page: Page): ListedTransfer[];
   wallets(): WalletView[];
   status(): Status;
+  /** Up to where the transfers of every wallet are accounted for, on all chains or on one. */
+  coverage(chain?: ChainId): ChainCoverage[];
   /** Makes an order paid by hand; paid already is fine and sends nothing. Fault: resource_not_found. */
   markPaid(order_id: string, actor: string, reason: string): Promise<ListedOrder>;
   /** Queues one more webhook with the order's current status. Fault: resource_not_found. */
@@ -99,6 +102,11 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         });
         return { orders: countOrders(at), deliveries: countDeliveries(at), chains };
       }),
+
+    coverage: (chain) =>
+      database
+        .read((at) => coverageOf(at, config.current()))
+        .filter((one) => chain === undefined || one.chain === chain),
 
     async markPaid(order_id, actor, reason) {
       await database.transact((tx) => {

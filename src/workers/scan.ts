@@ -22,6 +22,8 @@ import { findStart } from "./start.ts";
 
 /** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
 const pages_per_poll_max = 20;
+/** A poll that has lasted this long, and has read an older page beside the newest, leaves the others to the next one. */
+const catching_up_max_ms = 5_000;
 const marks_per_rewind_max = 1000;
 const marks_per_batch = 20;
 /** The final pass follows the final block at this many polls' distance in time. */
@@ -155,17 +157,15 @@ export function createScan(needs: {
     const { facts } = settings();
     const head = end.head.number;
     const first = Math.min(...watches.map((watch) => watch.start_block ?? head));
-    const ranges = plan({
-      missing: missing(watches, head),
-      head,
-      first,
-      overlap: facts.overlap,
-      page: facts.page_blocks,
-    });
+    const page = pageBlocks();
+    const ranges = plan({ missing: missing(watches, head), head, first, overlap: facts.overlap, page });
+    const until = world.elapsed() + catching_up_max_ms;
     let seen = mark;
     let pages = 0;
+    let older = 0;
     for (const range of ranges) {
       for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
+        if (older > 0 && world.elapsed() >= until) return null;
         const to = Math.min(range.to, from + facts.page_blocks - 1);
         const answer = await source.read(ask(watches, { from, to }, seen));
         if (seen !== null && answer.mark?.hash !== seen.hash) return seen;
@@ -173,10 +173,18 @@ export function createScan(needs: {
         // The next page must lie on the same branch as this one.
         if (seen === null || answer.end.number > seen.number) seen = answer.end;
         pages += 1;
+        if (range !== ranges[0]) older += 1;
         from = answer.to + 1;
       }
     }
     return null;
+  }
+
+  /** Blocks that one call reaches at the provider that takes most: the newest page must be one, or it ends before the head. */
+  function pageBlocks(): number {
+    const { page_blocks } = settings().facts;
+    const taken = source.reports().map(({ learned_range }) => learned_range ?? page_blocks);
+    return Math.max(1, Math.min(page_blocks, Math.max(1, ...taken)));
   }
 
   function missing(watches: readonly WatchRow[], head: number): Range[] {

@@ -116,6 +116,8 @@ export async function startStory(options: StoryOptions = {}) {
 
   return {
     anvil,
+    /** What the command line is pointed at. */
+    files: { toml: text, database: temp.path },
     usdt,
     dai,
     proxies,
@@ -124,6 +126,7 @@ export async function startStory(options: StoryOptions = {}) {
     checkout,
     operator,
     expiry,
+    watching,
     source,
     log,
     points,
@@ -182,6 +185,12 @@ export async function startStory(options: StoryOptions = {}) {
         .query<{ body: string }, [string]>("SELECT body FROM deliveries WHERE order_id = ? ORDER BY id")
         .all(order_id)
         .map((row) => (JSON.parse(row.body) as { status: string }).status),
+    /** Changes rows behind the product's back. */
+    write(change: (raw: Sqlite) => void) {
+      const writer = new Sqlite(temp.path);
+      change(writer);
+      writer.close();
+    },
     rows: (sql: string) => raw.query<Record<string, unknown>, []>(sql).all(),
     async stop() {
       raw.close();

@@ -1,0 +1,93 @@
+// What can be said of every wallet: up to where each of its transfers is accounted for, what is outstanding, and why.
+// Says only what the rows prove; a stretch that was not read completely is outstanding, however likely it is empty.
+
+import type { Config } from "../config/config.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { coveredThrough, gaps, type Interval, type Range } from "../domain/coverage.ts";
+import { allChains, type ChainRow } from "../storage/chains.ts";
+import { coveredOn, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import type { Reader } from "../storage/database.ts";
+
+/** Gaps listed one by one; of the rest only the number is told. */
+const gaps_listed_max = 10;
+
+/** The end of a stretch: a block, and its time in seconds where that is known. */
+export interface StretchEnd {
+  block: number;
+  time: number | null;
+}
+
+/** One contract on one wallet. */
+export interface WatchCoverage {
+  wallet: string;
+  token: string;
+  label: string;
+  /** False for a contract that is watched, but accepted as no coin on this wallet. */
+  offered: boolean;
+  /** False for a wallet that left the configuration and is read for as long as somebody may still pay to it. */
+  configured: boolean;
+  /** Where the watch begins; null until its chain was reached for the first time. */
+  from: StretchEnd | null;
+  /** Every transfer from `from` to here is accounted for; null while not even the first block was read. */
+  through: StretchEnd | null;
+  /** Blocks up to the head that were not read; null while that is unknown. */
+  outstanding: number | null;
+  /** The first of the stretches that were not read, and how many there are. */
+  gaps: Range[];
+  gaps_count: number;
+  /** Up to here everything was read once more after it could no longer change. */
+  final_through: number | null;
+  /** Who answered for what is accounted for. */
+  providers: string[];
+}
+
+export interface ChainCoverage {
+  chain: ChainId;
+  /** Null for a chain that was never heard of by this database. */
+  row: ChainRow | null;
+  watches: WatchCoverage[];
+}
+
+/** The coverage of the configured chains, and of those that are read because they still owe a look. */
+export function coverageOf(at: Reader, config: Config): ChainCoverage[] {
+  const rows = new Map(allChains(at).map((row) => [row.chain, row]));
+  const ids = new Set([...config.chains.keys(), ...rows.keys()]);
+  return [...ids].flatMap((chain) => {
+    const watches = watchesOf(at, chain);
+    if (watches.length === 0 && !config.chains.has(chain)) return [];
+    const row = rows.get(chain) ?? null;
+    const [all, final] = [coveredOn(at, chain), coveredOn(at, chain, "final")];
+    const head = row?.head_number ?? null;
+    return {
+      chain,
+      row,
+      watches: watches.map((watch) => watchCoverage(watch, head, all.get(watch.id) ?? [], final.get(watch.id) ?? [])),
+    };
+  });
+}
+
+function watchCoverage(
+  watch: WatchRow,
+  head: number | null,
+  covered: readonly Interval[],
+  final: readonly Interval[],
+): WatchCoverage {
+  const { wallet, token, label, offered, active, start_block } = watch;
+  const about = { wallet, token, label, offered, configured: active };
+  if (start_block === null || head === null) {
+    const none = { from: null, through: null, outstanding: null, gaps: [], gaps_count: 0 };
+    return { ...about, ...none, final_through: null, providers: [] };
+  }
+  const end = coveredThrough(covered, start_block);
+  const missing = gaps(covered, start_block, head);
+  return {
+    ...about,
+    from: { block: start_block, time: null },
+    through: end === null ? null : { block: end.to, time: end.time },
+    outstanding: missing.reduce((sum, { from, to }) => sum + to - from + 1, 0),
+    gaps: missing.slice(0, gaps_listed_max),
+    gaps_count: missing.length,
+    final_through: coveredThrough(final, start_block)?.to ?? null,
+    providers: [...new Set(covered.map(({ provider }) => provider))].sort(),
+  };
+}

@@ -1,0 +1,114 @@
+// The coverage of chains and wallets as JSON: its schema for the API description, and its rendering for the Admin API
+// and `ocrch coverage --json`. Keys in the order clients may rely on.
+
+import { z } from "zod";
+import { type ChainId, chainIds } from "../domain/assets.ts";
+import type { Range } from "../domain/coverage.ts";
+
+const block = z.int().nonnegative();
+const seconds = z.int().nonnegative().meta({ description: "Unix time in seconds." });
+
+const stretch = z.object({ from_block: block, to_block: block });
+
+const wallet = z.object({
+  address: z.string(),
+  token: z.string(),
+  contract: z.string(),
+  offered: z.boolean(),
+  configured: z
+    .boolean()
+    .meta({ description: "False for a wallet that is read only because of what it was promised." }),
+  from_block: block.nullable(),
+  from_timestamp: seconds.nullable(),
+  through_block: block.nullable().meta({ description: "Every transfer from from_block to here is accounted for." }),
+  through_timestamp: seconds.nullable(),
+  outstanding_blocks: block.nullable(),
+  outstanding: z.array(stretch).meta({ description: "The first ten stretches that were not read yet." }),
+  outstanding_count: block.meta({ description: "How many such stretches there are." }),
+  final_through_block: block.nullable(),
+  providers: z.array(z.string()),
+});
+
+/** ChainCoverage: one chain with all its wallets and contracts. */
+export const chainCoverage = z
+  .object({
+    blockchain: z.enum(chainIds),
+    head_block: block.nullable(),
+    head_timestamp: seconds.nullable(),
+    head_seen_at: seconds.nullable(),
+    final_block: block.nullable(),
+    stalled_since: seconds.nullable(),
+    stalled_reason: z.string().nullable(),
+    wallets: z.array(wallet),
+  })
+  .meta({ id: "ChainCoverage" });
+
+type ChainCoverage = z.infer<typeof chainCoverage>;
+
+interface StretchEnd {
+  block: number;
+  /** Seconds. */
+  time: number | null;
+}
+
+export interface ChainCoverageInput {
+  chain: ChainId;
+  row: {
+    head_number: number | null;
+    /** Seconds. */
+    head_time: number | null;
+    /** ms */
+    last_read_at: number | null;
+    final_number: number | null;
+    /** ms */
+    stalled_since: number | null;
+    stalled_reason: string | null;
+  } | null;
+  watches: readonly {
+    wallet: string;
+    token: string;
+    label: string;
+    offered: boolean;
+    configured: boolean;
+    from: StretchEnd | null;
+    through: StretchEnd | null;
+    outstanding: number | null;
+    gaps: readonly Range[];
+    gaps_count: number;
+    final_through: number | null;
+    providers: readonly string[];
+  }[];
+}
+
+/** ChainCoverage of a chain's rows. */
+export function chainCoverageShape({ chain, row, watches }: ChainCoverageInput): ChainCoverage {
+  return {
+    blockchain: chain,
+    head_block: row?.head_number ?? null,
+    head_timestamp: row?.head_time ?? null,
+    head_seen_at: secondsOf(row?.last_read_at),
+    final_block: row?.final_number ?? null,
+    stalled_since: secondsOf(row?.stalled_since),
+    stalled_reason: row?.stalled_reason ?? null,
+    wallets: watches.map((watch) => ({
+      address: watch.wallet,
+      token: watch.label,
+      contract: watch.token,
+      offered: watch.offered,
+      configured: watch.configured,
+      from_block: watch.from?.block ?? null,
+      from_timestamp: watch.from?.time ?? null,
+      through_block: watch.through?.block ?? null,
+      through_timestamp: watch.through?.time ?? null,
+      outstanding_blocks: watch.outstanding,
+      outstanding: watch.gaps.map(({ from, to }) => ({ from_block: from, to_block: to })),
+      outstanding_count: watch.gaps_count,
+      final_through_block: watch.final_through,
+      providers: [...watch.providers],
+    })),
+  };
+}
+
+function secondsOf(ms: number | null | undefined): number | null {
+  return ms === null || ms === undefined ? null : Math.floor(ms / 1000);
+}
