@@ -13,6 +13,7 @@ import { createCheckout } from "./services/checkout.ts";
 import { createDelivery } from "./services/delivery.ts";
 import { createDirectory } from "./services/directory.ts";
 import { createExpiry } from "./services/expiry.ts";
+import { createInbox } from "./services/inbox.ts";
 import { createOpenchargeAccess } from "./services/opencharge-access.ts";
 import { createGateway } from "./services/opencharge-gateway.ts";
 import { createOwnIdentities } from "./services/opencharge-identity.ts";
@@ -95,6 +96,7 @@ export async function startApp(needs: {
     config.replace(keepChains(needs.config, owingChains(database), null));
     const checkout = createCheckout({ database, config });
     const operator = createOperator({ database, config });
+    const inbox = createInbox({ database });
     const settlement = createSettlement({ database, config, telemetry });
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });
@@ -113,7 +115,7 @@ export async function startApp(needs: {
       payments: createPayments(network),
     };
     identities.current();
-    const http = createHttp({ world, telemetry, config, database, checkout, operator, opencharge, version });
+    const http = createHttp({ world, telemetry, config, database, checkout, operator, inbox, opencharge, version });
 
     const loop = (name: string, period_ms: () => number, run: () => Promise<unknown>, eager = false): Loop => {
       const made = createLoop({ name, world, telemetry, period_ms, run, eager });

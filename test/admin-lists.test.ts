@@ -10,6 +10,7 @@ import { drizzle } from "drizzle-orm/bun-sqlite";
 import { liveConfig } from "../src/config/config.ts";
 import { createHttp, type HttpDoor } from "../src/http/server.ts";
 import { createCheckout } from "../src/services/checkout.ts";
+import { createInbox } from "../src/services/inbox.ts";
 import { createOperator } from "../src/services/operator.ts";
 import type { Reader } from "../src/storage/database.ts";
 import { type DepositFilter, listDeposits } from "../src/storage/deposits.ts";
@@ -40,7 +41,11 @@ beforeAll(async () => {
   const opened = open();
   const { database } = opened;
   const config = liveConfig(testConfig());
-  const services = { checkout: createCheckout({ database, config }), operator: createOperator({ database, config }) };
+  const services = {
+    checkout: createCheckout({ database, config }),
+    operator: createOperator({ database, config }),
+    inbox: createInbox({ database }),
+  };
   http = createHttp({ world, telemetry: silent, config, database, version, ...services });
   raw = new Sqlite(path, { readonly: true });
   close = opened.close;

@@ -241,8 +241,12 @@ function insertTransfer(path: string): void {
 }
 
 /** Every command, in the order people read them. */
-const commands =
-  "serve, migrate, config, status, coverage, orders, deposits, transfers, wallets, mark-paid, resend-webhook, opencharge";
+const names = [
+  ...["serve", "migrate", "config", "status", "coverage", "orders", "deposits", "transfers", "wallets"],
+  ...["inbox", "dismiss", "mark-paid", "resend-webhook"],
+  "opencharge",
+];
+const commands = names.join(", ");
 
 describe("a command that is written wrongly", () => {
   const rows: [line: string, expected: string][] = [
@@ -304,8 +308,8 @@ describe("help and version", () => {
   test("every command explains itself and every option it takes", async () => {
     const { out } = await ocrch(top, ["--help"]);
     const [, list = ""] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
-    const names = list.split("\n").map((line) => line.trim().split(" ")[0] ?? "");
-    expect(names.join(", ")).toBe(commands);
+    const listed = list.split("\n").map((line) => line.trim().split(" ")[0] ?? "");
+    expect(listed).toEqual(names);
     const paths = ["", ...names, "config check"];
     for (const path of paths) {
       const words = path.split(" ").filter(Boolean);
@@ -707,6 +711,23 @@ describe("an operator's commands", () => {
     expect(merchant.bodies[0]).toMatchObject({ event_type: "unknown_transfer", transfer_id: 1, value: "7.5" });
   });
 
+  test("show what waits for a person and take it out of the inbox for a reason", async () => {
+    const { folder, database } = place();
+    await stop(await ready(folder));
+    expect((await ocrch(folder, ["inbox"])).out).toBe("nothing waits for you\n");
+    insertTransfer(database);
+    const [entry] = await jsonOf(folder, ["inbox"]);
+    expect(entry).toMatchObject({ id: 1, value: "7.5", reason: "no_such_amount", candidates: [] });
+    expect((await ocrch(folder, ["inbox", "--chain", "eth"])).out).toStartWith(
+      `1  7.5 USDT on eth  2023-11-14T22:13:20Z  no deposit asks for this amount\n    from ${tron_wallet} to ${eth_wallet}`,
+    );
+    const silent = await ocrch(folder, ["dismiss", "1", "--reason", " "]);
+    expect([silent.status, silent.err]).toEqual([2, expect.stringContaining("--reason says why")]);
+    const dismissed = await ocrch(folder, ["dismiss", "1", "--reason", "sent back"]);
+    expect(dismissed).toEqual({ status: 0, out: "transfer 1: dismissed\n", err: "" });
+    expect(await jsonOf(folder, ["inbox"])).toEqual([]);
+  });
+
   test("show how far a chain has been read", async () => {
     const { folder, database } = place();
     await stop(await ready(folder));
@@ -741,6 +762,7 @@ describe("an operator's commands", () => {
       [["mark-paid", unknown_order], `order ${unknown_order}: resource not found`],
       [["resend-webhook", unknown_order], `order ${unknown_order}: resource not found`],
       [["resend-webhook", "--transfer", "99"], "transfer 99: resource not found"],
+      [["dismiss", "99", "--reason", "x"], "transfer 99: resource not found"],
       [["resend-webhook", "--transfer", "1"], "transfer 1: merchant.unknown_transfer_webhook_url is not configured"],
     ];
     for (const [args, expected] of rows)

@@ -42,6 +42,8 @@ const operations = [
   "GET /api/v1/admin/wallets",
   "GET /api/v1/admin/wallets/{address}/transfers",
   "GET /api/v1/admin/coverage",
+  "GET /api/v1/admin/inbox",
+  "POST /api/v1/admin/transfers/{transfer_id}/dismiss",
   "POST /api/v1/admin/orders/{order_id}/mark-paid",
   "POST /api/v1/admin/orders/{order_id}/resend-webhook",
   "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook",
@@ -255,6 +257,7 @@ describe("the description", () => {
 function successes(): [operation: Operation, body: unknown, call: (body: unknown) => Promise<Answer>][] {
   const service = (path: string) => (body: unknown) => server.service(path, body);
   const admin = (method: string, path: string) => () => server.admin(method, path);
+  const repair = (path: string) => (body: unknown) => server.admin("POST", path, {}, JSON.stringify(body));
   const order = { order_id: "ref", amount: "19.90", webhook_url };
   const options = {
     ...{
@@ -283,6 +286,8 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ["GET /api/v1/admin/coverage", null, admin("GET", "coverage")],
     ["POST /api/v1/admin/orders/{order_id}/resend-webhook", null, admin("POST", `orders/${paid}/resend-webhook`)],
     ["POST /api/v1/admin/transfers/{transfer_id}/resend-webhook", null, admin("POST", "transfers/2/resend-webhook")],
+    ["GET /api/v1/admin/inbox", null, admin("GET", "inbox?dust=true")],
+    ["POST /api/v1/admin/transfers/{transfer_id}/dismiss", { reason: "refunded" }, repair("transfers/2/dismiss")],
     ["POST /api/v1/service/events", { after: 0, limit: 1000, wait: null }, service("events")],
     ["POST /api/v1/admin/orders/{order_id}/mark-paid", null, admin("POST", `orders/${paid}/mark-paid`)],
     ["GET /health", null, () => server.request("GET", "/health")],
@@ -316,7 +321,8 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
     (method: string, path: string, body?: string, headers: Headings = {}) =>
     () =>
       server.user(method, path, { headers, ...(body === undefined ? {} : { body }) });
-  const admin = (method: string, path: string) => () => server.admin(method, path);
+  const admin = (method: string, path: string, body?: string) => () => server.admin(method, path, {}, body);
+  const dismissal = JSON.stringify({ reason: "x" });
   const order = { order_id: "ref", amount: "19.90", webhook_url };
   const key = { "Idempotency-Key": "description" };
   const pay = (order_id: string, blockchain = "eth", stablecoin = "USDT") =>
@@ -324,6 +330,7 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
   const create = "POST /api/v1/service/orders";
   const payment = "POST /api/v1/user/orders/{order_id}/payment";
   const transfer = "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook";
+  const dismiss = "POST /api/v1/admin/transfers/{transfer_id}/dismiss";
   return [
     ...[
       ...[
@@ -386,6 +393,15 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
     [transfer, 404, admin("POST", "transfers/99/resend-webhook")],
     [transfer, 409, admin("POST", "transfers/1/resend-webhook")],
     [transfer, 400, admin("POST", "transfers/x/resend-webhook")],
+    ...["blockchain=x", "reason=x", "dust=x"].map((query): [Operation, number, () => Promise<Answer>] => [
+      "GET /api/v1/admin/inbox",
+      400,
+      admin("GET", `inbox?${query}`),
+    ]),
+    [dismiss, 404, admin("POST", "transfers/99/dismiss", dismissal)],
+    [dismiss, 409, admin("POST", "transfers/1/dismiss", dismissal)],
+    [dismiss, 400, admin("POST", "transfers/1/dismiss", "{}")],
+    [dismiss, 400, admin("POST", "transfers/1/dismiss", '{"reason":""}')],
   ];
 }
 

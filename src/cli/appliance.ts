@@ -4,6 +4,8 @@
 import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
+import { Fault } from "../domain/errors.ts";
+import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
 import type { Database } from "../storage/database.ts";
 import { openForCommand } from "../storage/open.ts";
@@ -23,7 +25,7 @@ export function readConfig(tools: Tools, places: Places): Promise<{ config: Conf
 export async function withOperator<T>(
   tools: Tools,
   places: Places,
-  act: (open: { operator: Operator; database: Database }) => T | Promise<T>,
+  act: (open: { operator: Operator; inbox: Inbox; database: Database }) => T | Promise<T>,
 ): Promise<T> {
   const { world } = tools;
   const { config } = await readConfig(tools, places);
@@ -33,9 +35,20 @@ export async function withOperator<T>(
   try {
     return await act({
       operator: createOperator({ database: opened.database, config: liveConfig(config) }),
+      inbox: createInbox({ database: opened.database }),
       database: opened.database,
     });
   } finally {
     await opened.close();
+  }
+}
+
+/** Puts the subject before a refusal that does not name it. */
+export async function about<T>(subject: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(error.code, `${subject}: ${error.message}`);
   }
 }

@@ -16,7 +16,8 @@ import { type Column, isoSeconds, isoTime, shortened, table } from "./table.ts";
 const limit_max = 10_000;
 const offset_max = 1_000_000_000;
 
-const paging = {
+/** The flags of every list. */
+export const paging = {
   limit: { type: "string", valueHint: "N", default: "20", description: `How many, newest first, 1 to ${limit_max}` },
   offset: { type: "string", valueHint: "N", default: "0", description: "How many of the newest to skip" },
 } as const;
@@ -129,7 +130,8 @@ function show<Row>(
   tools.world.print(as_json ? JSON.stringify(rows.map(shape), null, 2) : table(rows, columns));
 }
 
-function pageOf(args: { limit: string; offset: string }): Page {
+/** The part of a list that is asked for. Fault: usage. */
+export function pageOf(args: { limit: string; offset: string }): Page {
   return {
     limit: wholeNumber("--limit", args.limit, 1, limit_max),
     offset: wholeNumber("--offset", args.offset, 0, offset_max),

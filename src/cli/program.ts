@@ -3,6 +3,7 @@
 import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
 import { coverage } from "./coverage.ts";
+import { dismiss, inbox } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
 import { keygen } from "./opencharge.ts";
@@ -35,6 +36,8 @@ export function program(tools: Tools): Group {
       deposits(tools),
       transfers(tools),
       wallets(tools),
+      inbox(tools),
+      dismiss(tools),
       markPaid(tools),
       resendWebhook(tools),
       opencharge,

@@ -3,10 +3,9 @@
 
 import { Fault } from "../domain/errors.ts";
 import type { Operator } from "../services/operator.ts";
-import { listedOrder } from "../storage/orders.ts";
 import { adminOrderShape } from "../wire/shapes.ts";
 import { parseUuid } from "../wire/uuid.ts";
-import { withOperator } from "./appliance.ts";
+import { about, withOperator } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
 import { printable, shortened } from "./table.ts";
 
@@ -21,13 +20,12 @@ export function markPaid(tools: Tools): Command {
   const args = { order, reason, ...json, ...everywhere } as const;
   return command("mark-paid", "Make an order paid by hand and tell the shop", args, async (args) => {
     const id = orderId(args.order);
-    const { before, after } = await withOperator(tools, args, async ({ operator, database }) => ({
-      before: database.read((at) => listedOrder(at, id)?.status),
-      after: await about(`order ${id}`, () => operator.markPaid(id, actor, args.reason)),
-    }));
-    if (args.json) return tools.world.print(JSON.stringify(adminOrderShape(after), null, 2));
-    const done = before === "paid" ? "already paid; nothing sent" : `was ${before}; the shop will be told`;
-    const line = `order ${id} (${JSON.stringify(shortened(after.merchant_order_id))}, ${after.amount}): ${after.status}, ${done}`;
+    const { order, was } = await withOperator(tools, args, ({ operator }) =>
+      about(`order ${id}`, () => operator.markPaid(id, actor, args.reason)),
+    );
+    if (args.json) return tools.world.print(JSON.stringify(adminOrderShape(order), null, 2));
+    const done = was === "paid" ? "already paid; nothing sent" : `was ${was}; the shop will be told`;
+    const line = `order ${id} (${JSON.stringify(shortened(order.merchant_order_id))}, ${order.amount}): ${order.status}, ${done}`;
     tools.world.print(printable(line));
   });
 }
@@ -63,14 +61,4 @@ function orderId(word: string): string {
   const id = parseUuid(word);
   if (id !== null) return id;
   throw new Fault("usage", `ORDER: ${JSON.stringify(word)} is no UUID; "ocrch orders" shows them`);
-}
-
-/** Puts the subject before a refusal that does not name it. */
-async function about<T>(subject: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    throw new Fault(error.code, `${subject}: ${error.message}`);
-  }
 }

@@ -47,6 +47,7 @@ const statuses: Record<Code, number> = {
   websocket_required: failed,
   resource_not_found: failed,
   transfer_matched: failed,
+  transfer_not_in_inbox: failed,
   no_unknown_transfer_url: failed,
   invalid_config: failed,
   database_unusable: failed,

@@ -39,6 +39,7 @@ export const texts = {
   // Operators
   resource_not_found: "resource not found",
   transfer_matched: "transfer is matched to an order",
+  transfer_not_in_inbox: "transfer is not in the inbox",
   no_unknown_transfer_url: "merchant.unknown_transfer_webhook_url is not configured",
   // The process
   usage: "wrong usage",

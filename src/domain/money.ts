@@ -65,3 +65,13 @@ export function mostOf(first: bigint, ...more: readonly bigint[]): bigint {
 export function atMost(amount: string, limit: string): boolean {
   return new Exact(amount).lte(new Exact(limit));
 }
+
+/** Below zero when `a` is the smaller of two decimal texts, above zero when it is the greater, zero when they are equal. */
+export function compareAmounts(a: string, b: string): number {
+  return new Exact(a).comparedTo(new Exact(b));
+}
+
+/** `a` less `b`, decimal texts, without trailing zeros; with a minus when `b` is the greater. */
+export function differenceOf(a: string, b: string): string {
+  return new Exact(a).minus(new Exact(b)).toFixed();
+}

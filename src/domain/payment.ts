@@ -67,6 +67,10 @@ export const inboxReasons = {
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
 
+/** Why a transfer is in the inbox: it pays nothing, it was flagged, or what it paid with is gone. */
+export const entryReasons = { ...inboxReasons, reverted: "its block left the chain after it had counted" } as const;
+export type EntryReason = keyof typeof entryReasons;
+
 /**
  * How a transfer came to pay an order: its exact amount; one of several that pay together; a little less, within the
  * merchant's tolerance; more than was asked; by the payer's claim; by an operator.

@@ -1,29 +1,47 @@
 // The Admin API: what an operator's dashboard lists and repairs. Every route but health asks for the admin secret first.
 
+import { Fault } from "../domain/errors.ts";
+import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import { chainCoverageShape } from "../wire/coverage.ts";
-import { adminDepositShape, adminOrderShape, adminTransferShape, adminWalletShape } from "../wire/shapes.ts";
+import { parseJson, readUtf8 } from "../wire/json.ts";
+import { readDismissal } from "../wire/requests.ts";
+import {
+  adminDepositShape,
+  adminOrderShape,
+  adminTransferShape,
+  adminWalletShape,
+  inboxEntryShape,
+} from "../wire/shapes.ts";
+import type { World } from "../world.ts";
 import type { AdminAuth } from "./admin-auth.ts";
 import { empty, json } from "./answers.ts";
+import { readBody } from "./body.ts";
 import * as descriptions from "./descriptions.ts";
 import {
   coverageQuery,
   depositQuery,
+  inboxQuery,
   integerOf,
   orderIdOf,
   orderQuery,
   readQuery,
   transferQuery,
 } from "./parameters.ts";
-import type { About, Route } from "./route.ts";
+import type { About, Call, Route } from "./route.ts";
 
 /** How the audit names whoever holds the admin secret. */
 const actor = "admin-api";
 const mark_paid_reason = "marked paid over the Admin API";
 
 /** The routes of the Admin API. */
-export function adminRoutes(needs: { auth: AdminAuth; operator: Operator }): Route[] {
-  const { auth, operator } = needs;
+export function adminRoutes(needs: { world: World; auth: AdminAuth; operator: Operator; inbox: Inbox }): Route[] {
+  const { world, auth, operator, inbox } = needs;
+  const bodyOf = async ({ request }: Call) => {
+    const text = readUtf8(await readBody(world, request));
+    if (text === null) throw new Fault("unreadable_body");
+    return parseJson(text);
+  };
   const { admin } = descriptions;
   const route = (about: About, method: Route["method"], path: string, handle: Route["handle"]): Route => ({
     about,
@@ -53,8 +71,17 @@ export function adminRoutes(needs: { auth: AdminAuth; operator: Operator }): Rou
       const { blockchain } = readQuery(coverageQuery, query);
       return json(200, operator.coverage(blockchain).map(chainCoverageShape));
     }),
+    route(admin.inbox, "GET", "inbox", ({ query }) => {
+      const { blockchain: chain, reason, dust, ...page } = readQuery(inboxQuery, query);
+      return json(200, inbox.list({ chain, reason, dust: dust === "true" }, page).map(inboxEntryShape));
+    }),
+    route(admin.dismiss, "POST", "transfers/:transfer_id/dismiss", async (call) => {
+      const id = integerOf(call, "transfer_id");
+      const reason = readDismissal(await bodyOf(call));
+      return json(200, adminTransferShape(await inbox.dismiss(id, actor, reason)));
+    }),
     route(admin.markPaid, "POST", "orders/:order_id/mark-paid", async (call) =>
-      json(200, adminOrderShape(await operator.markPaid(orderIdOf(call), actor, mark_paid_reason))),
+      json(200, adminOrderShape((await operator.markPaid(orderIdOf(call), actor, mark_paid_reason)).order)),
     ),
     route(admin.resendOrder, "POST", "orders/:order_id/resend-webhook", async (call) => {
       await operator.resendOrder(orderIdOf(call), actor);

@@ -46,6 +46,7 @@ const statuses: Record<Code, number> = {
   websocket_required: 426,
   resource_not_found: 404,
   transfer_matched: 409,
+  transfer_not_in_inbox: 409,
   no_unknown_transfer_url: 409,
   usage: internal_status,
   invalid_config: internal_status,

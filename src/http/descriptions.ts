@@ -5,7 +5,7 @@ import { z } from "zod";
 import { chainCoverage } from "../wire/coverage.ts";
 import * as requests from "../wire/requests.ts";
 import * as schemas from "../wire/schemas.ts";
-import { coverageQuery, depositQuery, orderQuery, transferQuery } from "./parameters.ts";
+import { coverageQuery, depositQuery, inboxQuery, orderQuery, transferQuery } from "./parameters.ts";
 import type { About } from "./route.ts";
 
 const option_names = ["lifetime", "metadata", "success_url", "cancel_url"] as const;
@@ -170,6 +170,29 @@ export const admin = {
     query: coverageQuery,
     success: { status: 200, words: "One entry per chain", body: z.array(chainCoverage) },
     refusals: [],
+  },
+  inbox: {
+    name: "listInbox",
+    summary: "List money that waits for a person, and the orders it may belong to",
+    auth: "admin",
+    query: inboxQuery,
+    success: { status: 200, words: "Entries, newest first", body: z.array(schemas.inboxEntry) },
+    refusals: [],
+  },
+  dismiss: {
+    name: "dismissTransfer",
+    summary: "Take a transfer out of the inbox",
+    description: "It may still be assigned later.",
+    auth: "admin",
+    body: requests.dismissBody,
+    success: { status: 200, words: "The transfer", body: schemas.adminTransfer },
+    refusals: [
+      "unreadable_body",
+      "invalid_json_body",
+      ["invalid_request", "invalid reason"],
+      "resource_not_found",
+      "transfer_not_in_inbox",
+    ],
   },
   markPaid: {
     name: "markPaid",

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { chainIds, coins } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { orderStatuses } from "../domain/order.ts";
-import { transferStatuses } from "../domain/payment.ts";
+import { type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import type { Call } from "./route.ts";
 
@@ -40,6 +40,14 @@ export const transferQuery = z.object({ status: z.enum(transferStatuses).optiona
 
 /** Filter of the coverage. */
 export const coverageQuery = z.object({ blockchain });
+
+/** Filters of the inbox. */
+export const inboxQuery = z.object({
+  blockchain,
+  reason: z.enum(Object.keys(entryReasons) as EntryReason[]).optional(),
+  dust: z.enum(["true", "false"]).optional().meta({ description: "Dust and look-alikes too." }),
+  ...page,
+});
 
 /** The query parameters a schema names. Fault: invalid_request, by the name of the first wrong one. */
 export function readQuery<S extends z.ZodObject>(schema: S, query: URLSearchParams): z.infer<S> {

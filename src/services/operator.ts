@@ -60,8 +60,11 @@ export interface Operator {
   status(): Status;
   /** Up to where the transfers of every wallet are accounted for, on all chains or on one. */
   coverage(chain?: ChainId): ChainCoverage[];
-  /** Makes an order paid by hand; paid already is fine and sends nothing. Fault: resource_not_found. */
-  markPaid(order_id: string, actor: string, reason: string): Promise<ListedOrder>;
+  /**
+   * Makes an order paid by hand; `was` is the status it had. Paid already is fine and sends nothing.
+   * Fault: resource_not_found.
+   */
+  markPaid(order_id: string, actor: string, reason: string): Promise<{ order: ListedOrder; was: OrderStatus }>;
   /** Queues one more webhook with the order's current status. Fault: resource_not_found. */
   resendOrder(order_id: string, actor: string): Promise<void>;
   /** Queues the webhook of a transfer that pays nothing again. Faults: resource_not_found, transfer_matched, no_unknown_transfer_url. */
@@ -109,14 +112,16 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         .filter((one) => chain === undefined || one.chain === chain),
 
     async markPaid(order_id, actor, reason) {
-      await database.transact((tx) => {
-        if (orderById(tx, order_id) === null) throw new Fault("resource_not_found");
+      const was = await database.transact((tx) => {
+        const before = orderById(tx, order_id);
+        if (before === null) throw new Fault("resource_not_found");
         const { changed } = recordTransition(tx, order_id, "mark_paid");
         if (changed) recordAudit(tx, { actor, action: "mark_paid", subject: `order:${order_id}`, detail: reason });
+        return before.status;
       });
       const order = database.read((at) => listedOrder(at, order_id));
       if (order === null) throw new Fault("resource_not_found");
-      return order;
+      return { order, was };
     },
 
     resendOrder: (order_id, actor) =>

@@ -1,10 +1,55 @@
-// What happens to a transfer after it was decided about: taken back by its chain and returned. Writes no status and no
-// allocation.
+// The inbox: confirmed transfers that wait for a person, and the marks that bring them there or take them out. Writes no
+// status and no allocation.
 
-import { and, eq, isNull, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
+import type { ChainId } from "../domain/assets.ts";
+import type { EntryReason } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { allocations, transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
+import { fulfillment, type ListedTransfer } from "./transfer-lists.ts";
+
+export interface InboxFilter {
+  chain?: ChainId | undefined;
+  reason?: EntryReason | undefined;
+  /** Shows what strangers send in masses as well. */
+  dust: boolean;
+}
+
+const noise: readonly (string | undefined)[] = ["dust", "lookalike"];
+
+/** Written as in the partial indexes: only then are they used. */
+const isOpen = sql`${transfers.dismissed_at} is null and (${transfers.reason} is not null or ${transfers.reverted_at} is not null)`;
+const isClean = sql`${transfers.reason} is not 'dust' and ${transfers.reason} is not 'lookalike'`;
+
+/** Transfers in the inbox, newest first. */
+export function listInbox(at: Reader, filter: InboxFilter, limit: number, offset: number): ListedTransfer[] {
+  const noisy = filter.dust || noise.includes(filter.reason);
+  return at
+    .live()
+    .select({ transfer: transfers, fulfillment_id: fulfillment })
+    .from(transfers)
+    .where(
+      and(
+        isOpen,
+        noisy ? undefined : isClean,
+        isNotNull(transfers.confirmed_at),
+        // The plus hides the chain from the planner, which would rather sort a whole chain than read newest first.
+        filter.chain === undefined ? undefined : sql`+${transfers.chain} = ${filter.chain}`,
+        filter.reason === undefined ? undefined : isBecause(filter.reason),
+      ),
+    )
+    .orderBy(desc(transfers.id))
+    .limit(limit)
+    .offset(offset)
+    .all()
+    .map(({ transfer, fulfillment_id }) => ({ ...transfer, fulfillment_id }));
+}
+
+function isBecause(reason: EntryReason): SQL | undefined {
+  if (reason === "reverted") return isNotNull(transfers.reverted_at);
+  return and(eq(transfers.reason, reason), isNull(transfers.reverted_at));
+}
 
 /** The order a transfer pays, or null. */
 export function paidOrder(at: Reader, transfer: number): string | null {
@@ -31,6 +76,19 @@ const updateReverted = statement((db) =>
   db
     .update(transfers)
     .set({ reverted_at: sql`${sql.placeholder("reverted_at")}`, dismissed_at: null })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .prepare(),
+);
+
+/** Takes a transfer out of the inbox (`true`), or puts it back. */
+export function setDismissed(tx: Tx, id: number, dismissed: boolean): void {
+  updateDismissed(tx).run({ id, dismissed_at: dismissed ? tx.now : null });
+}
+
+const updateDismissed = statement((db) =>
+  db
+    .update(transfers)
+    .set({ dismissed_at: sql`${sql.placeholder("dismissed_at")}` })
     .where(eq(transfers.id, sql.placeholder("id")))
     .prepare(),
 );

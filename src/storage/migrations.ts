@@ -7,6 +7,7 @@ import orderOptions from "../../migrations/0002_order_options.sql" with { type: 
 import opencharge from "../../migrations/0003_opencharge.sql" with { type: "text" };
 import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
 import attribution from "../../migrations/0005_attribution.sql" with { type: "text" };
+import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -20,6 +21,7 @@ const migrations: readonly Migration[] = [
   { version: 3, name: "0003_opencharge.sql", sql: opencharge },
   { version: 4, name: "0004_opencharge_gateway.sql", sql: openchargeGateway },
   { version: 5, name: "0005_attribution.sql", sql: attribution },
+  { version: 6, name: "0006_inbox.sql", sql: inbox },
 ];
 
 /** The schema version this code reads and writes. */

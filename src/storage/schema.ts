@@ -150,6 +150,13 @@ export const transfers = sqliteTable("transfers", {
   dismissed_at: integer(),
 });
 
+export const claims = sqliteTable("claims", {
+  id: integer().primaryKey(),
+  transfer: integer().notNull(),
+  order_id: text().notNull(),
+  claimed_at: integer().notNull(),
+});
+
 export const allocations = sqliteTable("allocations", {
   id: integer().primaryKey(),
   transfer: integer().notNull(),

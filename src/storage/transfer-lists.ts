@@ -16,16 +16,16 @@ export interface TransferFilter {
 
 export type ListedTransfer = TransferRow & { fulfillment_id: number | null };
 
+/** The live allocation of a transfer, as a column. */
+export const fulfillment = sql<
+  number | null
+>`(select a.id from ${allocations} a where a.transfer = transfers.id and a.reversed_at is null)`;
+
 /** Newest first. */
 export function listTransfers(at: Reader, filter: TransferFilter, limit: number, offset: number): ListedTransfer[] {
   return at
     .live()
-    .select({
-      transfer: transfers,
-      fulfillment_id: sql<
-        number | null
-      >`(select a.id from ${allocations} a where a.transfer = transfers.id and a.reversed_at is null)`,
-    })
+    .select({ transfer: transfers, fulfillment_id: fulfillment })
     .from(transfers)
     .where(
       and(
@@ -41,6 +41,17 @@ export function listTransfers(at: Reader, filter: TransferFilter, limit: number,
     .offset(offset)
     .all()
     .map(({ transfer, fulfillment_id }) => ({ ...transfer, fulfillment_id }));
+}
+
+/** One transfer as the lists show it. */
+export function listedTransfer(at: Reader, id: number): ListedTransfer | null {
+  const row = at
+    .live()
+    .select({ transfer: transfers, fulfillment_id: fulfillment })
+    .from(transfers)
+    .where(eq(transfers.id, id))
+    .get();
+  return row === undefined ? null : { ...row.transfer, fulfillment_id: row.fulfillment_id };
 }
 
 /**

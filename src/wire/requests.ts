@@ -16,6 +16,8 @@ const find_offset_max = 100_000;
 const events_limit_default = 100;
 const events_limit_max = 1000;
 const events_wait_max_s = 30;
+/** Of what an operator writes down. */
+export const reason_max_chars = 1000;
 
 const merchantOrderId = fields.textOf(merchant_order_id_max_bytes);
 
@@ -68,6 +70,13 @@ export const selectionBody = z
     stablecoin: fields.text.meta({ examples: [...coins] }),
   })
   .meta({ id: "Selection" });
+
+/** The body of a dismissal. */
+export const dismissBody = z
+  .object({
+    reason: fields.text.meta({ description: "Why nobody has to look at it any more; kept in the audit log." }),
+  })
+  .meta({ id: "DismissRequest" });
 
 export interface CreateOrder {
   merchant_order_id: string;
@@ -145,6 +154,13 @@ export function readEventsRequest(json: unknown): { after: number; limit: number
 /** The pair a payer chose, unchecked but for its types. Fault: invalid_json_body. */
 export function readSelection(json: unknown): { blockchain: string; stablecoin: string } {
   return fields.read(selectionBody, json);
+}
+
+/** Why a transfer is dismissed. Faults: invalid_json_body; invalid_request, when it says nothing or too much. */
+export function readDismissal(json: unknown): string {
+  const reason = fields.read(dismissBody, json).reason.trim();
+  if (reason === "" || reason.length > reason_max_chars) throw new Fault("invalid_request", "invalid reason");
+  return reason;
 }
 
 function readSender(claimed: string, chain: ChainId | null): string {

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { chainIds, coins } from "../domain/assets.ts";
 import { type EventType, eventTypes } from "../domain/events.ts";
 import { orderStatuses } from "../domain/order.ts";
-import { transferStatuses } from "../domain/payment.ts";
+import { type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
 
 const uuid = z.string().meta({ format: "uuid" });
 const integer = z.int().nonnegative();
@@ -69,23 +69,46 @@ export const adminDeposit = z
   })
   .meta({ id: "AdminDeposit" });
 
-export const adminTransfer = z
+const transferFields = {
+  id: integer,
+  blockchain,
+  token,
+  from_address: address,
+  to_address: address,
+  txn_hash: z.string(),
+  value: amount,
+  block_number: integer,
+  block_timestamp: seconds,
+  blockchain_confirmed: z.boolean(),
+  created_at: seconds,
+  status: z.enum(transferStatuses),
+  fulfillment_id: integer.nullable(),
+};
+
+export const adminTransfer = z.object(transferFields).meta({ id: "AdminTransfer" });
+
+const candidate = z
   .object({
-    id: integer,
-    blockchain,
-    token,
-    from_address: address,
-    to_address: address,
-    txn_hash: z.string(),
-    value: amount,
-    block_number: integer,
-    block_timestamp: seconds,
-    blockchain_confirmed: z.boolean(),
-    created_at: seconds,
-    status: z.enum(transferStatuses),
-    fulfillment_id: integer.nullable(),
+    order_id: uuid,
+    merchant_order_id: z.string(),
+    status: orderStatus,
+    amount: amount.meta({ description: "What its payer was asked for." }),
+    difference: z
+      .string()
+      .regex(/^-?\d+(\.\d+)?$/)
+      .meta({ description: "What the transfer brought more than that; with a minus, what is missing." }),
+    why: z.string(),
   })
-  .meta({ id: "AdminTransfer" });
+  .meta({ id: "Candidate", description: "An order that a transfer may belong to." });
+
+export const inboxEntry = z
+  .object({
+    ...transferFields,
+    reason: z.enum(Object.keys(entryReasons) as EntryReason[]),
+    reason_text: z.string(),
+    candidates: z.array(candidate).meta({ description: "At most five, the likeliest first." }),
+  })
+  .meta({ id: "InboxEntry", description: "Money that waits for a person." });
 
 export const adminWallet = z
   .object({ blockchain, address, enabled_coins: z.array(stablecoin) })

@@ -3,9 +3,10 @@
 
 import type { z } from "zod";
 import type { ChainId, Coin } from "../domain/assets.ts";
+import type { CandidateOrder } from "../domain/candidates.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import type { TransferStatus } from "../domain/payment.ts";
+import { type EntryReason, entryReasons, type TransferStatus } from "../domain/payment.ts";
 import { parseJson } from "./json.ts";
 import type * as schemas from "./schemas.ts";
 
@@ -166,6 +167,24 @@ export function adminTransferShape(transfer: AdminTransferInput): Shape<typeof s
     created_at: seconds(transfer.seen_at),
     status: transfer.status,
     fulfillment_id: transfer.fulfillment_id,
+  };
+}
+
+export interface InboxEntryInput {
+  transfer: AdminTransferInput;
+  reason: EntryReason;
+  candidates: readonly CandidateOrder[];
+}
+
+/** InboxEntry. */
+export function inboxEntryShape({ transfer, reason, candidates }: InboxEntryInput): Shape<typeof schemas.inboxEntry> {
+  return {
+    ...adminTransferShape(transfer),
+    reason,
+    reason_text: entryReasons[reason],
+    candidates: candidates.map(({ order_id, merchant_order_id, status, amount, difference, why }) => ({
+      ...{ order_id, merchant_order_id, status, amount, difference, why },
+    })),
   };
 }
 

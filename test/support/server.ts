@@ -7,6 +7,7 @@ import { type Config, type LiveConfig, liveConfig, type Wallet } from "../../src
 import { type ChainId, chains, tokens } from "../../src/domain/assets.ts";
 import { createHttp, type HttpDoor, max_body_bytes } from "../../src/http/server.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
+import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import type { Database } from "../../src/storage/database.ts";
@@ -130,6 +131,7 @@ export interface TestServer {
   database: Database;
   database_path: string;
   operator: Operator;
+  inbox: Inbox;
   http: HttpDoor;
   /** Log lines so far. */
   log: string[];
@@ -142,7 +144,7 @@ export interface TestServer {
   service(path: string, body: unknown, headers?: Headings): Promise<Answer>;
   /** A signed User request about an order, with a URL signed for that order unless another is given. */
   user(method: string, path: string, options?: UserOptions): Promise<Answer>;
-  admin(method: string, path: string, headers?: Headings): Promise<Answer>;
+  admin(method: string, path: string, headers?: Headings, body?: string): Promise<Answer>;
   /** Creates an order and returns its id. */
   createOrder(fields?: Record<string, unknown>): Promise<string>;
   /** The two headers of a User request. */
@@ -177,7 +179,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   await createWatching({ database }).sync(config.current());
   const checkout = createCheckout({ database, config });
   const operator = createOperator({ database, config });
-  const http = createHttp({ world, telemetry, config, database, checkout, operator, version });
+  const inbox = createInbox({ database });
+  const http = createHttp({ world, telemetry, config, database, checkout, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
@@ -212,6 +215,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     database,
     database_path: temp.path,
     operator,
+    inbox,
     http,
     log,
     now: () => clock_ms,
@@ -226,8 +230,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
       const type: Headings = body === undefined ? {} : { "Content-Type": "application/json" };
       return request(method, `/api/v1/user/${path}`, { ...userHeaders(own), ...type, ...headers }, body);
     },
-    admin: (method, path, headers = {}) =>
-      request(method, `/api/v1/admin/${path}`, { "Ocrch-Admin-Authorization": admin_secret, ...headers }),
+    admin: (method, path, headers = {}, body) =>
+      request(method, `/api/v1/admin/${path}`, { "Ocrch-Admin-Authorization": admin_secret, ...headers }, body),
     async createOrder(fields = {}) {
       counter += 1;
       const answer = await service("orders", { order_id: `order-${counter}`, amount: "19.99", webhook_url, ...fields });

@@ -9,6 +9,7 @@ import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
 import { createDirectory } from "../../../src/services/directory.ts";
 import { createExpiry } from "../../../src/services/expiry.ts";
+import { createInbox } from "../../../src/services/inbox.ts";
 import { createOpenchargeAccess } from "../../../src/services/opencharge-access.ts";
 import { createGateway } from "../../../src/services/opencharge-gateway.ts";
 import { createOwnIdentities } from "../../../src/services/opencharge-identity.ts";
@@ -125,6 +126,7 @@ export async function startShop(
     database,
     checkout,
     operator,
+    inbox: createInbox({ database }),
     opencharge: services,
     version: "1",
   });

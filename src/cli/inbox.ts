@@ -1,0 +1,82 @@
+// `ocrch inbox` and what is decided there: money that waits for a person. Needs no running server; one that runs tells
+// the shop within a second.
+
+import { chainIds } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { type EntryReason, entryReasons } from "../domain/payment.ts";
+import type { InboxEntry } from "../services/inbox.ts";
+import { reason_max_chars } from "../wire/requests.ts";
+import { adminTransferShape, inboxEntryShape } from "../wire/shapes.ts";
+import { about, withOperator } from "./appliance.ts";
+import { type Command, choice, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
+import { pageOf, paging } from "./lists.ts";
+import { isoSeconds, printable, shortened } from "./table.ts";
+
+/** Who did it, in the audit log. */
+const actor = "cli";
+const nothing = "nothing waits for you";
+
+const transfer = { type: "positional", required: true, description: "The transfer's number" } as const;
+
+const reason = { type: "string", valueHint: "TEXT", description: "Why; kept in the audit log", default: "" } as const;
+
+/** `ocrch inbox`. */
+export function inbox(tools: Tools): Command {
+  const args = {
+    chain: choice(chainIds, "Only on this chain"),
+    reason: choice(Object.keys(entryReasons) as EntryReason[], "Only for this reason"),
+    dust: { type: "boolean", description: "Show dust and look-alikes too" },
+    ...paging,
+    ...json,
+    ...everywhere,
+  } as const;
+  return command("inbox", "List money that waits for you, and the orders it may belong to", args, async (args) => {
+    const filter = { chain: args.chain, reason: args.reason, dust: args.dust ?? false };
+    const page = pageOf(args);
+    const entries = await withOperator(tools, args, ({ inbox }) => inbox.list(filter, page));
+    if (args.json) return tools.world.print(JSON.stringify(entries.map(inboxEntryShape), null, 2));
+    const text = entries.map((entry) => linesOf(entry).map(printable).join("\n")).join("\n\n");
+    tools.world.print(text === "" ? nothing : text);
+  });
+}
+
+/** `ocrch dismiss`. Faults: usage, resource_not_found, transfer_not_in_inbox. */
+export function dismiss(tools: Tools): Command {
+  const args = { transfer, reason, ...json, ...everywhere } as const;
+  return command("dismiss", "Take a transfer out of the inbox", args, async (args) => {
+    const id = transferId(args.transfer);
+    const reason = reasonOf(args.reason);
+    const row = await withOperator(tools, args, ({ inbox }) =>
+      about(`transfer ${id}`, () => inbox.dismiss(id, actor, reason)),
+    );
+    if (args.json) return tools.world.print(JSON.stringify(adminTransferShape(row), null, 2));
+    tools.world.print(`transfer ${id}: dismissed`);
+  });
+}
+
+function linesOf({ transfer, reason, candidates }: InboxEntry): string[] {
+  const { id, chain, label, amount, block_time, sender, wallet, tx_hash } = transfer;
+  return [
+    `${id}  ${amount} ${label} on ${chain}  ${isoSeconds(block_time)}  ${entryReasons[reason]}`,
+    `    from ${sender} to ${wallet}, transaction ${tx_hash}`,
+    ...candidates.map(
+      (one) =>
+        `    ${one.order_id} ${one.status} ${one.amount} (${signed(one.difference)}) ${JSON.stringify(shortened(one.merchant_order_id))}: ${one.why}`,
+    ),
+  ];
+}
+
+function signed(difference: string): string {
+  return difference === "0" || difference.startsWith("-") ? difference : `+${difference}`;
+}
+
+/** Fault: usage, when it says nothing or too much. */
+function reasonOf(text: string): string {
+  const reason = text.trim();
+  if (reason !== "" && reason.length <= reason_max_chars) return reason;
+  throw new Fault("usage", `--reason says why, in 1 to ${reason_max_chars} characters`);
+}
+
+function transferId(word: string): number {
+  return wholeNumber("TRANSFER", word, 1, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,141 @@
+// Whose money a transfer may be that pays nothing by itself: which orders to look at, in which order, and why, in words.
+// Pure hints for a person or for the merchant; nothing is ever paid because of them.
+
+import type { ChainId, Coin } from "./assets.ts";
+import { max_chain_clock_skew_s } from "./matching.ts";
+import { compareAmounts, differenceOf } from "./money.ts";
+import type { OrderStatus } from "./order.ts";
+
+const candidates_max = 5;
+
+/** An amount that a payer was asked for. */
+export interface Asked {
+  order_id: string;
+  merchant_order_id: string;
+  status: OrderStatus;
+  /** Null for an order whose payer never chose. */
+  pot: { chain: ChainId; coin: Coin; wallet: string } | null;
+  /** Decimal text. */
+  amount: string;
+  /** What is left to pay after a part. */
+  rest: boolean;
+  /** ms; null for an order whose payer never chose. */
+  opened_at: number | null;
+  /** The transfer's sender is the one the order expects, or has paid it before. */
+  known_sender: boolean;
+  /** The order's payer said that this transaction is the payment. */
+  claimed: boolean;
+}
+
+/** The sides of a transfer that tell whose it is. */
+export interface Stray {
+  chain: ChainId;
+  /** Null for a contract that is accepted as no coin. */
+  coin: Coin | null;
+  wallet: string;
+  /** Decimal text. */
+  amount: string;
+  /** Seconds. */
+  block_time: number;
+  likely_order: string | null;
+}
+
+/** An order that a transfer may belong to. */
+export interface CandidateOrder {
+  order_id: string;
+  merchant_order_id: string;
+  status: OrderStatus;
+  /** What its payer was asked for. */
+  amount: string;
+  /** What the transfer brought more than that; with a minus, what is missing. */
+  difference: string;
+  why: string;
+}
+
+interface Hint {
+  /** Small is strong. */
+  rank: number;
+  words: string;
+}
+
+const status_ranks: Record<OrderStatus, number> = { pending: 0, expired: 1, cancelled: 1, paid: 2 };
+
+/** At most five orders, the likeliest first, each once and for the best of its reasons. */
+export function rankCandidates(stray: Stray, asked: readonly Asked[]): CandidateOrder[] {
+  const judged = asked.flatMap((one) => {
+    const hints = hintsOf(stray, one);
+    const rank = Math.min(...hints.map((hint) => hint.rank));
+    return hints.length === 0 ? [] : [{ one, hints, rank: isLater(stray, one) ? rank + later_rank : rank }];
+  });
+  judged.sort(
+    (a, b) =>
+      a.rank - b.rank ||
+      status_ranks[a.one.status] - status_ranks[b.one.status] ||
+      compareAmounts(distance(stray, a.one), distance(stray, b.one)) ||
+      (b.one.opened_at ?? 0) - (a.one.opened_at ?? 0),
+  );
+  const orders = new Map<string, CandidateOrder>();
+  for (const { one, hints } of judged) {
+    if (orders.size === candidates_max) break;
+    if (orders.has(one.order_id)) continue;
+    const { order_id, merchant_order_id, status, amount } = one;
+    const words = hints.sort((a, b) => a.rank - b.rank).map((hint) => hint.words);
+    if (isLater(stray, one)) words.push("opened only after this transfer");
+    orders.set(order_id, {
+      ...{ order_id, merchant_order_id, status, amount },
+      difference: differenceOf(stray.amount, amount),
+      why: words.join("; "),
+    });
+  }
+  return [...orders.values()];
+}
+
+/**
+ * The one order that a transfer without a match was most likely meant for: the only one, still pending and opened before
+ * it, that asks for exactly this amount on another wallet, in another coin or on another chain. Null when there is none
+ * or more than one.
+ */
+export function likelyOwner(stray: Stray, asked: readonly Asked[]): string | null {
+  const exact = asked.filter(
+    (one) => one.status === "pending" && !isLater(stray, one) && compareAmounts(one.amount, stray.amount) === 0,
+  );
+  const orders = new Set(exact.map((one) => one.order_id));
+  const [only] = orders;
+  return orders.size === 1 && only !== undefined ? only : null;
+}
+
+const later_rank = 10;
+
+function hintsOf(stray: Stray, one: Asked): Hint[] {
+  const hints: Hint[] = [];
+  const add = (rank: number, words: string) => void hints.push({ rank, words });
+  const { pot, amount } = one;
+  const what = one.rest ? "what is left to pay of it" : "this amount";
+  const here = isHere(stray, one);
+  const comparison = compareAmounts(stray.amount, amount);
+  if (stray.likely_order === one.order_id) add(0, "the likeliest by the rules of matching");
+  if (comparison === 0 && here) add(1, `asked for exactly ${what} here`);
+  if (one.claimed) add(2, "its payer named this transaction");
+  if (one.known_sender) add(3, "its payer sends from this address");
+  if (comparison === 0 && pot !== null && !here) add(4, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
+  if (comparison !== 0 && here) add(5, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
+  return hints;
+}
+
+function elsewhere(stray: Stray, pot: NonNullable<Asked["pot"]>): string {
+  if (pot.chain !== stray.chain) return `in ${pot.coin} on ${pot.chain}`;
+  return pot.coin === stray.coin ? "on another wallet" : `in ${pot.coin}`;
+}
+
+function isHere({ chain, coin, wallet }: Stray, { pot }: Asked): boolean {
+  return pot !== null && pot.chain === chain && pot.coin === coin && pot.wallet === wallet;
+}
+
+/** An order that was opened after the money had come is hardly what it was sent for. */
+function isLater(stray: Stray, { opened_at }: Asked): boolean {
+  return opened_at !== null && (stray.block_time + max_chain_clock_skew_s) * 1000 < opened_at;
+}
+
+function distance(stray: Stray, { amount }: Asked): string {
+  return differenceOf(stray.amount, amount).replace(/^-/, "");
+}

@@ -1,0 +1,225 @@
+// Which amounts payers were asked for that have to do with a transfer: the same amount anywhere, the nearest ones in its
+// pot, what its sender pays, what was claimed. Finds by index, a few rows each; decides nothing.
+
+import { and, desc, eq, isNotNull, ne, type SQL, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { Asked } from "../domain/candidates.ts";
+import { fromUnits, toUnits } from "../domain/money.ts";
+import { watchFor } from "./coverage.ts";
+import type { Reader } from "./database.ts";
+import { orderById } from "./orders.ts";
+import { claims, deposits, orders, slots, transfers, watches } from "./schema.ts";
+import { statement } from "./statement.ts";
+import type { TransferRow } from "./transfers.ts";
+
+/** Rows of each kind: more would not make a person surer. */
+const equals_max = 5;
+const nearest_max = 3;
+const sender_max = 5;
+
+const columns = {
+  deposit: deposits.id,
+  order_id: deposits.order_id,
+  merchant_order_id: orders.merchant_order_id,
+  status: orders.status,
+  chain: deposits.chain,
+  coin: deposits.coin,
+  wallet: deposits.wallet,
+  amount: deposits.amount,
+  sender: deposits.sender,
+  opened_at: deposits.opened_at,
+};
+
+interface Row {
+  deposit: number;
+  order_id: string;
+  merchant_order_id: string;
+  status: Asked["status"];
+  chain: ChainId;
+  coin: Coin;
+  wallet: string;
+  amount: string;
+  sender: string | null;
+  opened_at: number;
+}
+
+/** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
+export function askedNear(at: Reader, row: TransferRow): Asked[] {
+  const claimed = new Set(claimsOf(at, row.id));
+  const paid = new Set(ordersPaidBy(at, row).map((one) => one.order_id));
+  const asked = (found: Row, rest: string | null = null): Asked => ({
+    order_id: found.order_id,
+    merchant_order_id: found.merchant_order_id,
+    status: found.status,
+    pot: { chain: found.chain, coin: found.coin, wallet: found.wallet },
+    amount: rest ?? found.amount,
+    rest: rest !== null,
+    opened_at: found.opened_at,
+    known_sender: (found.sender === row.sender && found.chain === row.chain) || paid.has(found.order_id),
+    claimed: claimed.has(found.order_id),
+  });
+  const named = new Set([...claimed, ...(row.likely_order === null ? [] : [row.likely_order])]);
+  return [
+    ...nearest(at, row).map(({ rest, ...found }) => asked(found, rest)),
+    ...equals(at, row).map((found) => asked(found)),
+    ...ordersPaidBy(at, row).map((found) => asked(found)),
+    ...[...named].flatMap((order_id) => {
+      const rows = selectOfOrder(at).all({ order_id });
+      return rows.length > 0 ? rows.map((found) => asked(found)) : unchosen(at, order_id, claimed);
+    }),
+  ];
+}
+
+/** The same amount, whoever was asked for it, wherever and whenever: the newest few of each pot. */
+function equals(at: Reader, { amount }: Pick<TransferRow, "amount">): Row[] {
+  return selectPots(at)
+    .all({})
+    .flatMap(({ chain, coin, wallet, decimals }) => {
+      const units = toUnits(amount, decimals);
+      return units === null || coin === null
+        ? []
+        : selectEqual(at).all({ chain, coin, wallet, units: units.toString() });
+    });
+}
+
+const selectPots = statement((db) =>
+  db
+    .selectDistinct({
+      chain: watches.chain,
+      coin: watches.coin,
+      wallet: watches.wallet,
+      decimals: watches.decimals,
+    })
+    .from(watches)
+    .where(isNotNull(watches.coin))
+    .prepare(),
+);
+
+const selectEqual = statement((db) =>
+  db
+    .select(columns)
+    .from(deposits)
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        eq(deposits.chain, sql.placeholder("chain")),
+        eq(deposits.coin, sql.placeholder("coin")),
+        eq(deposits.wallet, sql.placeholder("wallet")),
+        eq(deposits.units, sql.placeholder("units")),
+      ),
+    )
+    .orderBy(desc(deposits.id))
+    .limit(equals_max)
+    .prepare(),
+);
+
+type Near = Row & { rest: string | null };
+
+/** The amounts promised in the pot that come next above and below; of those one digit longer or shorter the very next. */
+function nearest(at: Reader, row: TransferRow): Near[] {
+  const { chain, coin, wallet, units } = row;
+  const decimals = watchFor(at, row)?.decimals;
+  if (coin === null || decimals === undefined) return [];
+  const pot = { chain, coin, wallet, units };
+  const digits = units.length;
+  const found = [
+    ...selectAbove(at).all({ ...pot, digits }),
+    ...selectBelow(at).all({ ...pot, digits }),
+    ...selectAbove(at)
+      .all({ ...pot, units: "1", digits: digits + 1 })
+      .slice(0, 1),
+    ...selectBelow(at)
+      .all({ ...pot, units: "9".repeat(digits), digits: digits - 1 })
+      .slice(0, 1),
+  ];
+  return found.map(({ slot_units, is_rest, ...rest }) => ({
+    ...rest,
+    rest: is_rest ? fromUnits(BigInt(slot_units), decimals) : null,
+  }));
+}
+
+function selectNear(beyond: SQL, order: SQL) {
+  return statement((db) =>
+    db
+      .select({ ...columns, slot_units: slots.units, is_rest: slots.rest })
+      .from(slots)
+      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .innerJoin(orders, eq(orders.id, deposits.order_id))
+      .where(
+        and(
+          eq(slots.chain, sql.placeholder("chain")),
+          eq(slots.coin, sql.placeholder("coin")),
+          eq(slots.wallet, sql.placeholder("wallet")),
+          // Texts of equal length compare as numbers, by the index.
+          beyond,
+          sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+        ),
+      )
+      .orderBy(order)
+      .limit(nearest_max)
+      .prepare(),
+  );
+}
+
+const selectAbove = selectNear(sql`${slots.units} >= ${sql.placeholder("units")}`, sql`${slots.units} asc`);
+const selectBelow = selectNear(sql`${slots.units} <= ${sql.placeholder("units")}`, sql`${slots.units} desc`);
+
+/** Deposits that the transfer's sender paid with other transfers. */
+function ordersPaidBy(at: Reader, row: TransferRow): Row[] {
+  return selectPaidBy(at).all({ chain: row.chain, sender: row.sender, transfer: row.id });
+}
+
+const selectPaidBy = statement((db) =>
+  db
+    .selectDistinct(columns)
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        isNotNull(transfers.deposit),
+        ne(transfers.id, sql.placeholder("transfer")),
+      ),
+    )
+    .orderBy(desc(deposits.id))
+    .limit(sender_max)
+    .prepare(),
+);
+
+const selectOfOrder = statement((db) =>
+  db
+    .select(columns)
+    .from(deposits)
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(eq(deposits.order_id, sql.placeholder("order_id")))
+    .orderBy(desc(deposits.id))
+    .limit(equals_max)
+    .prepare(),
+);
+
+/** An order that was named although its payer never chose. */
+function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): Asked[] {
+  const order = orderById(at, order_id);
+  if (order === null) return [];
+  const { merchant_order_id, status, amount } = order;
+  const facts = { pot: null, rest: false, opened_at: null, known_sender: false, claimed: claimed.has(order_id) };
+  return [{ order_id, merchant_order_id, status, amount, ...facts }];
+}
+
+function claimsOf(at: Reader, transfer: number): string[] {
+  return selectClaims(at)
+    .all({ transfer })
+    .map((row) => row.order_id);
+}
+
+const selectClaims = statement((db) =>
+  db
+    .select({ order_id: claims.order_id })
+    .from(claims)
+    .where(eq(claims.transfer, sql.placeholder("transfer")))
+    .orderBy(desc(claims.id))
+    .limit(equals_max)
+    .prepare(),
+);

@@ -1,0 +1,313 @@
+// The inbox over real HTTP and a real database: what waits for a person, whose it may be, and what becomes of it.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type ChainId, type Coin, tokens } from "../src/domain/assets.ts";
+import { type Asked, likelyOwner, rankCandidates, type Stray } from "../src/domain/candidates.ts";
+import type { OrderStatus } from "../src/domain/order.ts";
+import type { Transfer } from "../src/domain/payment.ts";
+import { createSettlement } from "../src/services/settlement.ts";
+import { type Answer, evm_wallet, start_ms, startTestServer, type TestServer } from "./support/server.ts";
+
+const start_s = start_ms / 1000;
+const sender = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
+const other_wallet = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+
+describe("the ranking of candidates", () => {
+  const stray: Stray = {
+    chain: "eth",
+    coin: "USDT",
+    wallet: evm_wallet,
+    amount: "10",
+    block_time: start_s,
+    likely_order: null,
+  };
+  const asked = (order_id: string, more: Partial<Asked> = {}): Asked => ({
+    order_id,
+    merchant_order_id: `m-${order_id}`,
+    status: "pending",
+    pot: { chain: "eth", coin: "USDT", wallet: evm_wallet },
+    amount: "10.00",
+    rest: false,
+    opened_at: start_ms - 1000,
+    known_sender: false,
+    claimed: false,
+    ...more,
+  });
+  const pot = (chain: ChainId, coin: Coin, wallet = evm_wallet) => ({ pot: { chain, coin, wallet } });
+  const exact = "asked for exactly this amount";
+
+  const rows: [what: string, Partial<Asked>, difference: string | null, why: string | null][] = [
+    ["the same amount here", {}, "0", `${exact} here`],
+    ["the rest of it", { rest: true }, "0", "asked for exactly what is left to pay of it here"],
+    ["the same amount on another wallet", pot("eth", "USDT", other_wallet), "0", `${exact}, but on another wallet`],
+    ["the same amount in another coin", pot("eth", "USDC"), "0", `${exact}, but in USDC`],
+    ["the same amount on another chain", pot("base", "USDC"), "0", `${exact}, but in USDC on base`],
+    ["a little more", { amount: "10.01" }, "-0.01", "asked for an amount close by, above this one"],
+    ["a little less", { amount: "9.9" }, "0.1", "asked for an amount close by, below this one"],
+    ["another amount elsewhere", { ...pot("base", "USDC"), amount: "10.01" }, null, null],
+    ["another amount without a choice", { pot: null, opened_at: null, amount: "3" }, null, null],
+    [
+      "a claim without a choice",
+      { pot: null, opened_at: null, claimed: true, amount: "3" },
+      "7",
+      "its payer named this transaction",
+    ],
+    ["a later order", { opened_at: start_ms + 60_000 }, "0", `${exact} here; opened only after this transfer`],
+    [
+      "everything at once",
+      { known_sender: true, claimed: true },
+      "0",
+      `${exact} here; its payer named this transaction; its payer sends from this address`,
+    ],
+  ];
+  test.each(rows)("says of %s what it is", (_what, more, difference, why) => {
+    const [one] = rankCandidates(stray, [asked("a", more)]);
+    if (difference === null || why === null) expect(one).toBeUndefined();
+    else expect(one).toMatchObject({ order_id: "a", merchant_order_id: "m-a", difference, why });
+  });
+
+  const order = (...all: Asked[]) => rankCandidates(stray, all).map((one) => one.order_id);
+
+  test("puts strong reasons before weak ones, whatever the order's status", () => {
+    expect(
+      order(
+        asked("close", { amount: "10.001" }),
+        asked("elsewhere", pot("base", "USDC")),
+        asked("sender", { amount: "500", known_sender: true }),
+        asked("claimed", { amount: "700", claimed: true }),
+        asked("exact", { status: "paid" }),
+      ),
+    ).toEqual(["exact", "claimed", "sender", "elsewhere", "close"]);
+  });
+
+  test("puts what the matching named first, and orders of the future last", () => {
+    const all = [asked("exact"), asked("late", { opened_at: start_ms + 60_000 }), asked("named", { amount: "11" })];
+    const ranked = rankCandidates({ ...stray, likely_order: "named" }, all);
+    expect(ranked.map((one) => one.order_id)).toEqual(["named", "exact", "late"]);
+  });
+
+  test("then pending before ended before paid, then the nearest, then the newest", () => {
+    const status = (status: OrderStatus, id: string, more: Partial<Asked> = {}) => asked(id, { status, ...more });
+    expect(
+      order(
+        status("paid", "p"),
+        status("expired", "e"),
+        status("pending", "far", { amount: "10.2" }),
+        status("pending", "near", { amount: "9.9" }),
+        status("cancelled", "c", { opened_at: start_ms - 5 }),
+      ),
+    ).toEqual(["c", "e", "p", "near", "far"]);
+  });
+
+  test("names an order once, for its best reason, and five at most", () => {
+    const many = Array.from({ length: 9 }, (_, index) => asked(`o${index}`, { opened_at: start_ms - index }));
+    expect(order(...many)).toEqual(["o0", "o1", "o2", "o3", "o4"]);
+    const twice = rankCandidates(stray, [asked("a", pot("base", "USDC")), asked("a")]);
+    expect(twice.map((one) => one.why)).toEqual([`${exact} here`]);
+  });
+
+  const owners: [what: string, asked: Asked[], owner: string | null][] = [
+    ["nobody", [], null],
+    ["the only one who was asked for it elsewhere", [asked("a", pot("base", "DAI"))], "a"],
+    ["one who chose twice", [asked("a", pot("base", "DAI")), asked("a", pot("arb", "DAI"))], "a"],
+    ["nobody when two were asked", [asked("a", pot("base", "DAI")), asked("b", pot("arb", "DAI"))], null],
+    ["nobody when it ended", [asked("a", { ...pot("base", "DAI"), status: "expired" })], null],
+    ["nobody when it came later", [asked("a", { ...pot("base", "DAI"), opened_at: start_ms + 60_000 })], null],
+    ["nobody of another amount", [asked("a", { amount: "10.01" })], null],
+  ];
+  test.each(owners)("takes for the likely owner %s", (_what, all, owner) => {
+    expect(likelyOwner(stray, all)).toBe(owner);
+  });
+});
+
+describe("the inbox", () => {
+  let server: TestServer;
+  beforeEach(async () => {
+    server = await startTestServer();
+  });
+  afterEach(() => server.stop());
+
+  interface Received {
+    chain?: ChainId;
+    wallet?: string;
+    token?: string;
+    confirmed?: boolean;
+    from?: string;
+  }
+  let block = 1000;
+  /** Lets a chain be read: one transfer in a block of its own. Returns its id. */
+  async function receive(units: bigint, more: Received = {}): Promise<number> {
+    const settlement = createSettlement(server);
+    const { chain = "eth", wallet = evm_wallet, token = tokens[chain][0]?.address ?? "", from = sender } = more;
+    block += 1;
+    const end = { number: block, hash: `0xblock${block}`, time: start_s + 60 };
+    const transfer: Transfer = {
+      ...{ chain, token, sender: from, wallet, units, log_index: 5, position: 0, block: end },
+      tx_hash: `0xabc${block}`,
+    };
+    const [row] = await settlement.admit([transfer], "test");
+    if (row === undefined) throw new Error("nothing was taken in");
+    if (more.confirmed !== false) {
+      await settlement.confirm(chain, [{ id: row.id, block_hash: end.hash, verdict: "confirmed" }]);
+    }
+    return row.id;
+  }
+  const gone = (id: number) =>
+    createSettlement(server).ingest({
+      ...{ chain: "eth", pass: "head", watches: [], from: 5000, provider: "test", zero_value: 0, transfers: [] },
+      ...{ end: { number: 5000, hash: "0xend", time: start_s }, gone: [id] },
+      chainEnd: {
+        head: { number: 5000, hash: "0xend", time: start_s },
+        final: { number: 0, hash: null, time: null },
+      },
+    });
+  async function ordered(amount: string, choice = { blockchain: "eth", stablecoin: "USDT" }): Promise<string> {
+    const id = await server.createOrder({ amount });
+    const answer = await server.user("POST", `orders/${id}/payment`, { body: JSON.stringify(choice) });
+    expect(answer.status).toBe(201);
+    return id;
+  }
+  interface Entry {
+    id: number;
+    reason: string;
+    reason_text: string;
+    candidates: { order_id: string; difference: string; why: string; status: string }[];
+  }
+  const inbox = async (query = "") => JSON.parse((await server.admin("GET", `inbox${query}`)).body) as Entry[];
+  const ids = async (query = "") => (await inbox(query)).map((entry) => entry.id);
+  const post = (path: string, body: unknown) => server.admin("POST", path, {}, JSON.stringify(body));
+  const summary = ({ status, body }: Answer) => [status, body];
+  const types = () => server.events().map((event) => event.type);
+
+  test("shows confirmed money that fits no order, with exactly the documented fields, and nothing else", async () => {
+    const order = await ordered("19.99");
+    await receive(19_990_000n);
+    const near = await ordered("20.00");
+    const stray = await receive(19_900_000n);
+    await receive(1n, { confirmed: false });
+    const [entry, ...rest] = await inbox();
+    expect(rest).toEqual([]);
+    expect(Object.keys(entry ?? {})).toEqual([
+      ...["id", "blockchain", "token", "from_address", "to_address", "txn_hash", "value", "block_number"],
+      ...["block_timestamp", "blockchain_confirmed", "created_at", "status", "fulfillment_id"],
+      ...["reason", "reason_text", "candidates"],
+    ]);
+    expect(entry).toMatchObject({
+      id: stray,
+      reason: "no_such_amount",
+      reason_text: "no deposit asks for this amount",
+      candidates: [
+        {
+          order_id: order,
+          status: "paid",
+          difference: "-0.09",
+          why: expect.stringContaining("sends from this address"),
+        },
+        { order_id: near, status: "pending", difference: "-0.1", why: "asked for an amount close by, above this one" },
+      ],
+    });
+    expect(Object.keys(entry?.candidates[0] ?? {})).toEqual([
+      ...["order_id", "merchant_order_id", "status", "amount", "difference", "why"],
+    ]);
+  });
+
+  test("finds amounts of more and of fewer digits, in other coins and on other chains, and long after they ended", async () => {
+    const above = await ordered("10.00");
+    const below = await ordered("9.97");
+    const elsewhere = await ordered("9.99", { blockchain: "polygon", stablecoin: "DAI" });
+    const ended = await ordered("9.99", { blockchain: "eth", stablecoin: "USDC" });
+    await server.user("POST", `orders/${ended}/cancel`);
+    await server.database.transact((tx) => void tx.live().run("DELETE FROM slots WHERE closed_at IS NOT NULL"));
+    await receive(9_990_000n);
+    const [entry] = await inbox();
+    expect(entry?.candidates.map(({ order_id, difference }) => [order_id, difference])).toEqual([
+      [elsewhere, "0"],
+      [ended, "0"],
+      [above, "-0.01"],
+      [below, "0.02"],
+    ]);
+  });
+
+  test("is newest first, in parts, and filtered by chain and reason", async () => {
+    const first = await receive(1_000_000n);
+    const second = await receive(2_000_000n);
+    const polygon = await receive(3_000_000n, { chain: "polygon" });
+    const foreign = await receive(4_000_000n, { token: tokens.polygon[3]?.address ?? "", chain: "polygon" });
+    expect(await ids()).toEqual([foreign, polygon, second, first]);
+    expect(await ids("?limit=2&offset=1")).toEqual([polygon, second]);
+    expect(await ids("?blockchain=polygon")).toEqual([foreign, polygon]);
+    expect(await ids("?reason=unknown_token")).toEqual([foreign]);
+    expect(await ids("?reason=reverted")).toEqual([]);
+    for (const [query, name] of [
+      ["reason=none", "reason"],
+      ["blockchain=btc", "blockchain"],
+      ["dust=1", "dust"],
+      ["limit=x", "limit"],
+    ]) {
+      expect(summary(await server.admin("GET", `inbox?${query}`))).toEqual([400, `invalid ${name}`]);
+    }
+  });
+
+  test("leaves dust and look-alikes out until they are asked for", async () => {
+    const dust = await receive(1n);
+    const plain = await receive(5_000_000n);
+    await server.database.transact(
+      (tx) => void tx.live().run(`UPDATE transfers SET reason = 'dust' WHERE id = ${dust}`),
+    );
+    expect(await ids()).toEqual([plain]);
+    expect(await ids("?dust=true")).toEqual([plain, dust]);
+  });
+
+  test("shows a payment that left the chain with the order it paid, until it is back", async () => {
+    const order = await ordered("19.99");
+    const id = await receive(19_990_000n);
+    expect(await ids()).toEqual([]);
+    await gone(id);
+    expect(await inbox()).toMatchObject([
+      { id, status: "matched", reason: "reverted", candidates: [{ order_id: order, status: "paid", difference: "0" }] },
+    ]);
+    expect(await ids("?reason=reverted")).toEqual([id]);
+  });
+
+  describe("is left by a dismissal", () => {
+    test("once, with its reason in the audit log, and the transfer stays what it is", async () => {
+      const id = await receive(5_000_000n);
+      const answer = await post(`transfers/${id}/dismiss`, { reason: " refunded by hand " });
+      expect(answer.status).toBe(200);
+      expect(JSON.parse(answer.body)).toMatchObject({ id, status: "no_matched_deposit", fulfillment_id: null });
+      expect(summary(await post(`transfers/${id}/dismiss`, { reason: "again" }))).toEqual(summary(answer));
+      expect(await inbox()).toEqual([]);
+      expect(types().filter((type) => type === "transfer_dismissed")).toHaveLength(1);
+      expect(
+        server.database.read((at) =>
+          at.live().all("SELECT actor, detail FROM audit WHERE action = 'transfer_dismissed'"),
+        ),
+      ).toEqual([{ actor: "admin-api", detail: "refunded by hand" }]);
+    });
+
+    test("and entered again when its block leaves the chain", async () => {
+      const id = await receive(5_000_000n);
+      await post(`transfers/${id}/dismiss`, { reason: "seen" });
+      await gone(id);
+      expect(await inbox()).toMatchObject([{ id, reason: "reverted" }]);
+    });
+
+    test("only by what is in it, for a reason", async () => {
+      await ordered("19.99");
+      const paid = await receive(19_990_000n);
+      const unconfirmed = await receive(1_000_000n, { confirmed: false });
+      const rows: [path: string, body: unknown, status: number, text: string][] = [
+        [`transfers/${paid}/dismiss`, { reason: "x" }, 409, "transfer is not in the inbox"],
+        [`transfers/${unconfirmed}/dismiss`, { reason: "x" }, 409, "transfer is not in the inbox"],
+        ["transfers/99/dismiss", { reason: "x" }, 404, "resource not found"],
+        ["transfers/x/dismiss", { reason: "x" }, 400, "invalid transfer_id"],
+        [`transfers/${paid}/dismiss`, {}, 400, "invalid JSON body"],
+        [`transfers/${paid}/dismiss`, { reason: 5 }, 400, "invalid JSON body"],
+        [`transfers/${paid}/dismiss`, { reason: " " }, 400, "invalid reason"],
+        [`transfers/${paid}/dismiss`, { reason: "x".repeat(1001) }, 400, "invalid reason"],
+      ];
+      for (const [path, body, status, text] of rows) expect(summary(await post(path, body))).toEqual([status, text]);
+      expect(types()).not.toContain("transfer_dismissed");
+    });
+  });
+});
