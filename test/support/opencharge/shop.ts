@@ -35,7 +35,7 @@ const events_max = 1000;
 export type Shop = Awaited<ReturnType<typeof startShop>>;
 
 /** Settings of a merchant whose catalogue sells coffee and croissants. */
-function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
+export function shopSettings(given: Partial<OpenchargeSettings>): OpenchargeSettings {
   return {
     merchant_ocid: shop_ocid,
     gateway_ocid: null,
