@@ -2,8 +2,6 @@
 // anybody is asked. Metadata comes over real HTTP.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { encodeAbiParameters } from "viem";
-import { toFunctionSelector } from "viem/utils";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { isRefusal } from "../src/wire/opencharge/errors.ts";
 import { addressOf } from "../src/wire/opencharge/keys.ts";
@@ -11,7 +9,7 @@ import type { Metadata } from "../src/wire/opencharge/metadata.ts";
 import { realWorld } from "../src/world.ts";
 import { startAnvil } from "./support/anvil.ts";
 import { type MetadataMode, type Party, startParty } from "./support/opencharge/party.ts";
-import { deployRegistry } from "./support/opencharge/registry.ts";
+import { deployRegistry, type Registry, startRegistry } from "./support/opencharge/registry.ts";
 import { type Shop, shop_ocid, startShop } from "./support/opencharge/shop.ts";
 
 const minute_ms = 60_000;
@@ -50,65 +48,6 @@ const byRegistry = (one: Shop = shop, chain_id = 56) =>
 async function found(ocid = 200, one: Shop = shop): Promise<string> {
   const answer = await one.directory.find(ocid);
   return isRefusal(answer) ? answer.refused : answer.public_key === party.publicKey ? "its key" : "another key";
-}
-
-type Registry = ReturnType<typeof startRegistry>;
-
-/** A node with one contract that maps OCIDs to addresses, under whichever of the function names it has. */
-function startRegistry() {
-  const urls = new Map<number, string>();
-  const owners = new Map<number, string>();
-  let has = "resolve(uint256)";
-  let calls = 0;
-  let failure: { code: number; message: string } | null = null;
-
-  function call(data: string) {
-    if (failure !== null) return { error: failure };
-    const owner = owners.get(Number(BigInt(`0x${data.slice(10)}`)));
-    if (owner !== undefined && data.startsWith(toFunctionSelector("ownerOf(uint256)"))) {
-      return { result: encodeAbiParameters([{ type: "address" }], [owner as `0x${string}`]) };
-    }
-    const url = data.startsWith(toFunctionSelector(has)) ? urls.get(Number(BigInt(`0x${data.slice(10)}`))) : undefined;
-    if (url === undefined) return { error: { code: 3, message: "execution reverted" } };
-    return { result: encodeAbiParameters([{ type: "string" }], [url]) };
-  }
-
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    async fetch(request) {
-      calls++;
-      const batch = (await request.json()) as { id: number; method: string; params: [{ data: string }] }[];
-      return Response.json(
-        batch.map(({ id, method, params }) => ({
-          jsonrpc: "2.0",
-          id,
-          ...(method === "eth_chainId" ? { result: "0x38" } : call(params[0].data)),
-        })),
-      );
-    },
-  });
-  return {
-    url: `http://127.0.0.1:${server.port}`,
-    urls,
-    owners,
-    get calls() {
-      return calls;
-    },
-    nameIt(name: string) {
-      has = name;
-    },
-    fail(with_: { code: number; message: string }) {
-      failure = with_;
-    },
-    reset() {
-      urls.clear();
-      owners.clear();
-      has = "resolve(uint256)";
-      failure = null;
-    },
-    stop: () => server.stop(true),
-  };
 }
 
 describe("a pinned identity", () => {

@@ -119,7 +119,7 @@ export function verifyRequest(
 }
 
 /** Every text that a valid signature of this request may cover, the specified one first. None for an impossible request. */
-export function requestTexts(
+function requestTexts(
   auth: RequestAuth,
   { method, target, body }: SignedRequest,
   { base_path, accept_relative_path }: Tolerance,
