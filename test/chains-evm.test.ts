@@ -541,7 +541,7 @@ describe("an answer that is no answer", () => {
       { batch: (list) => list.map(({ id }) => ({ jsonrpc: "2.0" as const, id })) },
     ],
     ["a web page with status 503", "provider_unreachable", answering(503, "<html>Service Unavailable</html>")],
-    ["a refused key", "provider_unreachable", answering(401, '{"message":"invalid key"}')],
+    ["a refused key", "provider_refused", answering(401, '{"message":"invalid key"}')],
     ["HTTP 429", "provider_rate_limited", answering(429, "Too Many Requests")],
     ["one error for the whole batch", "provider_rate_limited", singleError({ code: -32005, message: "rate limit" })],
     [

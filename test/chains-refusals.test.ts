@@ -73,14 +73,24 @@ const rows: [number, unknown, RefusalKind, number?][] = [
 
   [200, said(-32602, "exceed max addresses or topics per search position"), "filters"],
   [200, said(-32602, "This query contains 6000 filters. The current limit is 5000."), "filters"],
+  [200, said(-32602, "exceed max addresses: 1000"), "filters"],
+  [200, said(-32602, "exceed max topics: 1000"), "filters"],
   [500, said(31, "Batch of more than 3 requests are not allowed on free plan"), "batch"],
 
   [200, said(-32000, "finalized block not found"), "tag"],
   [200, said(-32602, "TAG safe not supported"), "tag"],
   [200, said(-32602, "invalid argument 0: hex string without 0x prefix"), "tag"],
 
+  [200, said(-32000, "Unauthorized: You must authenticate your request with an API key."), "key"],
+  [401, said(-32600, "Must be authenticated!"), "key"],
+  [401, "invalid project id", "key"],
+  [403, said(-32052, "API key is not allowed to access blockchain"), "key"],
+  [403, null, "key"],
+  [200, said(-32000, "tenant disabled"), "key"],
+  [200, said(-32000, "Invalid API Key"), "key"],
+  [403, said(-32602, "Archive requests require a personal token"), "archive"],
+
   [503, said(-32011, "no backend is currently healthy to serve traffic"), "other"],
-  [200, said(-32000, "Unauthorized: You must authenticate your request with an API key."), "other"],
   [503, null, "other"],
   [200, null, "other"],
 ];

@@ -11,6 +11,7 @@ const rpc_answer_max_bytes = 32 * 1024 * 1024;
 /** Calls in one request; less once a provider has refused that many. */
 const rpc_batch_max = 20;
 const http_ok = 200;
+const key_cure = "correct the key in its URL (rpc_urls), or let this machine's address in there";
 
 export interface RpcCall {
   method: string;
@@ -105,7 +106,8 @@ export function createJsonRpc({ outbound, url }: { outbound: Outbound; url: stri
   return {
     host,
     requests: () => requests,
-    fault: ({ kind, words, retry_after_s }) => new Fault(refusal_codes[kind], redact(words), retry_after_s),
+    fault: ({ kind, words, retry_after_s }) =>
+      new Fault(refusal_codes[kind], kind === "key" ? `${redact(words)}; ${key_cure}` : redact(words), retry_after_s),
     async send(calls) {
       for (;;) {
         const size = Math.min(batch_max, calls.length);

@@ -6,9 +6,9 @@ import type { Code } from "../domain/errors.ts";
 /**
  * `lagging`: it does not know the block yet; `archive`: it does not serve blocks this old; `rate`: too many requests;
  * `batch`: too many calls in one request; `filters`: too many wallets or contracts in one call; `range`: too many
- * blocks or results in one call; `tag`: it does not serve this block tag, at least now; `other`: anything else.
+ * blocks or results in one call; `key`: it refuses our key or our address; `tag`: it does not serve this block tag, at least now; `other`: anything else.
  */
-export type RefusalKind = "lagging" | "archive" | "rate" | "batch" | "filters" | "range" | "tag" | "other";
+export type RefusalKind = "lagging" | "archive" | "rate" | "batch" | "filters" | "range" | "key" | "tag" | "other";
 
 export interface Refusal {
   kind: RefusalKind;
@@ -28,6 +28,7 @@ export interface Refused {
 
 const rate_status = 429;
 const too_large_status = 413;
+const key_statuses: readonly number[] = [401, 403];
 const rate_code = -32007;
 
 const is = {
@@ -35,23 +36,22 @@ const is = {
     /beyond current head|after last accepted block|blockoutofrange|unknown block(?! (tag|number))|header not found/,
   archive: /archive|missing trie node|\bpruned\b|\bpruning\b|historical state|\bstate\b.*(not |un)available|no state/,
   batch: /\bbatch/,
-  filters: /addresses or topics|contains \d+ filters|too many (addresses|topics)/,
+  filters: /addresses or topics|contains \d+ filters|too many (addresses|topics)|max (addresses|topics)/,
   range:
     /blocks? range|blocks distance|\branges? (over|too|is|of|limit|exceeds?|greater)|\brange \d+|\d+ range\b|(exceeds?|maximum|max)\b.* range|range .*\b(exceeds|maximum|max)\b|too many (blocks|results|logs)|returned more than|max results|logs matched by query|log response size|response too large|query timeout|^limit exceeded/,
   rate: /rate.?limit|too many requests|request limit|request count|requests per|frequency limit|capacity|\bcomput(e|ing)\b|has exceeded|\bquota\b|throttl/,
+  key: /unauthori[sz]ed|authenticat|forbidden|access denied|(invalid|unknown|missing|wrong|expired|disabled|inactive) (api|access|project|auth\w*)[ _-]?(key|id|token)|(api|access)[ _-]?(key|token) (is |was )?(invalid|missing|unknown|required|expired|disabled|inactive|not found)|\b(tenant|account|project|key) (is |was )?(disabled|suspended|inactive|blocked)/,
   tag: /(safe|finalized) block not found|\btag\b.* not supported|(unknown|unsupported|invalid) block|without 0x prefix|invalid (params|argument)/,
 };
 
 /** The order matters: a range refusal that also speaks of capacity must be narrowed, or the range is never read. */
-const order = ["lagging", "archive", "batch", "filters", "range", "rate", "tag"] as const;
+const order = ["lagging", "archive", "batch", "filters", "range", "rate", "key", "tag"] as const;
 
 /** Places a refusal. */
 export function readRefusal({ status, error, retry_after_s }: Refused): Refusal {
   const { code, words, text } = spoken(error);
-  const kind: RefusalKind =
-    status === rate_status || code === rate_code
-      ? "rate"
-      : (order.find((kind) => is[kind].test(text)) ?? (status === too_large_status ? "range" : "other"));
+  const said = order.find((kind) => is[kind].test(text));
+  const kind = status === rate_status || code === rate_code ? "rate" : (said ?? unsaid(status));
   const refusal: Refusal = { kind, words: words === "" ? `HTTP ${status}` : words, text };
   const wished_s = retry_after_s ?? suspension(text);
   return wished_s === undefined ? refusal : { ...refusal, retry_after_s: wished_s };
@@ -61,6 +61,12 @@ export function readRefusal({ status, error, retry_after_s }: Refused): Refusal 
 function suspension(text: string): number | undefined {
   const seconds = /suspended for (\d{1,4}) ?s/.exec(text)?.[1];
   return seconds === undefined ? undefined : Number(seconds);
+}
+
+/** What the status alone tells. */
+function unsaid(status: number): RefusalKind {
+  if (status === too_large_status) return "range";
+  return key_statuses.includes(status) ? "key" : "other";
 }
 
 /** Text may stand in `message`, `data` or `details`, or in Tron's `Error` outside any envelope. */
@@ -85,6 +91,7 @@ export const refusal_codes: Record<RefusalKind, Code> = {
   batch: "provider_unreachable",
   filters: "provider_range_too_large",
   range: "provider_range_too_large",
+  key: "provider_refused",
   tag: "provider_lagging",
   other: "provider_unreachable",
 };
