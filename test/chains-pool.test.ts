@@ -196,11 +196,7 @@ describe("two providers as one", () => {
   });
 
   test("a provider behind the others, or asked too much, is passed over but not left alone", async () => {
-    for (const behaviour of [
-      laggingAt(2),
-      rangeCap(0, "ankr"),
-      refusing({ code: -32602, message: "Archive requests require a personal token" }, "eth_getLogs"),
-    ]) {
+    for (const behaviour of [laggingAt(2), rangeCap(0, "ankr")]) {
       a.reset();
       const pool = connected();
       a.behave(behaviour);

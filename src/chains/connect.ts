@@ -9,8 +9,9 @@ import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import { createExplorerHistory } from "./explorer-history.ts";
 import { connectExplorer } from "./explorers.ts";
 import type { History } from "./history.ts";
+import type { Member } from "./member.ts";
 import type { Paces } from "./pace.ts";
-import { createPool, type Member } from "./pool.ts";
+import { createPool } from "./pool.ts";
 import type { Providers, Source } from "./source.ts";
 import { createTronSource } from "./tron-dialect.ts";
 

@@ -1,132 +1,144 @@
-// Several providers of one chain as one Source: the first that is well answers, one that failed is left alone for a
-// while. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
+// Several providers of one chain as one Source: the best one that is well answers, and what it cannot answer the next
+// one is asked. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
 
-import type { ChainId } from "../domain/assets.ts";
 import { type Code, Fault, wordsOf } from "../domain/errors.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import { createMember, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import type { Matter, Providers, Source, Testimony } from "./source.ts";
+import { createSurvey } from "./survey.ts";
 
-const back_off_first_ms = 1_000;
-const back_off_max_ms = 300_000;
-/** A provider that asks for more patience than this is asked again all the same. */
-const retry_after_max_s = 3_600;
-/** How long a provider that the others contradict is asked nothing. */
-const freeze_ms = 600_000;
-/** The question was too much for this provider, or ahead of it: the next is asked, but nobody is unwell. */
-const no_illness: readonly Code[] = [
-  "provider_range_too_large",
-  "provider_archive_only",
-  "provider_lagging",
-  "provider_cannot_answer",
-];
+/** How much better another provider must do before a place in the list is worth less. */
+const place_points = 20;
+const place_points_max = 60;
+/** How much better another one must rank before it is preferred: two that do alike do not take turns. */
+const switch_margin = 10;
+/** Refusals that end in an alarm when every provider gives them. */
+const alarming: readonly Code[] = ["provider_range_too_large", "provider_archive_only", "provider_refused"];
+const alarm_interval_ms = 600_000;
 
-export interface Member {
-  /** Name as in the source's answers and reports. */
-  provider: string;
-  source: Source;
-}
-
-interface Patient extends Member {
-  failures_in_a_row: number;
-  /** On `world.elapsed()`. */
-  rests_until: number;
-  last_fault: Fault | null;
-}
-
-export interface PoolNeeds {
-  chain: ChainId;
+export interface PoolNeeds extends MemberNeeds {
   /** In order of preference; at least one. */
   members: readonly Member[];
-  world: World;
-  telemetry: Telemetry;
+}
+
+/** What a verb is asked for: from which block on, and whom to ask last. */
+interface Wish {
+  oldest?: number | null;
+  avoid?: string | undefined;
 }
 
 /** A Source that asks its members in turn. Throws the last member's Fault when none could answer. */
-export function createPool({ chain, members, world, telemetry }: PoolNeeds): Providers {
-  const patients: Patient[] = members.map((member) => ({
-    ...member,
-    failures_in_a_row: 0,
-    rests_until: 0,
-    last_fault: null,
-  }));
+export function createPool(needs: PoolNeeds): Providers {
+  const { chain, world, telemetry } = needs;
+  const members = needs.members.map((member) => createMember(member, needs));
+  const survey = createSurvey({ ...needs, members, testimony });
+  let preferred = 0;
+  let alarmed_at = Number.NEGATIVE_INFINITY;
 
-  async function first<T>(verb: (source: Source, provider: string) => Promise<T>, avoid?: string): Promise<T> {
-    const awake = patients.filter(({ rests_until }) => rests_until <= world.elapsed());
-    const turn = [...awake.filter(named(avoid, false)), ...awake.filter(named(avoid, true))];
-    return inTurn(turn, verb);
+  const rank = (place: number) =>
+    (members[place]?.health.score() ?? 0) - Math.min(place_points_max, place * place_points);
+
+  /** Members in the order in which they should be asked, whether they may be asked or not. */
+  function ranked(): PoolMember[] {
+    const places = [...members.keys()].sort((a, b) => rank(b) - rank(a));
+    const [best = 0] = places;
+    if (rank(best) > rank(preferred) + switch_margin) {
+      const [from, to] = [members[preferred], members[best]];
+      telemetry.info("provider preferred", { chain, provider: to?.provider, before: from?.provider });
+      preferred = best;
+    }
+    return [preferred, ...places.filter((place) => place !== preferred)].flatMap((place) => members[place] ?? []);
+  }
+
+  async function first<T>(verb: (source: Source, provider: string) => Promise<T>, wish: Wish = {}): Promise<T> {
+    const { oldest = null, avoid } = wish;
+    const free = ranked().filter((member) => member.isFree(oldest));
+    const [last, others] = [free.filter(isNamed(avoid, true)), free.filter(isNamed(avoid, false))];
+    return inTurn([...others, ...last], verb, oldest);
   }
 
   async function inTurn<T>(
-    turn: readonly Patient[],
+    turn: readonly PoolMember[],
     verb: (source: Source, provider: string) => Promise<T>,
+    oldest: number | null,
   ): Promise<T> {
-    let fault = patients.findLast(({ last_fault }) => last_fault !== null)?.last_fault ?? null;
-    for (const patient of turn) {
+    let fault: Fault | null = null;
+    for (const member of turn) {
       try {
-        const answer = await verb(patient.source, patient.provider);
-        recover(patient);
-        return answer;
+        return await member.ask(verb, oldest);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         fault = error;
-        if (!no_illness.includes(error.code)) rest(patient, error);
       }
     }
-    throw fault ?? new Fault("provider_unreachable", "no provider is configured");
+    throw alarm(fault ?? nobody(oldest));
   }
 
-  /** Doubling from a second to five minutes, up to half of it by chance so that nothing falls into step. */
-  function rest(patient: Patient, fault: Fault): void {
-    patient.failures_in_a_row++;
-    patient.last_fault = fault;
-    const [chance = 0] = world.random(1);
-    const full = Math.min(back_off_first_ms * 2 ** (patient.failures_in_a_row - 1), back_off_max_ms);
-    const own = full * (0.5 + chance / 512);
-    const wished = Math.min(fault.retry_after_s ?? 0, retry_after_max_s) * 1000;
-    const pause = Math.max(own, wished);
-    patient.rests_until = world.elapsed() + pause;
-    const { provider } = patient;
-    const pause_ms = Math.round(pause);
-    telemetry.warn("provider failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
+  /** Why nobody was asked. */
+  function nobody(oldest: number | null): Fault {
+    const trusted = members.filter(({ trust }) => trust.state() === "trusted");
+    if (trusted.length > 0 && trusted.every((member) => member.isTooOld(oldest))) {
+      const words = `none of its providers serves block ${oldest}; list one that keeps the whole history (rpc_urls)`;
+      return new Fault("provider_archive_only", words);
+    }
+    const resting = trusted.findLast((member) => member.last_fault() !== null)?.last_fault();
+    return resting ?? new Fault("provider_unreachable", "no provider may be asked now");
   }
 
-  function recover(patient: Patient): void {
-    if (patient.failures_in_a_row > 0) telemetry.info("provider recovered", { chain, provider: patient.provider });
-    patient.failures_in_a_row = 0;
-    patient.last_fault = null;
+  /** Says so loudly when a person has to act: no provider will do what must be done. */
+  function alarm(fault: Fault): Fault {
+    if (!alarming.includes(fault.code) || world.elapsed() - alarmed_at < alarm_interval_ms) return fault;
+    alarmed_at = world.elapsed();
+    telemetry.error("all_providers_refuse", { chain, code: fault.code, error: wordsOf(fault) });
+    telemetry.count("all_providers_refuse", { chain, code: fault.code });
+    return fault;
+  }
+
+  async function testify(matter: Matter, heard: readonly string[]): Promise<Testimony> {
+    const verb = (source: Source, provider: string) => testimony(source, provider, matter);
+    if (heard.length === 0) return first(verb);
+    const parties = heard.map(partyOf);
+    const others = ranked().filter(({ provider }) => !parties.includes(partyOf(provider)));
+    const free = others.filter((member) => member.isFree(null));
+    try {
+      if (free.length > 0) return await inTurn(free, verb, null);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      throw missing(heard, wordsOf(error));
+    }
+    throw missing(
+      heard,
+      others.length === 0 ? "there is no provider of another company" : "no other provider may be asked now",
+    );
   }
 
   return {
     identity: (tokens) => first((source) => source.identity(tokens)),
-    heads: (tags) => first((source) => source.heads(tags)),
-    read: (question, avoid) => first((source) => source.read(question), avoid),
-    balances: (holdings, block) => first((source) => source.balances(holdings, block)),
+    async heads(tags) {
+      const { heads, provider, took_ms } = await first(async (source, provider) => {
+        const began = world.elapsed();
+        return { heads: await source.heads(tags), provider, took_ms: world.elapsed() - began };
+      });
+      survey.answered(provider, heads.latest, took_ms);
+      return heads;
+    },
+    read: (question, avoid) => first((source) => source.read(question), { oldest: question.from, avoid }),
+    balances: (holdings, block) => first((source) => source.balances(holdings, block), { oldest: block }),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
     receipts: (hashes) => first((source) => source.receipts(hashes)),
     testify,
-    distrust(provider) {
-      const patient = patients.find((one) => one.provider === provider);
-      if (patient !== undefined) patient.rests_until = world.elapsed() + freeze_ms;
+    distrust(provider, matter) {
+      const member = members.find((one) => one.provider === provider);
+      if (member?.trust.state() !== "trusted") return;
+      member.trust.freeze(matter);
+      telemetry.error("provider_frozen", { chain, provider, error: "the others contradict it" });
+      telemetry.count("provider_frozen", { chain, provider });
     },
-    reports: () => patients.flatMap(({ source }) => source.reports()),
+    reports: () => members.flatMap((member) => member.report()),
   };
+}
 
-  async function testify(matter: Matter, heard: readonly string[]): Promise<Testimony> {
-    if (heard.length === 0) return first((source, provider) => testimony(source, provider, matter));
-    const parties = heard.map(partyOf);
-    const others = patients.filter(({ provider }) => !parties.includes(partyOf(provider)));
-    const awake = others.filter(({ rests_until }) => rests_until <= world.elapsed());
-    try {
-      if (awake.length > 0) return await inTurn(awake, (source, provider) => testimony(source, provider, matter));
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      throw new Fault("second_opinion_missing", `asked after ${heard.join(", ")}: ${wordsOf(error)}`);
-    }
-    const why =
-      others.length === 0 ? "there is no provider of another company" : "the other providers do not answer now";
-    throw new Fault("second_opinion_missing", `asked after ${heard.join(", ")}: ${why}`);
-  }
+function missing(heard: readonly string[], why: string): Fault {
+  return new Fault("second_opinion_missing", `asked after ${heard.join(", ")}: ${why}`);
 }
 
 /** Receipts, then the headers of their blocks: all of it must come from the same provider to mean anything. */
@@ -147,6 +159,6 @@ function partyOf(provider: string): string {
   return provider.replace(/#\d+$/, "");
 }
 
-function named(provider: string | undefined, same: boolean): (member: Member) => boolean {
+function isNamed(provider: string | undefined, same: boolean): (member: Member) => boolean {
   return (member) => (member.provider === provider) === same;
 }

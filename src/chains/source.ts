@@ -69,6 +69,26 @@ export interface ProviderReport {
 }
 
 /**
+ * `well`: asked as usual; `resting`: left alone after a failure; `on_trial`: the next request decides; `frozen`:
+ * contradicted by the others and asked nothing; `on_probation`: has to agree with them again.
+ */
+export type ProviderState = "well" | "resting" | "on_trial" | "frozen" | "on_probation";
+
+/** How a provider does as one of several. */
+export interface ProviderHealth extends ProviderReport {
+  state: ProviderState;
+  /** When a rest or a freeze ends, ms. */
+  state_until: number | null;
+  /** 0 to 100: recent failures, lag and slowness taken off. */
+  score: number;
+  latency_ms: number | null;
+  /** How much older its head was than the best one, when they were last compared. */
+  lag_s: number | null;
+  /** It has refused older blocks than this. */
+  oldest_block: number | null;
+}
+
+/**
  * One provider of one chain, or several behind the same face. Every verb throws a Fault of the `provider_*` codes or
  * `wrong_chain_id`, whose words begin with the provider's name. Hashes are in small letters, addresses canonical.
  */
@@ -118,4 +138,5 @@ export interface Providers extends Source {
   testify(matter: Matter, heard: readonly string[]): Promise<Testimony>;
   /** The provider was contradicted by the others: it is asked nothing more until it agrees with them again. */
   distrust(provider: string, matter: Matter): void;
+  reports(): ProviderHealth[];
 }
