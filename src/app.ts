@@ -7,6 +7,7 @@ import type { Source } from "./chains/source.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
 import { Fault } from "./domain/errors.ts";
+import type { Usage } from "./domain/provider.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
 import { createOutbound } from "./outbound.ts";
 import { createCheckout } from "./services/checkout.ts";
@@ -25,6 +26,7 @@ import { createProofs } from "./services/opencharge-proofs.ts";
 import { createOperator } from "./services/operator.ts";
 import { createSettlement } from "./services/settlement.ts";
 import { createWatching } from "./services/watching.ts";
+import { usageOf } from "./storage/chains.ts";
 import type { Gathering } from "./storage/database.ts";
 import { openForServing } from "./storage/open.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -75,7 +77,8 @@ export async function startApp(needs: {
   const config = liveConfig(needs.config);
   const outbound = createOutbound({ world });
   const paces = createPaces({ world });
-  const connect = (settings: ChainSettings) => connectChain({ settings, outbound, world, telemetry, paces });
+  const connect = (settings: ChainSettings, used?: (provider: string) => Usage | null) =>
+    connectChain({ settings, outbound, world, telemetry, paces, ...(used && { used }) });
   // Each node by itself: a wrong one behind a right one would only show once the right one fails.
   const checkNodes = async (next: Config, chains: readonly ChainSettings[]) => {
     const nodes = chains.flatMap((settings) =>
@@ -136,7 +139,10 @@ export async function startApp(needs: {
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
     loop("forget replays", () => forget_period_ms, expiry.forgetCreations);
-    const reading = createReading({ connect, config, database, settlement, watching, world, telemetry });
+    // What a provider was asked today is remembered over restarts.
+    const reconnect = (settings: ChainSettings) =>
+      connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
+    const reading = createReading({ connect: reconnect, config, database, settlement, watching, world, telemetry });
 
     let cancelWaking: (() => void) | null = null;
     const wakeAll = () => {

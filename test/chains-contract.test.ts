@@ -105,6 +105,7 @@ sourceContract("a pool of two", () =>
       idle_poll_ms: 1000,
       start_block: null,
       verify: { above: null, asked: false },
+      requests: { per_second: null, per_day: null },
       tokens: [],
     };
     return connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });

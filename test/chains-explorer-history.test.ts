@@ -92,6 +92,7 @@ function history({ chain = "eth", kind = "etherscan", key = secret, ...given }: 
     idle_poll_ms: 1000,
     start_block: null,
     verify: { above: null, asked: false },
+    requests: { per_second: null, per_day: null },
     tokens: [],
   };
   const paces = given.paces ?? createPaces({ world });

@@ -75,6 +75,7 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Sour
     idle_poll_ms: 1000,
     start_block: null,
     verify: { above: null, asked: false },
+    requests: { per_second: null, per_day: null },
     tokens: [],
   };
   const source = connectChain({

@@ -61,11 +61,11 @@ function contents(file: string): unknown {
     const orders =
       "SELECT seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at, ended_at, cause FROM orders";
     const slots = "SELECT id, chain, coin, wallet, units, sender, deposit, closed_at FROM slots";
-    const whole = ["deposits", "events", "chains", "allocations", "deliveries"].map(
-      (table) => `SELECT * FROM ${table}`,
-    );
+    const chains =
+      "SELECT chain, head_number, head_hash, head_time, final_number, final_hash, final_time, last_read_at, stalled_since, stalled_reason FROM chains";
+    const whole = ["deposits", "events", "allocations", "deliveries"].map((table) => `SELECT * FROM ${table}`);
     expect(raw.query("PRAGMA foreign_key_check").all()).toEqual([]);
-    return [orders, slots, `SELECT ${transfer_columns} FROM transfers`, ...whole].map((sql) =>
+    return [orders, slots, chains, `SELECT ${transfer_columns} FROM transfers`, ...whole].map((sql) =>
       raw.query(`${sql} ORDER BY 1`).all(),
     );
   } finally {

@@ -2,9 +2,11 @@
 
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainFacts } from "../domain/assets.ts";
+import type { Usage } from "../domain/provider.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { createBudget } from "./budget.ts";
 import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import { createExplorerHistory } from "./explorer-history.ts";
 import { connectExplorer } from "./explorers.ts";
@@ -22,6 +24,8 @@ export interface ConnectNeeds {
   telemetry: Telemetry;
   /** Of the whole appliance: its chains share what a service allows. */
   paces: Paces;
+  /** What a provider was asked on its last day, as far as that is remembered. */
+  used?: (provider: string) => Usage | null;
 }
 
 /** How the JSON-RPC of a kind of chain is read. */
@@ -31,7 +35,7 @@ const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
 };
 
 /** The way to read a chain: all its providers as one. Sends nothing yet. */
-export function connectChain({ settings, outbound, world, telemetry }: ConnectNeeds): Providers {
+export function connectChain({ settings, outbound, world, telemetry, used }: ConnectNeeds): Providers {
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const members: Member[] = [];
   for (const url of rpc_urls) {
@@ -40,8 +44,9 @@ export function connectChain({ settings, outbound, world, telemetry }: ConnectNe
     const namesakes = rpc_urls.slice(0, members.length).filter((earlier) => new URL(earlier).host === host).length;
     const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
     const page_blocks = facts.page_blocks;
-    const source = kinds[facts.kind]({ chain, chain_id, url, provider, page_blocks, outbound, world, telemetry });
-    members.push({ provider, source });
+    const budget = createBudget({ world, limits: settings.requests, used: used?.(provider) ?? null });
+    const needs = { chain, chain_id, url, provider, page_blocks, budget, outbound, world, telemetry };
+    members.push({ provider, source: kinds[facts.kind](needs), budget });
   }
   return createPool({ chain, members, world, telemetry });
 }

@@ -9,6 +9,7 @@ import type { Sighting } from "../domain/payment.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import type { Budget } from "./budget.ts";
 import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
@@ -37,6 +38,8 @@ export interface EvmSourceNeeds {
   page_blocks: number;
   /** False where the time a log states for its block is not to be believed, however plausible. */
   stated_times?: boolean;
+  /** What its calls are paid from; without one they are not counted by the day. */
+  budget?: Budget;
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
@@ -45,7 +48,7 @@ export interface EvmSourceNeeds {
 /** A Source over one provider's URL. Nothing is sent before the first verb. Throws a TypeError when the URL is none. */
 export function createEvmSource(needs: EvmSourceNeeds): Source {
   const { chain, chain_id, stated_times = true, world, telemetry } = needs;
-  const rpc = createJsonRpc({ outbound: needs.outbound, url: needs.url });
+  const rpc = createJsonRpc(needs);
   const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;

@@ -3,6 +3,7 @@
 
 import { Fault } from "../domain/errors.ts";
 import type { Outbound, OutboundAnswer } from "../outbound.ts";
+import type { Budget } from "./budget.ts";
 import { providerUrl } from "./provider-url.ts";
 import { fewerCalls, type Refusal, readRefusal, refusal_codes } from "./refusals.ts";
 
@@ -32,8 +33,16 @@ export interface JsonRpc {
   requests(): number;
 }
 
-/** A client for one provider. Throws a TypeError when `url` is none. */
-export function createJsonRpc({ outbound, url }: { outbound: Outbound; url: string }): JsonRpc {
+/** A client for one provider, paying for its calls out of `budget`. Throws a TypeError when `url` is none. */
+export function createJsonRpc({
+  outbound,
+  url,
+  budget,
+}: {
+  outbound: Outbound;
+  url: string;
+  budget?: Budget | undefined;
+}): JsonRpc {
   const { host, redact } = providerUrl(url);
   let requests = 0;
   let batch_max = rpc_batch_max;
@@ -42,6 +51,7 @@ export function createJsonRpc({ outbound, url }: { outbound: Outbound; url: stri
 
   async function post(calls: readonly RpcCall[]): Promise<RpcOutcome[]> {
     const bodies = calls.map(({ method, params }, i) => ({ jsonrpc: "2.0", id: i + 1, method, params }));
+    await budget?.take(calls.length);
     requests++;
     const answer = await reach(JSON.stringify(bodies.length === 1 ? bodies[0] : bodies));
     if (answer.cut) throw fail("provider_range_too_large", `answered more than ${rpc_answer_max_bytes} bytes`);

@@ -2,11 +2,13 @@
 
 import type { ChainId } from "../domain/assets.ts";
 import { type Code, Fault, wordsOf } from "../domain/errors.ts";
+import type { ProviderState } from "../domain/provider.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { type Budget, createBudget } from "./budget.ts";
 import { type CircuitState, createCircuit } from "./circuit.ts";
 import { createHealth, type Health } from "./health.ts";
-import type { ProviderHealth, ProviderState, Source } from "./source.ts";
+import type { ProviderHealth, Source } from "./source.ts";
 import { createTrust, type Trust } from "./trust.ts";
 
 /** The question was too much for this provider, or ahead of it: the next is asked, but nobody is unwell. */
@@ -16,8 +18,10 @@ const no_illness: readonly Code[] = [
   "provider_lagging",
   "provider_cannot_answer",
 ];
+const no_limits = { per_second: null, per_day: null };
 const illness_points = 10;
 const weakness_points = 2;
+const day_ms = 86_400_000;
 /** How long a provider is not asked for blocks as old as those it refused. */
 const archive_memory_ms = 24 * 3_600_000;
 
@@ -27,15 +31,20 @@ export interface Member {
   /** Name as in the source's answers and reports. */
   provider: string;
   source: Source;
+  /** What the source pays its calls from, where it is one that counts them. */
+  budget?: Budget;
 }
 
 export interface PoolMember extends Member {
+  budget: Budget;
   health: Health;
   trust: Trust;
   /** May be asked now, for blocks from `oldest` on (null: for nothing that is old). */
   isFree(oldest: number | null): boolean;
   /** True when it has refused blocks as old as this one. */
   isTooOld(oldest: number | null): boolean;
+  /** The same, with what is left of a day's allowance that is nearly used up. */
+  isFreeSlowly(oldest: number | null): boolean;
   last_fault(): Fault | null;
   /** Asks it and takes note of how that went. Throws what the source throws. */
   ask<T>(verb: (source: Source, provider: string) => Promise<T>, oldest: number | null): Promise<T>;
@@ -49,11 +58,13 @@ export interface MemberNeeds {
 }
 
 /** A member that nothing is known of. */
-export function createMember({ provider, source }: Member, { chain, world, telemetry }: MemberNeeds): PoolMember {
+export function createMember(member: Member, { chain, world, telemetry }: MemberNeeds): PoolMember {
+  const { provider, source, budget = createBudget({ world, limits: no_limits, used: null }) } = member;
   const circuit = createCircuit({ world });
   const health = createHealth({ world });
   const trust = createTrust({ world });
   let archive: { below: number; until: number } | null = null;
+  let told_spent_on: number | null = null;
 
   const isTooOld = (oldest: number | null) =>
     oldest !== null && archive !== null && world.elapsed() < archive.until && oldest <= archive.below;
@@ -63,7 +74,7 @@ export function createMember({ provider, source }: Member, { chain, world, telem
       const below = Math.max(oldest, archive?.below ?? oldest);
       archive = { below, until: world.elapsed() + archive_memory_ms };
     }
-    if (no_illness.includes(fault.code)) {
+    if (no_illness.includes(fault.code) || !budget.hasPlenty()) {
       circuit.withdraw();
       if (fault.code === "provider_lagging") health.failed(weakness_points);
       return;
@@ -73,9 +84,25 @@ export function createMember({ provider, source }: Member, { chain, world, telem
     telemetry.warn("provider failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
   }
 
+  /** Once a day. */
+  function warnWhenSpent(): void {
+    const { day, day_calls } = budget.usage();
+    if (budget.hasPlenty() || told_spent_on === day) return;
+    told_spent_on = day;
+    const { per_day } = budget;
+    telemetry.warn("provider budget spent", { chain, provider, calls: day_calls, requests_per_day: per_day });
+    telemetry.count("provider_budget_spent", { chain, provider });
+  }
+
   function state(): ProviderState {
     const trusted = trust.state();
+    if (trusted === "trusted" && !budget.hasPlenty()) return "budget_spent";
     return trusted === "trusted" ? circuit_names[circuit.state()] : trusted;
+  }
+
+  function stateUntil(): number | null {
+    if (state() === "budget_spent") return (budget.usage().day + 1) * day_ms;
+    return wallTime(trust.frozen_until() ?? circuit.opens_at());
   }
 
   /** A moment of `world.elapsed()` on the wall clock. */
@@ -83,12 +110,16 @@ export function createMember({ provider, source }: Member, { chain, world, telem
     return at === null || at <= world.elapsed() ? null : Math.round(world.now() + at - world.elapsed());
   }
 
+  const isWell = (oldest: number | null) => trust.state() === "trusted" && circuit.admits() && !isTooOld(oldest);
+
   return {
     provider,
     source,
+    budget,
     health,
     trust,
-    isFree: (oldest) => trust.state() === "trusted" && circuit.admits() && !isTooOld(oldest),
+    isFree: (oldest) => isWell(oldest) && budget.hasPlenty(),
+    isFreeSlowly: (oldest) => isWell(oldest) && budget.trickles(),
     isTooOld,
     last_fault: circuit.last_fault,
     async ask(verb, oldest) {
@@ -101,13 +132,16 @@ export function createMember({ provider, source }: Member, { chain, world, telem
         if (error instanceof Fault) note(error, oldest);
         else circuit.withdraw();
         throw error;
+      } finally {
+        warnWhenSpent();
       }
     },
     report: () =>
       source.reports().map((report) => ({
         ...report,
+        ...budget.usage(),
         state: state(),
-        state_until: wallTime(trust.frozen_until() ?? circuit.opens_at()),
+        state_until: stateUntil(),
         score: Math.round(health.score()),
         latency_ms: rounded(health.latency_ms()),
         lag_s: rounded(health.lag_s()),

@@ -51,7 +51,9 @@ export function createPool(needs: PoolNeeds): Providers {
 
   async function first<T>(verb: (source: Source, provider: string) => Promise<T>, wish: Wish = {}): Promise<T> {
     const { oldest = null, avoid } = wish;
-    const free = ranked().filter((member) => member.isFree(oldest));
+    const all = ranked();
+    const plenty = all.filter((member) => member.isFree(oldest));
+    const free = plenty.length > 0 ? plenty : all.filter((member) => member.isFreeSlowly(oldest));
     const [last, others] = [free.filter(isNamed(avoid, true)), free.filter(isNamed(avoid, false))];
     return inTurn([...others, ...last], verb, oldest);
   }
@@ -79,6 +81,10 @@ export function createPool(needs: PoolNeeds): Providers {
     if (trusted.length > 0 && trusted.every((member) => member.isTooOld(oldest))) {
       const words = `none of its providers serves block ${oldest}; list one that keeps the whole history (rpc_urls)`;
       return new Fault("provider_archive_only", words);
+    }
+    if (trusted.length > 0 && trusted.every(({ budget }) => !budget.hasPlenty())) {
+      const words = "requests_per_day of all its providers are nearly used up: read slowly until midnight UTC";
+      return new Fault("provider_rate_limited", `${words}; raise the limit or list another provider`);
     }
     const resting = trusted.findLast((member) => member.last_fault() !== null)?.last_fault();
     return resting ?? new Fault("provider_unreachable", "no provider may be asked now");

@@ -3,6 +3,7 @@
 
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Receipt, Sighting } from "../domain/payment.ts";
+import type { ProviderState, Usage } from "../domain/provider.ts";
 
 /** One range to read. All wallets and contracts are asked for in a single call. */
 export interface Question {
@@ -68,16 +69,10 @@ export interface ProviderReport {
   last_error_at: number | null;
 }
 
-/**
- * `well`: asked as usual; `resting`: left alone after a failure; `on_trial`: the next request decides; `frozen`:
- * contradicted by the others and asked nothing; `on_probation`: has to agree with them again.
- */
-export type ProviderState = "well" | "resting" | "on_trial" | "frozen" | "on_probation";
-
 /** How a provider does as one of several. */
-export interface ProviderHealth extends ProviderReport {
+export interface ProviderHealth extends ProviderReport, Usage {
   state: ProviderState;
-  /** When a rest or a freeze ends, ms. */
+  /** When a rest, a freeze or the day's end comes, ms. */
   state_until: number | null;
   /** 0 to 100: recent failures, lag and slowness taken off. */
   score: number;

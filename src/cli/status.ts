@@ -48,12 +48,21 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
     last_read_at: seconds(row?.last_read_at),
     stalled_since: seconds(row?.stalled_since),
     stalled_reason: row?.stalled_reason ?? null,
+    held_since: seconds(row?.held_since),
+    held_reason: row?.held_reason ?? null,
     wallets: chain.wallets,
     contracts: chain.contracts,
     open_deposits: chain.open_slots,
     quarantined_amounts: chain.quarantined_slots,
     providers: chain.providers.map((provider) => ({
       provider: provider.provider,
+      state: provider.state,
+      state_until: seconds(provider.state_until),
+      score: provider.score,
+      lag: provider.lag_s,
+      latency_ms: provider.latency_ms,
+      calls_today: provider.day_calls,
+      oldest_block: provider.oldest_block,
       calls: provider.calls,
       failures: provider.failures,
       refused_answers: provider.refused_answers,
@@ -79,6 +88,7 @@ function words(view: View, now: number): string {
     chain.providers.map((provider) => ({ ...provider, chain: chain.blockchain })),
   );
   const stalls = view.chains.filter((chain) => chain.stalled_since !== null);
+  const held = view.chains.filter((chain) => chain.held_since !== null);
   return [
     table(
       [
@@ -100,16 +110,25 @@ function words(view: View, now: number): string {
       { title: "QUARANTINED", value: (chain) => chain.quarantined_amounts, right: true },
     ]),
     ...stalls.map((chain) => printable(`${chain.blockchain} ${stateOf(chain)}: ${chain.stalled_reason}`)),
+    ...held.map((chain) =>
+      printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
+    ),
     ...(providers.length === 0
       ? []
       : [
           table(providers, [
             { title: "CHAIN", value: (provider) => provider.chain },
             { title: "PROVIDER", value: (provider) => provider.provider },
+            { title: "STATE", value: providerState },
+            { title: "SCORE", value: (provider) => provider.score, right: true },
+            { title: "LAG s", value: (provider) => provider.lag, right: true },
+            { title: "ms", value: (provider) => provider.latency_ms, right: true },
+            { title: "CALLS TODAY", value: (provider) => provider.calls_today, right: true },
             { title: "CALLS", value: (provider) => provider.calls, right: true },
             { title: "FAILURES", value: (provider) => provider.failures, right: true },
             { title: "REFUSED ANSWERS", value: (provider) => provider.refused_answers, right: true },
             { title: "RANGE", value: (provider) => provider.learned_range, right: true },
+            { title: "OLDEST", value: (provider) => provider.oldest_block, right: true },
             { title: "LAST ERROR AT", value: (provider) => isoSeconds(provider.last_error_at) },
             { title: "LAST ERROR", value: (provider) => provider.last_error },
           ]),
@@ -126,6 +145,11 @@ function counted(counts: Record<string, number>): string {
 function stateOf(chain: ChainView): string {
   if (chain.stalled_since !== null) return `stalled since ${isoSeconds(chain.stalled_since)}`;
   return chain.last_read_at === null ? "not read yet" : "read";
+}
+
+function providerState({ state, state_until }: ChainView["providers"][number]): string {
+  const words = state.replaceAll("_", " ");
+  return state_until === null ? words : `${words} until ${isoSeconds(state_until)}`;
 }
 
 function lastRead(chain: ChainView, now: number): string | null {

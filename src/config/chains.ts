@@ -105,6 +105,7 @@ function buildChain(
       above: section?.verify === undefined ? usualVerify(finality, rpc_urls) : section.verify,
       asked: section?.verify !== undefined,
     },
+    requests: { per_second: section?.requests_per_second ?? null, per_day: section?.requests_per_day ?? null },
     poll_ms,
     idle_poll_ms: section?.idle_poll ?? Math.max(default_idle_poll_ms, poll_ms),
     start_block: section?.start_block ?? null,

@@ -49,6 +49,8 @@ export interface ChainSettings {
    * says so; then they wait for it as long as it takes.
    */
   verify: { above: string | null; asked: boolean };
+  /** What each of its providers may be asked; null: as much as it takes. */
+  requests: { per_second: number | null; per_day: number | null };
   /** Contracts to watch; `coin` is set on those that are accepted as a coin. */
   tokens: readonly Token[];
 }

@@ -19,6 +19,9 @@ const poll_ms = { from: 50, to: 600_000 };
 const idle_poll_ms = { from: 50, to: 3_600_000 };
 export const default_poll_ms = 4000;
 export const default_idle_poll_ms = 60_000;
+const most_requests_per_second = 10_000;
+/** A quiet chain alone is asked about 3,000 times a day. */
+const least_requests_per_day = 1000;
 const most_confirmations = 1_000_000;
 const most_token_decimals = 18;
 
@@ -105,6 +108,8 @@ export function chainSchema(chain: ChainId) {
     explorer_url: value.webAddress.optional(),
     finality: finality.optional(),
     verify: verify.optional(),
+    requests_per_second: value.whole(1, most_requests_per_second).optional(),
+    requests_per_day: value.whole(least_requests_per_day).optional(),
     poll: value.duration(formatDuration(default_poll_ms), poll_ms),
     idle_poll: value.writtenDuration("60s", idle_poll_ms).optional(),
     start_block: value.whole(0).optional(),

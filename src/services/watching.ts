@@ -10,8 +10,9 @@ import {
   forgetBlocksAbove,
   insertChain,
   type ProviderRow,
+  recordHeld,
   recordPoll,
-  recordProvider,
+  recordProviders,
   recordStall,
   rememberBlock,
 } from "../storage/chains.ts";
@@ -30,8 +31,10 @@ export interface Watching {
   quiet(chain: ChainId, end: ChainEnd): Promise<void>;
   /** A chain that cannot be read; keeps the time of the first failure. */
   stall(chain: ChainId, reason: string): Promise<void>;
-  /** Replaces what is known of providers. */
-  health(rows: readonly ProviderRow[]): Promise<void>;
+  /** Ripe payments do not count yet, for this reason; null: none is held back any more. */
+  hold(chain: ChainId, reason: string | null): Promise<void>;
+  /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
+  health(chain: ChainId, rows: readonly Omit<ProviderRow, "chain">[]): Promise<void>;
 }
 
 /** Watching over one database. */
@@ -45,7 +48,9 @@ export function createWatching(needs: { database: Database }): Watching {
           syncWatches(tx, settings.id, wantedWatches(config, settings.id));
         }
         for (const { chain } of allChains(tx)) {
-          if (!config.chains.has(chain)) syncWatches(tx, chain, []);
+          if (config.chains.has(chain)) continue;
+          syncWatches(tx, chain, []);
+          recordProviders(tx, chain, []);
         }
       }),
 
@@ -66,10 +71,9 @@ export function createWatching(needs: { database: Database }): Watching {
 
     stall: (chain, reason) => database.transact((tx) => recordStall(tx, chain, reason)),
 
-    health: (rows) =>
-      database.transact((tx) => {
-        for (const row of rows) recordProvider(tx, row);
-      }),
+    hold: (chain, reason) => database.transact((tx) => recordHeld(tx, chain, reason)),
+
+    health: (chain, rows) => database.transact((tx) => recordProviders(tx, chain, rows)),
   };
 }
 

@@ -4,6 +4,7 @@
 import { and, asc, desc, eq, gt, lte, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { BlockRef } from "../domain/finality.ts";
+import type { Usage } from "../domain/provider.ts";
 import type { Reader, Tx } from "./database.ts";
 import { blocks, chains, providers, zero_value_logs } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -136,12 +137,33 @@ export function recordStall(tx: Tx, chain: ChainId, reason: string): void {
     .run();
 }
 
-/** Replaces the health of a provider. */
-export function recordProvider(tx: Tx, row: ProviderRow): void {
-  upsertProvider(tx).run({ ...row });
+/** Says why ripe payments of a chain do not count yet, keeping the time of the first reason; null: none is held back. */
+export function recordHeld(tx: Tx, chain: ChainId, reason: string | null): void {
+  tx.live()
+    .update(chains)
+    .set(
+      reason === null
+        ? { held_since: null, held_reason: null }
+        : { held_since: sql`coalesce(${chains.held_since}, ${tx.now})`, held_reason: reason },
+    )
+    .where(eq(chains.chain, chain))
+    .run();
 }
 
-const upsertProvider = statement((db) =>
+/** Replaces what is known of a chain's providers: those that are not named are forgotten. */
+export function recordProviders(tx: Tx, chain: ChainId, rows: readonly Omit<ProviderRow, "chain">[]): void {
+  deleteProviders(tx).run({ chain });
+  for (const row of rows) insertProvider(tx).run({ ...row, chain });
+}
+
+const deleteProviders = statement((db) =>
+  db
+    .delete(providers)
+    .where(eq(providers.chain, sql.placeholder("chain")))
+    .prepare(),
+);
+
+const insertProvider = statement((db) =>
   db
     .insert(providers)
     .values({
@@ -153,17 +175,14 @@ const upsertProvider = statement((db) =>
       learned_range: sql.placeholder("learned_range"),
       last_error: sql.placeholder("last_error"),
       last_error_at: sql.placeholder("last_error_at"),
-    })
-    .onConflictDoUpdate({
-      target: [providers.chain, providers.provider],
-      set: {
-        calls: sql`excluded.calls`,
-        failures: sql`excluded.failures`,
-        refused_answers: sql`excluded.refused_answers`,
-        learned_range: sql`excluded.learned_range`,
-        last_error: sql`excluded.last_error`,
-        last_error_at: sql`excluded.last_error_at`,
-      },
+      state: sql.placeholder("state"),
+      state_until: sql.placeholder("state_until"),
+      score: sql.placeholder("score"),
+      latency_ms: sql.placeholder("latency_ms"),
+      lag_s: sql.placeholder("lag_s"),
+      oldest_block: sql.placeholder("oldest_block"),
+      day: sql.placeholder("day"),
+      day_calls: sql.placeholder("day_calls"),
     })
     .prepare(),
 );
@@ -209,3 +228,9 @@ export function allProviders(at: Reader): ProviderRow[] {
 const selectProviders = statement((db) =>
   db.select().from(providers).orderBy(asc(providers.chain), asc(providers.provider)).prepare(),
 );
+
+/** What a provider was asked on the last day it was; null for one that is not known. */
+export function usageOf(at: Reader, chain: ChainId, provider: string): Usage | null {
+  const row = allProviders(at).find((row) => row.chain === chain && row.provider === provider);
+  return row === undefined ? null : { day: row.day, day_calls: row.day_calls };
+}

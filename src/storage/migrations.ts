@@ -8,6 +8,7 @@ import opencharge from "../../migrations/0003_opencharge.sql" with { type: "text
 import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
 import attribution from "../../migrations/0005_attribution.sql" with { type: "text" };
 import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
+import providers from "../../migrations/0007_providers.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -22,6 +23,7 @@ const migrations: readonly Migration[] = [
   { version: 4, name: "0004_opencharge_gateway.sql", sql: openchargeGateway },
   { version: 5, name: "0005_attribution.sql", sql: attribution },
   { version: 6, name: "0006_inbox.sql", sql: inbox },
+  { version: 7, name: "0007_providers.sql", sql: providers },
 ];
 
 /** The schema version this code reads and writes. */

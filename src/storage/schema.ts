@@ -5,6 +5,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderCommand, OrderStatus } from "../domain/order.ts";
 import type { AllocationKind, InboxReason, TransferStatus } from "../domain/payment.ts";
+import type { ProviderState } from "../domain/provider.ts";
 
 export const chains = sqliteTable("chains", {
   chain: text().$type<ChainId>().primaryKey(),
@@ -17,6 +18,8 @@ export const chains = sqliteTable("chains", {
   last_read_at: integer(),
   stalled_since: integer(),
   stalled_reason: text(),
+  held_since: integer(),
+  held_reason: text(),
 });
 
 export const providers = sqliteTable("providers", {
@@ -28,6 +31,14 @@ export const providers = sqliteTable("providers", {
   learned_range: integer(),
   last_error: text(),
   last_error_at: integer(),
+  state: text().$type<ProviderState>().notNull(),
+  state_until: integer(),
+  score: integer().notNull(),
+  latency_ms: integer(),
+  lag_s: integer(),
+  oldest_block: integer(),
+  day: integer().notNull(),
+  day_calls: integer().notNull(),
 });
 
 export const zero_value_logs = sqliteTable("zero_value_logs", {

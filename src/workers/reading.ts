@@ -123,6 +123,6 @@ function switchable(first: Providers, settings: ChainSettings): Switch {
   };
 }
 
-function nodesOf({ chain_id, rpc_urls, explorer, api_keys }: ChainSettings): string {
-  return JSON.stringify([chain_id, rpc_urls, explorer, api_keys]);
+function nodesOf({ chain_id, rpc_urls, explorer, api_keys, requests }: ChainSettings): string {
+  return JSON.stringify([chain_id, rpc_urls, explorer, api_keys, requests]);
 }

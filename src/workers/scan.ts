@@ -9,7 +9,7 @@ import { Fault } from "../domain/errors.ts";
 import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finality.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
-import { allProviders, type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
+import { type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
 import { coveredBlocks, coveredOn, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
@@ -58,7 +58,7 @@ export function createScan(needs: {
   let verified: ChainSettings | null = null;
   let stalled = false;
   /** Why ripe payments do not count yet. */
-  let held: string | null = null;
+  let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
   let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
 
@@ -95,6 +95,7 @@ export function createScan(needs: {
     const { judged, held: reason } = await ripening.look(heads, settings());
     await settlement.confirm(chain, judged);
     if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
+    if (reason !== held) await watching.hold(chain, reason);
     held = reason;
   }
 
@@ -268,17 +269,9 @@ export function createScan(needs: {
 
   async function recordHealth(): Promise<void> {
     const due = world.elapsed() - health_at >= health_interval_ms;
-    const reports = source.reports();
     if (!due && !stalled) return;
     health_at = world.elapsed();
-    const known = database.read((at) => allProviders(at)).filter((row) => row.chain === chain);
-    const changed = reports
-      .map((report) => ({ chain, ...report }))
-      .filter((row) => {
-        const old = known.find((one) => one.provider === row.provider);
-        return old === undefined || JSON.stringify(old) !== JSON.stringify(row);
-      });
-    if (changed.length > 0) await watching.health(changed);
+    await watching.health(chain, source.reports());
   }
 
   return {

@@ -101,6 +101,7 @@ function chainSettings(id: ChainId) {
     idle_poll_ms: 1000,
     start_block: null,
     verify: { above: null, asked: false },
+    requests: { per_second: null, per_day: null },
     tokens: tokens[id],
   };
 }
