@@ -99,7 +99,7 @@ export async function startApp(needs: {
     config.replace(keepChains(needs.config, owingChains(database), null));
     const checkout = createCheckout({ database, config });
     const operator = createOperator({ database, config });
-    const inbox = createInbox({ database });
+    const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });

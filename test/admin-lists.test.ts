@@ -44,7 +44,7 @@ beforeAll(async () => {
   const services = {
     checkout: createCheckout({ database, config }),
     operator: createOperator({ database, config }),
-    inbox: createInbox({ database }),
+    inbox: createInbox({ database, config }),
   };
   http = createHttp({ world, telemetry: silent, config, database, version, ...services });
   raw = new Sqlite(path, { readonly: true });

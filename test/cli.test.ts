@@ -243,7 +243,7 @@ function insertTransfer(path: string): void {
 /** Every command, in the order people read them. */
 const names = [
   ...["serve", "migrate", "config", "status", "coverage", "orders", "deposits", "transfers", "wallets"],
-  ...["inbox", "dismiss", "mark-paid", "resend-webhook"],
+  ...["inbox", "assign", "unassign", "dismiss", "mark-paid", "resend-webhook"],
   "opencharge",
 ];
 const commands = names.join(", ");
@@ -711,9 +711,11 @@ describe("an operator's commands", () => {
     expect(merchant.bodies[0]).toMatchObject({ event_type: "unknown_transfer", transfer_id: 1, value: "7.5" });
   });
 
-  test("show what waits for a person and take it out of the inbox for a reason", async () => {
+  test("show what waits for a person, credit it to an order, take it back, and close the case", async () => {
     const { folder, database } = place();
-    await stop(await ready(folder));
+    const server = await ready(folder);
+    const order = await createOrder(server.url, "https://shop.example/hook");
+    await stop(server);
     expect((await ocrch(folder, ["inbox"])).out).toBe("nothing waits for you\n");
     insertTransfer(database);
     const [entry] = await jsonOf(folder, ["inbox"]);
@@ -721,6 +723,17 @@ describe("an operator's commands", () => {
     expect((await ocrch(folder, ["inbox", "--chain", "eth"])).out).toStartWith(
       `1  7.5 USDT on eth  2023-11-14T22:13:20Z  no deposit asks for this amount\n    from ${tron_wallet} to ${eth_wallet}`,
     );
+    expect(await ocrch(folder, ["assign", "1", order])).toEqual({
+      status: 0,
+      out: `transfer 1 (7.5 USDT on eth): order ${order} is pending: it has 7.5 of 19.90, 12.4 is missing\n`,
+      err: "",
+    });
+    expect((await ocrch(folder, ["assign", "1", order])).out).toBe(
+      `transfer 1 (7.5 USDT on eth): order ${order} had it before and is pending\n`,
+    );
+    expect(await jsonOf(folder, ["inbox"])).toEqual([]);
+    const taken = `transfer 1: taken back from order ${order}, which is pending\n`;
+    expect((await ocrch(folder, ["unassign", "1", "--reason", "wrong shop"])).out).toBe(taken);
     const silent = await ocrch(folder, ["dismiss", "1", "--reason", " "]);
     expect([silent.status, silent.err]).toEqual([2, expect.stringContaining("--reason says why")]);
     const dismissed = await ocrch(folder, ["dismiss", "1", "--reason", "sent back"]);
@@ -763,6 +776,8 @@ describe("an operator's commands", () => {
       [["resend-webhook", unknown_order], `order ${unknown_order}: resource not found`],
       [["resend-webhook", "--transfer", "99"], "transfer 99: resource not found"],
       [["dismiss", "99", "--reason", "x"], "transfer 99: resource not found"],
+      [["assign", "1", unknown_order], "transfer 1: resource not found"],
+      [["unassign", "1", "--reason", "x"], "transfer 1: transfer pays no order"],
       [["resend-webhook", "--transfer", "1"], "transfer 1: merchant.unknown_transfer_webhook_url is not configured"],
     ];
     for (const [args, expected] of rows)

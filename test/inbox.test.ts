@@ -310,4 +310,145 @@ describe("the inbox", () => {
       expect(types()).not.toContain("transfer_dismissed");
     });
   });
+
+  describe("an operator's word", () => {
+    const assign = (id: number, order_id: string, reason?: string) =>
+      post(`transfers/${id}/assign`, { order_id, ...(reason === undefined ? {} : { reason }) });
+    const unassign = (id: number) => post(`transfers/${id}/unassign`, { reason: "wrong one" });
+    const told = (order: string) =>
+      server
+        .events()
+        .filter((event) => event.type === "order_status_changed" && event.order_id === order)
+        .map((event) => (JSON.parse(event.body) as { status: string }).status);
+    const count = (type: string) => types().filter((one) => one === type).length;
+    const statusOf = async (order: string) =>
+      (JSON.parse((await server.user("GET", `orders/${order}/status`)).body) as { status: string }).status;
+
+    test("pays a pending order, once, however often it is said", async () => {
+      const order = await ordered("19.99");
+      const id = await receive(19_990_000n, { token: tokens.eth[1]?.address ?? "" });
+      const answer = await assign(id, order.toUpperCase(), "paid in another coin");
+      expect(answer.status).toBe(200);
+      expect(JSON.parse(answer.body)).toMatchObject({
+        transfer: { id, status: "matched", fulfillment_id: 1 },
+        order: { order_id: order, status: "paid" },
+      });
+      expect(summary(await assign(id, order))).toEqual(summary(answer));
+      expect([told(order), count("transfer_assigned")]).toEqual([["paid"], 1]);
+      expect(await inbox()).toEqual([]);
+      const logged = server.database.read((at) =>
+        at.live().all("SELECT actor, detail FROM audit WHERE action = 'transfer_assigned'"),
+      );
+      expect(logged).toEqual([
+        { actor: "admin-api", detail: JSON.stringify({ order, reason: "paid in another coin" }) },
+      ]);
+    });
+
+    test("pays in parts, which can be taken back until the order is paid", async () => {
+      const order = await ordered("19.99");
+      const [first, second] = [await receive(12_000_000n), await receive(7_990_000n)];
+      expect(JSON.parse((await assign(first, order)).body)).toMatchObject({ order: { status: "pending" } });
+      expect(count("order_part_paid")).toBe(1);
+      const back = await unassign(first);
+      expect(JSON.parse(back.body)).toMatchObject({
+        transfer: { id: first, status: "waiting_for_match", fulfillment_id: null },
+        order: { order_id: order, status: "pending" },
+      });
+      expect(summary(await unassign(first))).toEqual(summary(back));
+      expect(count("transfer_assigned")).toBe(2);
+      expect((await inbox("?reason=unassigned")).map((entry) => entry.id)).toEqual([first]);
+
+      await assign(second, order);
+      expect(await statusOf(order)).toBe("pending");
+      await assign(first, order);
+      expect([await statusOf(order), told(order)]).toEqual(["paid", ["paid"]]);
+      for (const id of [first, second]) {
+        const refused = await unassign(id);
+        expect([refused.status, refused.body]).toEqual([
+          409,
+          expect.stringMatching(/^the order was paid by this transfer: /),
+        ]);
+      }
+    });
+
+    test("revives an order that ended when it is enough, and waits with it when it is not", async () => {
+      const order = await ordered("19.99");
+      await server.user("POST", `orders/${order}/cancel`);
+      const [first, second] = [await receive(12_000_000n), await receive(8_000_000n)];
+      await assign(first, order);
+      expect(await statusOf(order)).toBe("cancelled");
+      expect(await inbox("?reason=order_ended")).toMatchObject([{ id: first, candidates: [{ order_id: order }] }]);
+      await assign(second, order);
+      expect([await statusOf(order), told(order)]).toEqual(["paid", ["cancelled", "paid"]]);
+      expect(await inbox()).toMatchObject([{ id: second, reason: "overpaid", candidates: [{ order_id: order }] }]);
+      expect((await unassign(first)).status).toBe(409);
+    });
+
+    test("adds money to an order that was marked paid by hand, tells nobody, and can be taken back", async () => {
+      const order = await ordered("19.99");
+      await server.admin("POST", `orders/${order}/mark-paid`);
+      const id = await receive(5_000_000n);
+      expect((await assign(id, order)).status).toBe(200);
+      expect(told(order)).toEqual(["paid"]);
+      expect((await unassign(id)).status).toBe(200);
+      expect(await statusOf(order)).toBe("paid");
+      expect(await ids()).toEqual([id]);
+    });
+
+    test("takes a dismissed transfer back from the shelf", async () => {
+      const order = await ordered("19.99");
+      const id = await receive(5_000_000n);
+      await post(`transfers/${id}/dismiss`, { reason: "who knows" });
+      expect((await assign(id, order)).status).toBe(200);
+      await unassign(id);
+      expect(await ids()).toEqual([id]);
+    });
+
+    test("is refused where it would count money twice, too early, or no longer", async () => {
+      const order = await ordered("19.99");
+      const paid = await receive(19_990_000n);
+      const other = await ordered("30.00");
+      const waiting = await receive(5_000_000n, { confirmed: false });
+      const reverted = await receive(6_000_000n);
+      await gone(reverted);
+      const stray = await receive(7_000_000n);
+      const before = types().length;
+      const rows: [act: () => Promise<Answer>, status: number, text: string][] = [
+        [() => assign(paid, other), 409, `transfer is matched to an order: ${order}`],
+        [() => assign(stray, order), 409, "order is not pending: other money paid it"],
+        [() => assign(waiting, other), 409, "transfer is not confirmed"],
+        [() => assign(reverted, other), 409, "transfer has left the chain"],
+        [() => assign(99, other), 404, "resource not found"],
+        [() => assign(stray, "550e8400-e29b-41d4-a716-446655440000"), 404, "resource not found"],
+        [() => assign(stray, "x"), 400, "invalid JSON body"],
+        [() => assign(stray, other, "x".repeat(1001)), 400, "invalid reason"],
+        [() => unassign(stray), 409, "transfer pays no order"],
+        [() => unassign(99), 404, "resource not found"],
+      ];
+      for (const [act, status, text] of rows) expect(summary(await act())).toEqual([status, text]);
+      expect(types().length).toBe(before);
+    });
+
+    test("of two operators at once counts once", async () => {
+      const orders = [await ordered("19.99"), await ordered("30.00")];
+      const id = await receive(7_000_000n);
+      const answers = await Promise.all(orders.map((order) => assign(id, order)));
+      expect(answers.map((answer) => answer.status).sort()).toEqual([200, 409]);
+      expect(count("transfer_assigned")).toBe(1);
+      const both = await Promise.all([
+        unassign(id),
+        assign(id, orders[0] ?? ""),
+        post(`transfers/${id}/dismiss`, { reason: "x" }),
+      ]);
+      for (const { status } of both) expect([200, 409]).toContain(status);
+      const [row] = server.database.read((at) =>
+        at
+          .live()
+          .all<{ live: number; matched: number }>(
+            "SELECT (SELECT count(*) FROM allocations WHERE reversed_at IS NULL) AS live, (SELECT count(*) FROM transfers WHERE status = 'matched') AS matched",
+          ),
+      );
+      expect(row?.live).toBe(row?.matched ?? -1);
+    });
+  });
 });

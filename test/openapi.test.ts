@@ -43,6 +43,8 @@ const operations = [
   "GET /api/v1/admin/wallets/{address}/transfers",
   "GET /api/v1/admin/coverage",
   "GET /api/v1/admin/inbox",
+  "POST /api/v1/admin/transfers/{transfer_id}/assign",
+  "POST /api/v1/admin/transfers/{transfer_id}/unassign",
   "POST /api/v1/admin/transfers/{transfer_id}/dismiss",
   "POST /api/v1/admin/orders/{order_id}/mark-paid",
   "POST /api/v1/admin/orders/{order_id}/resend-webhook",
@@ -288,6 +290,12 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ["POST /api/v1/admin/transfers/{transfer_id}/resend-webhook", null, admin("POST", "transfers/2/resend-webhook")],
     ["GET /api/v1/admin/inbox", null, admin("GET", "inbox?dust=true")],
     ["POST /api/v1/admin/transfers/{transfer_id}/dismiss", { reason: "refunded" }, repair("transfers/2/dismiss")],
+    [
+      "POST /api/v1/admin/transfers/{transfer_id}/assign",
+      { order_id: pending, reason: "by phone" },
+      repair("transfers/2/assign"),
+    ],
+    ["POST /api/v1/admin/transfers/{transfer_id}/unassign", { reason: null }, repair("transfers/2/unassign")],
     ["POST /api/v1/service/events", { after: 0, limit: 1000, wait: null }, service("events")],
     ["POST /api/v1/admin/orders/{order_id}/mark-paid", null, admin("POST", `orders/${paid}/mark-paid`)],
     ["GET /health", null, () => server.request("GET", "/health")],
@@ -398,6 +406,16 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
       400,
       admin("GET", `inbox?${query}`),
     ]),
+    ...["assign", "unassign"].flatMap((verb): [Operation, number, () => Promise<Answer>][] => {
+      const operation = `POST /api/v1/admin/transfers/{transfer_id}/${verb}` as Operation;
+      const body = JSON.stringify({ order_id: pending, reason: "x" });
+      return [
+        [operation, 404, admin("POST", `transfers/99/${verb}`, body)],
+        [operation, 409, admin("POST", `transfers/1/${verb}`, body)],
+        [operation, 400, admin("POST", `transfers/x/${verb}`, body)],
+        [operation, 400, admin("POST", `transfers/1/${verb}`, "[]")],
+      ];
+    }),
     [dismiss, 404, admin("POST", "transfers/99/dismiss", dismissal)],
     [dismiss, 409, admin("POST", "transfers/1/dismiss", dismissal)],
     [dismiss, 400, admin("POST", "transfers/1/dismiss", "{}")],

@@ -32,11 +32,13 @@ export async function withOperator<T>(
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
   const opened = openForCommand({ world, telemetry, path: config.database.path });
+  const { database } = opened;
+  const live = liveConfig(config);
   try {
     return await act({
-      operator: createOperator({ database: opened.database, config: liveConfig(config) }),
-      inbox: createInbox({ database: opened.database }),
-      database: opened.database,
+      operator: createOperator({ database, config: live }),
+      inbox: createInbox({ database, config: live }),
+      database,
     });
   } finally {
     await opened.close();

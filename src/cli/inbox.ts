@@ -4,12 +4,13 @@
 import { chainIds } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { type EntryReason, entryReasons } from "../domain/payment.ts";
-import type { InboxEntry } from "../services/inbox.ts";
+import type { Assignment, InboxEntry } from "../services/inbox.ts";
 import { reason_max_chars } from "../wire/requests.ts";
-import { adminTransferShape, inboxEntryShape } from "../wire/shapes.ts";
+import { adminTransferShape, assignmentShape, inboxEntryShape } from "../wire/shapes.ts";
 import { about, withOperator } from "./appliance.ts";
 import { type Command, choice, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
 import { pageOf, paging } from "./lists.ts";
+import { order, orderId } from "./repair.ts";
 import { isoSeconds, printable, shortened } from "./table.ts";
 
 /** Who did it, in the audit log. */
@@ -40,6 +41,44 @@ export function inbox(tools: Tools): Command {
   });
 }
 
+/**
+ * `ocrch assign`. Faults: usage, resource_not_found, transfer_matched, transfer_not_confirmed, transfer_reverted,
+ * order_not_pending.
+ */
+export function assign(tools: Tools): Command {
+  const args = { transfer, order, reason, ...json, ...everywhere } as const;
+  return command("assign", "Credit a transfer that pays nothing to an order", args, async (args) => {
+    const id = transferId(args.transfer);
+    const order_id = orderId(args.order);
+    const why = args.reason === "" ? "" : reasonOf(args.reason);
+    const done = await withOperator(tools, args, ({ inbox }) =>
+      about(`transfer ${id}`, () => inbox.assign(id, order_id, actor, why)),
+    );
+    if (args.json) return tools.world.print(JSON.stringify(assignmentShape(done), null, 2));
+    const { amount, label, chain } = done.transfer;
+    tools.world.print(`transfer ${id} (${amount} ${label} on ${chain}): order ${order_id} ${effectWords(done)}`);
+  });
+}
+
+/** `ocrch unassign`. Faults: usage, resource_not_found, transfer_not_assigned, order_paid_by_transfer. */
+export function unassign(tools: Tools): Command {
+  const args = { transfer, reason, ...json, ...everywhere } as const;
+  return command(
+    "unassign",
+    "Take back what a transfer paid, while its order was not paid by it",
+    args,
+    async (args) => {
+      const id = transferId(args.transfer);
+      const why = reasonOf(args.reason);
+      const done = await withOperator(tools, args, ({ inbox }) =>
+        about(`transfer ${id}`, () => inbox.unassign(id, actor, why)),
+      );
+      if (args.json) return tools.world.print(JSON.stringify(assignmentShape(done), null, 2));
+      tools.world.print(`transfer ${id}: taken back from order ${done.order.id}, which is ${done.order.status}`);
+    },
+  );
+}
+
 /** `ocrch dismiss`. Faults: usage, resource_not_found, transfer_not_in_inbox. */
 export function dismiss(tools: Tools): Command {
   const args = { transfer, reason, ...json, ...everywhere } as const;
@@ -52,6 +91,17 @@ export function dismiss(tools: Tools): Command {
     if (args.json) return tools.world.print(JSON.stringify(adminTransferShape(row), null, 2));
     tools.world.print(`transfer ${id}: dismissed`);
   });
+}
+
+function effectWords({ order, outcome }: Assignment): string {
+  if (outcome === null) return `had it before and is ${order.status}`;
+  if (outcome.effect === "pays") {
+    const more = outcome.excess === "0" ? "" : `, with ${outcome.excess} too much`;
+    return `is paid${more}; the shop will be told`;
+  }
+  if (order.status === "paid") return "keeps it; it was marked paid before";
+  const next = order.status === "pending" ? "" : '; assign what is missing, or "ocrch mark-paid"';
+  return `is ${order.status}: it has ${outcome.received} of ${order.amount}, ${outcome.remaining} is missing${next}`;
 }
 
 function linesOf({ transfer, reason, candidates }: InboxEntry): string[] {

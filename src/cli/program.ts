@@ -3,7 +3,7 @@
 import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
 import { coverage } from "./coverage.ts";
-import { dismiss, inbox } from "./inbox.ts";
+import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
 import { keygen } from "./opencharge.ts";
@@ -37,6 +37,8 @@ export function program(tools: Tools): Group {
       transfers(tools),
       wallets(tools),
       inbox(tools),
+      assign(tools),
+      unassign(tools),
       dismiss(tools),
       markPaid(tools),
       resendWebhook(tools),

@@ -12,7 +12,7 @@ import { printable, shortened } from "./table.ts";
 /** Who did it, in the audit log. */
 const actor = "cli";
 
-const order = { type: "positional", required: true, description: "The order's UUID" } as const;
+export const order = { type: "positional", required: true, description: "The order's UUID" } as const;
 
 /** `ocrch mark-paid`. Faults: usage, resource_not_found. */
 export function markPaid(tools: Tools): Command {
@@ -57,7 +57,7 @@ function resending(order?: string, transfer?: string): { subject: string; act(op
 }
 
 /** The order a word names, in lower case. Fault: usage. */
-function orderId(word: string): string {
+export function orderId(word: string): string {
   const id = parseUuid(word);
   if (id !== null) return id;
   throw new Fault("usage", `ORDER: ${JSON.stringify(word)} is no UUID; "ocrch orders" shows them`);

@@ -39,6 +39,10 @@ export const texts = {
   // Operators
   resource_not_found: "resource not found",
   transfer_matched: "transfer is matched to an order",
+  transfer_not_confirmed: "transfer is not confirmed",
+  transfer_reverted: "transfer has left the chain",
+  transfer_not_assigned: "transfer pays no order",
+  order_paid_by_transfer: "the order was paid by this transfer",
   transfer_not_in_inbox: "transfer is not in the inbox",
   no_unknown_transfer_url: "merchant.unknown_transfer_webhook_url is not configured",
   // The process

@@ -63,6 +63,7 @@ export const inboxReasons = {
   fee_shortened: "the amount of an order less a usual exchange fee",
   overpaid: "paid its order, which had asked for less",
   dust: "less than a hundredth of a coin",
+  unassigned: "taken back by an operator from the order it had paid into",
   lookalike: "from an address made to look like one that is known",
 } as const;
 export type InboxReason = keyof typeof inboxReasons;

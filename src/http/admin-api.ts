@@ -5,12 +5,13 @@ import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import { chainCoverageShape } from "../wire/coverage.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
-import { readDismissal } from "../wire/requests.ts";
+import { readAssignment, readDismissal, readUnassignment } from "../wire/requests.ts";
 import {
   adminDepositShape,
   adminOrderShape,
   adminTransferShape,
   adminWalletShape,
+  assignmentShape,
   inboxEntryShape,
 } from "../wire/shapes.ts";
 import type { World } from "../world.ts";
@@ -74,6 +75,16 @@ export function adminRoutes(needs: { world: World; auth: AdminAuth; operator: Op
     route(admin.inbox, "GET", "inbox", ({ query }) => {
       const { blockchain: chain, reason, dust, ...page } = readQuery(inboxQuery, query);
       return json(200, inbox.list({ chain, reason, dust: dust === "true" }, page).map(inboxEntryShape));
+    }),
+    route(admin.assign, "POST", "transfers/:transfer_id/assign", async (call) => {
+      const id = integerOf(call, "transfer_id");
+      const { order_id, reason } = readAssignment(await bodyOf(call));
+      return json(200, assignmentShape(await inbox.assign(id, order_id, actor, reason)));
+    }),
+    route(admin.unassign, "POST", "transfers/:transfer_id/unassign", async (call) => {
+      const id = integerOf(call, "transfer_id");
+      const reason = readUnassignment(await bodyOf(call));
+      return json(200, assignmentShape(await inbox.unassign(id, actor, reason)));
     }),
     route(admin.dismiss, "POST", "transfers/:transfer_id/dismiss", async (call) => {
       const id = integerOf(call, "transfer_id");

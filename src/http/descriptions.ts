@@ -179,6 +179,33 @@ export const admin = {
     success: { status: 200, words: "Entries, newest first", body: z.array(schemas.inboxEntry) },
     refusals: [],
   },
+  assign: {
+    name: "assignTransfer",
+    summary: "Credit a transfer that pays nothing to an order",
+    description:
+      "Pays a pending order or a part of it, an expired or cancelled one when it is enough; is kept with one that was marked paid by hand.",
+    auth: "admin",
+    body: requests.assignBody,
+    success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },
+    refusals: [
+      ...(["unreadable_body", "invalid_json_body"] as const),
+      ["invalid_request", "invalid reason"],
+      ...(["resource_not_found", "transfer_matched", "transfer_not_confirmed", "transfer_reverted"] as const),
+      "order_not_pending",
+    ],
+  },
+  unassign: {
+    name: "unassignTransfer",
+    summary: "Take back what a transfer paid, while its order was not paid by it",
+    auth: "admin",
+    body: requests.unassignBody,
+    success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },
+    refusals: [
+      ...(["unreadable_body", "invalid_json_body"] as const),
+      ["invalid_request", "invalid reason"],
+      ...(["resource_not_found", "transfer_not_assigned", "order_paid_by_transfer"] as const),
+    ],
+  },
   dismiss: {
     name: "dismissTransfer",
     summary: "Take a transfer out of the inbox",

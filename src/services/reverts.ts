@@ -4,8 +4,9 @@
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
 import type { Transfer } from "../domain/payment.ts";
+import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
-import { paidOrder, setReverted } from "../storage/inbox.ts";
+import { setReverted } from "../storage/inbox.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";

@@ -1,7 +1,7 @@
 // Rows of allocations: which transfer pays which order. A transfer has at most one that is live; one that was taken back
 // stays as history.
 
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { AllocationKind } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { allocations, transfers } from "./schema.ts";
@@ -40,6 +40,41 @@ const selectAllocated = statement((db) =>
     .innerJoin(transfers, eq(transfers.id, allocations.transfer))
     .where(and(eq(allocations.order_id, sql.placeholder("order_id")), isNull(allocations.reversed_at)))
     .orderBy(asc(allocations.id))
+    .prepare(),
+);
+
+export type AllocationRow = typeof allocations.$inferSelect;
+
+/** The live allocation of a transfer: the order it pays. Null when it pays none. */
+export function allocationOf(at: Reader, transfer: number): AllocationRow | null {
+  return selectLive(at).get({ transfer }) ?? null;
+}
+
+/** The order a transfer pays, or null. */
+export function paidOrder(at: Reader, transfer: number): string | null {
+  return allocationOf(at, transfer)?.order_id ?? null;
+}
+
+const selectLive = statement((db) =>
+  db
+    .select()
+    .from(allocations)
+    .where(and(eq(allocations.transfer, sql.placeholder("transfer")), isNull(allocations.reversed_at)))
+    .prepare(),
+);
+
+/** The newest allocation of a transfer that was taken back, or null. */
+export function reversedAllocationOf(at: Reader, transfer: number): AllocationRow | null {
+  return selectReversed(at).get({ transfer }) ?? null;
+}
+
+const selectReversed = statement((db) =>
+  db
+    .select()
+    .from(allocations)
+    .where(and(eq(allocations.transfer, sql.placeholder("transfer")), isNotNull(allocations.reversed_at)))
+    .orderBy(desc(allocations.id))
+    .limit(1)
     .prepare(),
 );
 

@@ -5,7 +5,7 @@ import { and, desc, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { EntryReason } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
-import { allocations, transfers } from "./schema.ts";
+import { transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
 import { fulfillment, type ListedTransfer } from "./transfer-lists.ts";
 
@@ -16,7 +16,7 @@ export interface InboxFilter {
   dust: boolean;
 }
 
-const noise: readonly (string | undefined)[] = ["dust", "lookalike"];
+const noise: readonly (EntryReason | undefined)[] = ["dust", "lookalike"];
 
 /** Written as in the partial indexes: only then are they used. */
 const isOpen = sql`${transfers.dismissed_at} is null and (${transfers.reason} is not null or ${transfers.reverted_at} is not null)`;
@@ -50,19 +50,6 @@ function isBecause(reason: EntryReason): SQL | undefined {
   if (reason === "reverted") return isNotNull(transfers.reverted_at);
   return and(eq(transfers.reason, reason), isNull(transfers.reverted_at));
 }
-
-/** The order a transfer pays, or null. */
-export function paidOrder(at: Reader, transfer: number): string | null {
-  return selectPaid(at).get({ transfer })?.order_id ?? null;
-}
-
-const selectPaid = statement((db) =>
-  db
-    .select({ order_id: allocations.order_id })
-    .from(allocations)
-    .where(and(eq(allocations.transfer, sql.placeholder("transfer")), isNull(allocations.reversed_at)))
-    .prepare(),
-);
 
 /**
  * Notes that a confirmed transfer's block left the chain (`true`), or that it is on the chain again. Whatever an

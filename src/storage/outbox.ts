@@ -260,6 +260,20 @@ export function recordAudit(tx: Tx, entry: { actor: string; action: string; subj
   insertAudit(tx).run({ ...entry, now: tx.now });
 }
 
+/** Whether something was ever written down about a subject. */
+export function isAudited(at: Reader, action: string, subject: string): boolean {
+  return selectAudit(at).get({ action, subject }) !== undefined;
+}
+
+const selectAudit = statement((db) =>
+  db
+    .select({ id: audit.id })
+    .from(audit)
+    .where(and(eq(audit.subject, sql.placeholder("subject")), eq(audit.action, sql.placeholder("action"))))
+    .limit(1)
+    .prepare(),
+);
+
 const insertAudit = statement((db) =>
   db
     .insert(audit)

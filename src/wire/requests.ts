@@ -78,6 +78,14 @@ export const dismissBody = z
   })
   .meta({ id: "DismissRequest" });
 
+const whyAssigned = fields.text.nullish().meta({ description: "Kept in the audit log." });
+
+/** The body of an assignment. */
+export const assignBody = z.object({ order_id: fields.uuid, reason: whyAssigned }).meta({ id: "AssignRequest" });
+
+/** The body of the opposite. */
+export const unassignBody = z.object({ reason: whyAssigned }).meta({ id: "UnassignRequest" });
+
 export interface CreateOrder {
   merchant_order_id: string;
   /** As written, scale kept. */
@@ -156,10 +164,27 @@ export function readSelection(json: unknown): { blockchain: string; stablecoin: 
   return fields.read(selectionBody, json);
 }
 
+/** The order, in lower case, that a transfer is assigned to. Faults: invalid_json_body; invalid_request, when the reason is too long. */
+export function readAssignment(json: unknown): { order_id: string; reason: string } {
+  const { order_id, reason } = fields.read(assignBody, json);
+  return { order_id, reason: readReason(reason ?? "") };
+}
+
+/** Why an assignment is taken back. Faults: invalid_json_body; invalid_request, when it says too much. */
+export function readUnassignment(json: unknown): string {
+  return readReason(fields.read(unassignBody, json).reason ?? "");
+}
+
+function readReason(text: string): string {
+  const reason = text.trim();
+  if (reason.length > reason_max_chars) throw new Fault("invalid_request", "invalid reason");
+  return reason;
+}
+
 /** Why a transfer is dismissed. Faults: invalid_json_body; invalid_request, when it says nothing or too much. */
 export function readDismissal(json: unknown): string {
-  const reason = fields.read(dismissBody, json).reason.trim();
-  if (reason === "" || reason.length > reason_max_chars) throw new Fault("invalid_request", "invalid reason");
+  const reason = readReason(fields.read(dismissBody, json).reason);
+  if (reason === "") throw new Fault("invalid_request", "invalid reason");
   return reason;
 }
 

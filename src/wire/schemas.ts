@@ -110,6 +110,10 @@ export const inboxEntry = z
   })
   .meta({ id: "InboxEntry", description: "Money that waits for a person." });
 
+export const assignment = z
+  .object({ transfer: adminTransfer, order: adminOrder })
+  .meta({ id: "Assignment", description: "A transfer and the order it pays, or paid until now, as both stand." });
+
 export const adminWallet = z
   .object({ blockchain, address, enabled_coins: z.array(stablecoin) })
   .meta({ id: "AdminWallet" });

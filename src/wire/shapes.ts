@@ -188,6 +188,14 @@ export function inboxEntryShape({ transfer, reason, candidates }: InboxEntryInpu
   };
 }
 
+/** Assignment. */
+export function assignmentShape(one: {
+  transfer: AdminTransferInput;
+  order: AdminOrderInput;
+}): Shape<typeof schemas.assignment> {
+  return { transfer: adminTransferShape(one.transfer), order: adminOrderShape(one.order) };
+}
+
 /** AdminWallet. */
 export function adminWalletShape(wallet: {
   chain: ChainId;

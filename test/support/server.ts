@@ -180,7 +180,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   await createWatching({ database }).sync(config.current());
   const checkout = createCheckout({ database, config });
   const operator = createOperator({ database, config });
-  const inbox = createInbox({ database });
+  const inbox = createInbox({ database, config });
   const http = createHttp({ world, telemetry, config, database, checkout, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });

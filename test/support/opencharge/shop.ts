@@ -126,7 +126,7 @@ export async function startShop(
     database,
     checkout,
     operator,
-    inbox: createInbox({ database }),
+    inbox: createInbox({ database, config }),
     opencharge: services,
     version: "1",
   });
