@@ -1,14 +1,13 @@
-// What merchants and payers do with an order: create it, ask for an address and an amount, cancel it. Decides which
-// exact amount is promised to whom; never looks at a chain.
+// What merchants and payers do with an order: create it, ask for an address and an amount, cancel it. Never looks at a
+// chain.
 
-import { type Config, coinDecimals, type LiveConfig, walletsFor } from "../config/config.ts";
+import type { Config, LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
-import { type DepositRow, isFree, openDeposit, openDepositFor, promisedBetween } from "../storage/deposits.ts";
+import type { Database, Tx } from "../storage/database.ts";
+import { type DepositRow, openDeposit, openDepositFor } from "../storage/deposits.ts";
 import {
   creationFor,
   insertCreation,
@@ -20,11 +19,10 @@ import {
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
 import { createCrediting } from "./crediting.ts";
+import { chooseOffer } from "./offers.ts";
 
 /** How long the same `Idempotency-Key` gets the first answer. */
 const idempotency_memory_ms = 24 * 60 * 60 * 1000;
-/** When to try again after every amount was taken: slots come free as quarantines end. */
-const no_free_amount_retry_s = 60;
 
 export interface NewOrderRequest {
   merchant_order_id: string;
@@ -111,7 +109,11 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         if (!isCoin(choice.stablecoin)) throw new Fault("no_wallet_available");
         const open = openDepositFor(tx, order_id, choice.blockchain, choice.stablecoin);
         if (open !== null) return open;
-        const offer = chooseOffer(tx, settings, order, choice.blockchain, choice.stablecoin);
+        const offer = chooseOffer(tx, settings, order, {
+          chain: choice.blockchain,
+          coin: choice.stablecoin,
+          now: tx.now,
+        });
 
         const deposit = openDeposit(tx, { ...offer, order_id, sender: order.sender });
         const body = JSON.stringify({ deposit: deposit.id, blockchain: offer.chain, stablecoin: offer.coin });
@@ -166,51 +168,4 @@ function rememberKey(tx: Tx, { idempotency_key, body_hash }: CreationIdentity, o
   if (idempotency_key === null) return;
   const expires_at = tx.now + idempotency_memory_ms;
   insertCreation(tx, { key: `key:${idempotency_key}`, body_hash, order_id, expires_at });
-}
-
-interface Offer {
-  chain: ChainId;
-  coin: Coin;
-  wallet: string;
-  amount: string;
-  units: bigint;
-}
-
-/**
- * The amount to ask for: the order's own on the first wallet where it is free, then on the next wallets, then the least
- * surcharge of the fewest decimals. `mechanisms`: a surcharge stays in (amount, amount + max_surcharge].
- */
-function chooseOffer(at: Reader, settings: Config, order: OrderRow, chain: ChainId, coin: Coin): Offer {
-  const decimals = coinDecimals(settings, chain, coin);
-  const wallets = walletsFor(settings, chain, coin);
-  const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin;
-  const units = decimals === null ? null : toUnits(order.amount, decimals);
-  if (decimals === null || units === null || forbidden || wallets.length === 0) throw new Fault("no_wallet_available");
-
-  for (const { address: wallet } of wallets) {
-    if (isFree(at, { chain, coin, wallet }, units, order.sender)) {
-      return { chain, coin, wallet, amount: order.amount, units };
-    }
-  }
-  const limit = toUnits(settings.orders.max_surcharge, decimals) ?? 0n;
-  const lowest_scale = Math.min(Math.max(scaleOf(order.amount), 2), decimals);
-  for (let scale = lowest_scale; scale <= decimals; scale++) {
-    for (const { address: wallet } of wallets) {
-      const step = 10n ** BigInt(decimals - scale);
-      const taken = promisedBetween(at, { chain, coin, wallet }, units, units + limit);
-      const surcharged = firstFree(units, limit, step, taken);
-      if (surcharged !== null) {
-        return { chain, coin, wallet, amount: fromUnits(surcharged, decimals, lowest_scale), units: surcharged };
-      }
-    }
-  }
-  throw new Fault("no_free_amount", undefined, no_free_amount_retry_s);
-}
-
-/** The least multiple of `step` in (units, units + limit] that nobody was promised. */
-function firstFree(units: bigint, limit: bigint, step: bigint, taken: ReadonlySet<bigint>): bigint | null {
-  for (let next = (units / step + 1n) * step; next <= units + limit; next += step) {
-    if (!taken.has(next)) return next;
-  }
-  return null;
 }

@@ -6,7 +6,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
-import { type DepositRow, openDepositsOf, potsInQuarantine, releaseSlots } from "../storage/deposits.ts";
+import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
 import {
   dueOrders,
   dueWithoutDeposit,
@@ -15,6 +15,7 @@ import {
   type OrderRow,
   orderById,
 } from "../storage/orders.ts";
+import { potsInQuarantine, releaseSlots } from "../storage/slots.ts";
 import { isPaymentSeen } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
 import { createCrediting } from "./crediting.ts";

@@ -10,7 +10,7 @@ import type { OrderStatus } from "../domain/order.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { countSlots, type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
+import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
 import { announceStatus, recordTransition } from "../storage/ledger.ts";
 import {
   countOrders,
@@ -21,6 +21,7 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
+import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";

@@ -1,12 +1,12 @@
-// Rows of deposits and of slots: amounts that are promised to one payer and to nobody else. The unique index and the
-// trigger of `slots` decide; what is asked here first only lets a refusal be polite.
+// Rows of deposits: what payers were asked to send, and where. Each holds its slots, closed with it and never before.
 
-import { and, desc, eq, isNull, lte, sql } from "drizzle-orm";
+import { and, desc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Candidate } from "../domain/matching.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
 import { chains, deposits, orders, slots, transfers } from "./schema.ts";
+import { closeSlots, isFree, type Pot, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
 
 export type DepositRow = typeof deposits.$inferSelect;
@@ -36,21 +36,6 @@ const insert = statement((db) =>
       opened_head: sql`(select head_number from chains where chain = ${sql.placeholder("chain")})`,
     })
     .returning()
-    .prepare(),
-);
-
-const insertSlot = statement((db) =>
-  db
-    .insert(slots)
-    .values({
-      chain: sql.placeholder("chain"),
-      coin: sql.placeholder("coin"),
-      wallet: sql.placeholder("wallet"),
-      units: sql.placeholder("units"),
-      sender: sql.placeholder("sender"),
-      deposit: sql.placeholder("deposit"),
-      rest: sql.placeholder("rest"),
-    })
     .prepare(),
 );
 
@@ -85,51 +70,11 @@ const selectOfOrder = statement((db) =>
     .prepare(),
 );
 
-const closeSlots = statement((db) =>
-  db
-    .update(slots)
-    .set({ closed_at: sql`${sql.placeholder("now")}` })
-    .where(eq(slots.deposit, sql.placeholder("deposit")))
-    .prepare(),
-);
-
 const closeDeposit = statement((db) =>
   db
     .update(deposits)
     .set({ closed_at: sql`${sql.placeholder("now")}`, close_reason: sql`${sql.placeholder("reason")}` })
     .where(eq(deposits.id, sql.placeholder("deposit")))
-    .prepare(),
-);
-
-const selectSlot = statement((db) =>
-  db
-    .select({ sender: slots.sender })
-    .from(slots)
-    .where(
-      and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        eq(slots.units, sql.placeholder("units")),
-      ),
-    )
-    .prepare(),
-);
-
-// Canonical integer texts compare as numbers by (length, text).
-const selectUnitsBetween = statement((db) =>
-  db
-    .selectDistinct({ units: slots.units })
-    .from(slots)
-    .where(
-      and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        sql`(length(${slots.units}), ${slots.units}) > (length(${sql.placeholder("above")}), ${sql.placeholder("above")})`,
-        sql`(length(${slots.units}), ${slots.units}) <= (length(${sql.placeholder("through")}), ${sql.placeholder("through")})`,
-      ),
-    )
     .prepare(),
 );
 
@@ -164,7 +109,7 @@ const selectCandidates = statement((db) =>
 export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   const units = deposit.units.toString();
   const row = returned(insert(tx).get({ ...deposit, units, opened_at: tx.now }));
-  insertSlot(tx).run({ ...deposit, units, sender: deposit.sender ?? "", deposit: row.id, rest: 0 });
+  takeSlot(tx, { ...deposit, deposit: row.id, rest: false });
   return row;
 }
 
@@ -173,7 +118,7 @@ export function promiseRest(tx: Tx, deposit: DepositRow, units: bigint): boolean
   const { chain, coin, wallet, sender, id } = deposit;
   const pot = { chain, coin, wallet };
   if (!isFree(tx, pot, units, sender)) return false;
-  insertSlot(tx).run({ ...pot, units: units.toString(), sender: sender ?? "", deposit: id, rest: 1 });
+  takeSlot(tx, { ...pot, units, sender, deposit: id, rest: true });
   return true;
 }
 
@@ -196,26 +141,8 @@ export function depositsOf(at: Reader, order_id: string): DepositRow[] {
 export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand): void {
   for (const { id } of openDepositsOf(tx, order_id)) {
     closeDeposit(tx).run({ deposit: id, now: tx.now, reason });
-    closeSlots(tx).run({ deposit: id, now: tx.now });
+    closeSlots(tx, id);
   }
-}
-
-export interface Pot {
-  chain: ChainId;
-  coin: Coin;
-  wallet: string;
-}
-
-/** True when nobody else could mean this amount: an unbound promise excludes all others of it, a bound one only its own sender. */
-export function isFree(at: Reader, pot: Pot, units: bigint, sender: string | null): boolean {
-  const taken = selectSlot(at).all({ ...pot, units: units.toString() });
-  return sender === null ? taken.length === 0 : taken.every((slot) => slot.sender !== "" && slot.sender !== sender);
-}
-
-/** The promised amounts of a pot in (above, through], bound or not, open or in quarantine. */
-export function promisedBetween(at: Reader, pot: Pot, above: bigint, through: bigint): Set<bigint> {
-  const rows = selectUnitsBetween(at).all({ ...pot, above: above.toString(), through: through.toString() });
-  return new Set(rows.map((row) => BigInt(row.units)));
 }
 
 /** Who was promised exactly this amount. `transfer` is the one being matched: a deposit it pays itself is not taken. */
@@ -241,39 +168,6 @@ const forgetHeads = statement((db) =>
         isNull(deposits.closed_at),
       ),
     )
-    .prepare(),
-);
-
-/** Ends the quarantine of a pot's slots closed at or before `closed_before` (ms). Returns how many. */
-export function releaseSlots(tx: Tx, pot: Pot, closed_before: number): number {
-  return release(tx).all({ ...pot, closed_before }).length;
-}
-
-const release = statement((db) =>
-  db
-    .delete(slots)
-    .where(
-      and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        lte(slots.closed_at, sql.placeholder("closed_before")),
-      ),
-    )
-    .returning({ id: slots.id })
-    .prepare(),
-);
-
-/** Pots with slots whose quarantine has run for long enough by the clock. */
-export function potsInQuarantine(at: Reader, closed_before: number): Pot[] {
-  return selectQuarantined(at).all({ closed_before });
-}
-
-const selectQuarantined = statement((db) =>
-  db
-    .selectDistinct({ chain: slots.chain, coin: slots.coin, wallet: slots.wallet })
-    .from(slots)
-    .where(lte(slots.closed_at, sql.placeholder("closed_before")))
     .prepare(),
 );
 
@@ -309,20 +203,6 @@ export function listDeposits(at: Reader, filter: DepositFilter, limit: number, o
     .offset(offset)
     .all()
     .map(({ deposit, last_scanned_at }) => ({ ...deposit, last_scanned_at }));
-}
-
-/** Open deposits and slots in quarantine per chain. */
-export function countSlots(at: Reader): { chain: ChainId; open: number; quarantined: number }[] {
-  return at
-    .live()
-    .select({
-      chain: slots.chain,
-      open: sql<number>`sum(${slots.closed_at} is null)`,
-      quarantined: sql<number>`sum(${slots.closed_at} is not null)`,
-    })
-    .from(slots)
-    .groupBy(slots.chain)
-    .all();
 }
 
 /** True when a chain must be read at full pace: a deposit is open there. */

@@ -41,7 +41,7 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "amounts are free again at once",
     "src/storage/deposits.ts",
-    "closeSlots(tx).run({ deposit: id, now: tx.now });",
+    "closeSlots(tx, id);",
     "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);",
   ),
   fault(

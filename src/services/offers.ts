@@ -1,0 +1,73 @@
+// Which exact amount on which wallet a payer is asked for: the order's own where it is free, else the least surcharge that
+// tells payers apart. Reads what is promised; promises nothing itself.
+
+import { type Config, coinDecimals, walletsFor } from "../config/config.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
+import { type Price, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
+import type { Reader } from "../storage/database.ts";
+import type { OrderRow } from "../storage/orders.ts";
+import { firstQuarantine, isFree, type Pot, promisedBetween } from "../storage/slots.ts";
+
+const retry_min_s = 60;
+const retry_max_s = 3600;
+
+export interface Offer extends Pot {
+  amount: string;
+  units: bigint;
+}
+
+/**
+ * The order's own amount on the first wallet where it is free, then on the next wallets; then the least surcharge of the
+ * fewest decimals, the wallets in turn. Faults: no_wallet_available; no_free_amount with the time after which the first
+ * amount in question may be free again.
+ */
+export function chooseOffer(
+  at: Reader,
+  settings: Config,
+  order: OrderRow,
+  choice: { chain: ChainId; coin: Coin; now: number },
+): Offer {
+  const { chain, coin, now } = choice;
+  const decimals = coinDecimals(settings, chain, coin);
+  const pots = walletsFor(settings, chain, coin).map(({ address }): Pot => ({ chain, coin, wallet: address }));
+  const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin;
+  const price = decimals === null ? null : priceOf(order.amount, decimals, settings);
+  if (price === null || forbidden || pots.length === 0) throw new Fault("no_wallet_available");
+
+  const { units } = price;
+  const pot = pots.find((pot) => isFree(at, pot, units, order.sender));
+  if (pot !== undefined) return { ...pot, amount: order.amount, units };
+
+  const { above, through } = reachOf(price);
+  const crowded = pots.map((pot) => ({ pot, taken: promisedOf(promisedBetween(at, pot, above, through)) }));
+  for (const scale of scalesOf(price)) {
+    for (const { pot, taken } of crowded) {
+      const { value } = surcharges(price, scale, taken).next();
+      if (value !== undefined)
+        return { ...pot, amount: fromUnits(value, price.decimals, shownScale(price)), units: value };
+    }
+  }
+  const began = pots.map(
+    (pot) => firstQuarantine(at, pot, units - 1n, units + price.limit) ?? Number.POSITIVE_INFINITY,
+  );
+  throw new Fault("no_free_amount", undefined, retryAfter(Math.min(...began) + settings.orders.late_window_ms - now));
+}
+
+/** An amount as the surcharges of a coin see it; null when the coin cannot hold it. */
+function priceOf(amount: string, decimals: number, settings: Config): Price | null {
+  const units = toUnits(amount, decimals);
+  if (units === null) return null;
+  return { units, limit: toUnits(settings.orders.max_surcharge, decimals) ?? 0n, decimals, scale: scaleOf(amount) };
+}
+
+/** An amount with a surcharge is written with as many decimals as the coarsest of its kind. */
+function shownScale(price: Price): number {
+  return scalesOf(price)[0] ?? price.decimals;
+}
+
+/** Seconds to wait for something that is `ms` away, within bounds: an order may also end before, or the chain lag behind. */
+function retryAfter(ms: number): number {
+  return Math.min(Math.max(Math.ceil(ms / 1000), retry_min_s), retry_max_s);
+}

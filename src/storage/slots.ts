@@ -1,0 +1,189 @@
+// Rows of slots: amounts that are promised to one payer and to nobody else, until long after. The unique index and the
+// trigger of `slots` decide; what is asked here first only lets a refusal be polite.
+
+import { and, asc, eq, gte, lte, min, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
+import type { Reader, Tx } from "./database.ts";
+import { slots } from "./schema.ts";
+import { statement } from "./statement.ts";
+
+export interface Pot {
+  chain: ChainId;
+  coin: Coin;
+  wallet: string;
+}
+
+export interface NewSlot extends Pot {
+  units: bigint;
+  /** The only one who may pay it; null: anybody. */
+  sender: string | null;
+  deposit: number;
+  /** What was left to pay after a part. */
+  rest: boolean;
+}
+
+/** Promises an amount. Throws SQLite's constraint error when it is promised already. */
+export function takeSlot(tx: Tx, slot: NewSlot): void {
+  const { units, sender, rest } = slot;
+  insertSlot(tx).run({ ...slot, units: units.toString(), sender: sender ?? "", rest: rest ? 1 : 0 });
+}
+
+const insertSlot = statement((db) =>
+  db
+    .insert(slots)
+    .values({
+      chain: sql.placeholder("chain"),
+      coin: sql.placeholder("coin"),
+      wallet: sql.placeholder("wallet"),
+      units: sql.placeholder("units"),
+      sender: sql.placeholder("sender"),
+      deposit: sql.placeholder("deposit"),
+      rest: sql.placeholder("rest"),
+    })
+    .prepare(),
+);
+
+/** Puts the slots of a deposit in quarantine. */
+export function closeSlots(tx: Tx, deposit: number): void {
+  updateClosed(tx).run({ deposit, now: tx.now });
+}
+
+const updateClosed = statement((db) =>
+  db
+    .update(slots)
+    .set({ closed_at: sql`${sql.placeholder("now")}` })
+    .where(eq(slots.deposit, sql.placeholder("deposit")))
+    .prepare(),
+);
+
+/** True when nobody else could mean this amount: an unbound promise excludes all others of it, a bound one only its own sender. */
+export function isFree(at: Reader, pot: Pot, units: bigint, sender: string | null): boolean {
+  const taken = selectSlot(at).all({ ...pot, units: units.toString() });
+  return sender === null ? taken.length === 0 : taken.every((slot) => slot.sender !== "" && slot.sender !== sender);
+}
+
+const selectSlot = statement((db) =>
+  db
+    .select({ sender: slots.sender })
+    .from(slots)
+    .where(
+      and(
+        eq(slots.chain, sql.placeholder("chain")),
+        eq(slots.coin, sql.placeholder("coin")),
+        eq(slots.wallet, sql.placeholder("wallet")),
+        eq(slots.units, sql.placeholder("units")),
+      ),
+    )
+    .prepare(),
+);
+
+/** The promised amounts of a pot in (above, through], bound or not, open or in quarantine; ascending, each once. */
+export function promisedBetween(at: Reader, pot: Pot, above: bigint, through: bigint): bigint[] {
+  const rows = spans(above, through).flatMap((span) => selectUnits(at).values({ ...pot, ...span }));
+  return rows.map(([units]) => BigInt(units as string));
+}
+
+/**
+ * (above, through] in parts of equally many digits: within one, canonical integer texts compare as numbers, and the
+ * index of a pot's amounts is read between two of its texts instead of whole.
+ */
+function spans(above: bigint, through: bigint): { from: string; to: string; digits: number }[] {
+  const parts: { from: string; to: string; digits: number }[] = [];
+  for (let from = above + 1n; from <= through; ) {
+    const digits = from.toString().length;
+    const last = 10n ** BigInt(digits) - 1n;
+    const to = last < through ? last : through;
+    parts.push({ from: from.toString(), to: to.toString(), digits });
+    from = to + 1n;
+  }
+  return parts;
+}
+
+const selectUnits = statement((db) =>
+  db
+    .selectDistinct({ units: slots.units })
+    .from(slots)
+    .where(
+      and(
+        eq(slots.chain, sql.placeholder("chain")),
+        eq(slots.coin, sql.placeholder("coin")),
+        eq(slots.wallet, sql.placeholder("wallet")),
+        gte(slots.units, sql.placeholder("from")),
+        lte(slots.units, sql.placeholder("to")),
+        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+      ),
+    )
+    .orderBy(asc(slots.units))
+    .prepare(),
+);
+
+/** When the first quarantine of an amount in (above, through] of a pot began, ms; null when none is in quarantine. */
+export function firstQuarantine(at: Reader, pot: Pot, above: bigint, through: bigint): number | null {
+  const began = spans(above, through).map((span) => selectFirstClosed(at).get({ ...pot, ...span })?.closed_at ?? null);
+  const known = began.filter((closed_at) => closed_at !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+const selectFirstClosed = statement((db) =>
+  db
+    .select({ closed_at: min(slots.closed_at) })
+    .from(slots)
+    .where(
+      and(
+        eq(slots.chain, sql.placeholder("chain")),
+        eq(slots.coin, sql.placeholder("coin")),
+        eq(slots.wallet, sql.placeholder("wallet")),
+        gte(slots.units, sql.placeholder("from")),
+        lte(slots.units, sql.placeholder("to")),
+        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+      ),
+    )
+    .prepare(),
+);
+
+/** Ends the quarantine of a pot's slots closed at or before `closed_before` (ms). Returns how many. */
+export function releaseSlots(tx: Tx, pot: Pot, closed_before: number): number {
+  return release(tx).all({ ...pot, closed_before }).length;
+}
+
+const release = statement((db) =>
+  db
+    .delete(slots)
+    .where(
+      and(
+        eq(slots.chain, sql.placeholder("chain")),
+        eq(slots.coin, sql.placeholder("coin")),
+        eq(slots.wallet, sql.placeholder("wallet")),
+        lte(slots.closed_at, sql.placeholder("closed_before")),
+      ),
+    )
+    .returning({ id: slots.id })
+    .prepare(),
+);
+
+/** Pots with slots whose quarantine has run for long enough by the clock. */
+export function potsInQuarantine(at: Reader, closed_before: number): Pot[] {
+  return selectQuarantined(at).all({ closed_before });
+}
+
+const selectQuarantined = statement((db) =>
+  db
+    .selectDistinct({ chain: slots.chain, coin: slots.coin, wallet: slots.wallet })
+    .from(slots)
+    .where(lte(slots.closed_at, sql.placeholder("closed_before")))
+    .prepare(),
+);
+
+/** Open deposits and slots in quarantine per chain. */
+export function countSlots(at: Reader): { chain: ChainId; open: number; quarantined: number }[] {
+  return at
+    .live()
+    .select({
+      chain: slots.chain,
+      open: sql<number>`sum(${slots.closed_at} is null)`,
+      quarantined: sql<number>`sum(${slots.closed_at} is not null)`,
+    })
+    .from(slots)
+    .groupBy(slots.chain)
+    .all();
+}
