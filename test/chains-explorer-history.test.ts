@@ -19,6 +19,7 @@ import {
   startExplorerEmulator,
   throttled,
 } from "./support/explorer-emulator.ts";
+import { hurriedWorld } from "./support/hurried-world.ts";
 import recorded from "./support/recorded-explorers.json";
 
 const secret = "K3Y0123456789ABCDEFSECRET";
@@ -54,18 +55,6 @@ afterAll(async () => {
   await emulator.stop();
   await anvil.stop();
 });
-
-/** Time runs a hundred times as fast as outside, and is a minute ahead of the chain. */
-function hurriedWorld(): World {
-  const real = realWorld();
-  const speed = 100;
-  return {
-    ...real,
-    now: () => real.now() + 60_000,
-    elapsed: () => real.elapsed() * speed,
-    sleep: (ms, signal) => real.sleep(ms / speed, signal),
-  };
-}
 
 interface Options {
   chain?: ChainId;

@@ -9,6 +9,7 @@ import type { World } from "../world.ts";
 import { createBudget } from "./budget.ts";
 import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import { createExplorerHistory } from "./explorer-history.ts";
+import { createExplorerSource } from "./explorer-source.ts";
 import { connectExplorer } from "./explorers.ts";
 import type { History } from "./history.ts";
 import type { Member } from "./member.ts";
@@ -34,14 +35,21 @@ const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
   tron: createTronSource,
 };
 
-/** The way to read a chain: all its providers as one. Sends nothing yet. */
-export function connectChain({ settings, outbound, world, telemetry, used }: ConnectNeeds): Providers {
+/** The way to read a chain: all its providers as one, its explorer first where it has leave. Sends nothing yet. */
+export function connectChain({ settings, outbound, world, telemetry, paces, used }: ConnectNeeds): Providers {
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const members: Member[] = [];
+  const explorer = settings.explorer?.reads ? connectExplorer({ settings, outbound, world, paces }) : null;
+  if (explorer !== null) {
+    const source = createExplorerSource({ chain, chain_id, explorer, world, telemetry });
+    members.push({ provider: explorer.host, source });
+  }
   for (const url of rpc_urls) {
     const { host } = new URL(url);
     // Two keys at one provider are two providers: what one has read is not vouched for by the other.
-    const namesakes = rpc_urls.slice(0, members.length).filter((earlier) => new URL(earlier).host === host).length;
+    const namesakes = rpc_urls
+      .slice(0, rpc_urls.indexOf(url))
+      .filter((earlier) => new URL(earlier).host === host).length;
     const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
     const page_blocks = facts.page_blocks;
     const budget = createBudget({ world, limits: settings.requests, used: used?.(provider) ?? null });

@@ -79,6 +79,7 @@ const row = z.object({
   hash,
   blockHash: hash.nullish().catch(null),
   contractAddress: address,
+  from: address,
   to: address,
   value: z
     .string()
@@ -91,6 +92,7 @@ export function readTokenRows(result: unknown): IndexRow[] {
   return shaped(z.array(row), result, "transfers").map((one) => ({
     tx_hash: one.hash,
     token: one.contractAddress,
+    sender: one.from,
     wallet: one.to,
     units: one.value,
     block: one.blockNumber,

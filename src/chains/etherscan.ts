@@ -11,7 +11,7 @@ import type { ExplorerHttp } from "./explorer-http.ts";
 /** The most a free plan gives in one answer. */
 const page_rows_max = 1000;
 /** An answer with fewer rows is whole whatever limit it was cut at; a longer one is continued until nothing comes. */
-const page_rows_sure = 50;
+const page_rows_sure = 25;
 /** How far behind the index's newest block a range must end: transfers are indexed a moment after their block. */
 const index_margin_s = 15;
 /** A search that takes it too long is refused after half a minute, and then smaller ones help. */
@@ -82,7 +82,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
     return found;
   }
 
-  async function incoming({ wallet, tokens, from, to }: IndexQuestion): Promise<IndexRow[]> {
+  async function transfers({ wallet, side, tokens, from, to }: IndexQuestion): Promise<IndexRow[]> {
     const found: IndexRow[] = [];
     let width = to - from + 1;
     for (let start = from, pages = 0; start <= to; pages++) {
@@ -106,14 +106,17 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
         start = last.block + 1;
       }
     }
-    return found.filter((row) => row.wallet === wallet && tokens.includes(row.token));
+    const end_of = (row: IndexRow) => (side === "in" ? row.wallet : row.sender);
+    return found.filter((row) => end_of(row) === wallet && tokens.includes(row.token));
   }
 
   return {
     host: http.host,
     requests: http.requests,
     rpc: createProxyRpc({ http, refuser, chain, chain_id }),
-    incoming,
+    // Of a past block it is not documented to know, and an answer about the newest would be a wrong one.
+    past_calls: false,
+    transfers,
     async head() {
       const timestamp = Math.floor(world.now() / 1000) - index_margin_s;
       const query = { module: "block", action: "getblocknobytime", timestamp: String(timestamp), closest: "before" };

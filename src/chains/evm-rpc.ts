@@ -3,7 +3,7 @@
 
 import { numberToHex } from "viem";
 import type { ChainId } from "../domain/assets.ts";
-import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
+import { codeOf, Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Sighting } from "../domain/payment.ts";
 import type { Outbound } from "../outbound.ts";
@@ -14,6 +14,7 @@ import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import { createJsonRpc } from "./json-rpc.ts";
+import { createProviderHealth } from "./provider-health.ts";
 import { createRangeLimit } from "./range-limit.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer, Question, Source } from "./source.ts";
@@ -24,8 +25,6 @@ const range_tries_max = 24;
 const wallets_per_call_max = 500;
 /** How long a tag the node called unknown is not asked for. */
 const unknown_tag_ms = 600_000;
-/** Failures that mean the provider answered, but nothing that can be believed. */
-const refused_codes: readonly string[] = ["provider_malformed", "provider_inconsistent", "wrong_chain_id"];
 
 export interface EvmSourceNeeds {
   chain: ChainId;
@@ -53,9 +52,8 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
-  let failures = 0;
-  let refused_answers = 0;
-  let last: { error: string; at: number } | null = null;
+  const health = createProviderHealth({ chain, provider, world, telemetry });
+  const { counted } = health;
   let wallets_per_call = wallets_per_call_max;
 
   async function heads(tags: readonly FinalityTag[]): Promise<Heads> {
@@ -157,21 +155,6 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     });
   }
 
-  /** Counts what went wrong and puts the provider's name before the words. */
-  async function counted<T>(answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      const { code, retry_after_s } = error;
-      failures++;
-      if (refused_codes.includes(code)) refused_answers++;
-      last = { error: `${code}: ${wordsOf(error)}`, at: world.now() };
-      telemetry.count("provider_failures", { chain, provider, code });
-      throw new Fault(code, `${provider}: ${wordsOf(error)}`, retry_after_s);
-    }
-  }
-
   return {
     identity: (tokens) => counted(identity(tokens)),
     heads: (tags) => counted(heads(tags)),
@@ -179,17 +162,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     balances: (holdings, block) => counted(balances(holdings, block).then((found) => ({ ...found, provider }))),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
-    reports: () => [
-      {
-        provider,
-        calls: rpc.requests(),
-        failures,
-        refused_answers,
-        learned_range: range.learned(),
-        last_error: last?.error ?? null,
-        last_error_at: last?.at ?? null,
-      },
-    ],
+    reports: () => [health.report({ calls: rpc.requests(), learned_range: range.learned() })],
   };
 }
 

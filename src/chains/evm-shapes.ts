@@ -81,6 +81,11 @@ export function readChainId(raw: unknown): number {
   return shaped(quantity, raw, "chain id");
 }
 
+/** A hexadecimal number. Throws Fault `provider_malformed` naming it as `what`. */
+export function readQuantity(raw: unknown, what: string): number {
+  return shaped(quantity, raw, what);
+}
+
 /** What a `decimals()` call returned; null when that is no number. */
 export function readDecimals(raw: unknown): number | null {
   const data = bytes.safeParse(raw);

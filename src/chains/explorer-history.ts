@@ -13,7 +13,7 @@ export function createExplorerHistory(explorer: Explorer): History {
       try {
         const head = await explorer.head();
         if (head < to.number) throw new Fault("provider_lagging", `has indexed up to ${head}, not ${to.number}`);
-        const rows = await explorer.incoming({ wallet, tokens, from: from.number, to: to.number });
+        const rows = await explorer.transfers({ wallet, side: "in", tokens, from: from.number, to: to.number });
         return rows
           .filter((row) => row.units > 0n)
           .map(({ tx_hash, token, units, block, time }) => ({ tx_hash, token, wallet, units, block, time }));

@@ -10,14 +10,14 @@ const explorer_timeout_ms = 15_000;
 const explorer_answer_max_bytes = 16 * 1024 * 1024;
 /** Asked for after a refusal that names no time. */
 const retry_default_s = 5;
-const http = { ok: 200, unauthorized: 401, payment_required: 402, forbidden: 403, too_many: 429 };
+const http = { ok: 200, not_found: 404, unauthorized: 401, payment_required: 402, forbidden: 403, too_many: 429 };
 
 export interface ExplorerHttp {
   /** Host and port. */
   host: string;
   /** The address below the base, with the key. For a client that posts; never to be shown. */
   address(path: string, query?: Readonly<Record<string, string>>): string;
-  /** The JSON at an address below the base. Throws Fault `provider_*`; an HTTP error with a JSON body is one too. */
+  /** The JSON at an address below the base; null where there is nothing (404). Throws Fault `provider_*`. */
   get(path: string, query: Readonly<Record<string, string>>, timeout_ms?: number): Promise<unknown>;
   /** The service's own words, without key and address. */
   redact(words: string): string;
@@ -76,6 +76,7 @@ export function createExplorerHttp(needs: {
         if (body === undefined) throw new Fault("provider_malformed", "the answer is not JSON");
         return body;
       }
+      if (status === http.not_found && body !== undefined) return null;
       const said = redact(wordsIn(body));
       if (status === http.too_many) {
         const asked = /^\d{1,6}$/.test(retry_after ?? "") ? Number(retry_after) : retry_default_s;

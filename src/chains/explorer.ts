@@ -3,10 +3,11 @@
 
 import type { JsonRpc } from "./json-rpc.ts";
 
-/** A transfer to the wallet that was asked about, as the index has it. Addresses are canonical. */
+/** A transfer as the index has it. Addresses are canonical. */
 export interface IndexRow {
   tx_hash: string;
   token: string;
+  sender: string;
   wallet: string;
   /** May be zero. */
   units: bigint;
@@ -19,6 +20,8 @@ export interface IndexRow {
 
 export interface IndexQuestion {
   wallet: string;
+  /** Where the wallet stands in the transfers: it receives (`in`) or it sends. */
+  side: "in" | "out";
   tokens: readonly string[];
   /** First and last block, inclusive. */
   from: number;
@@ -31,10 +34,12 @@ export interface Explorer {
   host: string;
   /** The last block the index vouches for, some seconds behind its newest. */
   head(): Promise<number>;
-  /** All transfers of the contracts to the wallet in the range, oldest first. True only as far as `head` says. */
-  incoming(asked: IndexQuestion): Promise<IndexRow[]>;
+  /** All transfers of the contracts to or from the wallet in the range, oldest first. True only as far as `head` says. */
+  transfers(asked: IndexQuestion): Promise<IndexRow[]>;
   /** The explorer's own node. */
   rpc: JsonRpc;
+  /** True where that node answers calls of contracts as they were at a past block. */
+  past_calls: boolean;
   /** HTTP requests made so far. */
   requests(): number;
 }

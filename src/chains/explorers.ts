@@ -4,6 +4,7 @@ import type { ChainSettings, ExplorerSettings } from "../config/config.ts";
 import { type ExplorerKind, explorerNames } from "../domain/assets.ts";
 import type { Outbound } from "../outbound.ts";
 import type { World } from "../world.ts";
+import { createBlockscout } from "./blockscout.ts";
 import { createEtherscan } from "./etherscan.ts";
 import type { Explorer } from "./explorer.ts";
 import { createExplorerHttp, type ExplorerHttp } from "./explorer-http.ts";
@@ -22,7 +23,7 @@ interface Kind {
   connect(needs: ExplorerNeeds, http: ExplorerHttp, pace: Pace): Explorer;
 }
 
-const kinds: Record<ExplorerKind, Kind | null> = {
+const kinds: Record<ExplorerKind, Kind> = {
   etherscan: {
     allowance: () => ({ per_second: 3, per_day: 100_000 }),
     connect: (needs, http) => etherscanShaped(needs, http, true),
@@ -31,15 +32,18 @@ const kinds: Record<ExplorerKind, Kind | null> = {
     allowance: (key) => (key === null ? { per_second: 2, per_day: 10_000 } : { per_second: 5, per_day: 100_000 }),
     connect: (needs, http) => etherscanShaped(needs, http, false),
   },
-  blockscout: null,
+  blockscout: {
+    allowance: (key) => ({ per_second: key === null ? 10 : 5, per_day: null }),
+    connect: ({ outbound, world }, http, pace) => createBlockscout({ http, pace, outbound, world }),
+  },
 };
 
 /** The explorer of a chain; null when its settings name none. Sends nothing yet. */
 export function connectExplorer(needs: ExplorerNeeds): Explorer | null {
   const { settings, outbound, paces } = needs;
   const { explorer } = settings;
-  const kind = explorer && kinds[explorer.kind];
-  if (explorer === null || kind === null) return null;
+  if (explorer === null) return null;
+  const kind = kinds[explorer.kind];
   const pace = paces.of(`${new URL(explorer.url).host} ${explorer.key}`, kind.allowance(explorer.key));
   const key_hint = `check ${keyName(explorer)}, or list chains.${settings.id}.rpc_urls`;
   const http = createExplorerHttp({ url: explorer.url, key: explorer.key, key_hint, pace, outbound });

@@ -1,6 +1,7 @@
 // Etherscan, Routescan and Blockscout in front of a real node: rows are made from its logs, bodies are shaped as the
 // services write them, and on demand they lag, cut, throttle and refuse the way the services do.
 
+import { getAddress } from "viem";
 import type { Anvil } from "./anvil.ts";
 
 /** A transfer as an index keeps it. */
@@ -20,10 +21,14 @@ export interface Indexed {
 export interface Manner {
   /** Blocks the index is behind its node. */
   lag?: number;
-  /** Rows in one answer, whatever was asked for. */
+  /** Neither index nor node knows a block above this one. */
+  top?: number;
+  /** Most rows in one answer, whatever was asked for. */
   cap?: number;
   /** Answers in place of the service; null: not this one. */
   answer?(request: URL): Response | Promise<Response> | null;
+  /** Changes what the index holds. */
+  rows?(rows: readonly Indexed[]): readonly Indexed[];
   /** Changes one row as it is written. */
   row?(row: Record<string, unknown>): unknown;
   /** Changes what the node behind the explorer answers. */
@@ -48,6 +53,15 @@ export interface ExplorerEmulator {
 }
 
 export const throttled = { status: "0", message: "NOTOK", result: "Max calls per sec rate limit reached (3/sec)" };
+const blockscout_page_rows = 50;
+const blockscout_batch_max = 5;
+
+interface RpcRequest {
+  id: number;
+  method: string;
+  params: readonly unknown[];
+}
+
 const nothing_found = { status: "0", message: "No transactions found", result: [] };
 const transfer_topic = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
 
@@ -63,18 +77,28 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
 
   async function node(method: string, params: readonly unknown[]): Promise<unknown> {
     methods.push(method);
-    const result = anvil === null ? null : await anvil.rpc(method, params);
+    const highest = setting((manner) => manner.top, Number.POSITIVE_INFINITY);
+    const unknown = method === "eth_getBlockByNumber" && Number(params[0]) > highest;
+    const result = anvil === null || unknown ? null : await anvil.rpc(method, params);
     return manners.reduce((changed, manner) => manner.node?.(method, params, changed) ?? changed, result);
   }
 
   /** Everything the index holds, in the order of the chain. */
-  async function rows(): Promise<Indexed[]> {
-    const last = (await top()) - setting((manner) => manner.lag, 0);
-    return (fixed ?? (await fromNode())).filter(({ block }) => block <= last);
+  async function rows(): Promise<readonly Indexed[]> {
+    const last = await top();
+    const all = fixed ?? (await fromNode());
+    const kept = all.filter(({ block }) => block <= last);
+    return manners.reduce<readonly Indexed[]>((list, manner) => manner.rows?.(list) ?? list, kept);
   }
 
+  /** The newest block of the index. */
   async function top(): Promise<number> {
-    if (fixed !== null) return Math.max(0, ...fixed.map(({ block }) => block));
+    const newest = fixed === null ? await nodeTop() : fixed.reduce((last, { block }) => Math.max(last, block), 0);
+    const highest = setting((manner) => manner.top, Number.POSITIVE_INFINITY);
+    return Math.min(newest, highest) - setting((manner) => manner.lag, 0);
+  }
+
+  async function nodeTop(): Promise<number> {
     return anvil === null ? 0 : Number(await anvil.rpc("eth_blockNumber"));
   }
 
@@ -117,8 +141,7 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
     const action = query.get("action") ?? "";
     if (query.get("module") === "proxy") return proxied(action, query);
     if (action === "getblocknobytime") {
-      const last = (await top()) - setting((manner) => manner.lag, 0);
-      return { status: "1", message: "OK", result: String(await blockAt(Number(query.get("timestamp")), last)) };
+      return { status: "1", message: "OK", result: String(await blockAt(Number(query.get("timestamp")), await top())) };
     }
     if (action !== "tokentx") return { status: "0", message: "NOTOK", result: "Error! Missing Or invalid Action name" };
     const wallet = query.get("address")?.toLowerCase() ?? "";
@@ -138,7 +161,7 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
     );
     const cut = found.slice((page - 1) * cap, page * cap);
     if (cut.length === 0) return nothing_found;
-    const head = await top();
+    const head = await nodeTop();
     return { status: "1", message: "OK", result: cut.map((row) => written(etherscanRow(row, head))) };
   }
 
@@ -166,6 +189,49 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
     }
   }
 
+  /** One page of a wallet's transfers, newest first, from the cursor on. */
+  async function blockscout({ pathname, searchParams: query }: URL): Promise<unknown> {
+    if (pathname.endsWith("/main-page/indexing-status")) {
+      return { finished_indexing: true, finished_indexing_blocks: true, indexed_blocks_ratio: "1.00" };
+    }
+    const wallet = /\/addresses\/(0x\w{40})\/token-transfers$/.exec(pathname)?.[1]?.toLowerCase();
+    if (wallet === undefined) return null;
+    const side = query.get("filter") === "from" ? "from" : "to";
+    const all = (await rows()).filter((row) => row[side] === wallet).toReversed();
+    const [block, index] = [Number(query.get("block_number") ?? "Infinity"), Number(query.get("index") ?? 0)];
+    const found = all.filter((row) => row.block < block || (row.block === block && row.log_index < index));
+    const cap = setting((manner) => manner.cap, blockscout_page_rows);
+    const page = found.slice(0, cap);
+    const last = page.at(-1);
+    const more = last !== undefined && found.length > cap;
+    const next_page_params = more ? { block_number: last.block, index: last.log_index, items_count: cap } : null;
+    return { items: page.map((row) => written(blockscoutItem(row))), next_page_params };
+  }
+
+  async function jsonRpc(request: Request): Promise<Response> {
+    const body = (await request.json()) as RpcRequest | RpcRequest[];
+    const calls = Array.isArray(body) ? body : [body];
+    if (calls.length > blockscout_batch_max) {
+      const message = `Payload Too Large. Max batch size is ${blockscout_batch_max}`;
+      return Response.json({ message, result: null, status: "0" }, { status: 413 });
+    }
+    const answers = await Promise.all(
+      calls.map(async (call) => ({ jsonrpc: "2.0", id: call.id, ...(await one(call)) })),
+    );
+    return Response.json(Array.isArray(body) ? answers : answers[0]);
+  }
+
+  async function one({ method, params }: RpcRequest): Promise<object> {
+    // The index's own number; everything else is the node's.
+    if (method === "eth_blockNumber") return { result: `0x${(await top()).toString(16)}` };
+    try {
+      const result = await node(method, params);
+      return { result: method === "eth_getTransactionReceipt" ? withLogsReversed(result) : result };
+    } catch (error) {
+      return { error: String((error as Error).message) };
+    }
+  }
+
   async function answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     seen.push(url);
@@ -174,7 +240,9 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
       if (whole) return whole;
     }
     if (url.pathname === "/etherscan/api") return Response.json(await etherscan(url));
-    return Response.json({ message: "Not found" }, { status: 404 });
+    if (url.pathname === "/blockscout/api/eth-rpc") return jsonRpc(request);
+    const found = url.pathname.startsWith("/blockscout/api/v2/") ? await blockscout(url) : null;
+    return found === null ? Response.json({ message: "Not found" }, { status: 404 }) : Response.json(found);
   }
 
   const server = Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 0, fetch: answer });
@@ -228,6 +296,29 @@ function etherscanRow(row: Indexed, head: number): Record<string, unknown> {
     input: "deprecated",
     confirmations: String(head - row.block),
   };
+}
+
+/** An item of the REST API: text for numbers, as some versions write them. */
+function blockscoutItem(row: Indexed): Record<string, unknown> {
+  return {
+    block_hash: row.block_hash,
+    block_number: row.block,
+    from: { hash: getAddress(row.from) },
+    log_index: String(row.log_index),
+    method: "transfer",
+    timestamp: new Date(row.time * 1000).toISOString().replace("Z", "000Z"),
+    to: { hash: getAddress(row.to) },
+    token: { address_hash: getAddress(row.token), symbol: null, decimals: "1", type: "ERC-20" },
+    total: { decimals: "1", value: String(row.value) },
+    transaction_hash: row.tx_hash,
+    type: "token_transfer",
+  };
+}
+
+/** Blockscout promises no order of a receipt's logs. */
+function withLogsReversed(receipt: unknown): unknown {
+  const { logs } = (receipt ?? {}) as { logs?: unknown[] };
+  return logs === undefined ? receipt : { ...(receipt as object), logs: logs.toReversed() };
 }
 
 /** A manner that refuses with one of Etherscan's sentences, for some actions only where they are named. */
