@@ -81,9 +81,11 @@ export async function startApp(needs: {
     connectChain({ settings, outbound, world, telemetry, paces, ...(used && { used }) });
   // Each node by itself: a wrong one behind a right one would only show once the right one fails.
   const checkNodes = async (next: Config, chains: readonly ChainSettings[]) => {
-    const nodes = chains.flatMap((settings) =>
-      settings.rpc_urls.map((url) => ({ settings, node: connect({ ...settings, rpc_urls: [url] }) })),
-    );
+    const nodes = chains.flatMap((settings) => {
+      const alone = settings.rpc_urls.map((url) => ({ ...settings, rpc_urls: [url], explorer: null }));
+      const explorer = settings.explorer?.reads ? [{ ...settings, rpc_urls: [] }] : [];
+      return [...alone, ...explorer].map((one) => ({ settings, node: connect(one) }));
+    });
     await Promise.all(nodes.map(({ settings, node }) => checkIdentity(world, next, settings, node)));
   };
   await checkNodes(needs.config, [...needs.config.chains.values()]);

@@ -561,8 +561,8 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
     ]);
     expect([...(draft?.chains.keys() ?? [])]).toEqual(["eth", "polygon", "tron"]);
     expect(warnings).toEqual([
-      "chains.eth.rpc_urls: none; eth is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
-      "chains.polygon.rpc_urls: none; polygon is read from Etherscan, which is slower, and public endpoints stand in; list your own provider before real money depends on them",
+      "chains.eth.rpc_urls: none; eth is read from Etherscan, which is slower; public endpoints stand in; list your own provider before real money depends on it",
+      "chains.polygon.rpc_urls: none; polygon is read from Etherscan, which is slower; public endpoints stand in; list your own provider before real money depends on it",
       "chains.tron.rpc_urls: public endpoints, fine for a trial; list your own provider before real money depends on them",
     ]);
     expect(draft?.api_keys).toEqual({ ...no_keys, etherscan: "ETH", tronscan: "TRON" });
@@ -590,6 +590,7 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
       [keys("blockscout"), "op", "blockscout https://api.blockscout.com/10 blockscout-key reads"],
       [keys("blockscout"), "eth", "none"],
       [`${keys("etherscan")}[chains.eth]\nrpc_urls = ["http://a.example"]`, "eth", "etherscan-key compares"],
+      [`${keys("etherscan")}[chains.eth]\nrpc_urls = []`, "eth", "etherscan-key reads"],
       [`[chains.eth]\nexplorer_url = "http://own.example/api"`, "eth", "etherscan http://own.example/api null reads"],
       [
         `${keys("blockscout")}[chains.eth]\nexplorer = "blockscout"`,
@@ -628,6 +629,7 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
       expect(of(`[chains.tron]\nexplorer = "etherscan"`)).toEqual([
         "chains.tron.explorer: none of these knows Tron; remove the key",
       ]);
+      expect(of("[chains.eth]\nrpc_urls = []")).toEqual(["chains.eth.rpc_urls: empty; remove the key or list a URL"]);
     });
   });
 

@@ -97,7 +97,7 @@ function buildChain(
     facts,
     chain_id,
     rpc_urls,
-    public_endpoints: rpc_urls.every((url) => facts.public_rpc_urls.includes(url)),
+    public_endpoints: rpc_urls.length > 0 && rpc_urls.every((url) => facts.public_rpc_urls.includes(url)),
     explorer: explorerOf(section ?? null, facts, chain_id, api_keys),
     api_keys,
     finality,
@@ -128,6 +128,14 @@ function settled({ on_request, ...token }: Token, id: ChainId, wallets: readonly
   if (!on_request) return token;
   const asked = wallets.some((wallet) => wallet.chain === id && wallet.coins.some((coin) => coin === token.coin));
   return asked ? token : { ...token, coin: null };
+}
+
+/** Why a chain without providers of the merchant's own is read less well. */
+function weakness({ id, explorer, public_endpoints }: ChainSettings): string {
+  const own = "list your own provider before real money depends on";
+  if (explorer === null || !explorer.reads) return `public endpoints, fine for a trial; ${own} them`;
+  const stand_in = public_endpoints ? "; public endpoints stand in" : "";
+  return `none; ${id} is read from ${explorerNames[explorer.kind]}, which is slower${stand_in}; ${own} it`;
 }
 
 /** What the merchant should know about a sound file, one line each. */
@@ -165,12 +173,7 @@ export function chainWarnings(
         `chains.${id}.verify: takes providers of two companies, rpc_urls lists one; the payments it covers wait until it lists another`,
       );
     }
-    if (chain.public_endpoints) {
-      const how = chain.explorer?.reads
-        ? `none; ${id} is read from ${explorerNames[chain.explorer.kind]}, which is slower, and public endpoints stand in`
-        : "public endpoints, fine for a trial";
-      warnings.push(`chains.${id}.rpc_urls: ${how}; list your own provider before real money depends on them`);
-    }
+    if (chain.public_endpoints || chain.explorer?.reads) warnings.push(`chains.${id}.rpc_urls: ${weakness(chain)}`);
   }
   return warnings;
 }

@@ -26,7 +26,7 @@ export interface ExplorerSettings {
   /** Where its API begins, without the key. */
   url: string;
   key: string | null;
-  /** True: the chain is read from it first, `rpc_urls` (public ones then) come after. Else it only compares notes. */
+  /** True: the chain is read from it first, `rpc_urls` (public ones or none) come after. Else it only compares notes. */
   reads: boolean;
 }
 

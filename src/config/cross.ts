@@ -4,8 +4,8 @@
 import { canonicalAddress } from "../domain/address.ts";
 import { type ChainId, chainIds, chains, coins, explorerNames, isChainId, isCoin, tokens } from "../domain/assets.ts";
 import { tokensOf, usualDecimals } from "./chains.ts";
-import { usualUrl } from "./explorers.ts";
-import { type ChainSection, chainSchema } from "./schema.ts";
+import { buildApiKeys, explorerOf } from "./explorers.ts";
+import { apiKeys, type ChainSection, chainSchema } from "./schema.ts";
 import { addressProblem } from "./values.ts";
 
 const zero_evm_address = `0x${"0".repeat(40)}`;
@@ -103,15 +103,20 @@ function pollProblems(id: ChainId, section: ChainSection): string[] {
   return [`chains.${id}.idle_poll: shorter than poll; make it at least as long`];
 }
 
-function explorerProblems(id: ChainId, section: ChainSection, { api_keys }: Raw): string[] {
-  const { explorer, explorer_url } = section;
-  if (explorer === undefined || explorer === chains[id].explorer) return [];
-  const path = `chains.${id}.explorer`;
-  if (chains[id].kind !== "evm") return [`${path}: none of these knows ${chains[id].name}; remove the key`];
-  const name = `${explorer}_api_key`;
-  const written = isTable(api_keys) ? api_keys[name] : undefined;
-  const key = typeof written === "string" && written.trim() !== "" ? written : null;
-  const known = explorer !== "etherscan" && usualUrl(explorer, chains[id].chain_id, null) !== null;
-  if (explorer_url !== undefined || key !== null || known) return [];
-  return [`${path}: ${explorerNames[explorer]} wants a key here; add api_keys.${name}, or explorer_url of your own`];
+function explorerProblems(id: ChainId, section: ChainSection, tree: Raw): string[] {
+  const { explorer, rpc_urls } = section;
+  const { name, kind, chain_id, explorer: usual } = chains[id];
+  const keys = apiKeys.safeParse(tree.api_keys ?? {}).data;
+  if (keys === undefined) return [];
+  const found = explorerOf(section, chains[id], section.chain_id ?? chain_id, buildApiKeys({ api_keys: keys }));
+  const problems: string[] = [];
+  if (rpc_urls?.length === 0 && found === null) {
+    problems.push(`chains.${id}.rpc_urls: empty; remove the key or list a URL`);
+  }
+  if (explorer === undefined || explorer === usual || found !== null) return problems;
+  const cure =
+    kind === "evm"
+      ? `${explorerNames[explorer]} wants a key here; add api_keys.${explorer}_api_key, or explorer_url of your own`
+      : `none of these knows ${name}; remove the key`;
+  return [...problems, `chains.${id}.explorer: ${cure}`];
 }

@@ -11,7 +11,7 @@ const open_blockscouts = new Map([
   [8453, "https://base.blockscout.com"],
 ]);
 
-/** The keys of a sound file. */
+/** The keys of a file. */
 export function buildApiKeys({ api_keys }: Pick<File, "api_keys">): ApiKeys {
   return {
     etherscan: api_keys.etherscan_api_key,
@@ -38,11 +38,11 @@ export function explorerOf(
   const keyless = kind !== "etherscan" && keys.etherscan !== null;
   if (section?.explorer_url === undefined && key === null && !keyless) return null;
   const url = section?.explorer_url ?? usualUrl(kind, chain_id, key);
-  return url === null ? null : { kind, url, key, reads: section?.rpc_urls === undefined };
+  return url === null ? null : { kind, url, key, reads: (section?.rpc_urls ?? []).length === 0 };
 }
 
 /** Null: without a key there is no address. */
-export function usualUrl(kind: ExplorerKind, chain_id: number, key: string | null): string | null {
+function usualUrl(kind: ExplorerKind, chain_id: number, key: string | null): string | null {
   if (kind === "etherscan") return "https://api.etherscan.io/v2/api";
   if (kind === "routescan") return `https://api.routescan.io/v2/network/mainnet/evm/${chain_id}/etherscan/api`;
   return key === null ? (open_blockscouts.get(chain_id) ?? null) : `https://api.blockscout.com/${chain_id}`;

@@ -99,10 +99,7 @@ function tokenSchema(chain: ChainId) {
 export function chainSchema(chain: ChainId) {
   const overrides = Object.fromEntries(coins.map((coin) => [coin, tokenSchema(chain)]));
   return table({
-    rpc_urls: z
-      .array(value.webAddress)
-      .refine((urls) => urls.length > 0, { error: "empty; remove the key or list a URL" })
-      .optional(),
+    rpc_urls: z.array(value.webAddress).optional(),
     chain_id: value.whole(1).optional(),
     explorer: value.word(explorerKinds).optional(),
     explorer_url: value.webAddress.optional(),
@@ -130,6 +127,15 @@ const wallet = table({
 });
 
 const add_wallet = "missing; add at least one [[wallets]] entry with blockchain, address and enabled_coins";
+
+/** The keys of `[api_keys]`. */
+export const apiKeys = table({
+  etherscan_api_key: value.apiKey,
+  tronscan_api_key: value.apiKey,
+  trongrid_api_key: value.apiKey,
+  blockscout_api_key: value.apiKey,
+  routescan_api_key: value.apiKey,
+});
 
 /** The whole file. Sections that are all defaults may be absent. */
 export const fileSchema = table({
@@ -164,13 +170,7 @@ export const fileSchema = table({
     signature_padding: z.boolean().default(true),
     timeout: value.duration("15s", webhook_timeout_ms),
   }).prefault({}),
-  api_keys: table({
-    etherscan_api_key: value.apiKey,
-    tronscan_api_key: value.apiKey,
-    trongrid_api_key: value.apiKey,
-    blockscout_api_key: value.apiKey,
-    routescan_api_key: value.apiKey,
-  }).prefault({}),
+  api_keys: apiKeys.prefault({}),
   wallets: z
     .array(wallet, {
       error: (issue) =>

@@ -11,6 +11,8 @@ export interface Loop {
   start(): void;
   /** Looks at the clock again: a shorter period takes effect, work that is due runs. */
   wake(): void;
+  /** Forgets the back-off and wakes: what made runs fail has been changed. */
+  retry(): void;
   /** Starts no further run and resolves when the current one has ended. */
   stop(): Promise<void>;
 }
@@ -86,6 +88,11 @@ export function createLoop(options: LoopOptions): Loop {
     },
     wake() {
       woken = true;
+      look();
+    },
+    retry() {
+      failures = 0;
+      backoff_until = Number.NEGATIVE_INFINITY;
       look();
     },
     async stop() {

@@ -71,7 +71,7 @@ export function createReading(needs: {
       for (const settings of config.current().chains.values()) {
         const entry = entries.get(settings.id);
         if (entry === undefined) begin(settings);
-        else entry.source.follow(settings, connect);
+        else if (entry.source.follow(settings, connect)) entry.loop.retry();
       }
       for (const { loop } of entries.values()) loop.wake();
     },
@@ -97,8 +97,8 @@ function owes(database: Database, chain: ChainId): boolean {
 }
 
 interface Switch extends Providers {
-  /** Asks other nodes from now on, where the settings name others; the same ones keep what was learned of them. */
-  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Providers): void;
+  /** Asks other nodes from now on, where the settings name others, and says so; the same keep what was learned. */
+  follow(settings: ChainSettings, connect: (settings: ChainSettings) => Providers): boolean;
 }
 
 /** A source whose nodes can be exchanged under a scan that goes on. */
@@ -107,9 +107,10 @@ function switchable(first: Providers, settings: ChainSettings): Switch {
   let nodes = nodesOf(settings);
   return {
     follow(next, connect) {
-      if (nodesOf(next) === nodes) return;
+      if (nodesOf(next) === nodes) return false;
       nodes = nodesOf(next);
       source = connect(next);
+      return true;
     },
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),

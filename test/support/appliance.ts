@@ -35,6 +35,7 @@ export interface TestConfig {
   unknown_transfer_webhook_url?: string;
   lifetime?: string;
   late_window?: string;
+  api_keys?: Record<string, string>;
   /** Chain to the node it is read from and the contracts that stand for its coins. */
   chains: Record<string, ChainConfig>;
 }
@@ -44,6 +45,7 @@ export interface ChainConfig {
   wallets: readonly string[];
   tokens: Record<string, { address: string; decimals: number }>;
   chain_id?: number;
+  explorer_url?: string;
   /** As in the file: a number of blocks, or TOML. */
   finality?: string;
   /** The same. */
@@ -63,6 +65,8 @@ export function configText(config: TestConfig): string {
       : "",
     `[orders]\nlifetime = "${config.lifetime ?? "60m"}"\nlate_window = "${config.late_window ?? "24h"}"`,
     "[webhooks]\nallow_private_targets = true",
+    ...(config.api_keys === undefined ? [] : ["[api_keys]"]),
+    ...Object.entries(config.api_keys ?? {}).map(([name, key]) => `${name} = "${key}"`),
   ];
   for (const [id, chain] of Object.entries(config.chains)) {
     const coins = Object.keys(chain.tokens);
@@ -75,6 +79,7 @@ export function configText(config: TestConfig): string {
     lines.push(`finality = ${chain.finality ?? "2"}`);
     lines.push(`poll = "${chain.poll ?? "100ms"}"\nidle_poll = "${chain.idle_poll ?? "200ms"}"`);
     if (chain.verify !== undefined) lines.push(`verify = ${chain.verify}`);
+    if (chain.explorer_url !== undefined) lines.push(`explorer_url = "${chain.explorer_url}"`);
     if (chain.chain_id !== undefined) lines.push(`chain_id = ${chain.chain_id}`);
     for (const [coin, token] of Object.entries(chain.tokens)) {
       lines.push(`[chains.${id}.tokens.${coin}]\naddress = "${token.address}"\ndecimals = ${token.decimals}`);
