@@ -39,6 +39,7 @@ function settingsOf(chain: ChainId, kind: ExplorerKind, url: string, rpc_urls: s
     rpc_urls,
     public_endpoints: true,
     verify: { above: null, asked: false },
+    requests: { per_second: null, per_day: null },
     explorer: { kind, url, key, reads: true },
     api_keys: no_keys,
     finality: facts.finality,

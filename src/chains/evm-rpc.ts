@@ -9,12 +9,12 @@ import type { Sighting } from "../domain/payment.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { createBooks } from "./books.ts";
 import type { Budget } from "./budget.ts";
 import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import { createJsonRpc } from "./json-rpc.ts";
-import { createProviderHealth } from "./provider-health.ts";
 import { createRangeLimit } from "./range-limit.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer, Question, Source } from "./source.ts";
@@ -52,8 +52,8 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
-  const health = createProviderHealth({ chain, provider, world, telemetry });
-  const { counted } = health;
+  const books = createBooks({ chain, provider, world, telemetry });
+  const { counted } = books;
   let wallets_per_call = wallets_per_call_max;
 
   async function heads(tags: readonly FinalityTag[]): Promise<Heads> {
@@ -162,7 +162,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     balances: (holdings, block) => counted(balances(holdings, block).then((found) => ({ ...found, provider }))),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
-    reports: () => [health.report({ calls: rpc.requests(), learned_range: range.learned() })],
+    reports: () => [books.report({ calls: rpc.requests(), learned_range: range.learned() })],
   };
 }
 

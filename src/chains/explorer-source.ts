@@ -8,10 +8,10 @@ import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Receipt, Sighting } from "../domain/payment.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { createBooks } from "./books.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import type { Explorer, IndexRow } from "./explorer.ts";
-import { createProviderHealth } from "./provider-health.ts";
 import { createReceiptShelf } from "./receipt-shelf.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer, Question, Source } from "./source.ts";
@@ -35,7 +35,7 @@ export interface ExplorerSourceNeeds {
 export function createExplorerSource({ chain, chain_id, explorer, world, telemetry }: ExplorerSourceNeeds): Source {
   const { rpc, host: provider } = explorer;
   const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
-  const { counted, report } = createProviderHealth({ chain, provider, world, telemetry });
+  const { counted, report } = createBooks({ chain, provider, world, telemetry });
   const shelf = createReceiptShelf();
   const tags = new Map<FinalityTag, { block: BlockRef | null; until: number }>();
   let indexed = -1;

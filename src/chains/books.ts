@@ -9,19 +9,14 @@ import type { ProviderReport } from "./source.ts";
 /** Failures that mean the provider answered, but nothing that can be believed. */
 const refused_codes: readonly string[] = ["provider_malformed", "provider_inconsistent", "wrong_chain_id"];
 
-export interface ProviderHealth {
+export interface Books {
   /** Counts what goes wrong with an answer and puts the provider's name before the words. */
   counted<T>(answer: Promise<T>): Promise<T>;
   report(counts: Pick<ProviderReport, "calls" | "learned_range">): ProviderReport;
 }
 
-/** The health of a provider nothing was asked of yet. */
-export function createProviderHealth(needs: {
-  chain: ChainId;
-  provider: string;
-  world: World;
-  telemetry: Telemetry;
-}): ProviderHealth {
+/** The books of a provider nothing was asked of yet. */
+export function createBooks(needs: { chain: ChainId; provider: string; world: World; telemetry: Telemetry }): Books {
   const { chain, provider, world, telemetry } = needs;
   let failures = 0;
   let refused_answers = 0;
