@@ -1,38 +1,45 @@
 // alone
-// A hosted checkout from end to end: a gateway of the network sends a merchant's signed order, a payer chooses on the
-// page and pays on a real node, and both are told by a proof they verify themselves. The appliance is a process.
+// Both sides of the network from end to end. As a gateway: a merchant's gateway sends a signed order, a payer chooses
+// in a real browser, pays on a real node and lands at the shop, and a proof comes that verifies from what we publish. As
+// a merchant: a payment app asks for an order and pays it through a settlement provider. The appliance is a process.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { payer, type Stage, setStage, wallet } from "./demo/stage.ts";
 import { type Appliance, fromSource, startAppliance } from "./support/appliance.ts";
+import { type Browser, chromium, startBrowser } from "./support/browser.ts";
 import { type Party, startParty } from "./support/opencharge/party.ts";
-import { type Fields, newSecret } from "./support/opencharge/spelling.ts";
+import { type Fields, isSignedBy, newSecret, spell } from "./support/opencharge/spelling.ts";
 
 const [ours, gateway_ocid, merchant_ocid] = [200, 300, 500];
+const [own_merchant_ocid, provider_ocid] = [700, 100];
 const delivery_timeout_ms = 20_000;
 
 let stage: Stage;
 let ocrch: Appliance;
 let gateway: Party;
 let merchant: Party;
+let provider: Party;
 let endpoint: string;
 
 beforeAll(async () => {
   stage = await setStage({ finality: "5", port: await freePort() });
   gateway = startParty({ ocid: gateway_ocid, role: "merchant_gateway", accepts: [gateway_ocid, ours] });
   merchant = startParty({ ocid: merchant_ocid, role: "payment_app", accepts: [ours, gateway_ocid] });
+  provider = startParty({ ocid: provider_ocid, role: "settlement_provider" });
   addSection();
   ocrch = await startAppliance({ folder: stage.folder });
-  for (const party of [gateway, merchant]) party.knows(ours, `${endpoint}/metadata.json`);
-  gateway.knows(merchant_ocid, merchant.metadata_url);
+  for (const party of [gateway, merchant, provider]) {
+    for (const ocid of [ours, own_merchant_ocid]) party.knows(ocid, `${endpoint}/metadata.json`);
+  }
+  for (const party of [gateway, provider]) party.knows(merchant_ocid, merchant.metadata_url);
 });
 afterAll(async () => {
   await ocrch.stop();
-  for (const party of [gateway, merchant]) party.stop();
+  for (const party of [gateway, merchant, provider]) party.stop();
   await stage.clear();
 });
 
@@ -54,12 +61,16 @@ function addSection(): void {
   const text = readFileSync(config, "utf8");
   const port = /^listen = "127\.0\.0\.1:(\d+)"$/m.exec(text)?.[1];
   endpoint = `http://127.0.0.1:${port}/opencharge`;
-  const pins = [gateway, merchant].map(
+  const pins = [gateway, merchant, provider].map(
     ({ ocid, metadata_url }) => `[[opencharge.pinned]]\nocid = ${ocid}\nmetadata_url = "${metadata_url}"`,
   );
   const section = [
     "[opencharge]",
     `gateway_ocid = ${ours}`,
+    `merchant_ocid = ${own_merchant_ocid}`,
+    'orders = "open"',
+    `accepts = [${provider_ocid}]`,
+    `webhook_url = "${stage.merchant.webhook_url}"`,
     `merchants = [${merchant_ocid}]`,
     `private_key_file = "opencharge.key"`,
     `endpoint = "${endpoint}"`,
@@ -68,6 +79,7 @@ function addSection(): void {
   writeFileSync(config, `${text}\n${section.join("\n")}\n`);
 }
 
+const back: Fields = { success: "https://shop.example/done", cancel: "https://shop.example/back" };
 const units = (amount: string) => BigInt(amount.replace(".", "")) * 10_000n;
 const mine = (blocks: number) => stage.anvil.rpc("anvil_mine", [`0x${blocks.toString(16)}`]);
 const proofTo = (party: Party, id: string) =>
@@ -87,12 +99,11 @@ async function delivered(count: number): Promise<void> {
   raw.close();
 }
 
-async function open(id: string, amount: string, from: Party): Promise<string> {
+async function open(id: string, amount: string, from: Party, pages: Fields = back): Promise<string> {
   const now_s = Math.floor(Date.now() / 1000);
   const money = { amount, currency: "USD", createdAt: now_s, expiresAt: now_s + 3600 };
   const order: Fields = { id, ocid: merchant_ocid, ...money, accepts: [ours, gateway_ocid] };
-  const urls = { success: "https://shop.example/done", cancel: "https://shop.example/back" };
-  const body = { ...merchant.signOrder(order), merchantOcid: merchant_ocid, urls };
+  const body = { ...merchant.signOrder(order), merchantOcid: merchant_ocid, urls: pages };
   const { status, signed, json, text } = await from.call(endpoint, "POST", "/checkout/create", body);
   if (status !== 200) throw new Error(text);
   expect(signed).toBe("valid");
@@ -123,6 +134,8 @@ test("a payment on chain becomes a proof at the gateway and at the merchant", as
     currency: "USD",
     memo: "23.45 USDT on eth",
   });
+  const published = (await (await fetch(`${endpoint}/metadata.json`)).json()) as Fields;
+  expect(isSignedBy(spell(proof, "recursive"), String(told.body?.signature), String(published.publicKey))).toBe(true);
   const atMerchant = await proofTo(merchant, "ord_chain");
   expect(Buffer.from(atMerchant.raw).equals(Buffer.from(told.raw))).toBe(true);
   await delivered(2);
@@ -170,4 +183,107 @@ test("an order marked paid while no server runs is proved by the next one", asyn
   const { body, sender } = await proofTo(gateway, "ord_cash");
   expect([sender, body?.proof]).toMatchObject([ours, { from: { ocid: ours }, amount: "45.00" }]);
   await delivered(6);
+});
+
+describe.skipIf(chromium === null)("a payer with a browser that runs no script", () => {
+  let browser: Browser;
+  let shop: ReturnType<typeof Bun.serve>;
+  let urls: Fields;
+  beforeAll(async () => {
+    browser = await startBrowser(chromium ?? "");
+    const fetch = (request: Request) =>
+      new Response(`<!doctype html><h1>The shop: ${new URL(request.url).pathname}</h1>`, {
+        headers: { "content-type": "text/html" },
+      });
+    shop = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch });
+    urls = { success: `${shop.url}thanks?order=1&paid=yes`, cancel: `${shop.url}cart` };
+  });
+  afterAll(async () => {
+    await browser.stop();
+    shop.stop(true);
+  });
+  /** Kept where somebody wants to look at them. */
+  const keep = async (name: string) => {
+    const album = process.env.OCRCH_SCREENSHOTS;
+    if (album !== undefined) await browser.screenshot(join(album, `${name}.png`));
+  };
+
+  test("chooses, pays on chain, and lands at the shop", async () => {
+    await browser.open(await open("ord_browser", "12.34", gateway, urls));
+    const first = await browser.waitFor(({ html }) => html.includes("Choose what to pay with"));
+    expect(first.html).toContain("payment_app 500");
+    await keep("1-choose");
+    await browser.click('button[value="eth.USDT"]');
+    const { html } = await browser.waitFor(({ html }) => html.includes("Send exactly"));
+    expect(html).toContain('<p class="exact">12.34</p>');
+    expect(html.replace(/<\/?span>/g, "").toLowerCase()).toContain(wallet.toLowerCase());
+    await keep("2-pay");
+    await stage.coins.USDT.transfer(payer, wallet, units("12.34"));
+    await browser.waitFor(({ html }) => html.includes("Your payment was seen on Ethereum"));
+    await keep("3-seen");
+    await mine(5);
+    await browser.waitFor(({ html }) => html.includes("Paid. Thank you."));
+    await keep("4-paid");
+    const { url } = await browser.waitFor(({ url }) => url.startsWith(String(shop.url)));
+    expect(url).toBe(String(urls.success));
+    expect((await proofTo(gateway, "ord_browser")).sender).toBe(ours);
+  });
+
+  test("cancels, and lands at the cart", async () => {
+    await browser.open(await open("ord_browser_2", "12.35", gateway, urls));
+    await browser.waitFor(({ html }) => html.includes("Choose what to pay with"));
+    await browser.click('button[name="cancel"]');
+    await browser.waitFor(({ html }) => html.includes("Cancelled. Do not send anything."));
+    await keep("5-cancelled");
+    const { url } = await browser.waitFor(({ url }) => url.startsWith(String(shop.url)));
+    expect(url).toBe(String(urls.cancel));
+  });
+
+  test("is told where there is no checkout", async () => {
+    await browser.open(`${endpoint}/pay/nothing`);
+    await browser.waitFor(({ html }) => html.includes("No such checkout"));
+    await keep("6-missing");
+  });
+});
+
+test("a payment app's order is signed, paid through a settlement provider, and paid once", async () => {
+  const published = (await (await fetch(`${endpoint}/metadata.json`)).json()) as Fields;
+  const now_s = Math.floor(Date.now() / 1000);
+  const items: Fields[] = [{ id: "sku", name: "Large Coffee", quantity: 2, price: "5.00" }];
+  const asked = { id: "ord_app", ocid: own_merchant_ocid, amount: "10.00", currency: "USD", items };
+  const made = await merchant.call(endpoint, "POST", "/orders/create", { ...asked, expiresAt: now_s + 900 });
+  const { order, signature } = made.json as { order: Fields; signature: string };
+  expect(order).toMatchObject({ ...asked, accepts: [ours, provider_ocid] });
+  expect(isSignedBy(spell(order, "recursive"), signature, String(published.publicKey))).toBe(true);
+
+  const terms = { to: own_merchant_ocid, amount: "10.00", currency: "USD", order: { id: "ord_app", urls: [] } };
+  const payment = await merchant.call(endpoint, "POST", "/payment/create", terms);
+  const txid = String(payment.json?.txid);
+  expect(payment.json).toMatchObject({ status: "pending_settlement", settlement: { accepts: [provider_ocid] } });
+  const transfer = await merchant.call(provider.endpoint, "POST", "/transfer/create", {
+    from: { ocid: merchant_ocid, reference: "payer" },
+    to: { ocid: ours, reference: txid },
+    amount: "10.00",
+    currency: "USD",
+  });
+  const { proof, signature: proved } = transfer.json as { proof: Fields; signature: string };
+  const settled = await merchant.call(endpoint, "POST", "/payment/settle", { txid, proof, signature: proved });
+  const issued = settled.json as { status: string; proof: Fields; signature: string };
+  expect(issued).toMatchObject({ status: "completed", proof: { issuer: ours, to: { reference: "ord_app" } } });
+  expect(isSignedBy(spell(issued.proof, "recursive"), issued.signature, String(published.publicKey))).toBe(true);
+  // The provider tells us as well, and the payer sends it once more.
+  await provider.call(endpoint, "POST", "/transfer/webhook", { proof, signature: proved });
+  const again = await merchant.call(endpoint, "POST", "/payment/settle", { txid, proof, signature: proved });
+  expect(again.text).toBe(settled.text);
+
+  const status = await fetch(`${endpoint}/orders/ord_app/status`);
+  expect(await status.json()).toMatchObject({ orderId: "ord_app", status: "paid", txid });
+  const told = await stage.merchant.awaitWebhook(({ body }) => body.merchant_order_id === "ord_app");
+  expect([told.verified, told.body.status]).toEqual([true, "paid"]);
+  const raw = new Sqlite(stage.folder.database, { readonly: true });
+  const events = raw.query<{ type: string }, []>(
+    "SELECT type FROM events JOIN orders ON orders.id = order_id WHERE merchant_order_id = 'ord_app' ORDER BY n",
+  );
+  expect(events.all().map(({ type }) => type)).toEqual(["order_created", "order_status_changed"]);
+  raw.close();
 });

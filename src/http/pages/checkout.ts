@@ -15,7 +15,7 @@ h1 { font-size: 1.15rem; font-weight: 600; margin: 0; }
 .price { font-size: 2rem; margin: 0.2rem 0 1.6rem; font-variant-numeric: tabular-nums; }
 .label { font-size: 0.85rem; opacity: 0.7; margin: 1.2rem 0 0.2rem; }
 .exact { font: 1.1rem/1.6 ui-monospace, monospace; user-select: all; overflow-wrap: anywhere; margin: 0; }
-.exact span { padding-right: 0.45ch; }
+.exact span { display: inline-block; padding-right: 0.45ch; }
 .note { border-left: 3px solid; padding-left: 0.8rem; margin: 1.6rem 0; }
 form { display: grid; gap: 0.6rem; margin: 1.2rem 0; }
 button { font: inherit; padding: 0.8rem; border: 1px solid; border-radius: 0.5rem; background: none; color: inherit; cursor: pointer; }
