@@ -7,7 +7,7 @@ import { type Consensus, consensus } from "../src/domain/consensus.ts";
 import type { Verdict } from "../src/domain/matching.ts";
 import { configText } from "./support/appliance.ts";
 import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
-import { altering, answering, type Behaviour } from "./support/provider-proxy.ts";
+import { altering, alteringLogs, answering, type Behaviour } from "./support/provider-proxy.ts";
 
 const moved = { moved: { number: 7, hash: "0x07" } };
 const elsewhere = { moved: { number: 7, hash: "0x77" } };
@@ -132,10 +132,16 @@ describe("a payment that two must confirm", () => {
     }
     expect(story.status(order)).toBe("pending");
     expect(story.log.filter((line) => line.includes("payments_held_back"))).toHaveLength(1);
+    const held = () =>
+      story.rows("SELECT held_since IS NOT NULL AS since, held_reason FROM chains WHERE chain = 'eth'");
+    expect(held()).toMatchObject([{ since: 1 }]);
+    expect(String(held()[0]?.held_reason)).toStartWith("1 payment is held back: second_opinion_missing: ");
+    story.restart();
     expect(story.log.join("\n")).toContain("second_opinion_missing");
     story.proxies[1]?.reset();
     await story.poll();
     expect(story.status(order)).toBe("paid");
+    expect(held()).toEqual([{ since: 0, held_reason: null }]);
   });
 
   test("waits with a reason where one provider is all there is", async () => {
@@ -208,5 +214,45 @@ describe("two that contradict each other", () => {
     await story.poll();
     expect(story.status(order)).toBe("paid");
     expect(liar?.requests()).toBe(before);
+  });
+});
+
+describe("a page that its receipts contradict", () => {
+  const forged: Behaviour = alteringLogs((logs) =>
+    logs.map((log) => ({ ...log, transactionHash: `0x${"ab".repeat(32)}` })),
+  );
+
+  test("is read again by the other provider in the same poll: nothing forged is stored, and coverage names who read it", async () => {
+    const story = await begin({ proxies: 2 });
+    const order = await story.order("5.00");
+    await story.poll();
+    await story.select(order.id);
+    const [liar, honest] = story.proxies;
+    liar?.behave(forged);
+    await story.usdt.transfer(payer, wallet, usd(5));
+    await story.mine();
+    await story.poll();
+    await story.mine();
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "matched", amount: "5" }]);
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.log.join("\n")).toContain("page_contradicted");
+    const newest = story.rows("SELECT provider FROM coverage WHERE pass = 'head' ORDER BY to_block DESC LIMIT 1");
+    expect(newest).toEqual([{ provider: honest?.host }]);
+  });
+
+  test("by the only provider moves nothing", async () => {
+    const story = await begin({ proxies: 1 });
+    const order = await story.order("5.00");
+    await story.poll();
+    await story.select(order.id);
+    story.proxies[0]?.behave(forged);
+    await story.usdt.transfer(payer, wallet, usd(5));
+    await story.mine(2);
+    await expect(story.poll()).rejects.toThrow("does not stand in the block");
+    expect(story.transfers()).toEqual([]);
+    story.proxies[0]?.reset();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
   });
 });

@@ -1,17 +1,20 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, Source } from "../chains/source.ts";
+import type { Answer, Providers, Question } from "../chains/source.ts";
 import { type ChainId, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
+import type { Receipt, ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
 import type { Database } from "../storage/database.ts";
 import { knownPositions, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 export interface Evidence {
-  /** Gives each sighting its position in its receipt; a receipt is read once per transaction and block. */
-  locate(answer: Answer): Promise<Transfer[]>;
+  /**
+   * Reads a page and gives each sighting its position in its receipt; a receipt is read once per transaction and block.
+   * A page that the receipts contradict is read again, page and receipts, by another provider where there is one.
+   */
+  read(question: Question, avoid?: string): Promise<{ answer: Answer; transfers: Transfer[] }>;
   /** Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain. */
   findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]>;
 }
@@ -19,15 +22,39 @@ export interface Evidence {
 /** The evidence of one chain, read through its source. Faults: provider_inconsistent and those of the source. */
 export function createEvidence(needs: {
   chain: ChainId;
-  source: Source;
+  source: Providers;
   database: Database;
   telemetry: Telemetry;
 }): Evidence {
   const { chain, source, database, telemetry } = needs;
   const keeps_failed_logs = chains[chain].kind === "tron";
 
-  async function locate(answer: Answer): Promise<Transfer[]> {
-    const { sightings } = answer;
+  async function read(question: Question, avoid?: string): Promise<{ answer: Answer; transfers: Transfer[] }> {
+    const answer = await source.read(question, avoid);
+    try {
+      return { answer, transfers: await locate(answer, source.receipts) };
+    } catch (error) {
+      if (!(error instanceof Fault && error.code === "provider_inconsistent")) throw error;
+      const { provider } = answer;
+      telemetry.warn("page_contradicted", { chain, provider, from: answer.from, to: answer.to, error: error.message });
+      telemetry.count("page_contradicted", { chain, provider });
+      const again = await source.read(question, provider);
+      if (again.provider === provider) throw error;
+      return { answer: again, transfers: await locate(again, (hashes) => receiptsBeside(provider, hashes)) };
+    }
+  }
+
+  /** Receipts as another provider has them. */
+  async function receiptsBeside(provider: string, hashes: readonly string[]): Promise<(Receipt | null)[]> {
+    if (hashes.length === 0) return [];
+    const { receipts } = await source.testify({ hashes, heights: [] }, [provider]);
+    return hashes.map((hash) => receipts.get(hash) ?? null);
+  }
+
+  async function locate(
+    { sightings }: Answer,
+    receiptsOf: (hashes: readonly string[]) => Promise<(Receipt | null)[]>,
+  ): Promise<Transfer[]> {
     const positions = new Map<string, number>();
     const logs = new Map<string, ReceiptLog>();
     const failed = new Set<string>();
@@ -39,7 +66,7 @@ export function createEvidence(needs: {
         else positions.set(`${tx_hash} ${log_index}`, known);
       }
     });
-    const receipts = await source.receipts([...unknown.keys()]);
+    const receipts = await receiptsOf([...unknown.keys()]);
     for (const receipt of receipts) {
       if (receipt === null || receipt.block.hash !== unknown.get(receipt.tx_hash)) {
         throw new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
@@ -86,7 +113,7 @@ export function createEvidence(needs: {
     });
   }
 
-  return { locate, findGone };
+  return { read, findGone };
 }
 
 function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {

@@ -7,6 +7,7 @@ import type { ChainId } from "../domain/assets.ts";
 import { coveredThrough, gaps, plan, type Range, union } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
 import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finality.ts";
+import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
@@ -168,9 +169,9 @@ export function createScan(needs: {
       for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
         if (older > 0 && world.elapsed() >= until) return null;
         const to = Math.min(range.to, from + facts.page_blocks - 1);
-        const answer = await source.read(ask(watches, { from, to }, seen));
+        const { answer, transfers } = await evidence.read(ask(watches, { from, to }, seen));
         if (seen !== null && answer.mark?.hash !== seen.hash) return seen;
-        await takeIn(answer, "head", watches, end);
+        await takeIn(answer, transfers, "head", watches, end);
         // The next page must lie on the same branch as this one.
         if (seen === null || answer.end.number > seen.number) seen = answer.end;
         pages += 1;
@@ -221,9 +222,14 @@ export function createScan(needs: {
     await watching.rewind(chain, top);
   }
 
-  /** Looks up positions, finds what left the chain, and hands the page to settlement. */
-  async function takeIn(answer: Answer, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
-    const transfers = await evidence.locate(answer);
+  /** Finds what left the chain, and hands the page to settlement. */
+  async function takeIn(
+    answer: Answer,
+    transfers: readonly Transfer[],
+    pass: Pass,
+    watches: readonly WatchRow[],
+    end: ChainEnd,
+  ): Promise<void> {
     const gone = await evidence.findGone(answer, transfers);
     world.point("scan.read");
     await settlement.ingest({
@@ -257,10 +263,10 @@ export function createScan(needs: {
       const to = Math.min(range.to, range.from + facts.page_blocks - 1);
       if (missing(watches, to).length > 0) break;
       const provider = database.read((at) => coveredThrough(coveredBlocks(at, first.id), range.from))?.provider;
-      const answer = await source.read(ask(watches, { from: range.from, to }, null), provider);
+      const { answer, transfers } = await evidence.read(ask(watches, { from: range.from, to }, null), provider);
       const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
       const before = new Set(stored().map((row) => row.id));
-      await takeIn(answer, "final", watches, end);
+      await takeIn(answer, transfers, "final", watches, end);
       const missed = stored().filter((row) => !before.has(row.id) && isOwed(watches, row)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }
