@@ -402,13 +402,14 @@ describe("keys", () => {
     ]) {
       const pool = connected({ urls: [url] });
       a.behave(behaviour);
-      for (const verb of [
-        pool.heads(["safe"]),
-        pool.read(question()),
-        pool.receipts([paid]),
-        pool.identity([usdt.address]),
-      ]) {
-        said.push(await wordsOfFailure(verb));
+      const verbs = [
+        () => pool.heads(["safe"]),
+        () => pool.read(question()),
+        () => pool.receipts([paid]),
+        () => pool.identity([usdt.address]),
+      ];
+      for (const verb of verbs) {
+        said.push(await wordsOfFailure(verb()));
         pass(minute);
       }
       said.push(JSON.stringify(pool.reports()), ...lines);
