@@ -99,7 +99,7 @@ export function createFate(
       if (!traits.faults) return;
       const id = anyChain();
       for (const provider of providers[id]) setMood(provider, { kind: "down" });
-      timeline.at(random.between(10_000, 90_000), () => {
+      timeline.at(random.between(30_000, 300_000), () => {
         if (!healed) for (const provider of providers[id]) setMood(provider, { kind: "honest" });
       });
     },
@@ -119,7 +119,7 @@ export function createFate(
     },
     stop: () => server.stop(),
     freeze() {
-      timeline.freeze(random.between(3000, 45_000));
+      timeline.freeze(random.between(10_000, 150_000));
     },
 
     async markPaidBeside() {
@@ -143,7 +143,7 @@ export function createFate(
       }
     },
 
-    downtime: () => (healed ? 1000 : random.chance(50) ? random.below(500) : random.below(20_000)),
+    downtime: () => (healed ? 1000 : random.chance(50) ? random.below(2000) : random.below(60_000)),
 
     heal() {
       healed = true;

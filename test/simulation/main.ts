@@ -27,9 +27,9 @@ async function productFrom(source: string): Promise<Product> {
   const { startApp } = await load("app.ts");
   const { createTelemetry } = await load("telemetry.ts");
   const { parseConfig } = await load("config/parse.ts");
-  const { openForCommand } = await load("storage/open.ts");
+  const { migrateDatabase, openForCommand } = await load("storage/open.ts");
   const { createOperator } = await load("services/operator.ts");
-  return { startApp, createTelemetry, parseConfig, openForCommand, createOperator };
+  return { startApp, createTelemetry, parseConfig, migrateDatabase, openForCommand, createOperator };
 }
 
 const product = await productFrom(values.source);

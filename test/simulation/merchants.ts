@@ -107,7 +107,7 @@ export function createMerchants(stage: Stage): Merchants {
     });
     if (!random.chance(30)) return;
 
-    await timeline.sleep(random.below(60_000));
+    await timeline.sleep(random.below(200_000));
     const again = await send();
     if (again === null || again.status === 401) return;
     const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;

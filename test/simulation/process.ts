@@ -6,7 +6,7 @@ import type { App, startApp } from "../../src/app.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { parseConfig } from "../../src/config/parse.ts";
 import type { createOperator } from "../../src/services/operator.ts";
-import type { openForCommand } from "../../src/storage/open.ts";
+import type { migrateDatabase, openForCommand } from "../../src/storage/open.ts";
 import type { createTelemetry } from "../../src/telemetry.ts";
 import type { SocketHandlers } from "../../src/world.ts";
 import { createLife, Death, type Life, type Surroundings } from "./world.ts";
@@ -17,6 +17,7 @@ export interface Product {
   createTelemetry: typeof createTelemetry;
   parseConfig: typeof parseConfig;
   openForCommand: typeof openForCommand;
+  migrateDatabase: typeof migrateDatabase;
   createOperator: typeof createOperator;
 }
 

@@ -1,7 +1,7 @@
 // One world from one seed: sets the stage, lets the actors act step by step with the invariants behind each, then
 // lets everything come to rest honestly and checks the end. The same seed is the same run, to the last log line.
 
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createChain } from "./chain.ts";
@@ -24,6 +24,7 @@ import {
 } from "./settings.ts";
 import { createShop } from "./shops.ts";
 import type { Stage, Traits } from "./stage.ts";
+import { templateOf } from "./template.ts";
 import { createTimeline } from "./timeline.ts";
 import { realTurn, setTraps } from "./traps.ts";
 import { Death, type Surroundings } from "./world.ts";
@@ -55,15 +56,17 @@ export interface RunOptions {
 
 const often_checked_steps = 300;
 const seldom_every_steps = 50;
-const settle_ms = 12_000;
+const settle_ms = 40_000;
 /** A provider that takes two blocks at a time needs longer. */
 const settle_more_max = 20;
 const quiet_pauses_s = [4, 8, 15, 30, 60, 60, 120, 120, 240, 240, 300];
 
 /** Runs the world of a seed. Never throws for what the product does. */
 export async function runSeed({ product, seed, steps, trace: traced = false, keep }: RunOptions): Promise<Outcome> {
+  const template = await templateOf(product);
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "ocrch-simulation-"));
   const path = join(folder, "ocrch.db");
+  writeFileSync(path, template);
   const trace: string[] = [];
   let hash = 0n;
   let step = 0;
@@ -225,7 +228,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false, kee
         () => void Promise.resolve(actions[name]?.act()).catch((error: unknown) => fail(`${name}: ${describe(error)}`)),
       );
       timeline.settle();
-      timeline.advance(random.chance(50) ? random.below(600) : random.below(5000));
+      timeline.advance(random.chance(50) ? random.below(2400) : random.below(16_000));
       if (steps <= often_checked_steps || step % seldom_every_steps === 0) check();
     }
     if (violation === null) rest();

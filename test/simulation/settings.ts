@@ -12,8 +12,8 @@ export const merchant_secret = "a-merchant-secret";
 export const admin_secret = "an-admin-secret";
 export const checkout_origin = "https://checkout.example";
 export const back_office = "backoffice.example";
-export const lifetime_ms = 90_000;
-export const late_window_ms = 120_000;
+export const lifetime_ms = 300_000;
+export const late_window_ms = 400_000;
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
 
@@ -51,7 +51,7 @@ interface Reading {
 
 export const readings = {
   eth: {
-    traits: { id: "eth", chain_id: 1, block_s: 3, safe_depth: 5, final_depth: 8 },
+    traits: { id: "eth", chain_id: 1, block_s: 12, safe_depth: 5, final_depth: 8 },
     final: { tag: "finalized" },
     tagless_depth: 10,
     overlap: 4,
@@ -59,7 +59,7 @@ export const readings = {
     finality: '[{ up_to = "50", finality = 3 }, { finality = "finalized" }]',
   },
   polygon: {
-    traits: { id: "polygon", chain_id: 137, block_s: 2, safe_depth: 4, final_depth: 5 },
+    traits: { id: "polygon", chain_id: 137, block_s: 5, safe_depth: 4, final_depth: 5 },
     final: { blocks: 7 },
     tagless_depth: 8,
     overlap: 5,
@@ -76,13 +76,26 @@ export function providerHost(chain: SimChainId, index: number): string {
   return `${chain}-node-${index}.example`;
 }
 
+interface Choice {
+  providers: number;
+  /** An address for unknown transfers is set. */
+  tell: boolean;
+}
+
+/** Parsed once each: a world has few different settings, and reads them at every start and reload. */
+const parsed = new WeakMap<Product, Map<string, Config>>();
+
 /** The settings with these wallets, read from the text of a file. */
-export function configFor(
-  product: Product,
-  database: string,
-  names: readonly WalletName[],
-  options: { providers: number; tell: boolean },
-): Config {
+export function configFor(product: Product, database: string, names: readonly WalletName[], choice: Choice): Config {
+  const known = parsed.get(product) ?? new Map<string, Config>();
+  parsed.set(product, known);
+  const key = JSON.stringify([names, choice]);
+  const config = known.get(key) ?? read(product, names, choice);
+  known.set(key, config);
+  return { ...config, database: { ...config.database, path: database } };
+}
+
+function read(product: Product, names: readonly WalletName[], choice: Choice): Config {
   const lines = [
     "[server]",
     'listen = "127.0.0.1:8080"',
@@ -92,7 +105,7 @@ export function configFor(
     'name = "A shop"',
     `secret = "${merchant_secret}"`,
     `allowed_origins = ["${checkout_origin}"]`,
-    options.tell ? `unknown_transfer_webhook_url = "https://${back_office}/unknown"` : "",
+    choice.tell ? `unknown_transfer_webhook_url = "https://${back_office}/unknown"` : "",
     "[orders]",
     `lifetime = "${lifetime_ms}ms"`,
     `late_window = "${late_window_ms}ms"`,
@@ -101,10 +114,10 @@ export function configFor(
     'timeout = "5s"',
     ...(Object.keys(readings) as SimChainId[]).flatMap((chain) => [
       `[chains.${chain}]`,
-      `rpc_urls = [${Array.from({ length: options.providers }, (_, index) => `"https://${providerHost(chain, index)}/key"`)}]`,
+      `rpc_urls = [${Array.from({ length: choice.providers }, (_, index) => `"https://${providerHost(chain, index)}/key"`)}]`,
       `finality = ${readings[chain].finality}`,
-      'poll = "2500ms"',
-      'idle_poll = "10s"',
+      'poll = "8s"',
+      'idle_poll = "24s"',
     ]),
     ...names.flatMap((name) => [
       "[[wallets]]",
@@ -113,7 +126,9 @@ export function configFor(
       `enabled_coins = [${wallets[name].coins.map((coin) => `"${coin}"`)}]`,
     ]),
   ];
-  const { draft, problems } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", { database });
+  const { draft, problems } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
+    database: "/simulated/ocrch.db",
+  });
   if (draft === null) throw new Error(problems.join("\n"));
   const small = (chains: Config["chains"]) => new Map([...chains].map(([id, settings]) => [id, shrunk(settings)]));
   return {
