@@ -7,6 +7,9 @@ import type { Reader, Tx } from "./database.ts";
 import { creations, deliveries, deposits, orders } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
+/** How far a clock may be set back without a creation being forgotten that a request could still repeat. */
+const clock_step_max_ms = 60 * 60 * 1000;
+
 export type OrderRow = typeof orders.$inferSelect;
 
 export interface NewOrder {
@@ -96,7 +99,7 @@ const insertCreationRow = statement((db) =>
 const deleteCreations = statement((db) =>
   db
     .delete(creations)
-    .where(lte(creations.expires_at, sql.placeholder("now")))
+    .where(lte(creations.expires_at, sql.placeholder("before")))
     .prepare(),
 );
 
@@ -174,9 +177,9 @@ export function insertCreation(tx: Tx, creation: CreationRow): void {
   insertCreationRow(tx).run({ ...creation });
 }
 
-/** Forgets the creations that ran out. */
+/** Forgets the creations that ran out a while ago: after a clock that ran ahead is set right, they count again. */
 export function forgetCreations(tx: Tx): void {
-  deleteCreations(tx).run({ now: tx.now });
+  deleteCreations(tx).run({ before: tx.now - clock_step_max_ms });
 }
 
 /** When the next pending order reaches its time (ms), null without any: all that has to be asked every second. */
