@@ -487,6 +487,23 @@ describe("a reorg deeper than the overlap", () => {
     expect(story.pushed(order.id)).toEqual(["paid"]);
   });
 
+  test("is noticed although a wallet was added since, which begins on the new branch", async () => {
+    story = await begin({ finality: "60", slots: 30 });
+    await grow(5);
+    await story.usdt.transfer(payer, wallet, usd(4));
+    await grow(25);
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    await story.anvil.rpc("anvil_reorg", [27, []]);
+    await story.advance(60);
+    await story.advance(60);
+    const settings = story.config.current();
+    const more = settings.wallets.map((one) => ({ ...one, address: second_wallet }));
+    story.config.replace({ ...settings, wallets: [...settings.wallets, ...more] });
+    await story.watching.sync(story.config.current());
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "failed_to_confirm" }]);
+  });
+
   test("below a block that was final stalls the chain instead of believing it", async () => {
     story = await begin({ slots: 1 });
     await grow(30);

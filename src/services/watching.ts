@@ -3,7 +3,6 @@
 
 import type { Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import type { BlockRef } from "../domain/finality.ts";
 import {
   allChains,
   type ChainEnd,
@@ -14,7 +13,6 @@ import {
   recordPoll,
   recordProviders,
   recordStall,
-  rememberBlock,
 } from "../storage/chains.ts";
 import { everWatched, type NewWatch, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
@@ -23,8 +21,8 @@ import { forgetOpenedHeads } from "../storage/deposits.ts";
 export interface Watching {
   /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
   sync(config: Config): Promise<void>;
-  /** Fixes the first block of watches; `block` is that block's header. */
-  begin(chain: ChainId, watches: readonly number[], block: BlockRef): Promise<void>;
+  /** Fixes the first block of watches. */
+  begin(watches: readonly number[], start_block: number): Promise<void>;
   /** The chain was rewritten above `top`: nothing above it counts as read any more. */
   rewind(chain: ChainId, top: number): Promise<void>;
   /** A poll that found nothing to read. */
@@ -54,10 +52,10 @@ export function createWatching(needs: { database: Database }): Watching {
         }
       }),
 
-    begin: (chain, watches, block) =>
+    // Its header is no mark: it would vouch for what other watches have read below it, perhaps on another branch.
+    begin: (watches, start_block) =>
       database.transact((tx) => {
-        for (const watch of watches) startWatch(tx, watch, block.number);
-        rememberBlock(tx, chain, block);
+        for (const watch of watches) startWatch(tx, watch, start_block);
       }),
 
     rewind: (chain, top) =>

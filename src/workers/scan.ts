@@ -129,9 +129,8 @@ export function createScan(needs: {
         starting_tx: wallet?.starting_tx ?? null,
       });
       await watching.begin(
-        chain,
         group.map((watch) => watch.id),
-        start,
+        start.number,
       );
     }
     return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
