@@ -62,6 +62,8 @@ export interface Chain {
   send(logs: readonly (SimTransfer | null)[], success?: boolean): SimTx;
   /** Starts mining, one block per `block_s`, until the end of the world. */
   start(): void;
+  /** Makes nothing final or safe for a while, ms from now. */
+  stall(for_ms: number): void;
   /** Replaces up to `depth` of the newest blocks. */
   reorganise(depth: number): void;
   /** Every block that ever was canonical, by hash. */
@@ -76,8 +78,14 @@ const dropped_percent = 8;
 const back_to_pool_percent = 20;
 
 /** A chain with some history that begins before virtual time zero. */
-export function createChain(needs: { traits: ChainTraits; timeline: Timeline; random: Random }): Chain {
-  const { traits, timeline, random } = needs;
+export function createChain(needs: {
+  traits: ChainTraits;
+  timeline: Timeline;
+  random: Random;
+  /** Hears of every reorganisation. */
+  count(kind: string): void;
+}): Chain {
+  const { traits, timeline, random, count } = needs;
   const blocks = new Map<string, SimBlock>();
   const orphaned = new Map<string, number>();
   const places = new Map<string, SimBlock>();
@@ -85,6 +93,8 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
   let pool: SimTx[] = [];
   let stale: SimBlock | null = null;
   let final = 0;
+  let safe = 0;
+  let stalled_until = Number.NEGATIVE_INFINITY;
   let hashes = 0;
   let next_at = 0;
 
@@ -118,7 +128,14 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
     canonical.push(block);
     blocks.set(block.hash, block);
     for (const tx of txs) places.set(tx.hash, block);
-    final = Math.max(final, block.number - traits.final_depth);
+    finalise();
+  }
+
+  function finalise(): void {
+    if (timeline.now() < stalled_until) return;
+    const { number } = head();
+    final = Math.max(final, number - traits.final_depth);
+    safe = Math.max(safe, number - traits.safe_depth);
   }
 
   function takeFromPool(): SimTx[] {
@@ -152,7 +169,7 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
       return place !== undefined && canonical[place.number] === place ? place : null;
     },
     staleTip: () => stale,
-    safeNumber: () => Math.max(0, head().number - traits.safe_depth),
+    safeNumber: () => Math.min(safe, head().number),
     finalNumber: () => final,
     send(logs, success = true) {
       const tx = { hash: newHash(), logs: success ? logs : [], success };
@@ -163,9 +180,13 @@ export function createChain(needs: { traits: ChainTraits; timeline: Timeline; ra
       next_at = timeline.now() + random.below(traits.block_s * 1000);
       timeline.at(next_at - timeline.now(), mine);
     },
+    stall(for_ms) {
+      stalled_until = timeline.now() + for_ms;
+    },
     reorganise(depth) {
       const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
       if (real < 1) return;
+      count(`reorganised by ${real}`);
       stale = head();
       const gone = canonical.splice(-real);
       for (const block of gone) orphaned.set(block.hash, timeline.now());

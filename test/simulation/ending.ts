@@ -2,7 +2,7 @@
 // ended, every webhook taken in, every promise released. Reads only.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { late_window_ms, type SimChainId } from "./settings.ts";
+import { late_window_ms, type SimChainId, wrong_clock_max_s } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -10,13 +10,20 @@ import { epoch_ms } from "./world.ts";
 const questions: Readonly<Record<string, string>> = {
   "an order is still pending": "SELECT id FROM orders WHERE status = 'pending'",
   "an amount is still promised": "SELECT id, chain, units FROM slots",
-  "a webhook is still waiting or was given up": "SELECT id, state FROM deliveries WHERE state <> 'delivered'",
+  "a webhook is still waiting": "SELECT id FROM deliveries WHERE state = 'waiting'",
   "a transfer still waits for confirmation": "SELECT id FROM transfers WHERE status = 'waiting_for_confirmation'",
   "a chain is stalled": "SELECT chain, stalled_reason FROM chains WHERE stalled_since IS NOT NULL",
   "a watch was never begun": "SELECT id FROM watches WHERE start_block IS NULL",
 };
+/** What only time takes away. */
+const waited_for = [
+  "SELECT 1 FROM orders WHERE status = 'pending'",
+  "SELECT 1 FROM slots",
+  "SELECT 1 FROM deliveries WHERE state = 'waiting'",
+];
 /** A retry comes at least this long after the end of the attempt before, seconds by number of failures. */
 const retry_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+const attempts_max = retry_s.length + 1;
 const unread_blocks_max = 8;
 const unread_final_blocks_max = 60;
 
@@ -47,6 +54,16 @@ interface OrderRow {
   cause: string | null;
   expires_at: number;
   ended_at: number;
+}
+
+interface Delivered {
+  n: number;
+  type: string;
+  order_id: string | null;
+  body: string;
+  url: string;
+  state: string;
+  tries: number;
 }
 
 /** Tells `stage.fail` of everything that is not as it must be at the end. Returns how many orders were paid on chain. */
@@ -146,7 +163,9 @@ function checkOrders(stage: Stage, db: Sqlite): void {
     const deposit =
       detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
     if (detail === null || order === undefined || deposit === undefined) continue;
-    if (isDue(payment, order, deposit) && order.status !== "paid") {
+    const { created_at } = detail.order;
+    const was_wrong = stage.clock.wasWrong(created_at, order.ended_at - epoch_ms + wrong_clock_max_s * 1000);
+    if (!was_wrong && isDue(payment, order, deposit) && order.status !== "paid") {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
     }
   }
@@ -182,11 +201,20 @@ function unread(stage: Stage, db: Sqlite): string[] {
   });
 }
 
-/** True when the chains are read and every promise is released: nothing is left to wait for. */
+/** True when every order has ended, every promise is released and every webhook taken: time alone brings no more. */
+export function isQuiet(path: string): boolean {
+  return asked(path, (db) => waited_for.every((sql) => db.query(sql).get() === null));
+}
+
+/** True when the chains are read as well: nothing is left to wait for. */
 export function isAtRest(stage: Stage, path: string): boolean {
+  return isQuiet(path) && asked(path, (db) => unread(stage, db).length + gaps(db).length === 0);
+}
+
+function asked<T>(path: string, ask: (db: Sqlite) => T): T {
   const db = new Sqlite(path, { readonly: true });
   try {
-    return unread(stage, db).length + gaps(db).length === 0 && db.query("SELECT 1 FROM slots").get() === null;
+    return ask(db);
   } finally {
     db.close();
   }
@@ -214,14 +242,18 @@ function checkWebhooks(stage: Stage, db: Sqlite): void {
   const { fail } = stage;
   const events = db
     .query(
-      "SELECT e.n, e.type, e.order_id, e.body, d.url FROM events e JOIN deliveries d ON d.event = e.n ORDER BY e.n",
+      "SELECT e.n, e.type, e.order_id, e.body, d.url, d.state, (SELECT count(*) FROM attempts a WHERE a.delivery = d.id) AS tries FROM events e JOIN deliveries d ON d.event = e.n ORDER BY e.n",
     )
-    .all() as { n: number; type: string; order_id: string | null; body: string; url: string }[];
+    .all() as Delivered[];
   const shops = new Map([...stage.shops, stage.backOffice].map((shop) => [shop.host, shop]));
   const taken = new Map<string, number>();
-  for (const { n, type, order_id, body, url } of events) {
+  for (const { n, type, order_id, body, url, state, tries } of events) {
     const { host } = new URL(url);
     const known = shops.get(host)?.known.get(`evt_${n}`);
+    if (state === "gave_up") {
+      if (tries !== attempts_max) fail(`evt_${n} to ${host} was given up after ${tries} attempts`);
+      continue;
+    }
     if (known?.accepted_at == null) {
       fail(`${host} never took evt_${n}`);
       continue;
@@ -242,6 +274,7 @@ function checkWebhooks(stage: Stage, db: Sqlite): void {
 
 /** No attempt before its time, unless a later event of the order made it due. */
 function checkRetries(stage: Stage, db: Sqlite): void {
+  if (stage.clock.wasWrong(0, stage.timeline.now())) return;
   const attempts = db
     .query(
       "SELECT a.delivery, a.started_at, a.ended_at, a.error, d.order_id, e.n FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN events e ON e.n = d.event ORDER BY a.delivery, a.id",

@@ -4,12 +4,20 @@
 import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
-import { readings, type SimChainId, type WalletName } from "./settings.ts";
+import {
+  type Choice,
+  providers_max,
+  readings,
+  type SimChainId,
+  type WalletName,
+  wrong_clock_max_s,
+} from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
 
 const points = ["commit.before", "commit.after", "scan.read", "delivery.sending", "delivery.answered"];
+const long_outage_ms = 2 * 60 * 60 * 1000;
 const wallet_sets: readonly WalletName[][] = [
   ["first", "third"],
   ["first", "second", "third"],
@@ -32,10 +40,14 @@ export interface Fate {
   changeProvider(): void;
   outage(): void;
   changeShop(): void;
+  /** Two hours without any provider of a chain, once in a world. */
+  longOutage(): void;
   reload(): void;
   crash(): void;
   stop(): Promise<void>;
   freeze(): void;
+  setClock(): void;
+  stallFinality(): void;
   markPaidBeside(): Promise<void>;
   /** How long the server stays down after a death, ms. */
   downtime(): number;
@@ -48,11 +60,12 @@ export function createFate(
     product: Product;
     surroundings: Surroundings;
     path: string;
-    configFor(names: readonly WalletName[]): Config;
+    configFor(choice: Choice): Config;
   },
 ): Fate {
   const { random, traits, timeline, server, chains, providers, note } = stage;
   let healed = false;
+  let outages_left = 1;
 
   function mood(): Mood {
     const kind = random.weighted({
@@ -66,6 +79,7 @@ export function createFate(
       throttling: traits.faults ? 2 : 0,
       html: traits.faults ? 1 : 0,
       empty: traits.faults ? 1 : 0,
+      cut: traits.faults ? 1 : 0,
       down: traits.faults ? 2 : 0,
       hanging: traits.faults ? 2 : 0,
     });
@@ -85,6 +99,14 @@ export function createFate(
     note(`${provider.host} is ${JSON.stringify(next)} at ${provider.mood_percent} %`);
   }
 
+  /** All providers of a chain are away for a while. */
+  function takeAway(id: SimChainId, for_ms: number): void {
+    for (const provider of providers[id]) setMood(provider, { kind: "down" });
+    timeline.at(for_ms, () => {
+      if (!healed) for (const provider of providers[id]) setMood(provider, { kind: "honest" });
+    });
+  }
+
   const anyChain = (): SimChainId => random.pick(["eth", "eth", "polygon"]);
 
   return {
@@ -96,12 +118,13 @@ export function createFate(
       setMood(random.pick(providers[anyChain()]), mood());
     },
     outage() {
-      if (!traits.faults) return;
-      const id = anyChain();
-      for (const provider of providers[id]) setMood(provider, { kind: "down" });
-      timeline.at(random.between(30_000, 300_000), () => {
-        if (!healed) for (const provider of providers[id]) setMood(provider, { kind: "honest" });
-      });
+      if (traits.faults) takeAway(anyChain(), random.between(30_000, 300_000));
+    },
+    longOutage() {
+      if (outages_left === 0) return;
+      outages_left -= 1;
+      takeAway(anyChain(), long_outage_ms);
+      timeline.advance(long_outage_ms);
     },
     changeShop() {
       const shop = random.pick([...stage.shops, stage.backOffice]);
@@ -109,9 +132,18 @@ export function createFate(
       note(`${shop.host} is ${shop.mood}`);
     },
     reload() {
-      stage.offered = random.pick(wallet_sets);
-      note(`wallets: ${stage.offered.join(" ")}`);
-      server.reload(needs.configFor(stage.offered));
+      if (random.chance(15) && stage.choice.wallets.includes("third")) {
+        stage.count("reload refused");
+        return server.reloadInVain(needs.configFor({ ...stage.choice, wrong_node: true }), "expected 137");
+      }
+      const what = random.weighted({ wallets: 6, providers: 2, poll: 1, tell: 1 });
+      stage.count(`reload ${what}`);
+      if (what === "wallets") stage.choice = { ...stage.choice, wallets: random.pick(wallet_sets) };
+      if (what === "providers") stage.choice = { ...stage.choice, providers: random.between(1, providers_max) };
+      if (what === "poll") stage.choice = { ...stage.choice, poll_s: random.pick([4, 8, 15]) };
+      if (what === "tell") stage.choice = { ...stage.choice, tell: !stage.choice.tell };
+      note(`settings: ${JSON.stringify(stage.choice)}`);
+      server.reload(needs.configFor(stage.choice));
     },
     crash() {
       if (random.chance(30)) return server.kill();
@@ -122,6 +154,18 @@ export function createFate(
       timeline.freeze(random.between(10_000, 150_000));
     },
 
+    setClock() {
+      const far_s = random.chance(50) ? 20 : wrong_clock_max_s;
+      const wrong_s = random.chance(40) ? 0 : random.between(-far_s, far_s);
+      note(`the clock is wrong by ${wrong_s} s`);
+      stage.clock.set(wrong_s * 1000);
+    },
+    stallFinality() {
+      const id = anyChain();
+      note(`${id} finalises nothing`);
+      chains[id].stall(random.between(60_000, 900_000));
+    },
+
     async markPaidBeside() {
       const all = [...stage.orders.values()];
       if (all.length === 0 || (!server.isReady() && server.life() !== null)) return;
@@ -129,7 +173,7 @@ export function createFate(
       order.marked = true;
       const life = createLife(needs.surroundings);
       const telemetry = needs.product.createTelemetry(life.world);
-      const config = needs.configFor(stage.offered);
+      const config = needs.configFor(stage.choice);
       const opened = needs.product.openForCommand({ world: life.world, telemetry, path: needs.path });
       try {
         const live = { current: () => config, replace() {} };
@@ -154,9 +198,11 @@ export function createFate(
         }
       }
       for (const shop of [...stage.shops, stage.backOffice]) shop.mood = "healthy";
-      stage.offered = ["first", "second", "third"];
+      stage.clock.set(0);
+      for (const chain of Object.values(chains)) chain.stall(0);
+      stage.choice = { wallets: ["first", "second", "third"], providers: providers_max, tell: true, poll_s: 8 };
       server.life()?.dieAt("", 0);
-      server.reload(needs.configFor(stage.offered));
+      server.reload(needs.configFor(stage.choice));
     },
   };
 }

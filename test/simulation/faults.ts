@@ -14,14 +14,23 @@ interface Change {
 export interface PlantedFault {
   name: string;
   changes: readonly Change[];
+  /** What the simulation must say of it. */
+  words: RegExp;
   /** The seed to begin with, where the first ones do not find it. */
   from?: number;
 }
 
 const root = join(import.meta.dir, "../..");
-const fault = (name: string, file: string, find: string, put: string, from = 1): PlantedFault => ({
+const fault = (
+  name: string,
+  file: string,
+  [find, put]: [find: string, put: string],
+  words: RegExp,
+  from = 1,
+): PlantedFault => ({
   name,
   changes: [{ file, find, put }],
+  words,
   from,
 });
 
@@ -29,74 +38,89 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "coverage advances before the transfers are stored",
     "src/services/settlement.ts",
-    "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
-    "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+    [
+      "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+      "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+    ],
+    /covered and not stored|was lost|lived and was lost/,
   ),
   fault(
     "a transfer is known by its transaction alone",
     "src/storage/transfers.ts",
-    'eq(transfers.position, sql.placeholder("position")),',
-    "",
+    ['eq(transfers.position, sql.placeholder("position")),', ""],
+    /covered and not stored|was lost|is kept with/,
   ),
   fault(
     "amounts are free again at once",
     "src/storage/deposits.ts",
-    "closeSlots(tx, id);",
-    "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);",
+    ["closeSlots(tx, id);", "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);"],
+    /released early|not in quarantine/,
   ),
   fault(
     "quarantine ends by the clock alone",
     "src/services/expiry.ts",
-    "releaseSlots(tx, pot, final_time * 1000 - late_window_ms)",
-    "releaseSlots(tx, pot, tx.now - late_window_ms)",
+    ["releaseSlots(tx, pot, final_time * 1000 - late_window_ms)", "releaseSlots(tx, pot, tx.now - late_window_ms)"],
+    /released early/,
   ),
   fault(
     "an old transfer pays a new order",
     "src/domain/matching.ts",
-    'if (isOlder(arrival.block, candidate)) return none("too_early");',
-    "isOlder(arrival.block, candidate);",
+    ['if (isOlder(arrival.block, candidate)) return none("too_early");', "isOlder(arrival.block, candidate);"],
+    /opened after it|opened above its block/,
   ),
   fault(
     "a late transfer pays",
     "src/domain/matching.ts",
-    'if (arrival.block.time * 1000 > candidate.expires_at) return because("late");',
-    "",
+    ['if (arrival.block.time * 1000 > candidate.expires_at) return because("late");', ""],
+    /expired before it/,
   ),
   fault(
     "orders expire before their chain was read",
     "src/services/expiry.ts",
-    "return isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id);",
-    "return isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id);",
+    [
+      "(deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),",
+      "(deposit) => isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id),",
+    ],
+    /was paid in time by/,
   ),
   fault(
     "a webhook counts as delivered before it was answered",
     "src/services/delivery.ts",
-    "const result = await send(row);",
-    "const now = world.now();\n      await database.transact((tx) => recordAttempt(tx, { delivery: row.id, started_at: now, ended_at: now, status: 200, error: null, delivered: true, next_at: null }));\n      const result = await send(row);",
+    [
+      "const result = await send(row);",
+      "const now = world.now();\n      await database.transact((tx) => recordAttempt(tx, { delivery: row.id, started_at: now, ended_at: now, status: 200, error: null, delivered: true, next_at: null }));\n      const result = await send(row);",
+    ],
+    /never took it/,
   ),
   fault(
     "retries live in memory",
     "src/services/delivery.ts",
-    "await database.transact((tx) => recordAttempt(tx, result));",
-    "await database.transact((tx) => recordAttempt(tx, result.next_at === null ? result : { ...result, next_at: result.next_at + 1e12 }));\n      if (result.next_at !== null) world.timer(result.next_at - world.now(), () => void database.transact((tx) => void tx.live().run(`UPDATE deliveries SET next_at = ${result.next_at} WHERE id = ${row.id}`)));",
+    [
+      "await database.transact((tx) => recordAttempt(tx, result));",
+      "await database.transact((tx) => recordAttempt(tx, result.next_at === null ? result : { ...result, next_at: result.next_at + 1e12 }));\n      if (result.next_at !== null) world.timer(result.next_at - world.now(), () => void database.transact((tx) => void tx.live().run(`UPDATE deliveries SET next_at = ${result.next_at} WHERE id = ${row.id}`)));",
+    ],
+    /a webhook is still waiting/,
   ),
   fault(
     "a later webhook overtakes an earlier one",
     "src/storage/outbox.ts",
-    "e.state = 'waiting' and e.id < ${deliveries.id}",
-    "e.state = 'waiting' and e.id < 0",
+    ["e.state = 'waiting' and e.id < ${deliveries.id}", "e.state = 'waiting' and e.id < 0"],
+    /before the one before it/,
   ),
   fault(
     "a transfer counts without a second reading",
     "src/workers/ripening.ts",
-    "const silence = await hear(cases);",
-    'const silence = await hear([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
+    [
+      "const silence = await hear(cases);",
+      'const silence = await hear([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
+    ],
+    /without a second reading|does not stand|a block that left the chain|from a block it is not in/,
   ),
   fault(
     "a rewritten chain is not read again",
     "src/workers/scan.ts",
-    "answer.mark?.hash !== seen.hash) return seen;",
-    "answer.mark?.hash === undefined) return seen;",
+    ["answer.mark?.hash !== seen.hash) return seen;", "answer.mark?.hash === undefined) return seen;"],
+    /answered another branch|covered and not stored/,
     14,
   ),
   {
@@ -112,26 +136,35 @@ export const faults: readonly PlantedFault[] = [
         find: "CREATE UNIQUE INDEX allocations_live",
         put: "CREATE INDEX allocations_live",
       },
+      {
+        file: "migrations/0005_attribution.sql",
+        find: "CREATE UNIQUE INDEX allocations_live",
+        put: "CREATE INDEX allocations_live",
+      },
     ],
+    words: /two live allocations/,
   },
   fault(
     "money for an order that ended is not turned away",
     "src/domain/matching.ts",
-    'if (candidate.closed || candidate.order_status !== "pending") {',
-    'if (candidate.closed && candidate.order_status === "pending") {',
+    [
+      'if (candidate.closed || candidate.order_status !== "pending") {',
+      'if (candidate.closed && candidate.order_status === "pending") {',
+    ],
+    /settlement_failed/,
   ),
-  fault("sockets are told nothing", "src/app.ts", "http.committed();", ""),
+  fault("sockets are told nothing", "src/app.ts", ["http.committed();", ""], /a socket of .* shows/),
   fault(
     "a replay creates a second order",
     "src/services/checkout.ts",
-    "const earlier = known.keyed ?? known.replayed;",
-    "const earlier = known.keyed;",
+    ["const earlier = known.keyed ?? known.replayed;", "const earlier = known.keyed;"],
+    /a replay of/,
   ),
   fault(
     "a clock of its own",
     "src/services/delivery.ts",
-    "const started_at = world.now();",
-    "const started_at = world.now() + 0 * Date.now();",
+    ["const started_at = world.now();", "const started_at = world.now() + 0 * Date.now();"],
+    /bypassed the world: Date.now/,
   ),
 ];
 

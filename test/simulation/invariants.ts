@@ -3,7 +3,7 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { pairKey } from "./provider.ts";
-import { clock_skew_s, late_window_ms, type SimChainId } from "./settings.ts";
+import { clock_skew_s, late_window_ms, type SimChainId, wrong_clock_max_s } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -41,6 +41,7 @@ const questions: Readonly<Record<string, string>> = {
 const blocks_compared = 40;
 /** A server notices the commit of another process within a second. */
 const notice_ms = 1500;
+const wrong_clock_max_ms = wrong_clock_max_s * 1000;
 
 export interface Invariants {
   /** Compares now. The first violation is told to `stage.fail`. */
@@ -201,7 +202,8 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       const read_at = Math.max(
         ...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1),
       );
-      if (epoch_ms + read_at < row.seen_at) fail(`${said} without a second reading of its receipt`);
+      const was_wrong = stage.clock.wasWrong(row.seen_at - epoch_ms - wrong_clock_max_ms, stage.timeline.now());
+      if (epoch_ms + read_at < row.seen_at && !was_wrong) fail(`${said} without a second reading of its receipt`);
       if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash))
         fail(`${said} from a block that left the chain`);
       compareIntent(payment, row, said);
@@ -214,6 +216,8 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     if (payment.kind !== "exact" || detail === null || detail.order.id === row.order_id) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
+    // A clock that was wrong ends a quarantine too early or opens a deposit in the future.
+    if (stage.clock.wasWrong(detail.order.created_at, stage.timeline.now())) return;
     fail(`${said}, meant for ${detail.order.id}`);
   }
 

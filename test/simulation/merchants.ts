@@ -100,6 +100,7 @@ export function createMerchants(stage: Stage): Merchants {
       shop,
       sender,
       details: [],
+      created_at: timeline.now(),
       cancelled: false,
       marked: false,
       resends: 0,

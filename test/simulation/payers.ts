@@ -3,8 +3,8 @@
 
 import type { SimTransfer } from "./chain.ts";
 import { amounts, senders, unitsOf } from "./merchants.ts";
-import { type SimChainId, simTokens, wallets } from "./settings.ts";
-import type { Detail, Stage } from "./stage.ts";
+import { lifetime_ms, type SimChainId, simTokens, wallets } from "./settings.ts";
+import type { BookOrder, Detail, Stage } from "./stage.ts";
 
 export interface Payers {
   pay(): void;
@@ -14,6 +14,8 @@ export interface Payers {
 
 const exchange = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
 const own_percent = 6;
+/** Before and after the end of an order: when payers hurry, and rules meet. */
+const last_minute_ms = 60_000;
 
 export function createPayers(stage: Stage): Payers {
   const { random, chains, payments } = stage;
@@ -31,13 +33,25 @@ export function createPayers(stage: Stage): Payers {
       logs.map((part) => part?.transfer ?? null),
       success,
     );
+    stage.count(`transaction of ${parts.length === 1 ? "one transfer" : "several transfers"}`);
+    if (parts.some(({ transfer }) => transfer.sender === exchange)) stage.count("transaction from an exchange");
     logs.forEach((part, position) => {
       if (part === null) return;
+      stage.count(`payment ${kindOf(part)}${success ? "" : ", failed"}`);
       payments.push({ ...part, chain: chains[chain], tx, position, sent_at: stage.timeline.now() });
     });
     stage.note(
       `sent ${tx.hash} on ${chain}: ${parts.map(({ kind, transfer }) => `${kind} ${transfer.units}`).join(", ")}`,
     );
+  }
+
+  /** As the tally counts it: an exact payment may come late, or after the order has ended. */
+  function kindOf({ kind, detail }: Part): string {
+    if (kind !== "exact" || detail === null) return kind;
+    const { cancelled, marked, sender } = detail.order;
+    if (timeOf(detail.order) > lifetime_ms) return "exact, late";
+    if (cancelled || marked) return "exact, ended by hand";
+    return sender === null ? "exact" : "exact, bound to a sender";
   }
 
   function transferFor(detail: Detail, units = detail.units, from: string | null = null): SimTransfer {
@@ -47,8 +61,13 @@ export function createPayers(stage: Stage): Payers {
   const exact = (detail: Detail): Part => ({ kind: "exact", detail, transfer: transferFor(detail) });
   const other = (kind: string, detail: Detail, transfer: SimTransfer): Part => ({ kind, detail, transfer });
 
+  /** How long ago an order was made. */
+  const timeOf = (order: BookOrder) => stage.timeline.now() - order.created_at;
+
   function anyDetail(): Detail | null {
     const all = [...stage.orders.values()].flatMap((order) => order.details);
+    const ending = all.filter(({ order }) => Math.abs(timeOf(order) - lifetime_ms) < last_minute_ms);
+    if (ending.length > 0 && random.chance(30)) return random.pick(ending);
     const recent = all.slice(-6);
     return all.length === 0 ? null : random.pick(random.chance(80) ? recent : all);
   }

@@ -33,6 +33,8 @@ export interface Server {
   /** SIGTERM: resolves when it has stopped. */
   stop(): Promise<void>;
   reload(config: Config): void;
+  /** Reloads settings that must be refused, by a Fault whose words hold `words`, and must change nothing. */
+  reloadInVain(config: Config, words: string): void;
   /** The life that runs, ready or not. */
   life(): Life | null;
   isReady(): boolean;
@@ -45,7 +47,6 @@ export interface Server {
   /** Opens a WebSocket; null when it was refused. */
   socket(path: string, headers: Record<string, string>): Promise<SocketHandlers | null>;
   deaths(): number;
-  passed: Map<string, number>;
 }
 
 const client_address = "203.0.113.7";
@@ -62,9 +63,10 @@ export function createServer(needs: {
   surroundings: Surroundings;
   config: Config;
   fail(words: string): void;
+  /** Hears of every death. */
+  count(kind: string): void;
 }): Server {
-  const { product, surroundings, fail } = needs;
-  const passed = new Map<string, number>();
+  const { product, surroundings, fail, count } = needs;
   const handles = new Set<Sqlite>();
   let config = needs.config;
   let life: Life | null = null;
@@ -136,7 +138,6 @@ export function createServer(needs: {
   }
 
   return {
-    passed,
     life: () => life,
     isReady: () => app !== null && life !== null && !life.isDead() && !stopping,
     stops: () => stops,
@@ -173,7 +174,7 @@ export function createServer(needs: {
         if (dying.isDead()) return;
         app = null;
         stops += 1;
-        dying.kill();
+        dying.kill("stopped");
       } catch (error) {
         if (!dying.isDead()) fail(`the server did not stop: ${String(error)}`);
       }
@@ -182,9 +183,21 @@ export function createServer(needs: {
       config = next;
       follow();
     },
+    reloadInVain(next, words) {
+      const [running, reloading] = [life, app];
+      if (running === null || reloading === null || running.isDead()) return;
+      reloads = reloads.then(async () => {
+        if (life !== running || running.isDead() || stopping) return;
+        const refusal = await reloading.reload(next).then(
+          () => "nothing",
+          (error: unknown) => String(error),
+        );
+        if (!running.isDead() && !refusal.includes(words)) fail(`a reload was answered with ${refusal}`);
+      });
+    },
     bury() {
       if (life === null || !life.isDead()) return false;
-      for (const [point, times] of life.passed) passed.set(point, (passed.get(point) ?? 0) + times);
+      count(`died ${starting ? "while starting, " : ""}${life.diedOf()}`);
       if (starting) collect(false);
       release();
       life = null;

@@ -20,6 +20,7 @@ export type Mood =
   | { kind: "tagless" }
   | { kind: "html" }
   | { kind: "empty" }
+  | { kind: "cut" }
   | { kind: "down" }
   | { kind: "hanging" };
 
@@ -77,8 +78,10 @@ export function createProvider(needs: {
   timeline: Timeline;
   random: Random;
   decimals: ReadonlyMap<string, number>;
+  /** Hears of the mood of every answer. */
+  count(kind: string): void;
 }): Provider {
-  const { host, chain, timeline, random, decimals } = needs;
+  const { host, chain, timeline, random, decimals, count } = needs;
   const answered: Provider["answered"] = { hashes: new Map(), numbers: new Map(), lied: new Set() };
   const receipts = new Map<string, number>();
 
@@ -165,23 +168,30 @@ export function createProvider(needs: {
     return found;
   }
 
-  function receipt(view: View, tx_hash: unknown, remember: (() => void)[]): unknown {
-    for (let number = view.tip.number; number >= Math.max(0, view.tip.number - 400); number--) {
-      const block = blockAt(view, number);
-      const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
-      if (!block || !placed) continue;
-      const { tx, first_log } = placed;
-      const key = `${tx.hash} ${block.hash}`;
-      remember.push(() => receipts.set(key, timeline.now()));
-      return {
-        transactionHash: tx.hash,
-        blockNumber: hex(block.number),
-        blockHash: block.hash,
-        status: tx.success ? "0x1" : "0x0",
-        logs: tx.logs.map((log, position) => logOf(block, tx.hash, first_log + position, log)),
-      };
+  /** The block of a transaction on the branch of a view. */
+  function placeOf(view: View, tx_hash: string): SimBlock | null {
+    let block: SimBlock | null = view.tip;
+    for (; block !== null && !chain.isCanonical(block); block = block.parent) {
+      if (block.txs.some(({ tx }) => tx.hash === tx_hash)) return block;
     }
-    return null;
+    const place = chain.whereIs(tx_hash);
+    return place !== null && block !== null && place.number <= block.number ? place : null;
+  }
+
+  function receipt(view: View, tx_hash: unknown, remember: (() => void)[]): unknown {
+    const block = placeOf(view, String(tx_hash));
+    const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
+    if (block === null || placed === undefined) return null;
+    const { tx, first_log } = placed;
+    const key = `${tx.hash} ${block.hash}`;
+    remember.push(() => receipts.set(key, timeline.now()));
+    return {
+      transactionHash: tx.hash,
+      blockNumber: hex(block.number),
+      blockHash: block.hash,
+      status: tx.success ? "0x1" : "0x0",
+      logs: tx.logs.map((log, position) => logOf(block, tx.hash, first_log + position, log)),
+    };
   }
 
   function answerTo({ method, params }: Call, view: View, mood: Mood, remember: (() => void)[]): unknown {
@@ -222,6 +232,7 @@ export function createProvider(needs: {
     receipts,
     handle(init) {
       const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
+      count(`provider ${mood.kind}`);
       const after_ms = random.between(5, provider.latency_max_ms);
       if (mood.kind === "hanging") return { after_ms, hangs: true };
       if (mood.kind === "down") return { after_ms, fails: "ECONNREFUSED" };
@@ -243,8 +254,13 @@ export function createProvider(needs: {
       return {
         after_ms,
         answer() {
+          const value = Array.isArray(parsed) ? random.shuffled(envelopes) : envelopes[0];
+          if (mood.kind === "cut") {
+            const text = JSON.stringify(value);
+            return new Response(text.slice(0, random.below(text.length)));
+          }
           for (const act of remember) act();
-          return json(Array.isArray(parsed) ? random.shuffled(envelopes) : envelopes[0]);
+          return json(value);
         },
       };
     },

@@ -17,6 +17,9 @@ export const late_window_ms = 400_000;
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
 
+/** How wrong the server's clock may be: less than what makes signatures look old. */
+export const wrong_clock_max_s = 240;
+
 export const wallets = {
   first: { chain: "eth", address: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", coins: ["USDT", "DAI"] },
   second: { chain: "eth", address: "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC", coins: ["USDT"] },
@@ -72,30 +75,47 @@ export type SimChainId = keyof typeof readings;
 /** Blocks on top of which a small payment on eth counts. */
 export const eth_small_blocks = 3;
 
+/** Every chain has so many providers; the settings name some of them. */
+export const providers_max = 3;
+export const wrong_node_host = "other-chain.example";
+const idle_factor = 3;
+
 export function providerHost(chain: SimChainId, index: number): string {
   return `${chain}-node-${index}.example`;
 }
 
-interface Choice {
+/** What an operator changes while the shop is open. */
+export interface Choice {
+  wallets: readonly WalletName[];
+  /** Nodes per chain. */
   providers: number;
   /** An address for unknown transfers is set. */
   tell: boolean;
+  poll_s: number;
+  /** A node of another chain is named among those of polygon. */
+  wrong_node?: boolean;
 }
 
 /** Parsed once each: a world has few different settings, and reads them at every start and reload. */
 const parsed = new WeakMap<Product, Map<string, Config>>();
 
-/** The settings with these wallets, read from the text of a file. */
-export function configFor(product: Product, database: string, names: readonly WalletName[], choice: Choice): Config {
+/** The settings of a choice, read from the text of a file. */
+export function configFor(product: Product, database: string, choice: Choice): Config {
   const known = parsed.get(product) ?? new Map<string, Config>();
   parsed.set(product, known);
-  const key = JSON.stringify([names, choice]);
-  const config = known.get(key) ?? read(product, names, choice);
+  const key = JSON.stringify(choice);
+  const config = known.get(key) ?? read(product, choice);
   known.set(key, config);
   return { ...config, database: { ...config.database, path: database } };
 }
 
-function read(product: Product, names: readonly WalletName[], choice: Choice): Config {
+function nodeUrls(chain: SimChainId, { providers, wrong_node = false }: Choice): string {
+  const hosts = Array.from({ length: providers }, (_, index) => providerHost(chain, index));
+  if (wrong_node && chain === "polygon") hosts.push(wrong_node_host);
+  return JSON.stringify(hosts.map((host) => `https://${host}/key`));
+}
+
+function read(product: Product, choice: Choice): Config {
   const lines = [
     "[server]",
     'listen = "127.0.0.1:8080"',
@@ -114,12 +134,12 @@ function read(product: Product, names: readonly WalletName[], choice: Choice): C
     'timeout = "5s"',
     ...(Object.keys(readings) as SimChainId[]).flatMap((chain) => [
       `[chains.${chain}]`,
-      `rpc_urls = [${Array.from({ length: choice.providers }, (_, index) => `"https://${providerHost(chain, index)}/key"`)}]`,
+      `rpc_urls = ${nodeUrls(chain, choice)}`,
       `finality = ${readings[chain].finality}`,
-      'poll = "8s"',
-      'idle_poll = "24s"',
+      `poll = "${choice.poll_s}s"`,
+      `idle_poll = "${choice.poll_s * idle_factor}s"`,
     ]),
-    ...names.flatMap((name) => [
+    ...choice.wallets.flatMap((name) => [
       "[[wallets]]",
       `blockchain = "${wallets[name].chain}"`,
       `address = "${wallets[name].address}"`,

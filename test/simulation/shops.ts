@@ -38,8 +38,10 @@ export function createShop(needs: {
   timeline: Timeline;
   random: Random;
   fail(words: string): void;
+  /** Hears of the mood of every answer. */
+  count(kind: string): void;
 }): Shop {
-  const { host, secret, timeline, random, fail } = needs;
+  const { host, secret, timeline, random, fail, count } = needs;
   const known = new Map<string, Known>();
   const mac = (key: string, message: string) => createHmac("sha256", key).update(message).digest("base64");
 
@@ -70,6 +72,7 @@ export function createShop(needs: {
     handle(init) {
       const there_ms = random.between(1, latency_max_ms);
       const { mood } = shop;
+      count(`shop ${mood}`);
       if (mood === "refusing") return { after_ms: there_ms, fails: "ECONNREFUSED" };
       const work_ms = mood === "slow" ? random.below(slow_max_ms) : 0;
       const status =

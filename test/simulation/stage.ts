@@ -5,7 +5,7 @@ import type { Chain, SimTransfer, SimTx } from "./chain.ts";
 import type { Server } from "./process.ts";
 import type { Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
-import type { SimChainId, SimToken, WalletName } from "./settings.ts";
+import type { Choice, SimChainId, SimToken } from "./settings.ts";
 import type { Shop } from "./shops.ts";
 import type { Timeline } from "./timeline.ts";
 import { epoch_ms, type Life } from "./world.ts";
@@ -33,6 +33,8 @@ export interface BookOrder {
   shop: Shop;
   sender: string | null;
   details: Detail[];
+  /** Virtual ms. */
+  created_at: number;
   /** Asked for by the payer or an operator, whether it was answered or not. */
   cancelled: boolean;
   marked: boolean;
@@ -62,7 +64,12 @@ export interface Traits {
   crashes: boolean;
   /** Outages and answers that fail. */
   faults: boolean;
-  providers: number;
+  /** The wall clock of the server's machine is set wrong and right again. */
+  clock: boolean;
+  /** Once, all providers of a chain are away for two hours. */
+  long_outage: boolean;
+  /** A chain goes on without finalising anything for a while. */
+  stalls: boolean;
 }
 
 export interface Stage {
@@ -77,15 +84,44 @@ export interface Stage {
   backOffice: Shop;
   orders: Map<string, BookOrder>;
   payments: Payment[];
-  /** Wallets as the settings name them now. */
-  offered: readonly WalletName[];
+  /** What the settings name now. */
+  choice: Choice;
+  clock: Clock;
   /** The last commit of another process, virtual ms. */
   committed_elsewhere_at: number;
   note(line: string): void;
+  /** Adds to the tally of what happened: `group kind`. */
+  count(kind: string): void;
   fail(words: string): void;
 }
 
-/** The wall clock, ms. */
+/** The wall clock of the server's machine: virtual time and how wrong it is. */
+export interface Clock {
+  /** ms, as the server sees it. */
+  now(): number;
+  /** Sets it wrong by so many ms; 0 sets it right. */
+  set(wrong_ms: number): void;
+  /** Whether it was wrong at any time between two virtual times. */
+  wasWrong(from: number, to: number): boolean;
+}
+
+/** A clock that is right. */
+export function createClock(timeline: Timeline): Clock {
+  const wrong: { from: number; to: number }[] = [];
+  let wrong_ms = 0;
+  return {
+    now: () => epoch_ms + Math.floor(timeline.now()) + wrong_ms,
+    set(next_ms) {
+      const open = wrong.at(-1);
+      if (wrong_ms !== 0 && open !== undefined) open.to = timeline.now();
+      if (next_ms !== 0) wrong.push({ from: timeline.now(), to: Number.POSITIVE_INFINITY });
+      wrong_ms = next_ms;
+    },
+    wasWrong: (from, to) => wrong.some((time) => time.from <= to && time.to >= from),
+  };
+}
+
+/** The time everybody else goes by, ms. */
 export function wallOf(stage: Stage): number {
   return epoch_ms + Math.floor(stage.timeline.now());
 }

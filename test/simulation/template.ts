@@ -1,5 +1,6 @@
 // The empty database of a product, migrated once and copied into every world: what creates it is tested elsewhere.
 
+import { Database as Sqlite } from "bun:sqlite";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,7 @@ async function make(product: Product): Promise<Uint8Array> {
   const timeline = createTimeline({ run: (act) => act(), turnEnded: nothing });
   const { world } = createLife({
     timeline,
+    wall: () => 0,
     random: createRandom(0, "template"),
     reach: () => ({ after_ms: 0, fails: "ENOTFOUND" }),
     resolve: () => [],
@@ -32,6 +34,9 @@ async function make(product: Product): Promise<Uint8Array> {
   });
   try {
     await product.migrateDatabase({ world, telemetry: product.createTelemetry(world), path });
+    const db = new Sqlite(path);
+    db.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    db.close();
     return new Uint8Array(readFileSync(path));
   } finally {
     rmSync(folder, { recursive: true });

@@ -15,6 +15,8 @@ export type Outcome = { after_ms: number } & ({ answer: () => Response } | { fai
 /** What lives longer than a process: the network, the machine's files, and the account of what happened. */
 export interface Surroundings {
   timeline: Timeline;
+  /** The machine's wall clock, ms: it may be wrong, and may go back. */
+  wall(): number;
   /** The product's own stream of chance. */
   random: Random;
   /** Answers a request by the host name it was meant for. */
@@ -31,14 +33,14 @@ export interface Life {
   world: World;
   isDead(): boolean;
   /** Ends the life between two turns. */
-  kill(): void;
+  kill(why?: string): void;
   /** Ends it when `point` is passed for the nth time from now. */
   dieAt(point: string, nth: number): void;
   /** Sends a request to whatever listens. Rejects when nobody does, or when the life ends before the answer. */
   request(request: Request, connection: Connection): Promise<Response>;
   signal(name: Signal): void;
-  /** How often each crash point was passed. */
-  passed: ReadonlyMap<string, number>;
+  /** What ended it; empty while it lasts. */
+  diedOf(): string;
 }
 
 /** Within one virtual moment, over all loops and requests. */
@@ -51,20 +53,21 @@ export function simulatedHash(secret: string): string {
 }
 
 /** A new process in these surroundings. */
-export function createLife({ timeline, random, reach, resolve, note, fail }: Surroundings): Life {
-  const passed = new Map<string, number>();
+export function createLife({ timeline, wall, random, reach, resolve, note, fail }: Surroundings): Life {
   const signals = new Map<Signal, Set<() => void>>();
   const mourners = new Set<(error: Error) => void>();
   const files = new Map<string, string>();
   let listening: ListenOptions | null = null;
   let doom: { point: string; left: number } | null = null;
   let dead = false;
+  let cause = "";
   let moment = 0;
   let looks = 0;
 
   function die(why: string): void {
     if (dead) return;
     dead = true;
+    cause = why;
     note(`died: ${why}`);
     for (const mourn of [...mourners]) mourn(new Death("connection lost"));
     mourners.clear();
@@ -87,7 +90,7 @@ export function createLife({ timeline, random, reach, resolve, note, fail }: Sur
   const world: World = {
     now() {
       alive();
-      return epoch_ms + Math.floor(timeline.now());
+      return wall();
     },
     elapsed() {
       alive();
@@ -176,7 +179,6 @@ export function createLife({ timeline, random, reach, resolve, note, fail }: Sur
     },
     point(name) {
       alive();
-      passed.set(name, (passed.get(name) ?? 0) + 1);
       if (doom === null || doom.point !== name) return;
       doom.left -= 1;
       if (doom.left > 0) return;
@@ -187,9 +189,9 @@ export function createLife({ timeline, random, reach, resolve, note, fail }: Sur
 
   return {
     world,
-    passed,
+    diedOf: () => cause,
     isDead: () => dead,
-    kill: () => die("killed"),
+    kill: (why = "killed") => die(why),
     dieAt(point, nth) {
       doom = { point, left: nth };
     },

@@ -1,0 +1,36 @@
+// The proof that the simulation bites: every fault that is planted in a copy of the sources is found within a bounded
+// number of seeds.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { simulate } from "./simulation/child.ts";
+import { faults, plant } from "./simulation/faults.ts";
+
+/** Most are found in the first few; `from` spares the others their way. */
+const seeds_max = 200;
+const limit_ms = 120_000;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "ocrch-faults-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("the simulation bites: it finds that", () => {
+  for (const fault of faults) {
+    test(
+      fault.name,
+      async () => {
+        const source = plant(fault, join(folder, fault.name.replaceAll(" ", "-")));
+        const where = ["--source", source, "--from", String(fault.from ?? 1), "--seeds", String(seeds_max)];
+        const { status, output } = await simulate(...where, "--steps", "60", "--first-failure");
+        const [found = output] = /^seed \d+ failed at step \d+: .*/m.exec(output) ?? [];
+        expect(found).toMatch(fault.words);
+        expect(status).toBe(1);
+      },
+      limit_ms,
+    );
+  }
+});

@@ -1,0 +1,81 @@
+// The whole product in simulated worlds, the first thousand seeds; and that these worlds are as hostile as they claim.
+
+import { expect, test } from "bun:test";
+import { simulate } from "./simulation/child.ts";
+
+const seeds = 1000;
+/** A small world; `simulation-seeds-b` has long ones. */
+const steps = 60;
+const limit_ms = 900_000;
+
+/** What must have happened at least so often: a kind that dies out would otherwise go unnoticed. */
+const frequent: readonly (readonly [kind: string, times: number])[] = [
+  ["payment exact", 3000],
+  ["payment exact, late", 500],
+  ["payment exact, ended by hand", 500],
+  ["payment exact, bound to a sender", 500],
+  ["payment short", 200],
+  ["payment over", 200],
+  ["payment parts", 200],
+  ["payment wrong coin", 200],
+  ["payment other sender", 200],
+  ["payment nothing", 100],
+  ["payment exact, failed", 100],
+  ["payment stray", 1000],
+  ["transaction of several transfers", 400],
+  ["transaction from an exchange", 200],
+  ["provider lagging", 1000],
+  ["provider hiding", 1000],
+  ["provider stale", 500],
+  ["provider narrow", 1000],
+  ["provider small batches", 1000],
+  ["provider tagless", 1000],
+  ["provider throttling", 200],
+  ["provider html", 100],
+  ["provider empty", 100],
+  ["provider cut", 100],
+  ["provider down", 1000],
+  ["provider hanging", 100],
+  ["shop slow", 300],
+  ["shop hanging", 300],
+  ["shop failing", 300],
+  ["shop flaky", 300],
+  ["shop refusing", 300],
+  ["shop redirecting", 300],
+  ["reorganised by 1", 500],
+  ["reorganised by 3", 200],
+  ["reorganised by 5", 20],
+  ["died killed", 100],
+  ["died stopped", 500],
+  ["died commit.before", 50],
+  ["died commit.after", 50],
+  ["died scan.read", 50],
+  ["died delivery.sending", 20],
+  ["died delivery.answered", 20],
+  ["reload wallets", 300],
+  ["reload providers", 100],
+  ["reload poll", 50],
+  ["reload refused", 50],
+  ["action outage", 300],
+  ["action long outage", 20],
+  ["action stall finality", 100],
+  ["action set clock", 200],
+  ["action freeze", 500],
+  ["action mark paid beside the server", 200],
+  ["log chain_rewritten", 500],
+  ["total orders paid", 1500],
+];
+
+test(
+  "nothing is lost, paid twice or told wrong in a thousand hostile worlds",
+  async () => {
+    const { status, output, times } = await simulate("--seeds", String(seeds), "--steps", String(steps));
+    expect(output).toContain("no seed failed");
+    expect(output).toMatch(new RegExp(`^${seeds} seeds in `, "m"));
+    expect(status).toBe(0);
+    expect(frequent.filter(([kind, at_least]) => times(kind) < at_least).map(([kind]) => [kind, times(kind)])).toEqual(
+      [],
+    );
+  },
+  limit_ms,
+);

@@ -1,0 +1,179 @@
+// Who plays in the world of a seed: chains with their providers, shops, the server, merchants, payers and fate, and how
+// often each of them acts. Runs nothing by itself.
+
+import { createChain } from "./chain.ts";
+import { createFate, type Fate } from "./fate.ts";
+import { createMerchants } from "./merchants.ts";
+import { createPayers } from "./payers.ts";
+import { createServer, type Product } from "./process.ts";
+import { createProvider, type Provider } from "./provider.ts";
+import { createRandom, type Random } from "./random.ts";
+import {
+  back_office,
+  type Choice,
+  configFor,
+  merchant_secret,
+  providerHost,
+  providers_max,
+  readings,
+  type SimChainId,
+  simTokens,
+  wrong_node_host,
+} from "./settings.ts";
+import { createShop } from "./shops.ts";
+import { createClock, type Stage, type Traits } from "./stage.ts";
+import type { Timeline } from "./timeline.ts";
+import type { Surroundings } from "./world.ts";
+
+export interface Action {
+  /** How often, among all. */
+  weight: number;
+  act(): unknown;
+}
+
+export interface Cast {
+  stage: Stage;
+  fate: Fate;
+  actions: Readonly<Record<string, Action>>;
+}
+
+interface Needs {
+  product: Product;
+  seed: number;
+  /** Of the database. */
+  path: string;
+  random: Random;
+  timeline: Timeline;
+  note(line: string): void;
+  count(kind: string): void;
+  fail(words: string): void;
+}
+
+function drawTraits(random: Random): Traits {
+  return {
+    lies: random.chance(40),
+    deep: random.chance(20),
+    crashes: random.chance(70),
+    faults: random.chance(80),
+    clock: random.chance(20),
+    long_outage: random.chance(4),
+    stalls: random.chance(25),
+  };
+}
+
+/** The cast of a world. Everything that is chosen is chosen by `random`. */
+export function createCast(needs: Needs): Cast {
+  const { product, seed, path, random, timeline, note, count, fail } = needs;
+  const traits = drawTraits(random);
+  const chainOf = (id: SimChainId) => {
+    const reorg_max = traits.deep ? 5 : id === "eth" ? 2 : 3;
+    return createChain({
+      traits: { ...readings[id].traits, skew_s: random.between(-8, 3), reorg_max },
+      timeline,
+      random,
+      count,
+    });
+  };
+  const chains = { eth: chainOf("eth"), polygon: chainOf("polygon") };
+  const decimals = new Map(simTokens.map((token) => [token.address.toLowerCase(), token.decimals]));
+  const nodeOf = (host: string, id: SimChainId): Provider =>
+    createProvider({ host, chain: chains[id], timeline, random, decimals, count });
+  const nodesOf = (id: SimChainId) =>
+    Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
+  const providers = { eth: nodesOf("eth"), polygon: nodesOf("polygon") };
+  const nodes = [...providers.eth, ...providers.polygon, nodeOf(wrong_node_host, "eth")];
+  const shopOf = (host: string, last: number) =>
+    createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
+  const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
+  const backOffice = shopOf(back_office, 9);
+  const hosts = [...shops, backOffice];
+  const clock = createClock(timeline);
+
+  const surroundings: Surroundings = {
+    timeline,
+    wall: clock.now,
+    random: createRandom(seed, "product"),
+    fail,
+    note(line) {
+      note(line);
+      const [, level = "", event = ""] = /^\S+Z (\w+) ([^=]+?)(?: \w+=|$)/.exec(line) ?? [];
+      if (level === "warn" || level === "error") count(`log ${event}`);
+      if (level === "error" && !isExpected(event, traits)) fail(`the server complained: ${line.slice(25)}`);
+    },
+    resolve: (host) => hosts.filter((shop) => shop.host === host).map((shop) => shop.address),
+    reach(host, _url, init) {
+      const known = nodes.find((one) => one.host === host) ?? hosts.find((one) => one.host === host);
+      return known?.handle(init) ?? { after_ms: 1, fails: "ENOTFOUND" };
+    },
+  };
+  const choice: Choice = {
+    wallets: random.chance(50) ? ["first", "third"] : ["first", "second", "third"],
+    providers: random.between(1, providers_max),
+    tell: random.chance(80),
+    poll_s: 8,
+  };
+  note(`seed ${seed} ${JSON.stringify([traits, choice])}`);
+  const server = createServer({
+    product,
+    surroundings,
+    config: configFor(product, path, choice),
+    fail,
+    count,
+  });
+  const stage: Stage = {
+    seed,
+    traits,
+    timeline,
+    random,
+    server,
+    chains,
+    providers,
+    shops,
+    backOffice,
+    orders: new Map(),
+    payments: [],
+    choice,
+    clock,
+    committed_elsewhere_at: Number.NEGATIVE_INFINITY,
+    note,
+    count,
+    fail,
+  };
+  const fate = createFate(stage, { product, surroundings, path, configFor: (next) => configFor(product, path, next) });
+  return { stage, fate, actions: actionsOf(stage, fate) };
+}
+
+/** Whether a complaint of the server is one that such a world gives it reason for. */
+function isExpected(event: string, { deep, lies }: Traits): boolean {
+  if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
+  return event === "transfers_missed_by_head_pass" && lies;
+}
+
+function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
+  const { traits } = stage;
+  const merchants = createMerchants(stage);
+  const payers = createPayers(stage);
+  return {
+    "create order": { weight: 16, act: merchants.createOrder },
+    select: { weight: 18, act: merchants.select },
+    pay: { weight: 22, act: payers.pay },
+    stray: { weight: 5, act: payers.stray },
+    cancel: { weight: 2, act: merchants.cancel },
+    watch: { weight: 4, act: merchants.watch },
+    "mark paid": { weight: 1, act: merchants.markPaid },
+    "mark paid beside the server": { weight: 1, act: fate.markPaidBeside },
+    resend: { weight: 1, act: merchants.resend },
+    "ask status": { weight: 1, act: merchants.askStatus },
+    reorganise: { weight: 5, act: fate.reorganise },
+    provider: { weight: 8, act: fate.changeProvider },
+    outage: { weight: 1, act: fate.outage },
+    "long outage": { weight: traits.long_outage ? 3 : 0, act: fate.longOutage },
+    "stall finality": { weight: traits.stalls ? 2 : 0, act: fate.stallFinality },
+    shop: { weight: 5, act: fate.changeShop },
+    reload: { weight: 3, act: fate.reload },
+    crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
+    stop: { weight: 1, act: fate.stop },
+    freeze: { weight: 2, act: fate.freeze },
+    "set clock": { weight: traits.clock ? 4 : 0, act: fate.setClock },
+  };
+}
