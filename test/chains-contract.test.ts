@@ -5,6 +5,7 @@ import { createEvmSource } from "../src/chains/evm-rpc.ts";
 import { createPaces } from "../src/chains/pace.ts";
 import type { Source } from "../src/chains/source.ts";
 import { createTronSource } from "../src/chains/tron-dialect.ts";
+import { createTronGridSource } from "../src/chains/trongrid-source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
@@ -28,9 +29,11 @@ import {
   startProviderProxy,
 } from "./support/provider-proxy.ts";
 import { type SourceStand, sourceContract } from "./support/source-contract.ts";
-import { startTronEmulator } from "./support/tron-emulator.ts";
+import { startTronEmulator, type TronEmulator } from "./support/tron-emulator.ts";
+import type { RestMood } from "./support/trongrid-emulator.ts";
 
 const page_blocks = 1000;
+const lite_node = "this API is closed because this node is a lite fullnode";
 
 function needs() {
   const world = { ...realWorld(), warn: () => {} };
@@ -112,15 +115,20 @@ sourceContract("a pool of two", () =>
   }),
 );
 
-sourceContract("JSON-RPC of a Tron node", async () => {
+const bare = (hex: string) => hex.slice(2);
+
+/** A stand on an emulated Tron node; `make` reads it one way or another. */
+async function tronStand(make: (tron: TronEmulator) => Omit<SourceStand, "chain" | "chain_id" | "anvil" | "stop">) {
   const tron = await startTronEmulator();
   const { chain_id } = chains.tron;
-  const bare = (hex: string) => hex.slice(2);
-  return {
-    chain: "tron",
-    chain_id,
-    anvil: tron.anvil,
-    source: () => createTronSource({ chain: "tron", chain_id, url: tron.rpc_url, page_blocks, ...needs() }),
+  return { chain: "tron" as const, chain_id, anvil: tron.anvil, stop: tron.stop, ...make(tron) };
+}
+
+const { chain_id: tron_id } = chains.tron;
+
+sourceContract("JSON-RPC of a Tron node", () =>
+  tronStand((tron) => ({
+    source: () => createTronSource({ chain: "tron", chain_id: tron_id, url: tron.rpc_url, page_blocks, ...needs() }),
     providers: [tron.host],
     address: tronAddress,
     tx: bare,
@@ -134,6 +142,71 @@ sourceContract("JSON-RPC of a Tron node", async () => {
       { what: "a key that is shut out", begin: tron.suspend },
     ],
     mend: tron.reset,
-    stop: tron.stop,
+  })),
+);
+
+type Body = { data?: Record<string, unknown>[]; blockID?: string; id?: string; log?: unknown[] };
+
+const restTroubles: [string, RestMood][] = [
+  ["pages of one row", { page_rows: 1 }],
+  ["a row of another wallet", rows((list) => list.map((row) => ({ ...row, to: tronAddress(`0x${"12".repeat(20)}`) })))],
+  ["a row of another contract", rows((list) => list.map((row) => ({ ...row, token_info: { address: "T" } })))],
+  ["a row of another amount", rows((list) => list.map((row) => ({ ...row, value: "77" })))],
+  ["a row of another time", rows((list) => list.map((row) => ({ ...row, block_timestamp: 7 })))],
+  ["rows that are none", rows(() => [{ success: true }])],
+  ["rows in another order", rows((list) => list.toReversed())],
+  ["no rows at all", { alter: (path, body) => (path.startsWith("/v1/") ? { success: true } : body) }],
+  [
+    "a block of another chain",
+    node("getblockbynum", (body) => ({ ...body, blockID: "ab".repeat(32), transactions: [] })),
+  ],
+  ["no receipts", node("gettransactioninfobyid", () => ({}))],
+  ["the receipt of another", node("gettransactioninfobyid", (body) => ({ ...body, id: "ab".repeat(32) }))],
+  [
+    "a receipt without logs",
+    { alter: (_, body) => (Array.isArray(body) ? body.map(({ log: _, ...info }) => info) : body) },
+  ],
+  ["a block that lacks a receipt", { alter: (_, body) => (Array.isArray(body) ? body.slice(1) : body) }],
+  ["another chain", node("getblock", (body) => ({ ...body, blockID: "ab".repeat(32) }))],
+];
+
+function rows(change: (list: Record<string, unknown>[]) => unknown[]): RestMood {
+  return {
+    alter: (path, body) =>
+      path.startsWith("/v1/") ? { ...(body as Body), data: change((body as Body).data ?? []) } : body,
   };
-});
+}
+
+function node(verb: string, change: (body: Body) => unknown): RestMood {
+  return { alter: (path, body) => (path.endsWith(`/${verb}`) ? change(body as Body) : body) };
+}
+
+sourceContract("REST of TronGrid", () =>
+  tronStand((tron) => {
+    // Every list takes several pages.
+    tron.feel({ page_rows: 3 });
+    const url = tron.url;
+    return {
+      source: () => createTronGridSource({ chain: "tron", chain_id: tron_id, url, page_blocks, ...needs() }).source,
+      providers: [`${tron.host}#rest`],
+      address: tronAddress,
+      tx: bare,
+      block: bare,
+      behind: 10,
+      lagAt: (number) => tron.feel({ page_rows: 3, lag: number }),
+      lacks: ["balances"],
+      troubles: [
+        ...restTroubles.map(([what, mood]) => ({ what, begin: () => tron.feel(mood) })),
+        { what: "a node short of resources", begin: tron.throttle },
+        { what: "a key that is shut out", begin: tron.suspend },
+        { what: "a web page", begin: () => tron.outage("/", () => new Response("<html>")) },
+        { what: "an overload", begin: () => tron.outage("/", () => new Response("", { status: 503 })) },
+        { what: "a lite node", begin: () => tron.outage("/wallet/get", () => new Response(lite_node)) },
+      ],
+      mend() {
+        tron.reset();
+        tron.feel({ page_rows: 3 });
+      },
+    };
+  }),
+);

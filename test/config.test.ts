@@ -627,7 +627,7 @@ ${entry("polygon", wallet, '["USDT", "USDC"]')}${entry("tron", tron_wallet, '["U
         'chains.eth.explorer: "etherscam" is unknown; did you mean etherscan?',
       ]);
       expect(of(`[chains.tron]\nexplorer = "etherscan"`)).toEqual([
-        "chains.tron.explorer: none of these knows Tron; remove the key",
+        "chains.tron.explorer: Etherscan does not know Tron; remove the key",
       ]);
       expect(of("[chains.eth]\nrpc_urls = []")).toEqual(["chains.eth.rpc_urls: empty; remove the key or list a URL"]);
     });

@@ -4,9 +4,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { tronAddress } from "../src/domain/address.ts";
 import { type Appliance, configText, createFolder, type Folder, startAppliance } from "./support/appliance.ts";
-import { payer, type Story, startStory, usd, wallet } from "./support/chain-story.ts";
+import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
 import { type Coin, deployCoin } from "./support/coin.ts";
 import { createShop, type Merchant, type Shop, startMerchant } from "./support/merchant.ts";
+import { emptyLogs } from "./support/provider-proxy.ts";
 import { startTronEmulator, type TronEmulator } from "./support/tron-emulator.ts";
 
 /** From the block of a transfer to the one that makes it solid. */
@@ -101,9 +102,9 @@ describe("an appliance that takes USDT on Tron", () => {
 describe("on a Tron node", () => {
   let tron: TronEmulator;
   let story: Story;
-  async function begin(): Promise<void> {
+  async function begin(options: StoryOptions = {}): Promise<void> {
     tron = await startTronEmulator({ automine: false });
-    story = await startStory({ tron });
+    story = await startStory({ tron, ...options });
     await story.mine(2);
   }
   afterEach(() => story.stop());
@@ -190,6 +191,46 @@ describe("on a Tron node", () => {
     await story.poll();
     await story.expiry.expireDue();
     expect(story.status(order)).toBe("expired");
+  });
+
+  test("while the nodes' JSON-RPC is down, TronGrid's list and receipts take the payment to paid", async () => {
+    await begin({ rest: true });
+    const order = await deposit("19.99");
+    tron.outage("/jsonrpc", () => new Response("", { status: 503 }));
+    await story.usdt.batch(payer, [wallet, wallet], [usd(19.99), usd(3)]);
+    await story.mine(11);
+    await story.poll();
+    expect(story.transfers()).toMatchObject([
+      { status: "waiting_for_confirmation", position: 0 },
+      { status: "waiting_for_confirmation", position: 1 },
+    ]);
+    await story.mine(solid_blocks);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.transfers().map(({ status }) => status)).toEqual(["matched", "no_matched_deposit"]);
+
+    // Back again, JSON-RPC agrees with every place.
+    tron.reset();
+    await story.mine();
+    story.wait(60);
+    await story.poll();
+    expect(story.transfers()).toHaveLength(2);
+    expect(story.pushed(order)).toEqual(["paid"]);
+  });
+
+  test("a hole in the log index of the only node is filled from TronGrid's list once the block is solid", async () => {
+    await begin({ rest: true });
+    const order = await deposit("19.99");
+    tron.behave(emptyLogs);
+    await story.usdt.transfer(payer, wallet, usd(19.99));
+    await story.mine(2);
+    await story.poll();
+    expect(story.transfers()).toEqual([]);
+    await story.mine(solid_blocks);
+    story.wait(60);
+    await story.poll();
+    expect(story.log.join("\n")).toContain("transfers_missed_by_head_pass");
+    expect(story.status(order)).toBe("paid");
   });
 
   test("a key that was shut out for half a minute is not used before", async () => {

@@ -17,6 +17,12 @@ import type { Paces } from "./pace.ts";
 import { createPool } from "./pool.ts";
 import type { Providers, Source } from "./source.ts";
 import { createTronSource } from "./tron-dialect.ts";
+import { createTronWay } from "./tron-way.ts";
+import type { TronGridNeeds } from "./trongrid.ts";
+import { createTronGridHistory, createTronGridSource } from "./trongrid-source.ts";
+import { createTronscan } from "./tronscan.ts";
+
+const tronscan_url = "https://apilist.tronscanapi.com";
 
 export interface ConnectNeeds {
   settings: ChainSettings;
@@ -36,10 +42,12 @@ const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
 };
 
 /** The way to read a chain: all its providers as one, its explorer first where it has leave. Sends nothing yet. */
-export function connectChain({ settings, outbound, world, telemetry, paces, used }: ConnectNeeds): Providers {
+export function connectChain(needs: ConnectNeeds): Providers {
+  const { settings, world, telemetry, used } = needs;
   const { id: chain, chain_id, facts, rpc_urls } = settings;
+  const outbound = facts.kind === "tron" ? tronWay(needs) : needs.outbound;
   const members: Member[] = [];
-  const explorer = settings.explorer?.reads ? connectExplorer({ settings, outbound, world, paces }) : null;
+  const explorer = settings.explorer?.reads ? connectExplorer(needs) : null;
   if (explorer !== null) {
     const source = createExplorerSource({ chain, chain_id, explorer, world, telemetry });
     members.push({ provider: explorer.host, source });
@@ -53,14 +61,42 @@ export function connectChain({ settings, outbound, world, telemetry, paces, used
     const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
     const page_blocks = facts.page_blocks;
     const budget = createBudget({ world, limits: settings.requests, used: used?.(provider) ?? null });
-    const needs = { chain, chain_id, url, provider, page_blocks, budget, outbound, world, telemetry };
-    members.push({ provider, source: kinds[facts.kind](needs), budget });
+    const node = { chain, chain_id, url, provider, page_blocks, budget, outbound, world, telemetry };
+    members.push({ provider, source: kinds[facts.kind](node), budget });
   }
+  const grid = tronGridNeeds(needs);
+  if (grid !== null) members.push(createTronGridSource({ ...grid, telemetry }));
   return createPool({ chain, members, world, telemetry });
 }
 
 /** An index to compare notes with; null where the settings give leave to ask none. Sends nothing yet. */
 export function connectHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
+  if (needs.settings.facts.kind === "tron") return connectTronHistory(needs);
   const explorer = connectExplorer(needs);
   return explorer && createExplorerHistory(explorer);
+}
+
+/** Tronscan where there is a key for it: an index of another company than TronGrid, whose nodes may be the ones read. */
+function connectTronHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
+  const { outbound, paces, settings } = needs;
+  const key = settings.api_keys.tronscan;
+  if (key !== null) {
+    const way = createTronWay({ outbound, paces, key, marked: tronscan_url });
+    return createTronscan({ url: tronscan_url, outbound: way });
+  }
+  const grid = tronGridNeeds(needs);
+  return grid && createTronGridHistory(grid);
+}
+
+/** What TronGrid's REST API takes to be read; null where the settings give no leave to ask it. */
+function tronGridNeeds(needs: Omit<ConnectNeeds, "telemetry">): TronGridNeeds | null {
+  const { id: chain, chain_id, facts, explorer } = needs.settings;
+  if (explorer?.kind !== "trongrid") return null;
+  const { page_blocks } = facts;
+  return { chain, chain_id, url: explorer.url, page_blocks, outbound: tronWay(needs), world: needs.world };
+}
+
+function tronWay({ settings, outbound, paces }: Omit<ConnectNeeds, "telemetry">): Outbound {
+  const marked = settings.explorer?.url ?? null;
+  return createTronWay({ outbound, paces, key: settings.api_keys.trongrid, marked });
 }

@@ -132,7 +132,11 @@ export function readReceipt(raw: unknown, tx_hash: string): Receipt | null {
 }
 
 /** The ERC-20 transfer a log states, addresses canonical; null when it is none: other event, NFT, unpadded words. */
-export function readTransfer({ address, topics, data }: Log): ReceiptLog["transfer"] {
+export function readTransfer({
+  address,
+  topics,
+  data,
+}: Pick<Log, "address" | "topics" | "data">): ReceiptLog["transfer"] {
   const [signature, from, to, ...more] = topics;
   if (signature !== transfer_topic || from === undefined || to === undefined || more.length > 0) return null;
   if (!from.startsWith(address_padding) || !to.startsWith(address_padding) || data.length !== data_chars) return null;

@@ -23,7 +23,8 @@ interface Kind {
   connect(needs: ExplorerNeeds, http: ExplorerHttp, pace: Pace): Explorer;
 }
 
-const kinds: Record<ExplorerKind, Kind> = {
+/** TronGrid is no index beside a node, but a way of its own to read: see connect.ts. */
+const kinds: Record<Exclude<ExplorerKind, "trongrid">, Kind> = {
   etherscan: {
     allowance: () => ({ per_second: 3, per_day: 100_000 }),
     connect: (needs, http) => etherscanShaped(needs, http, true),
@@ -42,7 +43,7 @@ const kinds: Record<ExplorerKind, Kind> = {
 export function connectExplorer(needs: ExplorerNeeds): Explorer | null {
   const { settings, outbound, paces } = needs;
   const { explorer } = settings;
-  if (explorer === null) return null;
+  if (explorer === null || explorer.kind === "trongrid") return null;
   const kind = kinds[explorer.kind];
   const pace = paces.of(`${new URL(explorer.url).host} ${explorer.key}`, kind.allowance(explorer.key));
   const key_hint = `check ${keyName(explorer)}, or list chains.${settings.id}.rpc_urls`;

@@ -108,7 +108,8 @@ export function createJsonRpc({
         target: "trusted",
       });
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
+      // The way out itself may keep a request back.
+      if (!(error instanceof Fault) || error.code === "provider_rate_limited") throw error;
       throw fail("provider_unreachable", error.message);
     }
   }

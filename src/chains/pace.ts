@@ -19,6 +19,8 @@ export interface Allowance {
 export interface Pace {
   /** Resolves when a request may leave. Throws Fault `provider_rate_limited` where that would take too long. */
   turn(): Promise<void>;
+  /** Nothing leaves for so many seconds: the service has said so. */
+  hold(seconds: number): void;
 }
 
 export interface Paces {
@@ -59,6 +61,9 @@ function createPace(world: World, { per_second, per_day }: Allowance): Pace {
       free_at = at + spacing_ms;
       purse -= 1;
       if (at > now) await world.sleep(at - now);
+    },
+    hold(seconds) {
+      free_at = Math.max(free_at, world.elapsed() + seconds * 1000);
     },
   };
 }

@@ -160,9 +160,9 @@ async function testimony(source: Source, provider: string, { hashes, heights }: 
   };
 }
 
-/** Two keys at one host are one company: what it says twice is one opinion. */
+/** Two keys, or two ways of asking, at one host are one company: what it says twice is one opinion. */
 function partyOf(provider: string): string {
-  return provider.replace(/#\d+$/, "");
+  return provider.replace(/#\w+$/, "");
 }
 
 function isNamed(provider: string | undefined, same: boolean): (member: Member) => boolean {

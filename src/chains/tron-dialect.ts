@@ -11,7 +11,7 @@ import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import type { Source } from "./source.ts";
 
 /** A hash as Tron's explorers write it: 64 small hexadecimal digits. */
-function bareHash(hash: string): string {
+export function bareHash(hash: string): string {
   return hash.replace(/^0x/i, "").toLowerCase();
 }
 
@@ -73,7 +73,7 @@ function tronReceipt(receipt: Receipt | null): Receipt | null {
 }
 
 /** A log of a receipt with its addresses in base58. */
-function tronLog({ log_index, transfer }: ReceiptLog): ReceiptLog {
+export function tronLog({ log_index, transfer }: ReceiptLog): ReceiptLog {
   return { log_index, transfer: transfer && { ...transfer, ...inBase58(transfer) } };
 }
 

@@ -17,7 +17,6 @@ export interface Wallet {
 /** Keys of services that index chains; null where the file names none. */
 export interface ApiKeys extends Readonly<Record<ExplorerKind, string | null>> {
   tronscan: string | null;
-  trongrid: string | null;
 }
 
 /** The block explorer of a chain and how it is asked. */

@@ -113,10 +113,11 @@ function explorerProblems(id: ChainId, section: ChainSection, tree: Raw): string
   if (rpc_urls?.length === 0 && found === null) {
     problems.push(`chains.${id}.rpc_urls: empty; remove the key or list a URL`);
   }
+  // TronGrid knows Tron and nothing else; the others know all but it.
+  if (explorer !== undefined && (explorer === "trongrid") !== (kind === "tron")) {
+    return [...problems, `chains.${id}.explorer: ${explorerNames[explorer]} does not know ${name}; remove the key`];
+  }
   if (explorer === undefined || explorer === usual || found !== null) return problems;
-  const cure =
-    kind === "evm"
-      ? `${explorerNames[explorer]} wants a key here; add api_keys.${explorer}_api_key, or explorer_url of your own`
-      : `none of these knows ${name}; remove the key`;
+  const cure = `${explorerNames[explorer]} wants a key here; add api_keys.${explorer}_api_key, or explorer_url of your own`;
   return [...problems, `chains.${id}.explorer: ${cure}`];
 }

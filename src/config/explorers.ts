@@ -11,6 +11,8 @@ const open_blockscouts = new Map([
   [8453, "https://base.blockscout.com"],
 ]);
 
+const trongrid_url = "https://api.trongrid.io";
+
 /** The keys of a file. */
 export function buildApiKeys({ api_keys }: Pick<File, "api_keys">): ApiKeys {
   return {
@@ -33,16 +35,24 @@ export function explorerOf(
   keys: ApiKeys,
 ): ExplorerSettings | null {
   const kind = section?.explorer ?? facts.explorer;
-  if (kind === null || facts.kind !== "evm") return null;
+  if (kind === null) return null;
   const key = keys[kind];
+  const own_url = section?.explorer_url;
+  if (kind === "trongrid") {
+    // Where TronGrid's nodes are read, it knows the wallets anyway.
+    const known = (section?.rpc_urls ?? facts.public_rpc_urls).some((url) => new URL(url).origin === trongrid_url);
+    return own_url === undefined && key === null && !known
+      ? null
+      : { kind, url: own_url ?? trongrid_url, key, reads: false };
+  }
   const keyless = kind !== "etherscan" && keys.etherscan !== null;
-  if (section?.explorer_url === undefined && key === null && !keyless) return null;
-  const url = section?.explorer_url ?? usualUrl(kind, chain_id, key);
+  if (own_url === undefined && key === null && !keyless) return null;
+  const url = own_url ?? usualUrl(kind, chain_id, key);
   return url === null ? null : { kind, url, key, reads: (section?.rpc_urls ?? []).length === 0 };
 }
 
 /** Null: without a key there is no address. */
-function usualUrl(kind: ExplorerKind, chain_id: number, key: string | null): string | null {
+function usualUrl(kind: Exclude<ExplorerKind, "trongrid">, chain_id: number, key: string | null): string | null {
   if (kind === "etherscan") return "https://api.etherscan.io/v2/api";
   if (kind === "routescan") return `https://api.routescan.io/v2/network/mainnet/evm/${chain_id}/etherscan/api`;
   return key === null ? (open_blockscouts.get(chain_id) ?? null) : `https://api.blockscout.com/${chain_id}`;

@@ -17,13 +17,14 @@ export function isCoin(text: unknown): text is Coin {
   return (coins as readonly unknown[]).includes(text);
 }
 
-export const explorerKinds = ["etherscan", "blockscout", "routescan"] as const;
+export const explorerKinds = ["etherscan", "blockscout", "routescan", "trongrid"] as const;
 export type ExplorerKind = (typeof explorerKinds)[number];
 
 export const explorerNames: Record<ExplorerKind, string> = {
   etherscan: "Etherscan",
   blockscout: "Blockscout",
   routescan: "Routescan",
+  trongrid: "TronGrid",
 };
 
 export interface ChainFacts {
@@ -154,7 +155,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     name: "Tron",
     kind: "tron",
     chain_id: 728126428,
-    explorer: null,
+    explorer: "trongrid",
     public_rpc_urls: ["https://api.trongrid.io/jsonrpc", "https://tron.drpc.org"],
     finality: tiers({ tag: "finalized" }, { tag: "finalized" }),
     final: { tag: "finalized" },

@@ -31,6 +31,8 @@ export const [owner, payer, wallet, second_wallet, stranger] = accounts;
 export interface StoryOptions {
   /** The story plays on this Tron node, mined by hand, instead of an Ethereum one. */
   tron?: TronEmulator;
+  /** TronGrid's REST beside it may be asked as well. */
+  rest?: boolean;
   finality?: string;
   verify?: string;
   wallets?: readonly string[];
@@ -84,6 +86,7 @@ export async function startStory(options: StoryOptions = {}) {
     wallets: (options.wallets ?? [wallet]).map(named),
     tokens,
     finality: options.finality ?? (tron === undefined ? "2" : '"finalized"'),
+    ...(tron !== undefined && options.rest === true ? { explorer_url: tron.url } : {}),
     ...(options.verify === undefined ? {} : { verify: options.verify }),
   };
   const text = configText({

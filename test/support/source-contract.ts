@@ -31,6 +31,8 @@ export interface SourceStand {
   lagAt(number: number): void;
   /** From now on one call takes no more than so many blocks; absent where providers have no such limit. */
   capRange?(blocks: number): void;
+  /** Blocks the adapter stays behind the newest, because its provider does not tell how far its index has come. */
+  behind?: number;
   /** What providers of this kind have no way to answer: the adapter says so by `provider_cannot_answer`. */
   lacks?: readonly ("outgoing" | "balances")[];
   troubles: readonly Trouble[];
@@ -52,7 +54,10 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     let usdt: Coin;
     let dai: Coin;
     let unwatched: Coin;
+    /** The chain's newest block, and the newest the adapter vouches for. */
+    let newest: number;
     let head: number;
+    let behind: number;
     let sent: { payment: string; pair: string; dai: string; other_shop: string };
 
     beforeAll(async () => {
@@ -72,7 +77,9 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       const to_other = await usdt.transfer(payer, other_shop, 1n);
       sent = { payment, pair, dai: dai_payment, other_shop: to_other };
       await anvil.rpc("anvil_mine", [`0x${spare_blocks.toString(16)}`]);
-      head = Number(await anvil.rpc("eth_blockNumber"));
+      newest = Number(await anvil.rpc("eth_blockNumber"));
+      behind = stand.behind ?? 0;
+      head = newest - behind;
       source = stand.source();
     });
 
@@ -247,7 +254,7 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     });
 
     test("a provider that does not know the last block yet answers nothing", async () => {
-      stand.lagAt(head - 1);
+      stand.lagAt(newest - 1);
       const before = await header(head - 1);
       expect(await codeOfFailure(stand.source().read(question()))).toBe("provider_lagging");
       expect((await stand.source().read(question({ to: head - 1 }))).end).toEqual(before);
@@ -275,12 +282,13 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       await meanwhile(async () => {
         const hash = stand.tx(await usdt.transfer(payer, shop, 7_000_000n));
         const block = Number(await stand.anvil.rpc("eth_blockNumber"));
+        if (behind > 0) await stand.anvil.rpc("anvil_mine", [`0x${behind.toString(16)}`]);
         const asked = question({ from: block, to: block, mark: block });
         const before = await source.read(asked);
         expect(before.sightings.map(({ tx_hash }) => tx_hash)).toEqual([hash]);
         expect((await source.receipts([hash]))[0]?.success).toBe(true);
 
-        await stand.anvil.rpc("anvil_reorg", [1, []]);
+        await stand.anvil.rpc("anvil_reorg", [1 + behind, []]);
         const after = await source.read(asked);
         expect(after.mark).toEqual(await header(block));
         expect(after.mark?.hash).not.toBe(before.mark?.hash);
@@ -303,7 +311,7 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     });
 
     test("headers come in the order asked, null where there is no such block", async () => {
-      expect(await source.blocks([head, head + 1, 2])).toEqual([await header(head), null, await header(2)]);
+      expect(await source.blocks([head, newest + 1, 2])).toEqual([await header(head), null, await header(2)]);
       expect(await source.blocks([])).toEqual([]);
     });
 

@@ -1,5 +1,5 @@
 // A Tron node on this machine: anvil with Tron's chain id behind a proxy that answers JSON-RPC as java-tron does, with
-// its limits and refusals, under the path TronGrid has it. What TronGrid adds beside it is in trongrid-emulator.ts.
+// its limits and refusals, under the path TronGrid has it, and TronGrid's REST beside it from trongrid-emulator.ts.
 
 import { chains } from "../../src/domain/assets.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
@@ -13,6 +13,7 @@ import {
   type RpcError,
   startProviderProxy,
 } from "./provider-proxy.ts";
+import { createTronGridApi, type RestMood } from "./trongrid-emulator.ts";
 
 /** A block is solidified by 19 of 27 producers; anvil's `finalized` is twice this behind the head. */
 const slots_in_an_epoch = 9;
@@ -30,12 +31,20 @@ export interface TronEmulator {
   anvil: Anvil;
   /** JSON-RPC, as `rpc_urls` names it. */
   rpc_url: string;
+  /** Where REST begins, as `explorer_url` names it. */
+  url: string;
   /** Host and port, as reports name the provider. */
   host: string;
   /** HTTP requests since the start or the last `reset`. */
   requests(): number;
   /** The API keys of these requests, null where one had none. */
   keys(): readonly (string | null)[];
+  /** Paths of these requests. */
+  paths(): readonly string[];
+  /** REST is in this mood from now on. */
+  feel(mood: RestMood): void;
+  /** Paths that begin so answer this from now on, in place of what they should. */
+  outage(path: string, answer: () => Response): void;
   /** JSON-RPC behaves so from now on, on top of being a Tron node. */
   behave(...behaviours: Behaviour[]): void;
   /** Answers that the node is short of resources, as java-tron does: HTTP 200 without an envelope. */
@@ -61,16 +70,23 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
   const node: ProviderProxy = startProviderProxy(anvil.url);
   const failed = new Set<string>();
   let keys: (string | null)[] = [];
-  let outage: (() => Response) | null = null;
+  let paths: string[] = [];
+  let mood: RestMood = {};
+  let outage: { path: string; answer: () => Response } | null = null;
+  const rest = createTronGridApi(anvil, failed, () => mood);
 
   const behave = (...behaviours: Behaviour[]) => node.behave(...javaTron(failed), ...behaviours);
   behave();
 
   async function answer(request: Request): Promise<Response> {
     keys.push(request.headers.get("tron-pro-api-key"));
-    if (outage !== null) return outage();
     const { pathname } = new URL(request.url);
-    if (pathname !== "/jsonrpc") return Response.json({ Error: "no such API" }, { status: 404 });
+    paths.push(pathname);
+    if (outage !== null && pathname.startsWith(outage.path)) return outage.answer();
+    if (pathname !== "/jsonrpc") {
+      const body = await rest(request);
+      return body === null ? Response.json({ Error: "no such API" }, { status: 404 }) : Response.json(body);
+    }
     const headers = { "content-type": "application/json" };
     return fetch(node.url, { method: "POST", headers, body: await request.text() });
   }
@@ -80,21 +96,34 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
   return {
     anvil,
     rpc_url: `http://${host}/jsonrpc`,
+    url: `http://${host}`,
     host,
     requests: () => keys.length,
     keys: () => keys,
+    paths: () => paths,
+    feel(next) {
+      mood = next;
+    },
+    outage(path, answer) {
+      outage = { path, answer };
+    },
     behave,
     throttle() {
-      outage = () => Response.json(throttled);
+      outage = { path: "", answer: () => Response.json(throttled) };
     },
     suspend() {
-      outage = () => Response.json(suspended, { status: http_forbidden });
+      outage = { path: "", answer: () => Response.json(suspended, { status: http_forbidden }) };
     },
-    lagAt: (number) => behave(laggingAt(number)),
+    lagAt(number) {
+      behave(laggingAt(number));
+      mood = { ...mood, lag: number };
+    },
     fail: (tx_hash) => void failed.add(tx_hash.replace(/^0x/, "")),
     reset() {
       outage = null;
+      mood = {};
       keys = [];
+      paths = [];
       failed.clear();
       behave();
     },
