@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
-import { type ChainId, chainIds, chains, coins, tokens } from "../src/domain/assets.ts";
+import { type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
 import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
 import { retry_delays_s, retryDelay } from "../src/domain/events.ts";
 import {
@@ -129,6 +129,14 @@ describe("addresses", () => {
 });
 
 describe("assets", () => {
+  test("chains have the names that others register them under", () => {
+    expect([registeredName("eth"), registeredName("base"), registeredName("tron")]).toEqual([
+      "eip155:1",
+      "eip155:8453",
+      "tron:0x2b6653dc",
+    ]);
+  });
+
   test.each(chainIds.map((chain) => [chain]))(
     "%s: addresses are canonical, distinct, and one coin has one precision",
     (chain) => {

@@ -134,6 +134,7 @@ describe("the payer's page", () => {
     const { url } = await openPage();
     const first = await show(url);
     expect(first).toContain('<button name="pay" value="eth.USDT">USDT on Ethereum</button>');
+    expect(first).toContain('<button name="pay" value="tron.USDT">USDT on Tron</button>');
     expect(first).toContain("19.90 USD");
     const { answer, html } = await submit(url, { pay: "polygon.DAI" });
     expect(answer.url).toBe(`${url}?pay=polygon.DAI`);

@@ -83,6 +83,11 @@ describe("the section", () => {
       "opencharge.gateway_key: needs merchant_ocid and gateway_ocid; with one of them private_key_file is its key",
     ],
     [
+      "with two keys for one OCID",
+      `${least}gateway_ocid = 500\n[opencharge.gateway_key]\nprivate_key_file = "gateway.key"`,
+      "opencharge.gateway_key: merchant_ocid and gateway_ocid are one OCID, and an OCID has one key",
+    ],
+    [
       "with half of a change of the gateway's keys",
       `${least}gateway_ocid = 501\n[opencharge.gateway_key]\nprivate_key_file = "a"\nprevious_key_file = "b"`,
       "opencharge.gateway_key.key_rotated_at: previous_key_file and key_rotated_at (Unix seconds) go together",

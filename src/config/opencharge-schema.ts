@@ -125,6 +125,8 @@ export const openchargeSchema = table({
   checkRotation(section, context);
   if (section.gateway_key !== undefined && (section.merchant_ocid === undefined || section.gateway_ocid === undefined))
     say("gateway_key", "needs merchant_ocid and gateway_ocid; with one of them private_key_file is its key");
+  else if (section.gateway_key !== undefined && section.merchant_ocid === section.gateway_ocid)
+    say("gateway_key", "merchant_ocid and gateway_ocid are one OCID, and an OCID has one key");
   for (const [name, ids] of [
     ["items", section.items.map((entry) => entry.id)],
     ["pinned", section.pinned.map((entry) => entry.ocid)],

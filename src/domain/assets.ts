@@ -165,6 +165,12 @@ export const chains: Record<ChainId, ChainFacts> = {
   },
 };
 
+/** A chain's name in the CAIP-2 registry: `eip155:1`, `tron:0x2b6653dc`. */
+export function registeredName(id: ChainId): string {
+  const { kind, chain_id } = chains[id];
+  return kind === "evm" ? `eip155:${chain_id}` : `tron:0x${chain_id.toString(16)}`;
+}
+
 export interface Token {
   /** Canonical address of the contract. */
   address: string;

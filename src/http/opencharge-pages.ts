@@ -45,11 +45,11 @@ export function createCheckoutPages(needs: Needs): {
 
   const find = (id: string) => (session_pattern.test(id) ? gateway.session(id) : null);
 
-  /** What may be chosen for an order: each pair once, whatever number of wallets takes it, and only where it would be seen. */
+  /** What may be chosen for an order: each pair once, whatever number of wallets takes it. */
   function choicesFor({ order }: Session): Choice[] {
     const choices = checkout
       .options()
-      .filter(({ chain, coin }) => chainFacts[chain].kind === "evm" && (order.coin === null || order.coin === coin))
+      .filter(({ coin }) => order.coin === null || order.coin === coin)
       .map(({ chain, coin }) => ({ value: `${chain}.${coin}`, coin, chain: chainFacts[chain].name }));
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }

@@ -1,7 +1,7 @@
 // Proofs of payment: made once for every paid checkout, from what the database says and nothing else, so that whoever
 // paid the order and whenever this runs, the proof is the same. Never signs before the order is paid.
 
-import { chains as chainFacts } from "../domain/assets.ts";
+import { registeredName } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { recordTransition } from "../storage/ledger.ts";
@@ -85,7 +85,7 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | n
   const proof: Proof = {
     txid: row.txid,
     issuer: ocid,
-    from: { ocid, reference: paid === null ? null : `eip155:${chainFacts[paid.chain].chain_id}:${paid.tx_hash}` },
+    from: { ocid, reference: paid === null ? null : `${registeredName(paid.chain)}:${paid.tx_hash}` },
     to: { ocid: recipientOf(settings, row.caller, row.merchant), reference: row.merchant_order },
     amount: order.amount,
     currency: row.currency,
