@@ -314,6 +314,14 @@ describe("refusals", () => {
     }
   });
 
+  test("a sentence that repeats the request shows neither its key nor its address", async () => {
+    emulator.behave(refusingWith(`cannot serve ${emulator.etherscan}?apikey=${secret} (${secret})`));
+    const { words } = await failure(history().incoming(asked()));
+    expect(words).toContain("Etherscan answered: cannot serve");
+    expect(words).not.toContain(secret);
+    expect(words).not.toContain("/etherscan");
+  });
+
   test("every recorded refusal means something, and recorded rows are read", () => {
     const redact = (words: string) => words;
     const refuser = { name: "Etherscan", chain_name: "Base", chain: "base", key_name: "api_keys.x", redact };

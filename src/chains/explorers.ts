@@ -27,11 +27,11 @@ interface Kind {
 const kinds: Record<Exclude<ExplorerKind, "trongrid">, Kind> = {
   etherscan: {
     allowance: () => ({ per_second: 3, per_day: 100_000 }),
-    connect: (needs, http) => etherscanShaped(needs, http, true),
+    connect: (needs, http) => etherscanShaped("etherscan", needs, http),
   },
   routescan: {
     allowance: (key) => (key === null ? { per_second: 2, per_day: 10_000 } : { per_second: 5, per_day: 100_000 }),
-    connect: (needs, http) => etherscanShaped(needs, http, false),
+    connect: (needs, http) => etherscanShaped("routescan", needs, http),
   },
   blockscout: {
     allowance: (key) => ({ per_second: key === null ? 10 : 5, per_day: null }),
@@ -45,25 +45,32 @@ export function connectExplorer(needs: ExplorerNeeds): Explorer | null {
   const { explorer } = settings;
   if (explorer === null || explorer.kind === "trongrid") return null;
   const kind = kinds[explorer.kind];
-  const pace = paces.of(`${new URL(explorer.url).host} ${explorer.key}`, kind.allowance(explorer.key));
-  const key_hint = `check ${keyName(explorer)}, or list chains.${settings.id}.rpc_urls`;
+  const pace = paceOf(settings, explorer, kind.allowance(explorer.key), paces);
+  const key_hint = `check ${keyName(explorer.kind)}, or list chains.${settings.id}.rpc_urls`;
   const http = createExplorerHttp({ url: explorer.url, key: explorer.key, key_hint, pace, outbound });
   return kind.connect(needs, http, pace);
 }
 
-function etherscanShaped({ settings, world }: ExplorerNeeds, http: ExplorerHttp, names_chain: boolean): Explorer {
-  const { id, facts, chain_id, explorer } = settings;
-  const kind = explorer?.kind ?? "etherscan";
+/** What the chain's settings say of its providers counts for an explorer that is one: a plan that was paid allows more. */
+function paceOf({ requests }: ChainSettings, explorer: ExplorerSettings, free: Allowance, paces: Paces): Pace {
+  const { url, key, reads } = explorer;
+  const per_second = (reads ? requests.per_second : null) ?? free.per_second;
+  const per_day = (reads ? requests.per_day : null) ?? free.per_day;
+  return paces.of(`${new URL(url).host} ${key} ${per_second} ${per_day}`, { per_second, per_day });
+}
+
+function etherscanShaped(kind: "etherscan" | "routescan", needs: ExplorerNeeds, http: ExplorerHttp): Explorer {
+  const { id, facts, chain_id } = needs.settings;
   const refuser = {
     name: explorerNames[kind],
     chain_name: facts.name,
     chain: id,
-    key_name: `api_keys.${kind}_api_key`,
+    key_name: keyName(kind),
     redact: http.redact,
   };
-  return createEtherscan({ http, refuser, chain_id, names_chain, world });
+  return createEtherscan({ http, refuser, chain_id, names_chain: kind === "etherscan", world: needs.world });
 }
 
-function keyName({ kind }: ExplorerSettings): string {
+function keyName(kind: ExplorerKind): string {
   return `api_keys.${kind}_api_key`;
 }

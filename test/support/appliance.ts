@@ -45,6 +45,7 @@ export interface ChainConfig {
   wallets: readonly string[];
   tokens: Record<string, { address: string; decimals: number }>;
   chain_id?: number;
+  explorer?: string;
   explorer_url?: string;
   /** As in the file: a number of blocks, or TOML. */
   finality?: string;
@@ -79,6 +80,7 @@ export function configText(config: TestConfig): string {
     lines.push(`finality = ${chain.finality ?? "2"}`);
     lines.push(`poll = "${chain.poll ?? "100ms"}"\nidle_poll = "${chain.idle_poll ?? "200ms"}"`);
     if (chain.verify !== undefined) lines.push(`verify = ${chain.verify}`);
+    if (chain.explorer !== undefined) lines.push(`explorer = "${chain.explorer}"`);
     if (chain.explorer_url !== undefined) lines.push(`explorer_url = "${chain.explorer_url}"`);
     if (chain.chain_id !== undefined) lines.push(`chain_id = ${chain.chain_id}`);
     for (const [coin, token] of Object.entries(chain.tokens)) {

@@ -22,6 +22,7 @@ import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
 import { accounts, type Coin, deployCoin } from "./coin.ts";
+import { startExplorerEmulator } from "./explorer-emulator.ts";
 import { type ProviderProxy, startProviderProxy } from "./provider-proxy.ts";
 import { tempDatabase } from "./temp-database.ts";
 import type { TronEmulator } from "./tron-emulator.ts";
@@ -33,6 +34,8 @@ export interface StoryOptions {
   tron?: TronEmulator;
   /** TronGrid's REST beside it may be asked as well. */
   rest?: boolean;
+  /** The chain is read from this explorer alone, whose turns take a hundredth of their time. */
+  explorer?: "etherscan" | "blockscout";
   finality?: string;
   verify?: string;
   wallets?: readonly string[];
@@ -61,14 +64,19 @@ export async function startStory(options: StoryOptions = {}) {
   await anvil.rpc("evm_mine");
   const proxies = Array.from({ length: options.proxies ?? 0 }, () => startProviderProxy(anvil.url));
 
+  const emulator = options.explorer === undefined ? null : startExplorerEmulator(anvil);
+  const speed = emulator === null ? 1 : 100;
+
   let ahead_ms = 0;
   const now = () => Date.now() + ahead_ms;
   const log: string[] = [];
   const points = new Map<string, () => void>();
+  const real = realWorld();
   const world = {
-    ...realWorld(),
+    ...real,
     now,
-    elapsed: () => performance.now() + ahead_ms,
+    elapsed: () => performance.now() * speed + ahead_ms,
+    sleep: (ms: number, signal?: AbortSignal) => real.sleep(ms / speed, signal),
     warn: (line: string) => void log.push(line),
     point: (name: string) => points.get(name)?.(),
   };
@@ -88,6 +96,9 @@ export async function startStory(options: StoryOptions = {}) {
     finality: options.finality ?? (tron === undefined ? "2" : '"finalized"'),
     ...(tron !== undefined && options.rest === true ? { explorer_url: tron.url } : {}),
     ...(options.verify === undefined ? {} : { verify: options.verify }),
+    ...(emulator === null || options.explorer === undefined
+      ? {}
+      : { rpc_urls: [], explorer: options.explorer, explorer_url: emulator[options.explorer] }),
   };
   const text = configText({
     lifetime: options.lifetime ?? "60m",
@@ -124,6 +135,7 @@ export async function startStory(options: StoryOptions = {}) {
     usdt,
     dai,
     proxies,
+    emulator,
     database,
     config,
     checkout,
@@ -199,6 +211,7 @@ export async function startStory(options: StoryOptions = {}) {
       raw.close();
       await temp.close();
       for (const proxy of proxies) await proxy.stop();
+      await emulator?.stop();
       await (tron ?? anvil).stop();
     },
   };
