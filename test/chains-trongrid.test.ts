@@ -189,6 +189,16 @@ describe("the key", () => {
   }
 });
 
+test.each<[string, string, string[]]>([
+  ['rpc_urls = ["http://own.example"]', "", ["own.example"]],
+  ["rpc_urls = []", `trongrid_api_key = "K"`, ["api.trongrid.io#rest"]],
+  ["", "", ["api.trongrid.io", "tron.drpc.org", "api.trongrid.io#rest"]],
+])("a file that says %p and %p has Tron read from %p", (section, keys, providers) => {
+  const all = needs();
+  const source = connectChain({ settings: settings(section, keys), ...all, paces: createPaces(all) });
+  expect(source.reports().map(({ provider }) => provider)).toEqual(providers);
+});
+
 describe("lists", () => {
   const grid = () => createTronGridSource({ chain, chain_id, url: tron.url, page_blocks, ...needs() }).source;
 

@@ -7,7 +7,7 @@ import { type Appliance, configText, createFolder, type Folder, startAppliance }
 import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
 import { type Coin, deployCoin } from "./support/coin.ts";
 import { createShop, type Merchant, type Shop, startMerchant } from "./support/merchant.ts";
-import { emptyLogs } from "./support/provider-proxy.ts";
+import { altering, type Behaviour, emptyLogs } from "./support/provider-proxy.ts";
 import { startTronEmulator, type TronEmulator } from "./support/tron-emulator.ts";
 
 /** From the block of a transfer to the one that makes it solid. */
@@ -97,6 +97,43 @@ describe("an appliance that takes USDT on Tron", () => {
     expect(JSON.stringify(told.body)).toContain(hash);
     expect(JSON.stringify(told.body)).not.toContain("0x");
   });
+});
+
+describe("a receipt that does not bear a log out", () => {
+  type RawReceipt = { logs: { data: string }[] };
+  const lies: [string, "eth" | "tron", (receipt: RawReceipt) => unknown][] = [
+    [
+      "another amount",
+      "eth",
+      (receipt) => ({ ...receipt, logs: [{ ...receipt.logs[0], data: `0x${"0".repeat(63)}7` }] }),
+    ],
+    [
+      "another amount",
+      "tron",
+      (receipt) => ({ ...receipt, logs: [{ ...receipt.logs[0], data: `0x${"0".repeat(63)}7` }] }),
+    ],
+    ["a failure, which leaves no logs on an EVM chain", "eth", (receipt) => ({ ...receipt, status: "0x0" })],
+  ];
+  for (const [what, chain, lie] of lies) {
+    test(`on ${chain} for it tells of ${what}: nothing is taken in, and the next reading is the honest one`, async () => {
+      const tron = chain === "tron" ? await startTronEmulator({ automine: false }) : null;
+      const story = await startStory(tron === null ? { proxies: 1 } : { tron });
+      await story.poll();
+      const order = await story.order("19.99");
+      await story.select(order.id);
+      await story.usdt.transfer(payer, wallet, usd(19.99));
+      await story.mine(solid_blocks + 1);
+      const behave = (...list: Behaviour[]) => (tron ?? story.proxies[0])?.behave(...list);
+      behave(altering("eth_getTransactionReceipt", lie));
+      await expect(story.poll()).rejects.toMatchObject({ code: "provider_inconsistent" });
+      expect(story.transfers()).toEqual([]);
+      behave();
+      story.wait(10);
+      await story.poll();
+      expect(story.status(order.id)).toBe("paid");
+      await story.stop();
+    });
+  }
 });
 
 describe("on a Tron node", () => {

@@ -29,7 +29,6 @@ function inTronNames(source: Source): Source {
   const blockRef = <Block extends BlockRef | null>(block: Block): Block =>
     block === null ? block : { ...block, hash: bareHash(block.hash) };
   return {
-    ...source,
     async identity(tokens) {
       const { chain_id, decimals } = await source.identity(tokens.map(wire));
       return { chain_id, decimals: new Map(tokens.map((token) => [token, decimals.get(wire(token)) ?? null])) };
@@ -58,6 +57,7 @@ function inTronNames(source: Source): Source {
     },
     blocks: async (numbers) => (await source.blocks(numbers)).map(blockRef),
     receipts: async (hashes) => (await source.receipts(hashes.map((hash) => `0x${bareHash(hash)}`))).map(tronReceipt),
+    reports: source.reports,
   };
 }
 

@@ -39,11 +39,11 @@ export function explorerOf(
   const key = keys[kind];
   const own_url = section?.explorer_url;
   if (kind === "trongrid") {
-    // Where TronGrid's nodes are read, it knows the wallets anyway.
+    // Where TronGrid's nodes are read, it knows the wallets anyway. Nodes come first wherever there are any.
     const known = (section?.rpc_urls ?? facts.public_rpc_urls).some((url) => new URL(url).origin === trongrid_url);
     return own_url === undefined && key === null && !known
       ? null
-      : { kind, url: own_url ?? trongrid_url, key, reads: false };
+      : { kind, url: own_url ?? trongrid_url, key, reads: section?.rpc_urls?.length === 0 };
   }
   const keyless = kind !== "etherscan" && keys.etherscan !== null;
   if (own_url === undefined && key === null && !keyless) return null;
