@@ -154,6 +154,14 @@ describe("over HTTP", () => {
     expect((await app.replay(late.sent)).status).toBe(200);
   });
 
+  test("bodies that are too long count like forgeries", async () => {
+    const headers = { "x-forwarded-for": one };
+    const long = (from = app) =>
+      from.call(shop.endpoint, "POST", "/orders/create", { padding: "x".repeat(300_000) }, { headers });
+    for (let count = 0; count < 60; count++) expect((await long()).status).toBe(400);
+    expect([(await long()).status, (await call(app, two)).status]).toEqual([429, 200]);
+  });
+
   test("a stopped address does not get its body read", async () => {
     for (let count = 0; count < 600; count++) shop.limits.refused(one, null);
     const headers = { "x-forwarded-for": one };

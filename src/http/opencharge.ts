@@ -28,6 +28,7 @@ import { isServed, ocidFor, selfRows } from "./opencharge-self.ts";
 import { pathOf } from "./route.ts";
 
 const body_max_bytes = 256 * 1024;
+
 export interface OpenchargeServices {
   identities: OwnIdentities;
   access: OpenchargeAccess;
@@ -67,7 +68,11 @@ export function createOpencharge(needs: {
     const presented = access.present(request.headers, address);
     if (isRefusal(presented)) return presented;
     const body = await bodyOf(request);
-    if (isRefusal(body)) return body;
+    if (isRefusal(body)) {
+      // Nobody has shown yet that the name on it is its own.
+      limits.refused(address, presented.ocid);
+      return body;
+    }
     const { method, headers } = request;
     const signed = { method, target: targetOf(request), body, headers, from: address };
     const caller = await access.authenticate(identity, signed);
