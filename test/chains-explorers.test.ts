@@ -291,6 +291,7 @@ describe("an explorer, where it differs from a node", () => {
     const pool = connectChain({ settings, ...needs(world), telemetry: createTelemetry(world) });
     expect(pool.reports().map(({ provider }) => provider)).toEqual([emulator.host, node.host]);
     const top = (await pool.heads([])).latest.number;
+    expect(pool.reports().map(({ day_calls }) => day_calls)).toEqual([3, 0]);
     expect((await pool.read(question(132, top))).provider).toBe(emulator.host);
     expect(node.requests()).toBe(0);
     expect((await pool.balances([{ wallet: shop, token: usdt.address }], top)).provider).toBe(node.host);

@@ -47,10 +47,14 @@ export function connectChain(needs: ConnectNeeds): Providers {
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const outbound = facts.kind === "tron" ? tronWay(needs) : needs.outbound;
   const members: Member[] = [];
-  const explorer = settings.explorer?.reads ? connectExplorer(needs) : null;
-  if (explorer !== null) {
-    const source = createExplorerSource({ chain, chain_id, explorer, world, telemetry });
-    members.push({ provider: explorer.host, source });
+  if (settings.explorer?.reads) {
+    const { host: provider } = new URL(settings.explorer.url);
+    // How many a second is the pace's to say, which all chains share.
+    const limits = { ...settings.requests, per_second: null };
+    const budget = createBudget({ world, limits, used: used?.(provider) ?? null });
+    const explorer = connectExplorer({ ...needs, budget });
+    const source = explorer && createExplorerSource({ chain, chain_id, explorer, world, telemetry });
+    if (source !== null) members.push({ provider, source, budget });
   }
   for (const url of rpc_urls) {
     const { host } = new URL(url);

@@ -105,7 +105,8 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     }
     const hashes = [...unread];
     for (const [i, receipt] of (await receipts(hashes)).entries()) {
-      if (receipt === null) throw new Fault("provider_inconsistent", `does not know its own transaction ${hashes[i]}`);
+      // A block that was replaced a moment ago leaves the node before it leaves the index.
+      if (receipt === null) throw new Fault("provider_lagging", `its index names ${hashes[i]}, its node does not`);
       found.set(receipt.tx_hash, receipt);
       shelf.keep(receipt);
     }

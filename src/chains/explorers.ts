@@ -5,6 +5,7 @@ import { type ExplorerKind, explorerNames } from "../domain/assets.ts";
 import type { Outbound } from "../outbound.ts";
 import type { World } from "../world.ts";
 import { createBlockscout } from "./blockscout.ts";
+import type { Budget } from "./budget.ts";
 import { createEtherscan } from "./etherscan.ts";
 import type { Explorer } from "./explorer.ts";
 import { createExplorerHttp, type ExplorerHttp } from "./explorer-http.ts";
@@ -15,6 +16,8 @@ export interface ExplorerNeeds {
   outbound: Outbound;
   world: World;
   paces: Paces;
+  /** What its requests are paid from as well, where they are counted by the chain. */
+  budget?: Budget;
 }
 
 interface Kind {
@@ -45,7 +48,7 @@ export function connectExplorer(needs: ExplorerNeeds): Explorer | null {
   const { explorer } = settings;
   if (explorer === null || explorer.kind === "trongrid") return null;
   const kind = kinds[explorer.kind];
-  const pace = paceOf(settings, explorer, kind.allowance(explorer.key), paces);
+  const pace = paid(paceOf(settings, explorer, kind.allowance(explorer.key), paces), needs.budget);
   const key_hint = `check ${keyName(explorer.kind)}, or list chains.${settings.id}.rpc_urls`;
   const http = createExplorerHttp({ url: explorer.url, key: explorer.key, key_hint, pace, outbound });
   return kind.connect(needs, http, pace);
@@ -57,6 +60,17 @@ function paceOf({ requests }: ChainSettings, explorer: ExplorerSettings, free: A
   const per_second = (reads ? requests.per_second : null) ?? free.per_second;
   const per_day = (reads ? requests.per_day : null) ?? free.per_day;
   return paces.of(`${new URL(url).host} ${key} ${per_second} ${per_day}`, { per_second, per_day });
+}
+
+function paid(pace: Pace, budget: Budget | undefined): Pace {
+  if (budget === undefined) return pace;
+  return {
+    ...pace,
+    async turn() {
+      await budget.take(1);
+      await pace.turn();
+    },
+  };
 }
 
 function etherscanShaped(kind: "etherscan" | "routescan", needs: ExplorerNeeds, http: ExplorerHttp): Explorer {
