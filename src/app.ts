@@ -10,6 +10,7 @@ import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
 import { createOutbound } from "./outbound.ts";
+import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
 import { createDelivery } from "./services/delivery.ts";
 import { createDirectory } from "./services/directory.ts";
@@ -103,6 +104,7 @@ export async function startApp(needs: {
     const operator = createOperator({ database, config });
     const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
+    const balances = createBalances({ database, telemetry });
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
@@ -144,7 +146,16 @@ export async function startApp(needs: {
     // What a provider was asked today is remembered over restarts.
     const reconnect = (settings: ChainSettings) =>
       connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
-    const reading = createReading({ connect: reconnect, config, database, settlement, watching, world, telemetry });
+    const reading = createReading({
+      connect: reconnect,
+      config,
+      database,
+      settlement,
+      balances,
+      watching,
+      world,
+      telemetry,
+    });
 
     let cancelWaking: (() => void) | null = null;
     const wakeAll = () => {

@@ -25,15 +25,18 @@ export function coverage(tools: Tools): Command {
   });
 }
 
-function chainWords({ chain, row, watches }: ChainCoverage, now: number): string {
+function chainWords({ chain, row, balances, watches }: ChainCoverage, now: number): string {
   // Contracts of a wallet that were read alike are told in one breath.
-  const alike = Map.groupBy(watches, ({ token: _, label: __, offered: ___, ...same }) => JSON.stringify(same));
+  const alike = Map.groupBy(watches, ({ token: _, label, offered: __, ...same }) =>
+    JSON.stringify([same, same.unexplained.length > 0 ? label : ""]),
+  );
   return [
     chain,
     `  ${headWords(row, now)}`,
     ...(row?.stalled_since == null
       ? []
       : [`  stalled since ${isoTime(row.stalled_since)}: ${printable(row.stalled_reason ?? "")}`]),
+    ...checkLines(balances).map((line) => `  ${line}`),
     ...(watches.length === 0 ? ["  no wallet is read"] : []),
     ...[...alike.values()].flatMap((group) => watchLines(group, row?.head_number ?? null)),
   ].join("\n");
@@ -71,7 +74,44 @@ function stateLines(watch: WatchCoverage, head: number | null): string[] {
       : `every transfer between ${endWords(from)} and ${endWords(through)} is accounted for; ${left}`,
     ...(outstanding === 0 ? [] : [`outstanding: ${gapWords(watch)}`]),
     `${final}${providers.length === 0 ? "" : `; answered by ${printable(providers.join(", "))}`}`,
+    ...balanceLines(watch),
   ];
+}
+
+function checkLines(balances: ChainCoverage["balances"]): string[] {
+  if (balances === null) return [];
+  const { ran_at, missed, error, error_at } = balances;
+  return [
+    ...(ran_at === null ? [] : [`balances compared with recorded transfers ${isoTime(ran_at)}`]),
+    ...(error === null ? [] : [`balances not compared ${isoTime(error_at)}: ${printable(error)}`]),
+    ...(missed === 0 ? [] : [`MISSED BY THE SCAN and found by a comparison: ${counted(missed, "transfer")}`]),
+  ];
+}
+
+function balanceLines({ balance, unexplained, label }: WatchCoverage): string[] {
+  if (balance === null) return ["no balance was read yet"];
+  const { since_block, block, time } = balance;
+  const through = `block ${block} (${isoSeconds(time)})`;
+  const agreed =
+    since_block === block
+      ? `balance read at ${through}`
+      : `balance compared between block ${since_block} and ${through}`;
+  if (unexplained.length === 0) return [`${agreed}${since_block === block ? "" : ": all of it is explained"}`];
+  return [
+    agreed,
+    ...unexplained.map(({ id, after_block, through_block, difference, opened_at, stuck }) => {
+      const where =
+        through_block - after_block === 1
+          ? `in block ${through_block}`
+          : `between block ${after_block + 1} and block ${through_block}`;
+      const narrow = stuck === null ? "" : `; cannot be narrowed: ${stuck}`;
+      return `UNEXPLAINED ${difference} ${printable(label)} ${where}, since ${isoTime(opened_at)} (case ${id}${narrow})`;
+    }),
+  ];
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function endWords({ block, time }: StretchEnd): string {

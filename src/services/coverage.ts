@@ -4,7 +4,16 @@
 import type { Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { coveredThrough, gaps, type Interval, type Range } from "../domain/coverage.ts";
+import { fromUnits } from "../domain/money.ts";
 import { allChains, type ChainRow } from "../storage/chains.ts";
+import {
+  allChecks,
+  type CheckpointRow,
+  type CheckRow,
+  checkpointsOn,
+  type OpenCase,
+  openCases,
+} from "../storage/checks.ts";
 import { coveredOn, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 
@@ -15,6 +24,21 @@ const gaps_listed_max = 10;
 export interface StretchEnd {
   block: number;
   time: number | null;
+}
+
+/** A change of a balance that recorded transfers do not explain. */
+export interface Unexplained {
+  id: number;
+  /** It happened after this block, */
+  after_block: number;
+  /** and no later than this one. */
+  through_block: number;
+  /** Decimal text with a sign: by how much the balance grew more than recorded. */
+  difference: string;
+  /** ms */
+  opened_at: number;
+  /** Why it cannot be narrowed further, as a code. */
+  stuck: string | null;
 }
 
 /** One contract on one wallet. */
@@ -39,6 +63,9 @@ export interface WatchCoverage {
   final_through: number | null;
   /** Who answered for what is accounted for. */
   providers: string[];
+  /** Between these blocks every change of the balance was compared with recorded transfers; null before the first reading. */
+  balance: { since_block: number; block: number; time: number } | null;
+  unexplained: Unexplained[];
 }
 
 export interface ChainCoverage {
@@ -46,24 +73,50 @@ export interface ChainCoverage {
   /** Null for a chain that was never heard of by this database. */
   row: ChainRow | null;
   watches: WatchCoverage[];
+  /** How the comparison with balances is doing; null before its first attempt. */
+  balances: CheckRow | null;
 }
 
 /** The coverage of the configured chains, and of those that are read because they still owe a look. */
 export function coverageOf(at: Reader, config: Config): ChainCoverage[] {
   const rows = new Map(allChains(at).map((row) => [row.chain, row]));
   const ids = new Set([...config.chains.keys(), ...rows.keys()]);
+  const checks = allChecks(at);
   return [...ids].flatMap((chain) => {
     const watches = watchesOf(at, chain);
     if (watches.length === 0 && !config.chains.has(chain)) return [];
     const row = rows.get(chain) ?? null;
     const [all, final] = [coveredOn(at, chain), coveredOn(at, chain, "final")];
     const head = row?.head_number ?? null;
+    const [checkpoints, cases] = [checkpointsOn(at, chain), openCases(at, chain)];
     return {
       chain,
       row,
-      watches: watches.map((watch) => watchCoverage(watch, head, all.get(watch.id) ?? [], final.get(watch.id) ?? [])),
+      balances: checks.find((check) => check.chain === chain && check.kind === "balances") ?? null,
+      watches: watches.map((watch) => ({
+        ...watchCoverage(watch, head, all.get(watch.id) ?? [], final.get(watch.id) ?? []),
+        balance: balanceOf(checkpoints.get(watch.id)),
+        unexplained: cases.filter((one) => one.watch === watch.id).map(unexplainedOf),
+      })),
     };
   });
+}
+
+function balanceOf(row: CheckpointRow | undefined): WatchCoverage["balance"] {
+  return row === undefined ? null : { since_block: row.since_block, block: row.block, time: row.block_time };
+}
+
+function unexplainedOf(row: OpenCase): Unexplained {
+  const units = BigInt(row.difference);
+  const amount = fromUnits(units < 0n ? -units : units, row.decimals);
+  return {
+    id: row.id,
+    after_block: row.from_block,
+    through_block: row.to_block,
+    difference: `${units < 0n ? "-" : "+"}${amount}`,
+    opened_at: row.opened_at,
+    stuck: row.stuck,
+  };
 }
 
 function watchCoverage(
@@ -71,7 +124,7 @@ function watchCoverage(
   head: number | null,
   covered: readonly Interval[],
   final: readonly Interval[],
-): WatchCoverage {
+): Omit<WatchCoverage, "balance" | "unexplained"> {
   const { wallet, token, label, offered, active, start_block } = watch;
   const about = { wallet, token, label, offered, configured: active };
   if (start_block === null || head === null) {
@@ -82,7 +135,7 @@ function watchCoverage(
   const missing = gaps(covered, start_block, head);
   return {
     ...about,
-    from: { block: start_block, time: null },
+    from: { block: start_block, time: watch.start_time },
     through: end === null ? null : { block: end.to, time: end.time },
     outstanding: missing.reduce((sum, { from, to }) => sum + to - from + 1, 0),
     gaps: missing.slice(0, gaps_listed_max),

@@ -3,6 +3,7 @@
 
 import type { Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
+import type { BlockRef } from "../domain/finality.ts";
 import {
   allChains,
   type ChainEnd,
@@ -21,8 +22,8 @@ import { forgetOpenedHeads } from "../storage/deposits.ts";
 export interface Watching {
   /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
   sync(config: Config): Promise<void>;
-  /** Fixes the first block of watches. */
-  begin(watches: readonly number[], start_block: number): Promise<void>;
+  /** Fixes the first block of watches; `block` is its header. */
+  begin(watches: readonly number[], block: Pick<BlockRef, "number" | "time">): Promise<void>;
   /** The chain was rewritten above `top`: nothing above it counts as read any more. */
   rewind(chain: ChainId, top: number): Promise<void>;
   /** A poll that found nothing to read. */
@@ -53,9 +54,9 @@ export function createWatching(needs: { database: Database }): Watching {
       }),
 
     // Its header is no mark: it would vouch for what other watches have read below it, perhaps on another branch.
-    begin: (watches, start_block) =>
+    begin: (watches, block) =>
       database.transact((tx) => {
-        for (const watch of watches) startWatch(tx, watch, start_block);
+        for (const watch of watches) startWatch(tx, watch, block);
       }),
 
     rewind: (chain, top) =>

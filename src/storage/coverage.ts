@@ -3,6 +3,7 @@
 import { and, asc, eq, gte, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
+import type { BlockRef } from "../domain/finality.ts";
 import type { Reader, Tx } from "./database.ts";
 import { coverage, slots, watches } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -118,8 +119,8 @@ const selectWallet = statement((db) =>
 );
 
 /** Fixes where a watch begins, once the block is known. */
-export function startWatch(tx: Tx, id: number, start_block: number): void {
-  tx.live().update(watches).set({ start_block }).where(eq(watches.id, id)).run();
+export function startWatch(tx: Tx, id: number, block: Pick<BlockRef, "number" | "time">): void {
+  tx.live().update(watches).set({ start_block: block.number, start_time: block.time }).where(eq(watches.id, id)).run();
 }
 
 const selectIntervals = statement((db) =>

@@ -9,6 +9,7 @@ import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" wit
 import attribution from "../../migrations/0005_attribution.sql" with { type: "text" };
 import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
 import providers from "../../migrations/0007_providers.sql" with { type: "text" };
+import reconciliation from "../../migrations/0008_reconciliation.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -24,6 +25,7 @@ const migrations: readonly Migration[] = [
   { version: 5, name: "0005_attribution.sql", sql: attribution },
   { version: 6, name: "0006_inbox.sql", sql: inbox },
   { version: 7, name: "0007_providers.sql", sql: providers },
+  { version: 8, name: "0008_reconciliation.sql", sql: reconciliation },
 ];
 
 /** The schema version this code reads and writes. */

@@ -86,6 +86,7 @@ export const watches = sqliteTable("watches", {
   active: integer({ mode: "boolean" }).notNull(),
   added_at: integer().notNull(),
   start_block: integer(),
+  start_time: integer(),
 });
 
 export const coverage = sqliteTable("coverage", {
@@ -97,6 +98,54 @@ export const coverage = sqliteTable("coverage", {
   to_hash: text(),
   to_time: integer(),
   provider: text().notNull(),
+});
+
+export const checkpoints = sqliteTable("checkpoints", {
+  watch: integer().primaryKey(),
+  block: integer().notNull(),
+  block_time: integer().notNull(),
+  units: text().notNull(),
+  since_block: integer().notNull(),
+  provider: text().notNull(),
+  checked_at: integer().notNull(),
+});
+
+export const balanceCases = sqliteTable("balance_cases", {
+  id: integer().primaryKey(),
+  watch: integer().notNull(),
+  from_block: integer().notNull(),
+  from_units: text().notNull(),
+  to_block: integer().notNull(),
+  to_units: text().notNull(),
+  difference: text().notNull(),
+  opened_at: integer().notNull(),
+  looks: integer().notNull().default(0),
+  looked_at: integer(),
+  answered_by: text(),
+  stuck: text(),
+  closed_at: integer(),
+  closed_because: text().$type<"transfers_found" | "explained" | "stated_wrongly">(),
+});
+
+export const checks = sqliteTable("checks", {
+  chain: text().$type<ChainId>().notNull(),
+  kind: text().$type<"balances" | "history">().notNull(),
+  provider: text(),
+  ran_at: integer(),
+  missed: integer().notNull().default(0),
+  doubts: integer().notNull().default(0),
+  error: text(),
+  error_at: integer(),
+});
+
+export const compared = sqliteTable("compared", {
+  chain: text().$type<ChainId>().notNull(),
+  wallet: text().notNull(),
+  wanted_until: integer().notNull(),
+  block: integer(),
+  block_time: integer(),
+  doubted_block: integer(),
+  compared_at: integer(),
 });
 
 export const blocks = sqliteTable("blocks", {

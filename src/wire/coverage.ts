@@ -10,6 +10,15 @@ const seconds = z.int().nonnegative().meta({ description: "Unix time in seconds.
 
 const stretch = z.object({ from_block: block, to_block: block });
 
+const unexplained = z.object({
+  id: block,
+  after_block: block,
+  through_block: block,
+  difference: z.string().meta({ description: "With a sign: by how much the balance grew more than recorded." }),
+  opened_at: seconds,
+  stuck: z.string().nullable().meta({ description: "Why it cannot be narrowed any further." }),
+});
+
 const wallet = z.object({
   address: z.string(),
   token: z.string(),
@@ -27,6 +36,14 @@ const wallet = z.object({
   outstanding_count: block.meta({ description: "How many such stretches there are." }),
   final_through_block: block.nullable(),
   providers: z.array(z.string()),
+  balance_since_block: block
+    .nullable()
+    .meta({ description: "From here to balance_through_block the balance was compared." }),
+  balance_through_block: block.nullable(),
+  balance_through_timestamp: seconds.nullable(),
+  unexplained: z
+    .array(unexplained)
+    .meta({ description: "Changes of the balance that recorded transfers do not explain." }),
 });
 
 /** ChainCoverage: one chain with all its wallets and contracts. */
@@ -39,6 +56,9 @@ export const chainCoverage = z
     final_block: block.nullable(),
     stalled_since: seconds.nullable(),
     stalled_reason: z.string().nullable(),
+    balances_checked_at: seconds.nullable(),
+    balances_error: z.string().nullable().meta({ description: "Why balances could not be compared of late." }),
+    missed_by_scan: block.meta({ description: "Transfers that a comparison found and the scan had missed." }),
     wallets: z.array(wallet),
   })
   .meta({ id: "ChainCoverage" });
@@ -49,6 +69,13 @@ interface StretchEnd {
   block: number;
   /** Seconds. */
   time: number | null;
+}
+
+interface Check {
+  /** ms */
+  ran_at: number | null;
+  missed: number;
+  error: string | null;
 }
 
 export interface ChainCoverageInput {
@@ -64,6 +91,7 @@ export interface ChainCoverageInput {
     stalled_since: number | null;
     stalled_reason: string | null;
   } | null;
+  balances: Check | null;
   watches: readonly {
     wallet: string;
     token: string;
@@ -77,11 +105,21 @@ export interface ChainCoverageInput {
     gaps_count: number;
     final_through: number | null;
     providers: readonly string[];
+    balance: { since_block: number; block: number; time: number } | null;
+    unexplained: readonly {
+      id: number;
+      after_block: number;
+      through_block: number;
+      difference: string;
+      /** ms */
+      opened_at: number;
+      stuck: string | null;
+    }[];
   }[];
 }
 
 /** ChainCoverage of a chain's rows. */
-export function chainCoverageShape({ chain, row, watches }: ChainCoverageInput): ChainCoverage {
+export function chainCoverageShape({ chain, row, balances, watches }: ChainCoverageInput): ChainCoverage {
   return {
     blockchain: chain,
     head_block: row?.head_number ?? null,
@@ -90,6 +128,9 @@ export function chainCoverageShape({ chain, row, watches }: ChainCoverageInput):
     final_block: row?.final_number ?? null,
     stalled_since: secondsOf(row?.stalled_since),
     stalled_reason: row?.stalled_reason ?? null,
+    balances_checked_at: secondsOf(balances?.ran_at),
+    balances_error: balances?.error ?? null,
+    missed_by_scan: balances?.missed ?? 0,
     wallets: watches.map((watch) => ({
       address: watch.wallet,
       token: watch.label,
@@ -105,6 +146,17 @@ export function chainCoverageShape({ chain, row, watches }: ChainCoverageInput):
       outstanding_count: watch.gaps_count,
       final_through_block: watch.final_through,
       providers: [...watch.providers],
+      balance_since_block: watch.balance?.since_block ?? null,
+      balance_through_block: watch.balance?.block ?? null,
+      balance_through_timestamp: watch.balance?.time ?? null,
+      unexplained: watch.unexplained.map(({ opened_at, ...one }) => ({
+        id: one.id,
+        after_block: one.after_block,
+        through_block: one.through_block,
+        difference: one.difference,
+        opened_at: Math.floor(opened_at / 1000),
+        stuck: one.stuck,
+      })),
     })),
   };
 }

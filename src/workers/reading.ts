@@ -4,6 +4,7 @@
 import type { Providers } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
+import type { Balances } from "../services/balances.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { allChains } from "../storage/chains.ts";
@@ -12,6 +13,7 @@ import type { Database } from "../storage/database.ts";
 import { hasWaiting } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { createChecks } from "./checks.ts";
 import { createLoop, type Loop } from "./loop.ts";
 import { createScan } from "./scan.ts";
 
@@ -25,7 +27,7 @@ export interface Reading {
 
 interface Entry {
   source: Switch;
-  loop: Loop;
+  loops: Loop[];
 }
 
 /** The reading of all chains. `connect` gives a chain's source. */
@@ -34,6 +36,7 @@ export function createReading(needs: {
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
+  balances: Balances;
   watching: Watching;
   world: World;
   telemetry: Telemetry;
@@ -56,13 +59,16 @@ export function createReading(needs: {
     const run = async () => {
       if (isWanted(id)) return scan.poll();
       entries.delete(id);
-      // Not awaited: it waits for this very run.
-      void loop.stop();
+      // Not awaited: one of them waits for this very run.
+      for (const loop of loops) void loop.stop();
       telemetry.info("chain_no_longer_read", { chain: id });
     };
-    const loop = createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run });
-    entries.set(id, { source: switched, loop });
-    loop.start();
+    const loops = [
+      createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run }),
+      ...createChecks({ ...needs, settings, source: switched }),
+    ];
+    entries.set(id, { source: switched, loops });
+    for (const loop of loops) loop.start();
   }
 
   return {
@@ -73,14 +79,14 @@ export function createReading(needs: {
         if (entry === undefined) begin(settings);
         else if (entry.source.follow(settings, connect)) entry.loop.retry();
       }
-      for (const { loop } of entries.values()) loop.wake();
+      for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },
     wake() {
-      for (const { loop } of entries.values()) loop.wake();
+      for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },
     async stop() {
       stopped = true;
-      await Promise.all([...entries.values()].map(({ loop }) => loop.stop()));
+      await Promise.all([...entries.values()].flatMap(({ loops }) => loops.map((loop) => loop.stop())));
     },
   };
 }

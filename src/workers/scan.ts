@@ -130,7 +130,7 @@ export function createScan(needs: {
       });
       await watching.begin(
         group.map((watch) => watch.id),
-        start.number,
+        start,
       );
     }
     return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);

@@ -8,6 +8,7 @@ import { liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
 import { createOutbound } from "../../src/outbound.ts";
+import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createOperator } from "../../src/services/operator.ts";
@@ -17,6 +18,9 @@ import type { DepositRow } from "../../src/storage/deposits.ts";
 import type { TransferRow } from "../../src/storage/transfers.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
+import { createCaseWork } from "../../src/workers/balance-cases.ts";
+import { createBalanceCheck } from "../../src/workers/balances.ts";
+import { createEvidence } from "../../src/workers/evidence.ts";
 import { createScan } from "../../src/workers/scan.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
@@ -124,6 +128,22 @@ export async function startStory(options: StoryOptions = {}) {
   /** A fresh worker, as after a restart: nothing it knew in memory survives. */
   const makeScan = () => createScan({ settings, source, config, database, settlement, watching, world, telemetry });
   let scan = makeScan();
+  const makeCheck = () => {
+    const balances = createBalances({ database, telemetry });
+    const of = {
+      chain: settings.id,
+      settings: () => settings,
+      source,
+      database,
+      settlement,
+      balances,
+      world,
+      telemetry,
+    };
+    const evidence = createEvidence({ chain: settings.id, source, database, telemetry });
+    return createBalanceCheck({ ...of, cases: createCaseWork({ ...of, evidence }) });
+  };
+  let check = makeCheck();
 
   const raw = new Sqlite(temp.path, { readonly: true });
   let orders = 0;
@@ -150,6 +170,11 @@ export async function startStory(options: StoryOptions = {}) {
     poll: () => scan.poll(),
     restart() {
       scan = makeScan();
+      check = makeCheck();
+    },
+    /** Steps of the comparison of balances: as many as it takes to read, to compare and to look into what is found. */
+    async check(steps = 4) {
+      for (let step = 0; step < steps; step++) await check.run();
     },
     async mine(blocks = 1) {
       for (let block = 0; block < blocks; block++) await anvil.rpc("evm_mine");

@@ -1,0 +1,35 @@
+// The loops of one chain that look after the scan: what it recorded against balances. Each at its own
+// pace and with its own bounded calls, so that none can slow the scan.
+
+import type { Source } from "../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../config/config.ts";
+import type { Balances } from "../services/balances.ts";
+import type { Settlement } from "../services/settlement.ts";
+import type { Database } from "../storage/database.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+import { createCaseWork } from "./balance-cases.ts";
+import { createBalanceCheck } from "./balances.ts";
+import { createEvidence } from "./evidence.ts";
+import { createLoop, type Loop } from "./loop.ts";
+
+/** The loops of the chain of `settings`, not running yet. */
+export function createChecks(needs: {
+  settings: ChainSettings;
+  source: Source;
+  config: LiveConfig;
+  database: Database;
+  settlement: Settlement;
+  balances: Balances;
+  world: World;
+  telemetry: Telemetry;
+}): Loop[] {
+  const { config, world, telemetry } = needs;
+  const chain = needs.settings.id;
+  const settings = () => config.current().chains.get(chain) ?? needs.settings;
+  const of = { ...needs, chain, settings };
+  const balances = createBalanceCheck({ ...of, cases: createCaseWork({ ...of, evidence: createEvidence(of) }) });
+  return [
+    createLoop({ name: `balances ${chain}`, world, telemetry, period_ms: balances.period_ms, run: balances.run }),
+  ];
+}
