@@ -5,6 +5,7 @@ import type { ChainId } from "../domain/assets.ts";
 import { type Movement, type Stretch, stretchOf } from "../domain/balances.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import {
+  type CheckpointRow,
   checkpointOf,
   closeCase,
   countMissed,
@@ -18,7 +19,7 @@ import {
   recordCheck,
 } from "../storage/checks.ts";
 import type { WatchRow } from "../storage/coverage.ts";
-import type { Database, Tx } from "../storage/database.ts";
+import type { Database, Reader, Tx } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A wallet whose balance changes in ever new ways is one puzzle, not a hundred. */
@@ -32,6 +33,8 @@ export interface Reading {
 }
 
 export interface Balances {
+  /** The readings at a final block that recorded transfers would not explain. Writes nothing. */
+  disputed(block: BlockRef, readings: readonly Reading[]): Reading[];
   /**
    * Compares readings at one final block with the checkpoints before it, and makes them the next checkpoints. Their
    * stretches must have been read finally. Resolves with how many cases were opened.
@@ -57,9 +60,21 @@ export interface NarrowingLook extends Look {
 export function createBalances(needs: { database: Database; telemetry: Telemetry }): Balances {
   const { database, telemetry } = needs;
 
+  /** What a reading leaves unexplained since its checkpoint; null without one, or where all of it is explained. */
+  function unexplained(at: Reader, before: CheckpointRow | null, block: BlockRef, reading: Reading): Stretch | null {
+    if (before === null) return null;
+    const { watch, units, outgoing } = reading;
+    const incoming = incomingBetween(at, watch, before.block, block.number);
+    const from = { block: before.block, units: BigInt(before.units) };
+    const stretch = stretchOf(from, { block: block.number, units }, [...incoming, ...outgoing]);
+    return stretch.difference === 0n ? null : stretch;
+  }
+
   /** True when a case was opened. */
-  function compareOne(tx: Tx, block: BlockRef, provider: string, { watch, units, outgoing }: Reading): boolean {
+  function compareOne(tx: Tx, block: BlockRef, provider: string, reading: Reading): boolean {
+    const { watch, units } = reading;
     const before = checkpointOf(tx, watch.id);
+    const stretch = unexplained(tx, before, block, reading);
     putCheckpoint(tx, {
       watch: watch.id,
       block: block.number,
@@ -69,12 +84,7 @@ export function createBalances(needs: { database: Database; telemetry: Telemetry
       provider,
       checked_at: tx.now,
     });
-    if (before === null) return false;
-    const incoming = incomingBetween(tx, watch, before.block, block.number);
-    const from = { block: before.block, units: BigInt(before.units) };
-    const stretch = stretchOf(from, { block: block.number, units }, [...incoming, ...outgoing]);
-    if (stretch.difference === 0n) return false;
-
+    if (before === null || stretch === null) return false;
     const open = openCasesOf(tx, watch.id);
     const opposite = open.find(
       (one) => one.to_block === before.block && BigInt(one.difference) === -stretch.difference,
@@ -85,6 +95,11 @@ export function createBalances(needs: { database: Database; telemetry: Telemetry
   }
 
   return {
+    disputed: (block, readings) =>
+      database.read((at) =>
+        readings.filter((one) => unexplained(at, checkpointOf(at, one.watch.id), block, one) !== null),
+      ),
+
     async compare(chain, block, provider, readings) {
       const opened = await database.transact((tx) => {
         const opened = readings.filter((reading) => compareOne(tx, block, provider, reading));

@@ -1,13 +1,12 @@
 // Looks into balances that nothing explains: reads both sides of the stretch again, from another provider where there is
 // one, lets settlement take in what the scan missed, and narrows what is left by readings in its middle.
 
-import type { Source } from "../chains/source.ts";
+import type { Question, Source } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { divided, type Movement, middleOf, type Stretch, stretchOf } from "../domain/balances.ts";
 import { coveredThrough } from "../domain/coverage.ts";
 import { codeOf } from "../domain/errors.ts";
-import type { Transfer } from "../domain/payment.ts";
 import type { Balances } from "../services/balances.ts";
 import type { Settlement } from "../services/settlement.ts";
 import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../storage/checks.ts";
@@ -61,8 +60,12 @@ export function createCaseWork(needs: {
     const avoid = one.answered_by ?? before;
     const asked = { from: one.from_block + 1, to: one.to_block, wallets: [one.wallet], tokens: [one.token] };
     const { page_blocks } = settings().facts;
-    const side = (side: "in" | "out") => createSide({ source, asked: { ...asked, side }, page_blocks, avoid });
-    reading = { key, in: side("in"), out: side("out") };
+    const outgoing = async (question: Question) => ({ answer: await source.read(question, avoid), transfers: [] });
+    reading = {
+      key,
+      in: createSide({ read: (question) => evidence.read(question, avoid), asked, page_blocks }),
+      out: createSide({ read: outgoing, asked: { ...asked, side: "out" }, page_blocks }),
+    };
     return reading;
   }
 
@@ -83,19 +86,15 @@ export function createCaseWork(needs: {
     const whole = stretchOfCase(one);
     const rest = stretchOf(whole.from, whole.to, movements);
     const { parts, stuck } = rest.difference === 0n ? { parts: [], stuck: null } : await narrowed(one, rest, movements);
-    const answered_by = sides.in.answers.at(-1)?.provider ?? "";
+    const answered_by = sides.in.pages.at(-1)?.answer.provider ?? "";
     await balances.narrow({ id: one.id, watch: one.watch, chain }, parts, { answered_by, stuck, missed });
     tell(one, parts, stuck);
   }
 
   /** Hands to settlement what the logs show and no row tells. Returns how many. */
   async function takeIn(side: Side): Promise<number> {
-    const missing: Transfer[] = [];
-    for (const answer of side.answers) {
-      if (answer.sightings.length === 0) continue;
-      const found = await evidence.locate(answer);
-      missing.push(...database.read((at) => found.filter((transfer) => knownTransfer(at, transfer) === null)));
-    }
+    const found = side.pages.flatMap(({ transfers }) => transfers);
+    const missing = database.read((at) => found.filter((transfer) => knownTransfer(at, transfer) === null));
     if (missing.length === 0) return 0;
     await settlement.admit(missing, "missed by the scan, shown by a balance");
     telemetry.error("transfers_missed_by_scan", { chain, found_by: "balances", transfers: missing.length });

@@ -1,11 +1,11 @@
 // Compares what wallets hold with what was recorded, every hour and after every catch-up: a reading near the head, which
 // any full node can give, is compared once its block is final and was read twice. Keeps its calls apart from the scan's.
 
-import type { Source } from "../chains/source.ts";
+import type { Question, Source } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { coveredThrough, gaps } from "../domain/coverage.ts";
-import { Fault } from "../domain/errors.ts";
+import { type Code, Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Balances, Reading } from "../services/balances.ts";
 import { chainRow } from "../storage/chains.ts";
@@ -33,6 +33,9 @@ const below_head_blocks = 64;
 const reading_max_age_ms = 14_400_000;
 /** Wallets that are not read finally by then, because of a long catch-up, do not hold up the others. */
 const stragglers_wait_ms = 600_000;
+
+/** Faults that the same provider will answer with again and again. */
+const forgets: readonly Code[] = ["provider_cannot_answer", "provider_archive_only"];
 
 export interface BalanceCheck {
   /** One step: a reading, a comparison, or a look into a case. */
@@ -80,8 +83,7 @@ export function createBalanceCheck(needs: {
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       taken = null;
-      const lasting = error.code === "provider_cannot_answer" || error.code === "provider_archive_only";
-      not_before = world.elapsed() + (lasting ? compare_interval_ms : after_failure_ms);
+      not_before = world.elapsed() + (forgets.includes(error.code) ? compare_interval_ms : after_failure_ms);
       telemetry.warn("balances_not_compared", { chain, code: error.code, error: error.message });
       await balances.failed(chain, `${error.code}: ${error.message}`);
     }
@@ -170,7 +172,23 @@ export function createBalanceCheck(needs: {
       const side = sides.get(checkpoints.get(watch.id)?.block ?? block.number);
       return { watch, units, outgoing: side === undefined ? [] : outgoingOf(side, watch) };
     });
-    await balances.compare(chain, block, provider, readings);
+    if (await isStated(block, balances.disputed(block, readings))) {
+      await balances.compare(chain, block, provider, readings);
+    }
+  }
+
+  /** Reads once more what is about to become a case: one batch may have been answered by two nodes. */
+  async function isStated(block: BlockRef, disputed: readonly Reading[]): Promise<boolean> {
+    if (disputed.length === 0) return true;
+    const watches = disputed.map(({ watch }) => watch);
+    const again = await source.balances(watches, block.number).catch((error: unknown) => {
+      // A node that has forgotten this block by now does not contradict itself.
+      if (error instanceof Fault && forgets.includes(error.code)) return null;
+      throw error;
+    });
+    const differs = again?.units.some((units, i) => units !== disputed[i]?.units) ?? false;
+    if (differs) telemetry.warn("balances_contradict_themselves", { chain, block: block.number });
+    return !differs;
   }
 
   function sidesOf(
@@ -184,7 +202,8 @@ export function createBalanceCheck(needs: {
         const wallets = [...new Set(group.map(({ wallet }) => wallet))];
         const tokens = [...new Set(group.map(({ token }) => token))];
         const asked = { from: after + 1, to, wallets, tokens, side: "out" as const };
-        return [after, createSide({ source, asked, page_blocks: settings().facts.page_blocks })];
+        const read = async (question: Question) => ({ answer: await source.read(question), transfers: [] });
+        return [after, createSide({ read, asked, page_blocks: settings().facts.page_blocks })];
       }),
     );
   }

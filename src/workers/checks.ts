@@ -1,7 +1,7 @@
 // The loops of one chain that look after the scan: what it recorded against balances. Each at its own
 // pace and with its own bounded calls, so that none can slow the scan.
 
-import type { Source } from "../chains/source.ts";
+import type { Providers } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { Balances } from "../services/balances.ts";
 import type { Settlement } from "../services/settlement.ts";
@@ -16,7 +16,7 @@ import { createLoop, type Loop } from "./loop.ts";
 /** The loops of the chain of `settings`, not running yet. */
 export function createChecks(needs: {
   settings: ChainSettings;
-  source: Source;
+  source: Providers;
   config: LiveConfig;
   database: Database;
   settlement: Settlement;

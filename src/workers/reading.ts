@@ -77,7 +77,9 @@ export function createReading(needs: {
       for (const settings of config.current().chains.values()) {
         const entry = entries.get(settings.id);
         if (entry === undefined) begin(settings);
-        else if (entry.source.follow(settings, connect)) entry.loop.retry();
+        else if (entry.source.follow(settings, connect)) {
+          for (const loop of entry.loops) loop.retry();
+        }
       }
       for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },

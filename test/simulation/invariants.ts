@@ -26,6 +26,8 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT t.id FROM transfers t WHERE (t.status = 'matched') <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)",
   "a transfer waits in the inbox without a reason":
     "SELECT id FROM transfers WHERE status IN ('waiting_for_match', 'no_matched_deposit') AND (reason IS NULL OR confirmed_at IS NULL)",
+  "a comparison found a transfer that the scan had missed": "SELECT chain FROM checks WHERE missed > 0",
+  "a balance moved and no transfer explains it": "SELECT id FROM balance_cases",
   "two open deposits share a slot":
     "SELECT a.id FROM deposits a JOIN deposits b ON a.id < b.id AND a.chain = b.chain AND a.coin = b.coin AND a.wallet = b.wallet AND a.units = b.units AND (a.sender IS NULL OR b.sender IS NULL OR a.sender = b.sender) WHERE a.closed_at IS NULL AND b.closed_at IS NULL",
   "an open deposit has no slot":

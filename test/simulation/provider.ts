@@ -3,7 +3,7 @@
 
 import { keccak256, toHex } from "viem";
 import type { FetchInit } from "../../src/world.ts";
-import type { Chain, SimBlock } from "./chain.ts";
+import type { Chain, SimBlock, SimTransfer } from "./chain.ts";
 import type { Random } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Outcome } from "./world.ts";
@@ -52,6 +52,9 @@ interface View {
 const transfer_topic = keccak256(toHex("Transfer(address,address,uint256)"));
 const approval_topic = keccak256(toHex("Approval(address,address,uint256)"));
 const mined_logs_max = 10_000;
+/** What `balanceOf` begins with, and what everybody had before the first block. */
+const balance_of = "0x70a08231";
+const plenty = 10n ** 40n;
 
 /** The words providers refuse a range with; `{n}` is the width they take. The last says nothing. */
 export const range_words = [
@@ -84,6 +87,7 @@ export function createProvider(needs: {
   const { host, chain, timeline, random, decimals, count } = needs;
   const answered: Provider["answered"] = { hashes: new Map(), numbers: new Map(), lied: new Set() };
   const receipts = new Map<string, number>();
+  const gained = new Map<string, ReadonlyMap<string, bigint>>();
 
   function viewOf(mood: Mood): View {
     const stale = chain.staleTip();
@@ -143,8 +147,12 @@ export function createProvider(needs: {
       throw { code: -32602, message: "block range extends beyond current head block" };
     }
     const tokens = (filter.address as string[]).map((token) => token.toLowerCase());
-    const topics = (filter.topics as [string, null, string[]])[2];
-    const pairs = topics.flatMap((topic) => tokens.map((token) => pairKey(`0x${topic.slice(26)}`, token)));
+    const [, senders, receivers] = filter.topics as [string, string[] | null, string[] | undefined];
+    const topics = senders ?? receivers ?? [];
+    const isAsked = ({ sender, wallet }: SimTransfer) => topics.includes(padded(senders === null ? wallet : sender));
+    // Only what comes in is what the product has to know.
+    const incoming = senders === null ? topics : [];
+    const pairs = incoming.flatMap((topic) => tokens.map((token) => pairKey(`0x${topic.slice(26)}`, token)));
     const found: object[] = [];
     for (let number = from; number <= to; number++) {
       const block = blockAt(view, number);
@@ -153,18 +161,41 @@ export function createProvider(needs: {
       const isHidden = number > view.tip.number - view.hidden && number > chain.finalNumber() && block.txs.length > 0;
       remember.push(() => {
         addAll(answered.numbers, number, pairs);
-        if (isHidden) answered.lied.add(block.hash);
-        else addAll(answered.hashes, block.hash, pairs);
+        if (isHidden && incoming.length > 0) answered.lied.add(block.hash);
+        else if (!isHidden) addAll(answered.hashes, block.hash, pairs);
       });
       if (isHidden) continue;
       for (const { tx, first_log } of block.txs) {
         tx.logs.forEach((log, position) => {
-          if (log === null || !tokens.includes(log.token.toLowerCase()) || !topics.includes(padded(log.wallet))) return;
+          if (log === null || !tokens.includes(log.token.toLowerCase()) || !isAsked(log)) return;
           found.push(logOf(block, tx.hash, first_log + position, log));
         });
       }
     }
     if (found.length > mined_logs_max) throw { code: -32005, message: "query returned more than 10000 results" };
+    return found;
+  }
+
+  /** What every wallet has gained by the end of a block; counted on from the nearest block below that was asked for. */
+  function sums(block: SimBlock): ReadonlyMap<string, bigint> {
+    const known = gained.get(block.hash);
+    if (known !== undefined) return known;
+    const above: SimBlock[] = [];
+    let base: SimBlock | null = block;
+    for (; base !== null && !gained.has(base.hash); base = base.parent) above.push(base);
+    const found = new Map(base === null ? [] : gained.get(base.hash));
+    const add = (wallet: string, token: string, units: bigint) => {
+      const key = pairKey(wallet, token);
+      found.set(key, (found.get(key) ?? 0n) + units);
+    };
+    for (const { txs } of above) {
+      for (const log of txs.flatMap(({ tx }) => tx.logs)) {
+        if (log === null) continue;
+        add(log.wallet, log.token, log.units);
+        add(log.sender, log.token, -log.units);
+      }
+    }
+    gained.set(block.hash, found);
     return found;
   }
 
@@ -200,7 +231,12 @@ export function createProvider(needs: {
     if (method === "eth_getLogs") return logs(view, mood, params[0] as Record<string, unknown>, remember);
     if (method === "eth_getTransactionReceipt") return receipt(view, params[0], remember);
     if (method === "eth_call") {
-      const { to } = params[0] as { to: string };
+      const { to, data } = params[0] as { to: string; data: string };
+      if (data.startsWith(balance_of)) {
+        const block = blockAt(view, Number(params[1]));
+        if (block === null) throw { code: -32000, message: "header not found" };
+        return word(plenty + (sums(block).get(pairKey(`0x${data.slice(-40)}`, to)) ?? 0n));
+      }
       return word(BigInt(decimals.get(to.toLowerCase()) ?? 0));
     }
     throw { code: -32601, message: `the method ${method} does not exist` };
