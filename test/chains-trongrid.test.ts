@@ -229,6 +229,16 @@ describe("lists", () => {
     });
   });
 
+  test("that leave out the bounds of time they were asked for lose no block", async () => {
+    const [first] = (await grid().read(question((await newest()) - 10))).sightings;
+    const { block } = first ?? expect.unreachable("there is a payment");
+    tron.feel({ open_bounds: true });
+    const { sightings } = await grid().read(question(block.number, { from: block.number }));
+    expect(sightings).toHaveLength(1);
+    const asked = { wallet: tronAddress(shop), tokens: [tronAddress(usdt.address)], from: block, to: block };
+    expect(await createTronscan({ url: tron.url, ...needs() }).incoming(asked)).toHaveLength(1);
+  });
+
   test("of one block that do not fit a page and name no next one are refused", async () => {
     await meanwhile(async () => {
       await crowd(120);
@@ -267,6 +277,22 @@ describe("lists", () => {
     const heads = await one.heads(["finalized"]);
     expect([heads.latest.number, heads.finalized?.number]).toEqual([head - 10, head - 18]);
     expect((await failure(one.read(question(head - 9)))).code).toBe("provider_lagging");
+  });
+
+  test("cost eight requests a poll, and one more each hour for the proof of the chain", async () => {
+    let elapsed = 0;
+    const world = needs({ elapsed: () => elapsed });
+    const { source } = createTronGridSource({ chain, chain_id, url: tron.url, page_blocks, ...world });
+    const poll = async () => {
+      tron.reset();
+      const { latest } = await source.heads(["finalized"]);
+      await source.read(question(latest.number - 1, { from: latest.number - 5, mark: latest.number - 6 }));
+      return tron.requests();
+    };
+    const first = await poll();
+    expect([first, await poll()]).toEqual([9, 8]);
+    elapsed = 3_600_000;
+    expect(await poll()).toBe(first);
   });
 
   test("tell transfers that leave a wallet as well", async () => {

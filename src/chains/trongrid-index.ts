@@ -33,7 +33,8 @@ export async function listTransfers(http: TronGridHttp, asked: RowsQuestion): Pr
       await http.get(`/v1/accounts/${wallet}/transactions/trc20`, {
         [side === "in" ? "only_to" : "only_from"]: "true",
         contract_address: token,
-        min_timestamp: String(since),
+        // Should the bound itself be left out, no block is lost: none has the millisecond before.
+        min_timestamp: String(since - 1),
         max_timestamp: String(to_ms),
         order_by: "block_timestamp,asc",
         limit: String(page_max_rows),

@@ -99,8 +99,9 @@ async function listPage(http: TronGridHttp, { wallet, token, from_ms, to_ms }: S
   const answer = await http.get("/api/token_trc20/transfers", {
     toAddress: wallet,
     contract_address: token,
-    start_timestamp: String(from_ms),
-    end_timestamp: String(to_ms),
+    // Should the bounds themselves be left out, no block is lost; what is too much is left out below.
+    start_timestamp: String(from_ms - 1),
+    end_timestamp: String(to_ms + 1),
     start: String(start),
     limit: String(page_max_rows),
   });
@@ -112,7 +113,7 @@ async function listPage(http: TronGridHttp, { wallet, token, from_ms, to_ms }: S
     // What failed moved nothing.
     const failed = row.revert === true || (row.finalResult !== undefined && row.finalResult !== "SUCCESS");
     const units = BigInt(row.quant);
-    if (failed || units === 0n) return [];
+    if (failed || units === 0n || row.block_ts < from_ms || row.block_ts > to_ms) return [];
     return [
       { tx_hash: row.transaction_id, token, wallet, units, block: row.block, time: Math.floor(row.block_ts / 1000) },
     ];

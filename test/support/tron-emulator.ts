@@ -163,6 +163,17 @@ function javaTron(failed: ReadonlySet<string>): Behaviour[] {
     alteringHeaders((block: Record<string, unknown> | null) =>
       block === null ? null : { ...block, logsBloom: no_bloom, stateRoot: "0x", gasUsed: "0x0", gasLimit: "0x0" },
     ),
+    {
+      // A call to what is no contract is refused, not answered with nothing.
+      alter: (call, envelope) =>
+        call.method === "eth_call" && envelope.result === "0x"
+          ? {
+              jsonrpc: "2.0",
+              id: call.id,
+              error: { code: -32600, message: "Smart contract is not exist.", data: "{}" },
+            }
+          : envelope,
+    },
     altering("eth_getTransactionReceipt", (receipt: Record<string, unknown> | null) => {
       if (receipt === null) return null;
       const has_failed = failed.has(String(receipt.transactionHash).replace(/^0x/, ""));

@@ -19,6 +19,8 @@ export interface RestMood {
   lag?: number;
   /** Rows in one page, however many are asked for. */
   page_rows?: number;
+  /** Bounds of time are taken to be outside the stretch. */
+  open_bounds?: boolean;
   /** Full pages name no next one. */
   no_fingerprint?: boolean;
   /** Changes the body of one path's answer. */
@@ -131,12 +133,15 @@ export function createTronGridApi(anvil: Anvil, failed: ReadonlySet<string>, moo
     return found.sort((a, b) => a.time_ms - b.time_ms || Number(a.logIndex) - Number(b.logIndex));
   }
 
+  const isWithin = (time_ms: number, least: number, most: number) =>
+    mood().open_bounds === true ? time_ms > least && time_ms < most : time_ms >= least && time_ms <= most;
+
   async function trc20(wallet: string, query: URLSearchParams): Promise<unknown> {
     const side = query.get("only_to") === "true" ? "to" : query.get("only_from") === "true" ? "from" : "both";
     const [least, most] = [Number(query.get("min_timestamp") ?? 0), Number(query.get("max_timestamp") ?? Infinity)];
     const logs = await transfers(wallet, side, query.get("contract_address"));
     const rows = logs
-      .filter(({ time_ms }) => time_ms >= least && time_ms <= most)
+      .filter(({ time_ms }) => isWithin(time_ms, least, most))
       .flatMap((log) => {
         const row = {
           transaction_id: bare(log.transactionHash),
@@ -181,10 +186,8 @@ export function createTronGridApi(anvil: Anvil, failed: ReadonlySet<string>, moo
     const [start, limit] = [Number(query.get("start") ?? 0), Number(query.get("limit") ?? page_default_rows)];
     if (start + limit > tronscan_window_rows) return { Error: "start + limit must not exceed 10000" };
     const contract = query.get("contract_address");
-    const logs = (await transfers(query.get("toAddress") ?? "", "to", contract)).filter(
-      ({ time_ms }) =>
-        time_ms >= Number(query.get("start_timestamp") ?? 0) &&
-        time_ms <= Number(query.get("end_timestamp") ?? Infinity),
+    const logs = (await transfers(query.get("toAddress") ?? "", "to", contract)).filter(({ time_ms }) =>
+      isWithin(time_ms, Number(query.get("start_timestamp") ?? 0), Number(query.get("end_timestamp") ?? Infinity)),
     );
     // Newest first.
     const rows = logs.toReversed().slice(start, start + Math.min(limit, tronscan_page_max_rows));
