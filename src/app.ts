@@ -12,6 +12,7 @@ import { createHttp, max_body_bytes } from "./http/server.ts";
 import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
+import { createClaims } from "./services/claims.ts";
 import { createDelivery } from "./services/delivery.ts";
 import { createDirectory } from "./services/directory.ts";
 import { createExpiry } from "./services/expiry.ts";
@@ -31,6 +32,7 @@ import { usageOf } from "./storage/chains.ts";
 import type { Gathering } from "./storage/database.ts";
 import { openForServing } from "./storage/open.ts";
 import type { Telemetry } from "./telemetry.ts";
+import { createLookUp } from "./workers/lookup.ts";
 import { createLoop, type Loop } from "./workers/loop.ts";
 import { createReading, owingChains } from "./workers/reading.ts";
 import { verify } from "./workers/scan.ts";
@@ -105,6 +107,21 @@ export async function startApp(needs: {
     const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
     const balances = createBalances({ database, telemetry });
+    // What a provider was asked today is remembered over restarts.
+    const reconnect = (settings: ChainSettings) =>
+      connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
+    const reading = createReading({
+      connect: reconnect,
+      config,
+      database,
+      settlement,
+      balances,
+      watching,
+      world,
+      telemetry,
+    });
+    const lookUp = createLookUp({ database, sourceOf: reading.source });
+    const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
@@ -122,7 +139,14 @@ export async function startApp(needs: {
       payments: createPayments(network),
     };
     identities.current();
-    const http = createHttp({ world, telemetry, config, database, checkout, operator, inbox, opencharge, version });
+    const http = createHttp({
+      world,
+      telemetry,
+      config,
+      database,
+      version,
+      ...{ checkout, claims, operator, inbox, opencharge },
+    });
 
     const loop = (name: string, period_ms: () => number, run: () => Promise<unknown>, eager = false): Loop => {
       const made = createLoop({ name, world, telemetry, period_ms, run, eager });
@@ -143,19 +167,6 @@ export async function startApp(needs: {
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
     loop("forget replays", () => forget_period_ms, expiry.forgetCreations);
-    // What a provider was asked today is remembered over restarts.
-    const reconnect = (settings: ChainSettings) =>
-      connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
-    const reading = createReading({
-      connect: reconnect,
-      config,
-      database,
-      settlement,
-      balances,
-      watching,
-      world,
-      telemetry,
-    });
 
     let cancelWaking: (() => void) | null = null;
     const wakeAll = () => {

@@ -19,6 +19,7 @@ import { listOrders, type OrderFilter } from "../src/storage/orders.ts";
 import { listTransfers, type TransferFilter } from "../src/storage/transfer-lists.ts";
 import { realWorld } from "../src/world.ts";
 import { filled_wallet, fillLists } from "./bench/lists.ts";
+import { claimsOver } from "./support/claims.ts";
 import { admin_secret, testConfig, version } from "./support/server.ts";
 import { silent } from "./support/temp-database.ts";
 
@@ -45,6 +46,7 @@ beforeAll(async () => {
     checkout: createCheckout({ database, config }),
     operator: createOperator({ database, config }),
     inbox: createInbox({ database, config }),
+    claims: claimsOver({ database, config, world, telemetry: silent }),
   };
   http = createHttp({ world, telemetry: silent, config, database, version, ...services });
   raw = new Sqlite(path, { readonly: true });

@@ -3,10 +3,20 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type ChainId, type Coin, tokens } from "../src/domain/assets.ts";
 import { type Asked, likelyOwner, rankCandidates, type Stray } from "../src/domain/candidates.ts";
+import { Fault } from "../src/domain/errors.ts";
 import type { OrderStatus } from "../src/domain/order.ts";
 import type { Transfer } from "../src/domain/payment.ts";
 import { createSettlement } from "../src/services/settlement.ts";
-import { type Answer, evm_wallet, start_ms, startTestServer, type TestServer } from "./support/server.ts";
+import {
+  type Answer,
+  evm_wallet,
+  type Headings,
+  payUrl,
+  shop_origin,
+  start_ms,
+  startTestServer,
+  type TestServer,
+} from "./support/server.ts";
 
 const start_s = start_ms / 1000;
 const sender = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
@@ -44,6 +54,8 @@ describe("the ranking of candidates", () => {
     ["the same amount on another chain", pot("base", "USDC"), "0", `${exact}, but in USDC on base`],
     ["a little more", { amount: "10.01" }, "-0.01", "asked for an amount close by, above this one"],
     ["a little less", { amount: "9.9" }, "0.1", "asked for an amount close by, below this one"],
+    ["half as much more", { amount: "20" }, "-10", "asked for an amount close by, above this one"],
+    ["more than that", { amount: "20.01" }, null, null],
     ["another amount elsewhere", { ...pot("base", "USDC"), amount: "10.01" }, null, null],
     ["another amount without a choice", { pot: null, opened_at: null, amount: "3" }, null, null],
     [
@@ -450,5 +462,214 @@ describe("the inbox", () => {
       );
       expect(row?.live).toBe(row?.matched ?? -1);
     });
+  });
+});
+
+describe("a claim", () => {
+  const hash = `0x${"ab".repeat(32)}`;
+  const silent_hash = `0x${"cd".repeat(32)}`;
+  let server: TestServer;
+  /** What the chains show, by chain and hash. */
+  let mined: Map<string, Transfer[]>;
+  let asked: string[];
+  beforeEach(async () => {
+    mined = new Map();
+    asked = [];
+    server = await startTestServer({
+      async lookUp(chain, tx_hash) {
+        asked.push(chain);
+        if (tx_hash === silent_hash) throw new Fault("provider_unreachable");
+        return mined.get(`${chain} ${tx_hash}`) ?? null;
+      },
+    });
+  });
+  afterEach(() => server.stop());
+
+  const block = { number: 1000, hash: "0xblock", time: start_s + 60 };
+  const sent = (units: bigint, more: Partial<Transfer> = {}): Transfer => ({
+    ...{ chain: "eth", token: tokens.eth[0]?.address ?? "", sender, wallet: evm_wallet, units, tx_hash: hash },
+    ...{ log_index: 5, position: 0, block, ...more },
+  });
+  const claim = (order: string, txn_hash: unknown = hash, options: { url?: string; headers?: Headings } = {}) =>
+    server.user("POST", `orders/${order}/claim`, { body: JSON.stringify({ txn_hash }), ...options });
+  const said = async (order: string, txn_hash?: string) => {
+    const answer = await claim(order, txn_hash);
+    expect(answer.status).toBe(200);
+    return JSON.parse(answer.body) as { status: string; text: string; blockchain: string | null; txn_hash: string };
+  };
+  async function ordered(amount: string, choice = { blockchain: "eth", stablecoin: "USDT" }): Promise<string> {
+    const id = await server.createOrder({ amount });
+    await server.user("POST", `orders/${id}/payment`, { body: JSON.stringify(choice) });
+    return id;
+  }
+  const confirm = (id: number) =>
+    createSettlement(server).confirm("eth", [{ id, block_hash: block.hash, verdict: "confirmed" }]);
+  const rows = () =>
+    server.database.read((at) =>
+      at.live().all<{ status: string; reason: string | null }>("SELECT status, reason FROM transfers ORDER BY id"),
+    );
+  const statusOf = async (order: string) =>
+    (JSON.parse((await server.user("GET", `orders/${order}/status`)).body) as { status: string }).status;
+  const candidates = async () => {
+    const [entry] = JSON.parse((await server.admin("GET", "inbox")).body) as [
+      { candidates: { order_id: string; why: string }[] } | undefined,
+    ];
+    return entry?.candidates ?? [];
+  };
+
+  test("to exactly what the order asks for is accepted, pays once it is confirmed, and moves no coverage", async () => {
+    const order = await ordered("19.99");
+    mined.set(`eth ${hash}`, [sent(19_990_000n)]);
+    expect(await said(order, hash.toUpperCase().replace("0X", "0x"))).toEqual({
+      status: "accepted",
+      text: "the payment was found and counts as soon as it is confirmed",
+      blockchain: "eth",
+      txn_hash: hash,
+    });
+    expect(await statusOf(order)).toBe("pending");
+    expect((await said(order)).status).toBe("accepted");
+    expect(asked).toEqual(["eth"]);
+    await confirm(1);
+    expect(await statusOf(order)).toBe("paid");
+    expect((await said(order)).status).toBe("already_counted");
+    expect(server.database.read((at) => at.live().all("SELECT kind FROM allocations"))).toEqual([{ kind: "claim" }]);
+    expect(server.database.read((at) => at.live().all("SELECT id FROM coverage"))).toEqual([]);
+  });
+
+  test("never takes what fits another order, and does not say which", async () => {
+    const mine = await ordered("5.00");
+    const other = await ordered("19.99");
+    mined.set(`eth ${hash}`, [sent(19_990_000n)]);
+    expect((await said(mine)).status).toBe("already_counted");
+    await confirm(1);
+    expect([await statusOf(mine), await statusOf(other)]).toEqual(["pending", "paid"]);
+    const answer = await said(mine);
+    expect(answer).toMatchObject({
+      status: "already_counted",
+      text: "this transaction counts for another payment already",
+    });
+    expect(JSON.stringify(answer)).not.toContain(other);
+    expect(server.database.read((at) => at.live().all("SELECT id FROM claims"))).toEqual([]);
+  });
+
+  test("to anything else goes to the inbox, where its order is a candidate", async () => {
+    const order = await ordered("19.99");
+    mined.set(`eth ${hash}`, [sent(3_000_000n)]);
+    expect((await said(order)).status).toBe("in_inbox");
+    expect(rows()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    await confirm(1);
+    expect((await said(order)).status).toBe("in_inbox");
+    expect(await statusOf(order)).toBe("pending");
+    expect(await candidates()).toMatchObject([
+      { order_id: order, why: expect.stringContaining("its payer named this transaction") },
+    ]);
+  });
+
+  test("is kept once per order, and no more than five per transfer", async () => {
+    mined.set(`eth ${hash}`, [sent(3_000_000n)]);
+    const orders: string[] = [];
+    for (let i = 0; i < 7; i++) {
+      server.advance(1000);
+      orders.push(await server.createOrder({ amount: "9.00" }));
+    }
+    for (const order of orders) {
+      await server.claims.claim(order, hash, order);
+    }
+    await server.claims.claim(orders[0] ?? "", hash, "again");
+    const kept = server.database.read((at) =>
+      at.live().all<{ order_id: string }>("SELECT order_id FROM claims ORDER BY id"),
+    );
+    expect(kept.map((row) => row.order_id)).toEqual(orders.slice(0, 5));
+  });
+
+  test("finds several transfers in one transaction, and the best one answers", async () => {
+    const order = await ordered("19.99");
+    await ordered("7.00");
+    mined.set(`eth ${hash}`, [sent(1_000_000n), sent(7_000_000n, { position: 1 }), sent(19_990_000n, { position: 2 })]);
+    expect((await said(order)).status).toBe("accepted");
+    expect(rows()).toHaveLength(3);
+  });
+
+  test("looks where the order can be paid first, then where the hash is spelled so, and nowhere when it is known", async () => {
+    const tron = await ordered("19.99", { blockchain: "tron", stablecoin: "USDT" });
+    expect((await said(tron)).status).toBe("not_found");
+    expect(asked).toEqual(["tron", "eth", "polygon"]);
+    asked = [];
+    expect((await said(tron, hash.slice(2))).status).toBe("not_found");
+    expect(asked).toEqual(["tron"]);
+    asked = [];
+    const order = await ordered("3.00", { blockchain: "polygon", stablecoin: "USDT" });
+    await createSettlement(server).admit([sent(5_000_000n)], "read before");
+    expect((await said(order)).status).toBe("in_inbox");
+    expect(asked).toEqual([]);
+  });
+
+  test("to nothing says what to do", async () => {
+    const order = await ordered("19.99");
+    expect(await said(order)).toEqual({
+      status: "not_found",
+      text: "no such transaction was found so far; try again once it is mined",
+      blockchain: null,
+      txn_hash: hash,
+    });
+    mined.set(`eth ${hash}`, []);
+    expect(await said(order)).toMatchObject({
+      status: "not_found",
+      text: "this transaction brings nothing to the merchant",
+      blockchain: "eth",
+    });
+  });
+
+  test("that no chain could be asked about is a conflict to try again", async () => {
+    const order = await ordered("19.99");
+    const answer = await claim(order, silent_hash);
+    expect([answer.status, answer.body, answer.headers.get("retry-after")]).toEqual([
+      409,
+      "the chain could not be asked; try again later",
+      "30",
+    ]);
+  });
+
+  test("is refused in the order clients rely on", async () => {
+    const order = await ordered("19.99");
+    const other = await server.createOrder();
+    const unknown = "550e8400-e29b-41d4-a716-446655440000";
+    const plain = { headers: { "Content-Type": "text/plain" } };
+    const rows: [act: () => Promise<Answer>, status: number, text: string][] = [
+      [() => server.request("POST", `/api/v1/user/orders/${order}/claim`), 401, "missing Ocrch-Signature header"],
+      [() => claim("x"), 400, "invalid order_id"],
+      [() => claim(unknown, 5, plain), 415, "unsupported content type"],
+      [() => claim(unknown, 5), 400, "invalid JSON body"],
+      [() => claim(unknown), 404, "order not found"],
+      [() => claim(order, hash, { url: payUrl(other) }), 404, "order not found"],
+      ...["", "0x12", `${hash}0`, `0y${"ab".repeat(32)}`].map((wrong): [() => Promise<Answer>, number, string] => [
+        () => claim(order, wrong),
+        400,
+        "invalid txn_hash",
+      ]),
+    ];
+    for (const [act, status, text] of rows) {
+      const answer = await act();
+      expect([answer.status, answer.body]).toEqual([status, text]);
+    }
+    expect(asked).toEqual([]);
+  });
+
+  test("may be made five times a minute for an order, whoever asks, and by a client, for whichever order", async () => {
+    const order = await ordered("19.99");
+    for (let i = 0; i < 5; i++) expect((await claim(order)).status).toBe(200);
+    const refused = await claim(order);
+    expect([refused.status, refused.body]).toEqual([429, "too many requests"]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await claim(await ordered("3.00"))).status).toBe(429);
+    await expect(server.claims.claim(order, hash, "203.0.113.7")).rejects.toMatchObject({ code: "too_many_requests" });
+    const another = await server.claims.claim(await ordered("4.00"), hash, "203.0.113.8");
+    expect(another.status).toBe("not_found");
+  });
+
+  test("may come from a page of a configured origin", async () => {
+    const order = await ordered("19.99");
+    const preflight = await server.request("OPTIONS", `/api/v1/user/orders/${order}/claim`, { Origin: shop_origin });
+    expect([preflight.status, preflight.headers.get("access-control-allow-methods")]).toEqual([204, "POST, OPTIONS"]);
   });
 });

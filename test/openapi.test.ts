@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
 import { tokens } from "../src/domain/assets.ts";
+import { Fault } from "../src/domain/errors.ts";
 import { orderStatusBody, paymentRevertedBody, unknownTransferBody } from "../src/domain/events.ts";
 import { createSettlement } from "../src/services/settlement.ts";
 import {
@@ -22,6 +23,9 @@ import {
 const start_s = start_ms / 1000;
 const unknown_id = "550e8400-e29b-41d4-a716-446655440000";
 const sender = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
+const hash = `0x${"ab".repeat(32)}`;
+const silent_hash = `0x${"cd".repeat(32)}`;
+const claims_max = 5;
 const polls_max = 64;
 const failures_max = 10;
 
@@ -34,6 +38,7 @@ const operations = [
   "POST /api/v1/service/events",
   "GET /api/v1/user/chains",
   "POST /api/v1/user/orders/{order_id}/payment",
+  "POST /api/v1/user/orders/{order_id}/claim",
   "POST /api/v1/user/orders/{order_id}/cancel",
   "GET /api/v1/user/orders/{order_id}/status",
   "GET /api/v1/user/orders/{order_id}/ws",
@@ -84,6 +89,10 @@ const seen = new Map<Operation, Set<string>>();
 beforeAll(async () => {
   server = await startTestServer({
     settings: { merchant: { unknown_transfer_webhook_url: "https://your-app.example.com/unknown" } },
+    async lookUp(_chain, asked) {
+      if (asked === silent_hash) throw new Fault("provider_unreachable");
+      return null;
+    },
   });
   document = JSON.parse((await server.request("GET", "/openapi.json")).body) as Document;
   pending = await server.createOrder();
@@ -272,6 +281,7 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ...{ success_url: "https://shop.example/ok", cancel_url: "https://shop.example/no" },
   };
   const payment = (body: unknown) => server.user("POST", `orders/${pending}/payment`, { body: JSON.stringify(body) });
+  const claim = (body: unknown) => server.user("POST", `orders/${pending}/claim`, { body: JSON.stringify(body) });
   const representation = { headers: { Prefer: "return=representation" } };
   return [
     ["POST /api/v1/service/orders", order, service("orders")],
@@ -280,6 +290,7 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ["POST /api/v1/service/orders/find", { merchant_order_id: "ref", limit: 5, offset: 0 }, service("orders/find")],
     ["GET /api/v1/user/chains", null, () => server.user("GET", "chains")],
     ["POST /api/v1/user/orders/{order_id}/payment", { blockchain: "tron", stablecoin: "USDT" }, payment],
+    ["POST /api/v1/user/orders/{order_id}/claim", { txn_hash: hash }, claim],
     ["GET /api/v1/user/orders/{order_id}/status", null, () => server.user("GET", `orders/${paid}/status`)],
     ["GET /api/v1/admin/orders", null, admin("GET", "orders?limit=200")],
     ["GET /api/v1/admin/deposits", null, admin("GET", "deposits")],
@@ -338,6 +349,7 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
   const create = "POST /api/v1/service/orders";
   const payment = "POST /api/v1/user/orders/{order_id}/payment";
   const transfer = "POST /api/v1/admin/transfers/{transfer_id}/resend-webhook";
+  const claim = "POST /api/v1/user/orders/{order_id}/claim";
   const dismiss = "POST /api/v1/admin/transfers/{transfer_id}/dismiss";
   return [
     ...[
@@ -373,6 +385,12 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
     [payment, 400, async () => pay(await server.createOrder(), "eth", "DAI")()],
     [payment, 404, pay(unknown_id)],
     [payment, 409, pay(paid)],
+    [claim, 415, user("POST", `orders/${paid}/claim`, "{}", { "Content-Type": "text/plain" })],
+    [claim, 400, user("POST", `orders/${paid}/claim`, "{}")],
+    [claim, 400, user("POST", "orders/x/claim", JSON.stringify({ txn_hash: hash }))],
+    [claim, 400, user("POST", `orders/${paid}/claim`, JSON.stringify({ txn_hash: "0x1" }))],
+    [claim, 409, user("POST", `orders/${paid}/claim`, JSON.stringify({ txn_hash: silent_hash }))],
+    [claim, 404, user("POST", `orders/${unknown_id}/claim`, JSON.stringify({ txn_hash: hash }))],
     ["POST /api/v1/user/orders/{order_id}/cancel", 404, user("POST", `orders/${unknown_id}/cancel`)],
     ["POST /api/v1/user/orders/{order_id}/cancel", 409, user("POST", `orders/${paid}/cancel`)],
     ["POST /api/v1/user/orders/{order_id}/cancel", 400, user("POST", "orders/x/cancel")],
@@ -512,6 +530,13 @@ describe("the server answers as described", () => {
     expect(crowded.status).toBe(429);
     expectDescribed("POST /api/v1/service/events", crowded);
 
+    const claims: Answer[] = [];
+    for (let i = 0; i <= claims_max; i++) {
+      claims.push(await server.user("POST", `orders/${pending}/claim`, { body: JSON.stringify({ txn_hash: hash }) }));
+    }
+    expect(claims.at(-1)?.status).toBe(429);
+    for (const answer of claims) expectDescribed("POST /api/v1/user/orders/{order_id}/claim", answer);
+
     const wrong = { "Ocrch-Admin-Authorization": "wrong" };
     const answers: Answer[] = [];
     for (let i = 0; i <= failures_max; i++) answers.push(await server.request("GET", "/api/v1/admin/wallets", wrong));
@@ -521,7 +546,12 @@ describe("the server answers as described", () => {
 
   test("and every status that is described was really answered, but for faults of ours and crowds elsewhere", () => {
     for (const operation of operations) {
-      const crowd = ["POST /api/v1/service/events", "GET /api/v1/admin/wallets"].includes(operation) ? [] : ["429"];
+      const crowded: Operation[] = [
+        "POST /api/v1/service/events",
+        "GET /api/v1/admin/wallets",
+        "POST /api/v1/user/orders/{order_id}/claim",
+      ];
+      const crowd = crowded.includes(operation) ? [] : ["429"];
       const described = Object.keys(describedAs(operation).responses).filter((one) => !["500", ...crowd].includes(one));
       const answered = [...(seen.get(operation) ?? [])].sort();
       expect([operation, answered]).toEqual([operation, described.sort()]);

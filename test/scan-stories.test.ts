@@ -539,6 +539,54 @@ describe("the final pass", () => {
   });
 });
 
+describe("a payer who names the transaction", () => {
+  const said = async (order: { id: string }, hash: string) =>
+    (await story.claims.claim(order.id, hash, "client")).status;
+
+  test("of a payment that the provider's logs hide is paid, and the log is the same transfer when it shows", async () => {
+    story = await begin({ proxies: 1 });
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    story.proxies[0]?.behave({
+      alter: (call, answer) => (call.method === "eth_getLogs" ? { ...answer, result: [] } : answer),
+    });
+    const hash = await story.usdt.transfer(payer, wallet, usd(2));
+    expect(await said(order, hash)).toBe("not_found");
+    await story.mine();
+    await story.poll();
+    expect(story.transfers()).toEqual([]);
+    expect(await said(order, hash)).toBe("accepted");
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(await said(order, hash)).toBe("already_counted");
+
+    story.proxies[0]?.reset();
+    await story.mine();
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "matched", tx_hash: hash }]);
+    expect(story.pushed(order.id)).toEqual(["paid"]);
+  });
+
+  test("of a payment for somebody else gains nothing, and of one to nobody neither", async () => {
+    story = await begin();
+    await story.poll();
+    const mine = await story.order("2.00");
+    const other = await story.order("3.00");
+    await story.select(mine.id);
+    await story.select(other.id);
+    const paid = await story.usdt.transfer(payer, wallet, usd(3));
+    const elsewhere = await story.usdt.transfer(payer, second_wallet, usd(2));
+    await story.mine(3);
+    expect(await said(mine, paid)).toBe("already_counted");
+    expect(await said(mine, elsewhere)).toBe("not_found");
+    await story.poll();
+    expect([story.status(mine.id), story.status(other.id)]).toEqual(["pending", "paid"]);
+    expect(story.transfers()).toHaveLength(1);
+  });
+});
+
 describe("a provider that misbehaves", () => {
   test("a failed read moves no coverage; the next one makes up for it", async () => {
     story = await begin({ proxies: 1 });

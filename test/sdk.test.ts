@@ -2,6 +2,7 @@
 // what it verifies is signed here, without its code.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { tokens } from "../src/domain/assets.ts";
 import {
   type Admin,
   createAdmin,
@@ -13,6 +14,7 @@ import {
   type Order,
   type Payer,
 } from "../src/sdk/index.ts";
+import { createSettlement } from "../src/services/settlement.ts";
 import {
   admin_secret,
   evm_wallet,
@@ -279,6 +281,18 @@ describe("a payer", () => {
     expect(await refusal(payer.select(order_id, choice))).toMatchObject({ status: 409, text: "order is not pending" });
   });
 
+  test("names the transaction of a payment that does not show", async () => {
+    const payer = await payerOf(made.order_id);
+    const txn_hash = `0x${"ab".repeat(32)}`;
+    expect(await payer.claim(made.order_id, txn_hash)).toEqual({
+      status: "not_found",
+      text: "no such transaction was found so far; try again once it is mined",
+      blockchain: null,
+      txn_hash,
+    });
+    expect(await refusal(payer.claim(made.order_id, "0x1"))).toMatchObject({ status: 400, text: "invalid txn_hash" });
+  });
+
   test("cannot touch another order with its signature", async () => {
     const { order_id } = await ocrch.createOrder(order({ order_id: "somebody else's" }));
     const payer = await payerOf(made.order_id);
@@ -474,6 +488,39 @@ describe("an operator's tool", () => {
     expect(statuses()).toHaveLength(1);
     expect(await admin.resendWebhook(order_id)).toBeUndefined();
     expect(statuses()).toHaveLength(2);
+  });
+
+  test("credits money that waits for a person, takes it back, and closes the case", async () => {
+    const { order_id } = await ocrch.createOrder(order({ order_id: "paid in part", amount: "8.00" }));
+    const block = { number: 1, hash: "0xb1", time: Math.floor(server.now() / 1000) };
+    const settlement = createSettlement(server);
+    const [row] = await settlement.admit(
+      [
+        {
+          ...{
+            chain: "eth",
+            token: tokens.eth[0]?.address ?? "",
+            sender: evm_wallet.toLowerCase(),
+            wallet: evm_wallet,
+          },
+          ...{ units: 3_000_000n, tx_hash: "0x1", log_index: 0, position: 0, block },
+        },
+      ],
+      "test",
+    );
+    const id = row?.id ?? 0;
+    await settlement.confirm("eth", [{ id, block_hash: block.hash, verdict: "confirmed" }]);
+    expect(await admin.inbox({ reason: "no_such_amount", blockchain: "eth", dust: true, limit: 1 })).toMatchObject([
+      { id, reason_text: "no deposit asks for this amount", candidates: [] },
+    ]);
+    expect(await admin.assign(id, order_id, "by phone")).toMatchObject({
+      transfer: { id, status: "matched" },
+      order: { order_id, status: "pending" },
+    });
+    expect(await admin.inbox()).toEqual([]);
+    expect(await admin.unassign(id)).toMatchObject({ transfer: { status: "waiting_for_match" }, order: { order_id } });
+    expect(await admin.dismiss(id, "sent back")).toMatchObject({ id, value: "3" });
+    expect(await refusal(admin.assign(99, order_id))).toMatchObject({ status: 404, text: "resource not found" });
   });
 
   test.each([

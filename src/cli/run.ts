@@ -45,6 +45,7 @@ const statuses: Record<Code, number> = {
   no_wallet_available: failed,
   no_free_amount: failed,
   websocket_required: failed,
+  not_looked_up: failed,
   resource_not_found: failed,
   transfer_matched: failed,
   transfer_not_confirmed: failed,

@@ -3,7 +3,7 @@
 
 import type { ChainId, Coin } from "./assets.ts";
 import { max_chain_clock_skew_s } from "./matching.ts";
-import { compareAmounts, differenceOf } from "./money.ts";
+import { atMost, compareAmounts, differenceOf } from "./money.ts";
 import type { OrderStatus } from "./order.ts";
 
 const candidates_max = 5;
@@ -118,8 +118,15 @@ function hintsOf(stray: Stray, one: Asked): Hint[] {
   if (one.claimed) add(2, "its payer named this transaction");
   if (one.known_sender) add(3, "its payer sends from this address");
   if (comparison === 0 && pot !== null && !here) add(4, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
-  if (comparison !== 0 && here) add(5, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
+  if (comparison !== 0 && here && isClose(stray, one))
+    add(5, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
   return hints;
+}
+
+/** Off by at most a half of what was asked for. */
+function isClose(stray: Stray, one: Asked): boolean {
+  const off = distance(stray, one);
+  return atMost(off, differenceOf(one.amount, off));
 }
 
 function elsewhere(stray: Stray, pot: NonNullable<Asked["pot"]>): string {

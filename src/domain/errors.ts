@@ -36,6 +36,7 @@ export const texts = {
   no_wallet_available: "no wallet available for the selected chain and coin",
   no_free_amount: "no free amount for the selected chain and coin",
   websocket_required: "websocket upgrade required",
+  not_looked_up: "the chain could not be asked; try again later",
   // Operators
   resource_not_found: "resource not found",
   transfer_matched: "transfer is matched to an order",

@@ -77,3 +77,11 @@ export type EntryReason = keyof typeof entryReasons;
  * merchant's tolerance; more than was asked; by the payer's claim; by an operator.
  */
 export type AllocationKind = "match" | "part" | "tolerance" | "over" | "claim" | "assign";
+
+/**
+ * What became of a claim. `accepted`: it settles this order, once it is confirmed. `already_counted`: this money counts
+ * already, for this order or for another payment. `in_inbox`: it is there, and a person will look at it. `not_found`: it
+ * is not mined yet, or brings nothing to the merchant.
+ */
+export const claimStatuses = ["accepted", "already_counted", "in_inbox", "not_found"] as const;
+export type ClaimStatus = (typeof claimStatuses)[number];

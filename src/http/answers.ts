@@ -44,6 +44,7 @@ const statuses: Record<Code, number> = {
   no_wallet_available: 400,
   no_free_amount: 409,
   websocket_required: 426,
+  not_looked_up: 409,
   resource_not_found: 404,
   transfer_matched: 409,
   transfer_not_confirmed: 409,

@@ -98,6 +98,20 @@ export const user = {
       "no_free_amount",
     ],
   },
+  claim: {
+    name: "claimPayment",
+    summary: "Name the transaction of a payment that does not show",
+    description:
+      "It is looked up and then counts as if it had been read on the chain; a claim by itself pays nothing. At most five a minute per order and per client.",
+    auth: "url",
+    body: requests.claimBody,
+    success: { status: 200, words: "What became of it", body: schemas.claim },
+    refusals: [
+      ...(["unsupported_content_type", "unreadable_body", "invalid_json_body", "order_not_found"] as const),
+      ["invalid_request", "invalid txn_hash"],
+      ...(["too_many_requests", "not_looked_up"] as const),
+    ],
+  },
   cancel: {
     name: "cancelOrderAsPayer",
     summary: "Cancel a pending order",

@@ -14,7 +14,12 @@ type Json = Record<string, unknown>;
 /** Where zod puts named schemas, and where OpenAPI has them. */
 const zod_place = "#/$defs/";
 const openapi_place = "#/components/schemas/";
-const with_retry: readonly Code[] = ["no_free_amount", "too_many_requests", "too_many_failed_attempts"];
+const with_retry: readonly Code[] = [
+  "no_free_amount",
+  "not_looked_up",
+  "too_many_requests",
+  "too_many_failed_attempts",
+];
 
 const tags = { body: "Service", url: "User", admin: "Admin", anybody: "Open" } as const;
 

@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Checkout } from "../services/checkout.ts";
+import type { Claims } from "../services/claims.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import type { Database } from "../storage/database.ts";
@@ -57,6 +58,7 @@ export function createHttp(needs: {
   config: LiveConfig;
   database: Database;
   checkout: Checkout;
+  claims: Claims;
   operator: Operator;
   inbox: Inbox;
   /** Absent: no path of the network is known. */

@@ -4,11 +4,12 @@
 import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import type { Checkout } from "../services/checkout.ts";
+import type { Claims } from "../services/claims.ts";
 import type { Database } from "../storage/database.ts";
 import { orderById } from "../storage/orders.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
-import { readSelection } from "../wire/requests.ts";
-import { chainCoinShape, orderShape, paymentDetailShape } from "../wire/shapes.ts";
+import { readClaim, readSelection } from "../wire/requests.ts";
+import { chainCoinShape, claimShape, orderShape, paymentDetailShape } from "../wire/shapes.ts";
 import { uuidsIn } from "../wire/url-scope.ts";
 import type { World } from "../world.ts";
 import { empty, json } from "./answers.ts";
@@ -30,12 +31,13 @@ interface Needs {
   database: Database;
   signed: Signed;
   checkout: Checkout;
+  claims: Claims;
   live: Live;
 }
 
 /** The routes of the User API. */
 export function userRoutes(needs: Needs): Route[] {
-  const { signed, checkout } = needs;
+  const { signed, checkout, claims } = needs;
   /** The order step: what lies outside the signed URL's scope does not exist. */
   const checkScope = (url: string, order_id: string) => {
     if (isHidden(needs, url, order_id)) throw new Fault("order_not_found");
@@ -60,9 +62,22 @@ export function userRoutes(needs: Needs): Route[] {
       async handle(call) {
         const url = signed.url(call.request);
         const order_id = orderIdOf(call);
-        const choice = await readChoice(needs.world, call.request);
+        const choice = readSelection(await readJsonBody(needs.world, call.request));
         checkScope(url, order_id);
         return json(201, paymentDetailShape(await checkout.select(order_id, choice)));
+      },
+    },
+    {
+      about: user.claim,
+      method: "POST",
+      path: `${base}/orders/:order_id/claim`,
+      cross_origin: true,
+      async handle(call) {
+        const url = signed.url(call.request);
+        const order_id = orderIdOf(call);
+        const hash = readClaim(await readJsonBody(needs.world, call.request));
+        checkScope(url, order_id);
+        return json(200, claimShape(await claims.claim(order_id, hash, call.connection.address)));
       },
     },
     {
@@ -124,11 +139,11 @@ function asksForSocket({ method, headers }: Request): boolean {
   );
 }
 
-async function readChoice(world: World, request: Request): Promise<{ blockchain: string; stablecoin: string }> {
+async function readJsonBody(world: World, request: Request): Promise<unknown> {
   if (!json_type_pattern.test(request.headers.get("content-type") ?? "")) throw new Fault("unsupported_content_type");
   const text = readUtf8(await readBody(world, request));
   if (text === null) throw new Fault("unreadable_body");
-  return readSelection(parseJson(text));
+  return parseJson(text);
 }
 
 /**

@@ -7,7 +7,9 @@ import type {
   AdminOrder,
   AdminTransfer,
   AdminWallet,
+  Assignment,
   Blockchain,
+  InboxEntry,
   OrderStatus,
   Stablecoin,
   TransferStatus,
@@ -47,6 +49,15 @@ export interface TransferFilter extends Page {
   token?: Stablecoin | undefined;
 }
 
+/** Which entries of the inbox to list. */
+export interface InboxFilter extends Page {
+  blockchain?: Blockchain | undefined;
+  /** As `reason` of an entry. */
+  reason?: string | undefined;
+  /** Dust and look-alikes too. */
+  dust?: boolean | undefined;
+}
+
 /** The Admin API of one Ocrch. Every verb throws OcrchError with the server's status and words. */
 export interface Admin {
   /** Orders, newest first. */
@@ -57,6 +68,17 @@ export interface Admin {
   transfers(address: string, filter?: TransferFilter): Promise<AdminTransfer[]>;
   /** The wallets as configured. */
   wallets(): Promise<AdminWallet[]>;
+  /** Money that waits for a person, newest first. */
+  inbox(filter?: InboxFilter): Promise<InboxEntry[]>;
+  /**
+   * Credits a transfer to an order: pays a pending one or a part of it, an expired or cancelled one when it is enough.
+   * 409: the transfer pays another order, is not confirmed or has left the chain, or other money paid the order.
+   */
+  assign(transfer_id: number, order_id: string, reason?: string): Promise<Assignment>;
+  /** Takes back what a transfer paid. 409: it pays nothing, or its order was paid by it. */
+  unassign(transfer_id: number, reason?: string): Promise<Assignment>;
+  /** Takes a transfer out of the inbox. 409: it is not in it. */
+  dismiss(transfer_id: number, reason: string): Promise<AdminTransfer>;
   /** Makes a pending, cancelled or expired order paid, with its webhook. One that is paid stays as it is. */
   markPaid(order_id: string): Promise<AdminOrder>;
   /** Sends the order's status once more, as a new event. */
@@ -70,16 +92,27 @@ export function createAdmin(options: AdminOptions): Admin {
   if (options.secret === "") throw new TypeError("the admin secret is missing");
   const call = createCaller(options);
   const headers = { "Ocrch-Admin-Authorization": headerBytes(options.secret) };
-  const ask = (method: "GET" | "POST", path: string) => call({ method, path: `/api/v1/admin/${path}`, headers });
+  const ask = (method: "GET" | "POST", path: string, body?: string) =>
+    call({ method, path: `/api/v1/admin/${path}`, headers, ...(body === undefined ? {} : { body }) });
   const list = async <T>(path: string, filter: object = {}) => jsonOf<T[]>(await ask("GET", path + queryOf(filter)));
-  const repair = (path: string, id: string | number, verb: string) =>
-    ask("POST", `${path}/${encodeURIComponent(id)}/${verb}`);
+  const repair = (path: string, id: string | number, verb: string, body?: object) =>
+    ask("POST", `${path}/${encodeURIComponent(id)}/${verb}`, body && JSON.stringify(body));
 
   return {
     orders: (filter) => list<AdminOrder>("orders", filter),
     deposits: (filter) => list<AdminDeposit>("deposits", filter),
     transfers: (address, filter) => list<AdminTransfer>(`wallets/${encodeURIComponent(address)}/transfers`, filter),
     wallets: () => list<AdminWallet>("wallets"),
+    inbox: (filter) => list<InboxEntry>("inbox", filter),
+    async assign(transfer_id, order_id, reason) {
+      return jsonOf<Assignment>(await repair("transfers", transfer_id, "assign", { order_id, reason }));
+    },
+    async unassign(transfer_id, reason) {
+      return jsonOf<Assignment>(await repair("transfers", transfer_id, "unassign", { reason }));
+    },
+    async dismiss(transfer_id, reason) {
+      return jsonOf<AdminTransfer>(await repair("transfers", transfer_id, "dismiss", { reason }));
+    },
     async markPaid(order_id) {
       return jsonOf<AdminOrder>(await repair("orders", order_id, "mark-paid"));
     },

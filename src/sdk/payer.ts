@@ -4,7 +4,7 @@
 import { OcrchError } from "./errors.ts";
 import { followOrder, type SocketConstructor } from "./follow.ts";
 import { baseOf, type Call, type Connection, createCaller, jsonOf } from "./request.ts";
-import type { ChainCoin, Choice, Order, PaymentDetail } from "./shapes.ts";
+import type { ChainCoin, Choice, Claim, Order, PaymentDetail } from "./shapes.ts";
 import { headerBytes } from "./signature.ts";
 
 const poll_default_ms = 3000;
@@ -51,6 +51,11 @@ export interface Payer {
   select(order_id: string, choice: Choice): Promise<PaymentDetail>;
   /** The order as it stands. */
   status(order_id: string): Promise<Order>;
+  /**
+   * Names the transaction of a payment that does not show: it is looked up, and counts if it is exactly what the order
+   * asks for. 409 and 429: try again after `retry_after_s`.
+   */
+  claim(order_id: string, txn_hash: string): Promise<Claim>;
   /** Cancels a pending order and returns it. 409: it is not pending. */
   cancel(order_id: string): Promise<Order>;
   /**
@@ -111,6 +116,12 @@ export function createPayer(options: PayerOptions): Payer {
       const path = `${orderPath(order_id)}/payment`;
       const headers = { "Content-Type": "application/json" };
       return jsonOf<PaymentDetail>(await ask({ method: "POST", path, headers, body: JSON.stringify(choice) }));
+    },
+
+    async claim(order_id, txn_hash) {
+      const path = `${orderPath(order_id)}/claim`;
+      const headers = { "Content-Type": "application/json" };
+      return jsonOf<Claim>(await ask({ method: "POST", path, headers, body: JSON.stringify({ txn_hash }) }));
     },
 
     status: (order_id) => status(order_id),

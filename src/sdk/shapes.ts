@@ -137,6 +137,49 @@ export interface AdminTransfer {
   fulfillment_id: number | null;
 }
 
+/** An order that a transfer may belong to. */
+export interface Candidate {
+  order_id: string;
+  merchant_order_id: string;
+  status: OrderStatus;
+  /** What its payer was asked for. */
+  amount: string;
+  /** What the transfer brought more than that; with a minus, what is missing. */
+  difference: string;
+  /** In words. */
+  why: string;
+}
+
+/** A transfer that waits for a person. */
+export interface InboxEntry extends AdminTransfer {
+  /** Why, as a word, e.g. `no_such_amount`, `late`, `overpaid`, `reverted`; there may be more in later versions. */
+  reason: string;
+  /** Why, in words. */
+  reason_text: string;
+  /** At most five, the likeliest first. */
+  candidates: Candidate[];
+}
+
+/** A transfer and the order it pays, or paid until now, as both stand. */
+export interface Assignment {
+  transfer: AdminTransfer;
+  order: AdminOrder;
+}
+
+/** What became of a transaction that a payer named. */
+export interface Claim {
+  /**
+   * `accepted`: it pays this order once it is confirmed. `already_counted`: it counts already, for this order or for
+   * another payment. `in_inbox`: the merchant will look at it. `not_found`: it is not mined so far, or brings nothing.
+   */
+  status: "accepted" | "already_counted" | "in_inbox" | "not_found";
+  /** The same in words, for the payer. */
+  text: string;
+  /** Where it was found. */
+  blockchain: Blockchain | null;
+  txn_hash: string;
+}
+
 /** A wallet as configured. */
 export interface AdminWallet {
   blockchain: Blockchain;
@@ -219,6 +262,12 @@ export interface OrderPartPaid {
   remaining: string;
 }
 
+/** What is logged when an operator credits a transfer to the event's order, or takes that back. */
+export interface TransferAssigned {
+  assigned: boolean;
+  reason: string;
+}
+
 /** A row of the event log. The first three types are also pushed as webhooks, with the same data. */
 export type OcrchEvent =
   | LoggedEvent<"order_status_changed", OrderStatusChanged>
@@ -226,5 +275,7 @@ export type OcrchEvent =
   | LoggedEvent<"payment_reverted", PaymentReverted>
   | LoggedEvent<"deposit_opened", DepositOpened>
   | LoggedEvent<"transfer_seen" | "payment_restored", TransferSeen>
+  | LoggedEvent<"transfer_assigned", TransferAssigned>
+  | LoggedEvent<"transfer_dismissed", { reason: string }>
   | LoggedEvent<"order_part_paid", OrderPartPaid>
   | LoggedEvent<"order_created" | "transfer_dropped" | "transfer_confirmed", JsonObject>;

@@ -9,6 +9,7 @@ import { type Match, match, type Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import type { Transfer } from "../domain/payment.ts";
 import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
+import { claimantsOf } from "../storage/claims.ts";
 import { cover, isWatchedWallet, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { candidatesFor } from "../storage/deposits.ts";
@@ -172,7 +173,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     const found = decide(tx, row);
     if ("deposit" in found) {
       const { deposit, order_id } = found;
-      crediting.credit(tx, { transfer: row, order_id, kind: "match", place: { deposit, part: false } });
+      const kind = claimantsOf(tx, row.id).includes(order_id) ? "claim" : "match";
+      crediting.credit(tx, { transfer: row, order_id, kind, place: { deposit, part: false } });
       return;
     }
     const stranger = judgeTransfer(tx, row.id, {

@@ -5,10 +5,11 @@ import { and, desc, eq, isNotNull, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Asked } from "../domain/candidates.ts";
 import { fromUnits, toUnits } from "../domain/money.ts";
+import { claimantsOf } from "./claims.ts";
 import { watchFor } from "./coverage.ts";
 import type { Reader } from "./database.ts";
 import { orderById } from "./orders.ts";
-import { claims, deposits, orders, slots, transfers, watches } from "./schema.ts";
+import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
@@ -45,7 +46,7 @@ interface Row {
 
 /** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
 export function askedNear(at: Reader, row: TransferRow): Asked[] {
-  const claimed = new Set(claimsOf(at, row.id));
+  const claimed = new Set(claimantsOf(at, row.id));
   const paid = new Set(ordersPaidBy(at, row).map((one) => one.order_id));
   const asked = (found: Row, rest: string | null = null): Asked => ({
     order_id: found.order_id,
@@ -207,19 +208,3 @@ function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): A
   const facts = { pot: null, rest: false, opened_at: null, known_sender: false, claimed: claimed.has(order_id) };
   return [{ order_id, merchant_order_id, status, amount, ...facts }];
 }
-
-function claimsOf(at: Reader, transfer: number): string[] {
-  return selectClaims(at)
-    .all({ transfer })
-    .map((row) => row.order_id);
-}
-
-const selectClaims = statement((db) =>
-  db
-    .select({ order_id: claims.order_id })
-    .from(claims)
-    .where(eq(claims.transfer, sql.placeholder("transfer")))
-    .orderBy(desc(claims.id))
-    .limit(equals_max)
-    .prepare(),
-);

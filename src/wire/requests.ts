@@ -78,6 +78,11 @@ export const dismissBody = z
   })
   .meta({ id: "DismissRequest" });
 
+/** The body of a payer's claim. */
+export const claimBody = z
+  .object({ txn_hash: fields.text.meta({ description: "64 hexadecimal digits; behind 0x on EVM chains." }) })
+  .meta({ id: "ClaimRequest" });
+
 const whyAssigned = fields.text.nullish().meta({ description: "Kept in the audit log." });
 
 /** The body of an assignment. */
@@ -179,6 +184,11 @@ function readReason(text: string): string {
   const reason = text.trim();
   if (reason.length > reason_max_chars) throw new Fault("invalid_request", "invalid reason");
   return reason;
+}
+
+/** The transaction a payer names, as written. Fault: invalid_json_body. */
+export function readClaim(json: unknown): string {
+  return fields.read(claimBody, json).txn_hash;
 }
 
 /** Why a transfer is dismissed. Faults: invalid_json_body; invalid_request, when it says nothing or too much. */

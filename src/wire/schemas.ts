@@ -5,7 +5,7 @@ import { z } from "zod";
 import { chainIds, coins } from "../domain/assets.ts";
 import { type EventType, eventTypes } from "../domain/events.ts";
 import { orderStatuses } from "../domain/order.ts";
-import { type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
+import { claimStatuses, type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
 
 const uuid = z.string().meta({ format: "uuid" });
 const integer = z.int().nonnegative();
@@ -43,6 +43,19 @@ export const chainCoin = z.object({ blockchain, stablecoin, wallet_address: addr
 export const paymentDetail = z
   .object({ order_id: uuid, wallet_address: address, amount, blockchain, stablecoin })
   .meta({ id: "PaymentDetail", description: "What to send where: exactly this amount." });
+
+export const claim = z
+  .object({
+    status: z.enum(claimStatuses),
+    text: z.string().meta({ description: "The same in words." }),
+    blockchain: blockchain.nullable().meta({ description: "Where the transaction was found." }),
+    txn_hash: z.string(),
+  })
+  .meta({
+    id: "Claim",
+    description:
+      "accepted: it pays this order once it is confirmed; already_counted: for this order or for another payment; in_inbox: the merchant will look at it; not_found: not mined so far, or it brings nothing.",
+  });
 
 export const adminOrder = z
   .object({

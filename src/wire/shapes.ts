@@ -6,7 +6,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { CandidateOrder } from "../domain/candidates.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import { type EntryReason, entryReasons, type TransferStatus } from "../domain/payment.ts";
+import { type ClaimStatus, type EntryReason, entryReasons, type TransferStatus } from "../domain/payment.ts";
 import { parseJson } from "./json.ts";
 import type * as schemas from "./schemas.ts";
 
@@ -77,6 +77,16 @@ export function paymentDetailShape(deposit: {
     blockchain: deposit.chain,
     stablecoin: deposit.coin,
   };
+}
+
+/** Claim. */
+export function claimShape(answer: {
+  status: ClaimStatus;
+  text: string;
+  chain: ChainId | null;
+  tx_hash: string;
+}): Shape<typeof schemas.claim> {
+  return { status: answer.status, text: answer.text, blockchain: answer.chain, txn_hash: answer.tx_hash };
 }
 
 export interface AdminOrderInput extends OrderInput {

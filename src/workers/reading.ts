@@ -1,7 +1,7 @@
 // Which chains are read: those with a wallet, and those that lost theirs for as long as somebody was promised an amount
 // there. One scan each; never lets go of a chain that still owes a look.
 
-import type { Providers } from "../chains/source.ts";
+import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { Balances } from "../services/balances.ts";
@@ -21,6 +21,8 @@ export interface Reading {
   /** Makes what is read what the live settings say: begins with new chains, asks other nodes where those changed. */
   follow(): void;
   wake(): void;
+  /** What a chain is read through; null for one that is not read. */
+  source(chain: ChainId): Source | null;
   /** Resolves when no poll is under way any more. */
   stop(): Promise<void>;
 }
@@ -86,6 +88,7 @@ export function createReading(needs: {
     wake() {
       for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },
+    source: (chain) => entries.get(chain)?.source ?? null,
     async stop() {
       stopped = true;
       await Promise.all([...entries.values()].flatMap(({ loops }) => loops.map((loop) => loop.stop())));

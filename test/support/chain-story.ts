@@ -10,7 +10,9 @@ import { tronAddress } from "../../src/domain/address.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
+import { createClaims } from "../../src/services/claims.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
+import { createInbox } from "../../src/services/inbox.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -21,6 +23,7 @@ import { uuid7 } from "../../src/wire/uuid.ts";
 import { createCaseWork } from "../../src/workers/balance-cases.ts";
 import { createBalanceCheck } from "../../src/workers/balances.ts";
 import { createEvidence } from "../../src/workers/evidence.ts";
+import { createLookUp } from "../../src/workers/lookup.ts";
 import { createScan } from "../../src/workers/scan.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
@@ -124,6 +127,9 @@ export async function startStory(options: StoryOptions = {}) {
   const watching = createWatching({ database });
   const expiry = createExpiry({ database, config, world });
   const operator = createOperator({ database, config });
+  const inbox = createInbox({ database, config });
+  const lookUp = createLookUp({ database, sourceOf: (chain) => (chain === "eth" ? source : null) });
+  const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());
   /** A fresh worker, as after a restart: nothing it knew in memory survives. */
   const makeScan = () => createScan({ settings, source, config, database, settlement, watching, world, telemetry });
@@ -160,6 +166,8 @@ export async function startStory(options: StoryOptions = {}) {
     config,
     checkout,
     operator,
+    inbox,
+    claims,
     expiry,
     watching,
     source,

@@ -7,6 +7,7 @@ import { type Config, type LiveConfig, liveConfig, type Wallet } from "../../src
 import { type ChainId, chains, tokens } from "../../src/domain/assets.ts";
 import { createHttp, type HttpDoor, max_body_bytes } from "../../src/http/server.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
+import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -15,6 +16,7 @@ import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
 import { createTelemetry, type Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
 import { no_keys } from "./appliance.ts";
+import { claimsOver } from "./claims.ts";
 import { tempDatabase } from "./temp-database.ts";
 
 export const merchant_secret = "test-merchant-secret";
@@ -133,6 +135,7 @@ export interface TestServer {
   database_path: string;
   operator: Operator;
   inbox: Inbox;
+  claims: Claims;
   http: HttpDoor;
   /** Log lines so far. */
   log: string[];
@@ -163,6 +166,8 @@ export interface UserOptions {
 }
 
 export interface ServerOptions {
+  /** Stands in for the chains when a payer names a transaction; without it nothing is mined. */
+  lookUp?: LookUp;
   settings?: Settings;
   world?: Partial<World>;
 }
@@ -181,7 +186,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const checkout = createCheckout({ database, config });
   const operator = createOperator({ database, config });
   const inbox = createInbox({ database, config });
-  const http = createHttp({ world, telemetry, config, database, checkout, operator, inbox, version });
+  const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
+  const http = createHttp({ world, telemetry, config, database, checkout, claims, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
@@ -217,6 +223,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     database_path: temp.path,
     operator,
     inbox,
+    claims,
     http,
     log,
     now: () => clock_ms,

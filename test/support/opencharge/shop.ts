@@ -25,6 +25,7 @@ import { eventsAfter } from "../../../src/storage/outbox.ts";
 import { insertTransfer, judgeTransfer } from "../../../src/storage/transfers.ts";
 import { createTelemetry } from "../../../src/telemetry.ts";
 import { realWorld, type World } from "../../../src/world.ts";
+import { claimsOver } from "../claims.ts";
 import { testConfig } from "../server.ts";
 import { tempDatabase } from "../temp-database.ts";
 
@@ -126,6 +127,7 @@ export async function startShop(
     database,
     checkout,
     operator,
+    claims: claimsOver({ database, config, world, telemetry }),
     inbox: createInbox({ database, config }),
     opencharge: services,
     version: "1",

@@ -1,0 +1,52 @@
+// Counting by name in windows of time: how often somebody may do something. What is remembered is bounded, and forgotten
+// oldest first.
+
+import { formatNetwork, parseNetwork } from "../domain/network.ts";
+import type { World } from "../world.ts";
+
+/** A customer of a provider has a whole network of this many leading bits. */
+const v6_prefix = 64;
+
+export interface Tally {
+  /** Counts one; how long (ms) until there is room again, 0 while there was. */
+  take(name: string): number;
+  /** The same without counting. */
+  wait(name: string): number;
+}
+
+/** Up to `max` per name in a window that begins with the first, by the world's monotonic clock. */
+export function createTally(needs: { world: World; max: number; window_ms: number; remembered_max: number }): Tally {
+  const { world, max, window_ms, remembered_max } = needs;
+  const windows = new Map<string, { began: number; count: number }>();
+
+  function windowOf(name: string) {
+    const known = windows.get(name);
+    return known !== undefined && world.elapsed() - known.began < window_ms ? known : null;
+  }
+
+  const left = (one: { began: number } | null) => (one === null ? 0 : one.began + window_ms - world.elapsed());
+
+  return {
+    wait(name) {
+      const known = windowOf(name);
+      return known !== null && known.count >= max ? left(known) : 0;
+    },
+    take(name) {
+      const known = windowOf(name);
+      if (known !== null && known.count >= max) return left(known);
+      windows.delete(name);
+      windows.set(name, { began: known?.began ?? world.elapsed(), count: (known?.count ?? 0) + 1 });
+      for (const oldest of windows.keys()) {
+        if (windows.size <= remembered_max) break;
+        windows.delete(oldest);
+      }
+      return 0;
+    },
+  };
+}
+
+/** Who shares an address: of IPv6 its whole network, else it alone. */
+export function addressGroup(address: string): string {
+  const network = parseNetwork(`${address}/${v6_prefix}`);
+  return network === null ? address : formatNetwork(network);
+}
