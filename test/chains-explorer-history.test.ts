@@ -428,6 +428,20 @@ describe("the pace", () => {
     expect(turns).toBeLessThanOrEqual(1000);
   });
 
+  test("what one chain was told to wait, the others of the same key wait as well", async () => {
+    const { world, pass } = sleepyWorld();
+    const paces = createPaces({ world });
+    emulator.index(made([1]));
+    emulator.behave(refusingWith("Max daily rate limit reached. 110000 (100%) of 100000 day/limit"));
+    expect((await failure(history({ world, paces }).incoming(asked({ to: 1 })))).retry_after_s).toBe(3600);
+    emulator.behave();
+    const polygon = () => failure(history({ chain: "polygon", world, paces }).incoming(asked({ to: 1 })));
+    expect(await polygon()).toMatchObject({ code: "provider_rate_limited", retry_after_s: 3600 });
+    expect(emulator.seen()).toHaveLength(1);
+    await pass(3_600_000);
+    expect((await polygon()).code).toBe("no failure");
+  });
+
   test("a throttled answer says when to come back", async () => {
     emulator.behave({ answer: () => Response.json(throttled) });
     expect((await failure(history().incoming(asked()))).retry_after_s).toBe(1);

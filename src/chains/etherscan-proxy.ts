@@ -30,7 +30,7 @@ export function createProxyRpc({ http, refuser, chain, chain_id }: ProxyNeeds): 
     }
     if (sentence !== null) {
       const fault = faultOf(sentence, refuser);
-      if (fault.code === "provider_refused" || fault.code === "provider_rate_limited") throw fault;
+      if (fault.code === "provider_refused" || fault.code === "provider_rate_limited") throw http.heeded(fault);
       return { refusal: readRefusal({ status: 200, error: sentence }) };
     }
     if (error !== undefined) return { refusal: readRefusal({ status: 200, error }) };

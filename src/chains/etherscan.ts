@@ -35,7 +35,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
   async function ask(query: Record<string, string>, patience_ms?: number): Promise<unknown> {
     const answer = readAnswer(await http.get("", { ...chain, ...query }, patience_ms));
     if ("result" in answer) return answer.result;
-    throw faultOf(answer.refusal, refuser);
+    throw http.heeded(faultOf(answer.refusal, refuser));
   }
 
   /** Rows of all contracts, or of one, in block order; null when the range is too much for one answer. */

@@ -10,6 +10,8 @@ const explorer_timeout_ms = 15_000;
 const explorer_answer_max_bytes = 16 * 1024 * 1024;
 /** Asked for after a refusal that names no time. */
 const retry_default_s = 5;
+/** A service that asks for more patience than this is asked again all the same. */
+const retry_max_s = 3600;
 const http = { ok: 200, not_found: 404, unauthorized: 401, payment_required: 402, forbidden: 403, too_many: 429 };
 
 export interface ExplorerHttp {
@@ -21,6 +23,8 @@ export interface ExplorerHttp {
   get(path: string, query: Readonly<Record<string, string>>, timeout_ms?: number): Promise<unknown>;
   /** The service's own words, without key and address. */
   redact(words: string): string;
+  /** The Fault of a refusal. One that asks for patience is heeded by all who share the pace. */
+  heeded(refusal: Fault): Fault;
   requests(): number;
 }
 
@@ -44,6 +48,12 @@ export function createExplorerHttp(needs: {
     return url.href;
   }
 
+  function heeded(refusal: Fault): Fault {
+    if (refusal.code === "provider_rate_limited")
+      pace.hold(Math.min(refusal.retry_after_s ?? retry_default_s, retry_max_s));
+    return refusal;
+  }
+
   async function send(url: string, timeout_ms: number) {
     try {
       return await outbound.send({
@@ -65,6 +75,7 @@ export function createExplorerHttp(needs: {
     host,
     address: (path, query = {}) => addressOf(path, query),
     redact,
+    heeded,
     requests: () => requests,
     async get(path, query, timeout_ms = explorer_timeout_ms) {
       await pace.turn();
@@ -80,7 +91,7 @@ export function createExplorerHttp(needs: {
       const said = redact(wordsIn(body));
       if (status === http.too_many) {
         const asked = /^\d{1,6}$/.test(retry_after ?? "") ? Number(retry_after) : retry_default_s;
-        throw new Fault("provider_rate_limited", `HTTP 429 ${said}`.trim(), asked);
+        throw heeded(new Fault("provider_rate_limited", `HTTP 429 ${said}`.trim(), asked));
       }
       if (status === http.unauthorized || status === http.payment_required || status === http.forbidden) {
         throw new Fault("provider_refused", `${`HTTP ${status} ${said}`.trim()}; ${key_hint}`);
