@@ -81,7 +81,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     }
     health.failed(illness_points);
     const pause_ms = Math.round(circuit.fail(fault));
-    telemetry.warn("provider failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
+    telemetry.warn("provider_failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
   }
 
   /** Once a day. */
