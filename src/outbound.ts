@@ -10,7 +10,7 @@ const addresses_tried_max = 4;
 const user_agent = "ocrch";
 
 export interface OutboundRequest {
-  method: "POST" | "GET";
+  method: "POST" | "GET" | "OPTIONS";
   /** http or https. Credentials in it are sent as Basic, its fragment is not sent. */
   url: string;
   headers: Record<string, string>;
@@ -29,6 +29,8 @@ export interface OutboundAnswer {
   cut: boolean;
   retry_after: string | null;
   content_type: string | null;
+  /** The other side's clock as it states it. */
+  date: string | null;
 }
 
 export interface Outbound {
@@ -44,7 +46,15 @@ export function createOutbound({ world }: { world: World }): Outbound {
       : fetchGuarded(request, url, signal));
     const { text, cut } = await readUpTo(response, request.max_answer_bytes);
     const { headers, status } = response;
-    return { status, text, cut, retry_after: headers.get("retry-after"), content_type: headers.get("content-type") };
+    const [retry_after, content_type, date] = ["retry-after", "content-type", "date"].map((name) => headers.get(name));
+    return {
+      status,
+      text,
+      cut,
+      retry_after: retry_after ?? null,
+      content_type: content_type ?? null,
+      date: date ?? null,
+    };
   }
 
   async function fetchGuarded(request: OutboundRequest, url: URL, signal: AbortSignal): Promise<Response> {

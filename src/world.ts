@@ -55,6 +55,10 @@ export interface Files {
   exists(path: string): boolean;
   /** The permission bits of a file, or null when there is none. */
   mode(path: string): number | null;
+  /** Bytes of a file, or null when there is none. */
+  size(path: string): number | null;
+  /** The disk a folder is on and whether files can be made there; null when there is no such folder. */
+  disk(folder: string): { free_bytes: number; writable: boolean } | null;
   /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one. */
   replace(path: string, text: string): void;
   copy(from: string, to: string): void;
@@ -223,6 +227,12 @@ const files: Files = {
     const found = fs.statSync(path, { throwIfNoEntry: false });
     return found === undefined ? null : found.mode & 0o777;
   },
+  size: (path) => fs.statSync(path, { throwIfNoEntry: false })?.size ?? null,
+  disk(folder) {
+    if (!fs.existsSync(folder)) return null;
+    const { bavail, bsize } = fs.statfsSync(folder);
+    return { free_bytes: bavail * bsize, writable: isWritable(folder) };
+  },
   replace(path, text) {
     const beside = `${path}.new`;
     const old = fs.statSync(path, { throwIfNoEntry: false });
@@ -248,3 +258,12 @@ const files: Files = {
   copy: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
   makeFolder: (path) => void fs.mkdirSync(path, { recursive: true }),
 };
+
+function isWritable(folder: string): boolean {
+  try {
+    fs.accessSync(folder, fs.constants.W_OK | fs.constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

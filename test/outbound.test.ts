@@ -112,6 +112,7 @@ describe("a request to a trusted target", () => {
       cut: false,
       retry_after: "7",
       content_type: "application/json",
+      date: null,
     });
     const [request = ""] = shop.received;
     expect(request).toStartWith("POST /hook?a=b%20c HTTP/1.1\r\n");
@@ -124,7 +125,7 @@ describe("a request to a trusted target", () => {
   test("reads an answer without a body", async () => {
     const shop = await peer((socket) => void socket.write("HTTP/1.1 204 No Content\r\n\r\n"));
     const answer = await trusted.send(ask(`http://${loopback}:${shop.port}/`, { method: "GET", body: null }));
-    expect(answer).toEqual({ status: 204, text: "", cut: false, retry_after: null, content_type: null });
+    expect(answer).toEqual({ status: 204, text: "", cut: false, retry_after: null, content_type: null, date: null });
     expect(shop.received[0]).toStartWith("GET / HTTP/1.1\r\n");
   });
 

@@ -10,6 +10,7 @@ import type { Receipt, ReceiptLog } from "../domain/payment.ts";
 export const erc20 = parseAbi([
   "event Transfer(address indexed from, address indexed to, uint256 value)",
   "function decimals() view returns (uint8)",
+  "function symbol() view returns (string)",
   "function balanceOf(address owner) view returns (uint256)",
 ]);
 
@@ -95,6 +96,22 @@ export function readDecimals(raw: unknown): number | null {
   } catch {
     return null;
   }
+}
+
+/** What a `symbol()` call returned; null when that is no text. Chosen by whoever deployed the contract. */
+export function readSymbol(raw: unknown): string | null {
+  const data = bytes.safeParse(raw);
+  if (!data.success) return null;
+  try {
+    return decodeFunctionResult({ abi: erc20, functionName: "symbol", data: data.data });
+  } catch {
+    return null;
+  }
+}
+
+/** The code of a contract; false when there is none at the address. Throws Fault `provider_malformed`. */
+export function readHasCode(raw: unknown): boolean {
+  return shaped(bytes, raw, "code") !== "0x";
 }
 
 /** What a `balanceOf()` call returned; null when that is no number. */

@@ -3,6 +3,7 @@
 import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
 import { coverage } from "./coverage.ts";
+import { doctor } from "./doctor.ts";
 import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
@@ -30,6 +31,7 @@ export function program(tools: Tools): Group {
       serve(tools),
       migrate(tools),
       config,
+      doctor(tools),
       status(tools),
       coverage(tools),
       orders(tools),

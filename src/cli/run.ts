@@ -60,6 +60,8 @@ const statuses: Record<Code, number> = {
   database_failed: failed,
   database_in_use: failed,
   schema_version: failed,
+  disk_unusable: failed,
+  clock_wrong: failed,
   address_in_use: failed,
   target_refused: failed,
   outbound_timeout: failed,

@@ -54,6 +54,8 @@ export const texts = {
   database_failed: "the database failed",
   database_in_use: "another ocrch serves this database",
   schema_version: "the database has another schema version",
+  disk_unusable: "the disk cannot be used",
+  clock_wrong: "this machine's clock is wrong",
   address_in_use: "the address to listen on is not free",
   // The outside world
   target_refused: "the target address is not allowed",

@@ -60,6 +60,8 @@ const statuses: Record<Code, number> = {
   database_failed: internal_status,
   database_in_use: internal_status,
   schema_version: internal_status,
+  disk_unusable: internal_status,
+  clock_wrong: internal_status,
   address_in_use: internal_status,
   target_refused: internal_status,
   outbound_timeout: internal_status,

@@ -159,6 +159,8 @@ export function createLife({ timeline, wall, random, reach, resolve, note, fail 
       replace: (path, text) => void files.set(path, text),
       copy: (from, to) => void files.set(to, files.get(from) ?? ""),
       mode: () => null,
+      size: () => null,
+      disk: () => null,
       makeFolder() {},
     },
     passwords: {

@@ -1,0 +1,61 @@
+// A database file looked at without serving from it: its version, whether SQLite finds it whole, how large its log is.
+// Opens read-only; changes nothing.
+
+import { Database as Sqlite } from "bun:sqlite";
+import { Fault, wordsOf } from "../domain/errors.ts";
+import type { World } from "../world.ts";
+import { versionOf } from "./migrations.ts";
+
+const problems_max = 3;
+const recent_deliveries_max = 1000;
+const origins_max = 10;
+
+export interface Examined {
+  /** Null when it is another program's. */
+  version: number | null;
+  bytes: number;
+  /** Of the write-ahead log beside it. */
+  log_bytes: number;
+  /** What the full integrity check found, at most three lines. */
+  problems: string[];
+  /** Origins of the newest webhooks, newest first. */
+  webhook_origins: string[];
+}
+
+/** Examines the file at `path`; null when there is none. Reads all of it. Fault: database_unusable. */
+export function examineDatabase({ world, path }: { world: World; path: string }): Examined | null {
+  const bytes = world.files.size(path);
+  if (bytes === null) return null;
+  let raw: Sqlite | null = null;
+  try {
+    raw = new Sqlite(path, { readonly: true });
+    const version = versionOf(raw);
+    const found = raw.query<{ integrity_check: string }, []>(`PRAGMA integrity_check(${problems_max})`).all();
+    const strays = raw.query<{ table: string }, []>("PRAGMA foreign_key_check").all();
+    return {
+      version,
+      bytes,
+      log_bytes: world.files.size(`${path}-wal`) ?? 0,
+      problems: [
+        ...found.map((row) => row.integrity_check).filter((line) => line !== "ok"),
+        ...strays.slice(0, 1).map((row) => `${strays.length} rows point nowhere, the first in ${row.table}`),
+      ].slice(0, problems_max),
+      webhook_origins: originsOf(raw),
+    };
+  } catch (error) {
+    throw new Fault("database_unusable", `${path} cannot be read: ${wordsOf(error)}`);
+  } finally {
+    raw?.close();
+  }
+}
+
+function originsOf(raw: Sqlite): string[] {
+  const hasTable = raw.query("SELECT 1 FROM sqlite_schema WHERE name = 'deliveries'").get() !== null;
+  if (!hasTable) return [];
+  return raw
+    .query<{ origin: string }, [number, number]>(
+      "SELECT origin FROM (SELECT origin, id FROM deliveries ORDER BY id DESC LIMIT ?) GROUP BY origin ORDER BY max(id) DESC LIMIT ?",
+    )
+    .all(recent_deliveries_max, origins_max)
+    .map((row) => row.origin);
+}

@@ -1,0 +1,170 @@
+// What is looked at of one chain: each of its nodes, the contracts it takes money in, its explorer. Asks every node by
+// itself, so that a bad one behind a good one shows.
+
+import { connectChain, connectHistory } from "../../chains/connect.ts";
+import { createPaces } from "../../chains/pace.ts";
+import { createProbe } from "../../chains/probe.ts";
+import type { Source } from "../../chains/source.ts";
+import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
+import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
+import type { Outbound } from "../../outbound.ts";
+import { createTelemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
+
+/** All chains make blocks within seconds; one this old is a node that stands still, or a chain that does. */
+const old_head_s = 120;
+const dead_head_s = 900;
+const old_final_s = 3600;
+const logs_blocks = 10;
+const index_blocks = 100;
+
+export interface ChainNeeds {
+  config: Config;
+  settings: ChainSettings;
+  outbound: Outbound;
+  world: World;
+}
+
+export interface ChainCheckup {
+  checks: Check[];
+  /** What the nodes state of their clocks, less ours, ms. */
+  skews_ms: number[];
+}
+
+/** Looks at one chain, its nodes side by side. */
+export async function examineChain(needs: ChainNeeds): Promise<ChainCheckup> {
+  const { rpc_urls } = needs.settings;
+  const nodes = await Promise.all(rpc_urls.map((url) => examineNode(needs, url)));
+  const [sound] = nodes.filter((node) => node.head !== null);
+  const more =
+    sound?.head == null
+      ? []
+      : [...(await examineContracts(needs, sound)), ...(await examineExplorer(needs, sound.source, sound.head))];
+  return {
+    checks: [...nodes.flatMap((node) => node.checks), ...more],
+    skews_ms: nodes.flatMap((node) => node.skew_ms ?? []),
+  };
+}
+
+interface Node {
+  url: string;
+  source: Source;
+  checks: Check[];
+  /** Null when the node is not worth asking further. */
+  head: BlockRef | null;
+  skew_ms: number | null;
+}
+
+async function examineNode({ config, settings, outbound, world }: ChainNeeds, url: string): Promise<Node> {
+  const quiet = { ...world, warn: () => {} };
+  const alone = { ...settings, rpc_urls: [url], explorer: null };
+  const telemetry = createTelemetry(quiet);
+  const source = connectChain({ settings: alone, outbound, world, telemetry, paces: createPaces({ world }) });
+  const subject = `${settings.id} ${nameOf(settings, url)}`;
+  const look = (check: string, act: () => Promise<Finding>) => checked(world, subject, check, act);
+  const wanted = tagsOf([...settings.finality.map((tier) => tier.finality), settings.facts.final]);
+  let heads: Heads | null = null;
+
+  const identity = await look("chain id", async () => {
+    const { chain_id } = await source.identity([]);
+    const cure = `correct the URL (chains.${settings.id}.rpc_urls), or set chains.${settings.id}.chain_id`;
+    return chain_id === settings.chain_id
+      ? ok(String(chain_id))
+      : fail("wrong_chain_id", `serves chain ${chain_id}, expected ${settings.chain_id}; ${cure}`);
+  });
+  if (identity.verdict !== "ok") return { url, source, checks: [identity], head: null, skew_ms: null };
+
+  const checks = [identity];
+  checks.push(
+    await look("head", async () => {
+      heads = await source.heads(wanted);
+      return headFinding(heads.latest, world.now());
+    }),
+  );
+  const found = heads as Heads | null;
+  if (found === null) return { url, source, checks, head: null, skew_ms: null };
+
+  const skew_ms = await createProbe({ settings, url, outbound, world })
+    .skew_ms()
+    .catch(() => null);
+  for (const tag of wanted) checks.push(await look(tag, async () => tagFinding(tag, found, settings, world.now())));
+  checks.push(await look("logs", () => logsFinding(source, config, settings, found.latest)));
+  return { url, source, checks, head: found.latest, skew_ms };
+}
+
+function headFinding({ number, time }: BlockRef, now: number): Finding {
+  const age_s = Math.round(now / 1000 - time);
+  const words = `block ${number}, ${age_s} s old`;
+  if (age_s > dead_head_s) return fail("provider_lagging", `${words}; the node stands still: list another provider`);
+  return age_s > old_head_s ? warn(`${words}; the node is behind, or the chain is quiet`) : ok(words);
+}
+
+function tagFinding(tag: FinalityTag, heads: Heads, { facts }: ChainSettings, now: number): Finding {
+  const block = heads[tag];
+  if (block === null) {
+    const depth = heads.latest.number - finalBlock({ tag }, heads, facts.tagless_depth) + 1;
+    return warn(`not known to this node; ${depth} blocks stand in for it`);
+  }
+  const words = `block ${block.number}, ${heads.latest.number - block.number} behind the head`;
+  const age_s = now / 1000 - block.time;
+  return age_s > old_final_s ? warn(`${words}, ${Math.round(age_s / 60)} min old: finality stands still`) : ok(words);
+}
+
+async function logsFinding(
+  source: Source,
+  config: Config,
+  { id, tokens }: ChainSettings,
+  head: BlockRef,
+): Promise<Finding> {
+  const wallets = config.wallets.filter((wallet) => wallet.chain === id).map((wallet) => wallet.address);
+  const from = Math.max(0, head.number - logs_blocks + 1);
+  const asked = { from, to: head.number, wallets, tokens: tokens.map((token) => token.address), mark: null };
+  const answer = await source.read(asked);
+  return ok(`blocks ${answer.from} to ${answer.to} read, ${answer.sightings.length} transfers to your wallets`);
+}
+
+async function examineContracts(needs: ChainNeeds, { url }: Node): Promise<Check[]> {
+  const { config, settings, world } = needs;
+  const offered = offeredCoins(config, settings.id);
+  const accepted = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
+  const probe = createProbe({ ...needs, url });
+  const asked = probe.contracts(accepted.map((token) => token.address));
+  return Promise.all(
+    accepted.map((token, i) =>
+      checked(world, `${settings.id} ${token.coin}`, "contract", async () => {
+        const facts = (await asked)[i];
+        const cure = `correct chains.${settings.id}.tokens.${token.coin}`;
+        if (!facts?.code) return fail("wrong_token", `there is no contract at ${token.address}; ${cure}.address`);
+        if (facts.decimals !== token.decimals) {
+          const says = facts.decimals === null ? "answers no decimals()" : `has ${facts.decimals} decimals`;
+          return fail("wrong_token", `${token.address} ${says}, expected ${token.decimals}; ${cure}`);
+        }
+        const symbol = facts.symbol === token.coin ? "" : `, calls itself ${JSON.stringify(facts.symbol)}`;
+        return ok(`${token.address}, ${facts.decimals} decimals${symbol}`);
+      }),
+    ),
+  );
+}
+
+async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef): Promise<Check[]> {
+  const { config, settings, outbound, world } = needs;
+  const history = connectHistory({ settings, outbound, world, paces: createPaces({ world }) });
+  const wallet = config.wallets.find((one) => one.chain === settings.id)?.address;
+  if (history === null || wallet === undefined) return [];
+  const check = await checked(world, `${settings.id} ${history.provider}`, "explorer", async () => {
+    const [from] = await source.blocks([Math.max(0, head.number - index_blocks)]);
+    const tokens = settings.tokens.map((token) => token.address);
+    const found = await history.incoming({ wallet, tokens, from: from ?? head, to: head });
+    return ok(`answers, ${found.length} transfers of the last ${index_blocks} blocks`);
+  });
+  // It only checks what the nodes say: nothing is lost while it is away.
+  return [check.verdict === "fail" && settings.explorer?.reads !== true ? { ...check, verdict: "warn" } : check];
+}
+
+/** Host and port, and which of several keys there. */
+function nameOf({ rpc_urls }: ChainSettings, url: string): string {
+  const { host } = new URL(url);
+  const namesakes = rpc_urls.slice(0, rpc_urls.indexOf(url)).filter((earlier) => new URL(earlier).host === host);
+  return namesakes.length === 0 ? host : `${host}#${namesakes.length + 1}`;
+}

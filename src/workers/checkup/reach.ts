@@ -1,0 +1,77 @@
+// What is looked at of the way to the shop and back: whether webhooks can arrive, whether public_url leads here. Sends
+// no event: an OPTIONS request, whose answer may be anything.
+
+import type { Config } from "../../config/config.ts";
+import type { Outbound } from "../../outbound.ts";
+import type { World } from "../../world.ts";
+import { type Check, checked, type Finding, ok, warn } from "./check.ts";
+
+const reach_timeout_ms = 9_000;
+const reach_answer_max_bytes = 65_536;
+const http_ok = 200;
+
+export interface ReachNeeds {
+  config: Config;
+  outbound: Outbound;
+  world: World;
+}
+
+/** Looks whether the shop's addresses take connections: the unknown-transfer URL, and where webhooks went lately. */
+export function examineWebhooks(needs: ReachNeeds, origins: readonly string[]): Promise<Check[]> {
+  const { config, world } = needs;
+  const unknown = config.merchant.unknown_transfer_webhook_url;
+  const known = unknown === null ? null : new URL(unknown).origin;
+  // As deliveries do: what the operator wrote may lie anywhere, what a client sent only where all may go.
+  const guarded = config.webhooks.allow_private_targets ? "trusted" : "guarded";
+  return Promise.all([
+    ...(unknown === null ? [] : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted"))]),
+    ...origins
+      .filter((origin) => origin !== known)
+      .map((origin) => checked(world, hostOf(origin), "webhook", () => knock(needs, origin, guarded))),
+  ]);
+}
+
+async function knock({ outbound }: ReachNeeds, url: string, target: "trusted" | "guarded"): Promise<Finding> {
+  const { status } = await outbound.send({
+    method: "OPTIONS",
+    url,
+    headers: {},
+    body: null,
+    timeout_ms: reach_timeout_ms,
+    max_answer_bytes: reach_answer_max_bytes,
+    target,
+  });
+  return ok(`reached; HTTP ${status} to OPTIONS`);
+}
+
+/** Looks whether public_url leads to a running Ocrch. */
+export async function examinePublicUrl({ config, outbound, world }: ReachNeeds): Promise<Check[]> {
+  const { public_url } = config.server;
+  if (public_url === null) return [];
+  const check = await checked(world, hostOf(public_url), "public_url", async () => {
+    const answer = await outbound.send({
+      method: "GET",
+      url: `${public_url}/health`,
+      headers: {},
+      body: null,
+      timeout_ms: reach_timeout_ms,
+      max_answer_bytes: reach_answer_max_bytes,
+      target: "trusted",
+    });
+    const isOurs = answer.status === http_ok && /"status"\s*:/.test(answer.text);
+    if (!isOurs) {
+      return warn(
+        `HTTP ${answer.status} to /health, not as Ocrch answers; start the server, or correct server.public_url`,
+      );
+    }
+    return public_url.startsWith("https:")
+      ? ok("leads to a running ocrch")
+      : warn("leads to a running ocrch, but not over https; put a TLS proxy in front");
+  });
+  // The server may be stopped on purpose.
+  return [check.verdict === "fail" ? { ...check, verdict: "warn" } : check];
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host;
+}
