@@ -242,7 +242,7 @@ function insertTransfer(path: string): void {
 
 /** Every command, in the order people read them. */
 const names = [
-  ...["serve", "migrate", "config", "status", "coverage", "orders", "deposits", "transfers", "wallets"],
+  ...["serve", "migrate", "config", "doctor", "status", "coverage", "orders", "deposits", "transfers", "wallets"],
   ...["inbox", "assign", "unassign", "dismiss", "mark-paid", "resend-webhook"],
   "opencharge",
 ];

@@ -35,8 +35,13 @@ const cures: Partial<Record<Code, string>> = {
   target_refused: "set webhooks.allow_private_targets if it is meant to be there",
 };
 
+/** All is well; `words` say what was found. */
 export const ok = (words: string): Finding => ({ verdict: "ok", words });
+
+/** Worth a look, and no reason to stop; `words` end with what to do. */
 export const warn = (words: string): Finding => ({ verdict: "warn", words });
+
+/** To be mended before money depends on it; `words` end with how. */
 export const fail = (code: Code, words: string): Finding => ({ verdict: "fail", code, words });
 
 /** Runs one look within ten seconds; a Fault is a failure under its own code. */
