@@ -13,7 +13,7 @@ import {
   type Heads,
   parseFinality,
 } from "../src/domain/finality.ts";
-import { type Arrival, type Candidate, judge, match } from "../src/domain/matching.ts";
+import { judge } from "../src/domain/matching.ts";
 import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
@@ -198,67 +198,6 @@ test("a delivery is tried 13 times on the promised schedule", () => {
   expect(retryDelay(1)).toBe(1000);
   expect(retryDelay(12)).toBe(2_048_000);
   expect(retryDelay(13)).toBe(null);
-});
-
-describe("matching", () => {
-  const arrival: Arrival = {
-    sender: "payer",
-    block: { number: 50, time: 1000 },
-    accepted: true,
-    offered: true,
-    own: false,
-  };
-  const open: Candidate = {
-    deposit: 7,
-    order_id: "order-7",
-    order_status: "pending",
-    expires_at: 2_000_000,
-    sender: null,
-    opened_at: 990_000,
-    opened_head: 49,
-    closed: false,
-    taken: false,
-  };
-  const other: Candidate = { ...open, deposit: 8, order_id: "order-8", sender: "somebody else" };
-  const rows: [what: string, arrival: Partial<Arrival>, candidates: Candidate[], answer: string][] = [
-    ["a watched but not accepted contract", { accepted: false }, [open], "unknown_token"],
-    ["a move between own wallets, even of a promised amount", { own: true }, [open], "from_own_wallet"],
-    ["nobody asked for this amount", {}, [], "no_such_amount"],
-    ["a coin the wallet does not offer", { offered: false }, [], "coin_not_offered"],
-    ["a coin that is no longer offered, but was promised", { offered: false }, [open], "pays 7"],
-    ["an exact payment", {}, [open], "pays 7"],
-    ["from the expected sender", { sender: "somebody else" }, [other], "pays 8"],
-    ["from another sender than expected", {}, [other], "other_sender order-8"],
-    ["from another sender than any of two expected", {}, [other, { ...other, sender: "third" }], "other_sender"],
-    ["mined at the head known when the deposit opened", { block: { number: 49, time: 1000 } }, [open], "too_early"],
-    ["one block later", { block: { number: 50, time: 1000 } }, [open], "pays 7"],
-    ["15 s before the opening by the chain's clock", { block: { number: 50, time: 975 } }, [open], "pays 7"],
-    ["16 s before it", { block: { number: 50, time: 974 } }, [open], "too_early"],
-    [
-      "older by time while the head was unknown",
-      { block: { number: 1, time: 974 } },
-      [{ ...open, opened_head: null }],
-      "too_early",
-    ],
-    [
-      "younger by time while the head was unknown",
-      { block: { number: 1, time: 975 } },
-      [{ ...open, opened_head: null }],
-      "pays 7",
-    ],
-    ["in the last second", { block: { number: 50, time: 2000 } }, [open], "pays 7"],
-    ["a second after the end", { block: { number: 50, time: 2001 } }, [open], "late order-7"],
-    ["after the order had expired", {}, [{ ...open, closed: true, order_status: "expired" }], "late order-7"],
-    ["after a cancel", {}, [{ ...open, closed: true, order_status: "cancelled" }], "order_ended order-7"],
-    ["after the order was paid", {}, [{ ...open, closed: true, order_status: "paid" }], "order_ended order-7"],
-    ["a second payment of one deposit", {}, [{ ...open, taken: true }], "duplicate order-7"],
-  ];
-  test.each(rows)("%s", (_what, changes, candidates, answer) => {
-    const found = match({ ...arrival, ...changes }, candidates);
-    const words =
-      "deposit" in found ? `pays ${found.deposit}` : [found.reason, found.likely_order].filter(Boolean).join(" ");
-    expect(words).toBe(answer);
-  });
 });
 
 describe("the second reading of a transfer", () => {

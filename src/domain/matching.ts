@@ -1,17 +1,22 @@
-// Which transfer pays which deposit: pure rules over one transfer and the promises of its exact amount.
+// Which transfer pays which deposit when its amount is exactly one that was promised; what speaks against a deposit; and
+// what a second reading says of a transfer. Pure rules; amounts that fit nothing exactly are attribution.ts's.
 
 import type { BlockRef } from "./finality.ts";
 import type { OrderStatus } from "./order.ts";
-import type { InboxReason, Receipt, Transfer } from "./payment.ts";
+import type { AllocationKind, InboxReason, Receipt, Transfer } from "./payment.ts";
 
 /** How far a chain's clock may run behind ours. */
 export const max_chain_clock_skew_s = 15;
 
-/** A promise of exactly the transferred amount of that coin on that wallet, open or in quarantine. */
+/** A promise of an amount of a coin on a wallet, open or in quarantine. */
 export interface Candidate {
   deposit: number;
   order_id: string;
   order_status: OrderStatus;
+  /** Base units that were promised. */
+  units: bigint;
+  /** What is left to pay after a part. */
+  rest: boolean;
   /** ms */
   expires_at: number;
   sender: string | null;
@@ -19,49 +24,59 @@ export interface Candidate {
   opened_at: number;
   opened_head: number | null;
   closed: boolean;
-  /** Another transfer already pays it. */
+  /** Another transfer already pays it, to the unit. */
   taken: boolean;
 }
 
-export type Match = { deposit: number; order_id: string } | { reason: InboxReason; likely_order: string | null };
+/** The deposit a transfer pays, and as what; all but `match` may be one of several. Or why it pays nothing. */
+export type Match =
+  | { deposit: number; order_id: string; kind: Extract<AllocationKind, "match" | "part" | "tolerance" | "over"> }
+  | { reason: InboxReason; likely_order: string | null };
 
 /** The sides of a transfer the rules look at, and what the product knows of its coin and sender. */
 export interface Arrival {
   sender: string;
+  units: bigint;
   block: Pick<BlockRef, "number" | "time">;
   /** The contract is accepted as a coin; the wallet offers that coin; the sender is a wallet of the merchant. */
   accepted: boolean;
   offered: boolean;
   own: boolean;
+  /** Too little to be meant as a payment, unless it was asked for exactly. */
+  dust: boolean;
 }
 
-/** Decides what an arrival pays, or why it pays nothing. Reasons are checked in a fixed order; the first one holds. */
-export function match(arrival: Arrival, candidates: readonly Candidate[]): Match {
-  const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
-  if (!arrival.accepted) return none("unknown_token");
-  if (arrival.own) return none("from_own_wallet");
-  if (candidates.length === 0) return none(arrival.offered ? "no_such_amount" : "coin_not_offered");
-
+/** Decides what an arrival of a promised amount pays, or why it pays nothing. The first reason that holds counts. */
+export function matchExact(arrival: Arrival, candidates: readonly [Candidate, ...Candidate[]]): Match {
   const candidate =
     candidates.find((candidate) => candidate.sender === arrival.sender) ??
     candidates.find((candidate) => candidate.sender === null);
   if (candidate === undefined) {
-    const only = candidates.length === 1 ? candidates[0] : undefined;
-    return { reason: "other_sender", likely_order: only?.order_id ?? null };
+    return { reason: "other_sender", likely_order: candidates.length === 1 ? candidates[0].order_id : null };
   }
 
-  const because = (reason: InboxReason): Match => ({ reason, likely_order: candidate.order_id });
-  if (isOlder(arrival.block, candidate)) return none("too_early");
+  if (isOlder(arrival.block, candidate)) return { reason: "too_early", likely_order: null };
+  return settled(arrival, candidate, candidate.rest ? "part" : "match");
+}
+
+/** A match with a candidate that an arrival was meant for, or what speaks against it. */
+export function settled(
+  arrival: Arrival,
+  candidate: Candidate,
+  kind: Extract<Match, { deposit: number }>["kind"],
+): Match {
+  const { deposit, order_id } = candidate;
+  const because = (reason: InboxReason): Match => ({ reason, likely_order: order_id });
   if (arrival.block.time * 1000 > candidate.expires_at) return because("late");
   if (candidate.closed || candidate.order_status !== "pending") {
     return because(candidate.order_status === "expired" ? "late" : "order_ended");
   }
   if (candidate.taken) return because("duplicate");
-  return { deposit: candidate.deposit, order_id: candidate.order_id };
+  return { deposit, order_id, kind };
 }
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
-function isOlder(block: Arrival["block"], candidate: Candidate): boolean {
+export function isOlder(block: Arrival["block"], candidate: Candidate): boolean {
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
   return block.time * 1000 < candidate.opened_at - max_chain_clock_skew_s * 1000;
 }

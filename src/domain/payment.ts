@@ -59,6 +59,7 @@ export const inboxReasons = {
   order_ended: "the order was no longer pending",
   duplicate: "another transfer already pays this deposit",
   short: "less than the order asks for, and nothing says whose it is",
+  ambiguous: "it may be meant for more than one order",
   cut: "the amount of an order with decimals left out",
   fee_shortened: "the amount of an order less a usual exchange fee",
   overpaid: "paid its order, which had asked for less",
@@ -67,6 +68,14 @@ export const inboxReasons = {
   lookalike: "from an address made to look like one that is known",
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
+
+/** Kept, and never shown as a payment: worth nothing, or sent to be mistaken for somebody. */
+export const noiseReasons: readonly InboxReason[] = ["dust", "lookalike"];
+
+/** True when orders are known that it may be meant for, though not which: it waits for a match like one whose order is known. */
+export function isShared(reason: InboxReason): boolean {
+  return reason === "short" || reason === "ambiguous";
+}
 
 /** Why a transfer is in the inbox: it pays nothing, it was flagged, or what it paid with is gone. */
 export const entryReasons = { ...inboxReasons, reverted: "its block left the chain after it had counted" } as const;

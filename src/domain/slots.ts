@@ -68,7 +68,7 @@ function firstScale({ scale, decimals }: Price): number {
 }
 
 /** The usual fees in base units; those the coin cannot hold are left out. */
-function feesOf(decimals: number): bigint[] {
+export function feesOf(decimals: number): bigint[] {
   return usual_fees.flatMap((fee) => toUnits(fee, decimals) ?? []);
 }
 

@@ -7,7 +7,7 @@ import { unknownTransferBody } from "../domain/events.ts";
 import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { highestPaid } from "../domain/tolerance.ts";
-import { allocate, allocatedTo } from "../storage/allocations.ts";
+import { allocate, receivedFor } from "../storage/allocations.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, depositsOf, openDepositsOf, promiseRest } from "../storage/deposits.ts";
 import { recordTransition } from "../storage/ledger.ts";
@@ -181,12 +181,6 @@ function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind): Effec
 function flagOf(effect: Effect, order: OrderRow, excess: string): InboxReason | null {
   if (effect === "attaches" && order.status !== "paid") return "order_ended";
   return effect !== "part" && excess !== "0" ? "overpaid" : null;
-}
-
-/** Units of the common scale that live allocations brought an order; what left the chain again is not there. */
-function receivedFor(at: Reader, order_id: string): bigint {
-  const standing = allocatedTo(at, order_id).filter((row) => row.reverted_at === null);
-  return standing.reduce((sum, row) => sum + toCommon(row.amount), 0n);
 }
 
 /** The most a payer was ever asked to send: the order's amount, or that of a deposit with a surcharge. */

@@ -5,14 +5,14 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
-import { type Match, match, type Verdict } from "../domain/matching.ts";
+import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
-import type { Transfer } from "../domain/payment.ts";
+import { isShared, noiseReasons, type Transfer } from "../domain/payment.ts";
 import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
-import { cover, isWatchedWallet, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
+import { cover, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
 import type { Database, Tx } from "../storage/database.ts";
-import { candidatesFor } from "../storage/deposits.ts";
+import { depositById } from "../storage/deposits.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import {
   type FirstSight,
@@ -26,6 +26,7 @@ import {
   unboundWaiting,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
+import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
 import { createReverts } from "./reverts.ts";
 
@@ -73,6 +74,7 @@ export interface Settlement {
 /** Settlement over one database with the live settings' policies and webhook address. */
 export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
   const { database, config, telemetry } = needs;
+  const attribution = createAttribution(needs);
   const crediting = createCrediting(needs);
   const reverts = createReverts({ ...needs, crediting });
 
@@ -119,29 +121,14 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     recordAudit(tx, { actor: "chain", action: "transfer_moved", subject: `transfer:${known.id}`, detail });
   }
 
-  function decide(tx: Tx, row: TransferRow): Match {
-    const { chain, coin, wallet } = row;
-    const candidates = coin === null ? [] : candidatesFor(tx, { chain, coin, wallet }, row.units, row.id);
-    return match(
-      {
-        sender: row.sender,
-        block: { number: row.block_number, time: row.block_time },
-        accepted: coin !== null,
-        offered: watchFor(tx, row)?.offered ?? false,
-        own: isWatchedWallet(tx, chain, row.sender),
-      },
-      candidates,
-    );
-  }
-
   /** Decides about an unconfirmed transfer and writes it down: the deposit is taken from this moment. */
   function bind(tx: Tx, row: TransferRow): Match {
-    const found = decide(tx, row);
+    const found = attribution.decide(tx, row);
     judgeTransfer(tx, row.id, {
       status: "waiting_for_confirmation",
       confirmed_at: null,
       ...("deposit" in found
-        ? { deposit: found.deposit, part: false, reason: null, likely_order: null }
+        ? { deposit: found.deposit, part: found.kind !== "match", reason: null, likely_order: null }
         : { deposit: null, part: false, ...found }),
     });
     return found;
@@ -165,26 +152,28 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     appendEvent(tx, { type: "transfer_dropped", order_id: null, transfer: row.id, body: "{}", url: null });
     if (row.coin === null) return;
     const pot = { chain: row.chain, coin: row.coin, wallet: row.wallet };
-    for (const waiting of unboundWaiting(tx, pot, row.units)) bind(tx, waiting);
+    const order_id = row.deposit === null ? null : depositById(tx, row.deposit)?.order_id;
+    for (const waiting of unboundWaiting(tx, pot, row.units, order_id ?? null)) bind(tx, waiting);
   }
 
   function settle(tx: Tx, row: TransferRow): void {
     appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
-    const found = decide(tx, row);
+    const found = attribution.decide(tx, row);
     if ("deposit" in found) {
-      const { deposit, order_id } = found;
-      const kind = claimantsOf(tx, row.id).includes(order_id) ? "claim" : "match";
-      crediting.credit(tx, { transfer: row, order_id, kind, place: { deposit, part: false } });
+      const { deposit, order_id, kind } = found;
+      const isClaimed = kind === "match" && claimantsOf(tx, row.id).includes(order_id);
+      const place = { deposit, part: kind !== "match" };
+      crediting.credit(tx, { transfer: row, order_id, kind: isClaimed ? "claim" : kind, place });
       return;
     }
     const stranger = judgeTransfer(tx, row.id, {
-      status: found.likely_order === null ? "no_matched_deposit" : "waiting_for_match",
+      status: found.likely_order === null && !isShared(found.reason) ? "no_matched_deposit" : "waiting_for_match",
       deposit: null,
       part: false,
       ...found,
       confirmed_at: tx.now,
     });
-    crediting.tellStranger(tx, stranger);
+    if (!noiseReasons.includes(found.reason)) crediting.tellStranger(tx, stranger);
   }
 
   return {

@@ -2,6 +2,7 @@
 // stays as history.
 
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
+import { toCommon } from "../domain/money.ts";
 import type { AllocationKind } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { allocations, transfers } from "./schema.ts";
@@ -77,6 +78,12 @@ const selectReversed = statement((db) =>
     .limit(1)
     .prepare(),
 );
+
+/** Units of the common scale that live allocations brought an order; what left the chain again is not there. */
+export function receivedFor(at: Reader, order_id: string): bigint {
+  const standing = allocatedTo(at, order_id).filter((row) => row.reverted_at === null);
+  return standing.reduce((sum, row) => sum + toCommon(row.amount), 0n);
+}
 
 /** Takes back the live allocation of a transfer, which then pays nothing. False when it had none. */
 export function reverseAllocation(tx: Tx, transfer: number): boolean {

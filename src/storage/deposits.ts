@@ -2,11 +2,10 @@
 
 import { and, desc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import type { Candidate } from "../domain/matching.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
-import { chains, deposits, orders, slots, transfers } from "./schema.ts";
-import { closeSlots, isFree, type Pot, takeSlot } from "./slots.ts";
+import { chains, deposits } from "./schema.ts";
+import { closeSlots, isFree, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
 
 export type DepositRow = typeof deposits.$inferSelect;
@@ -78,33 +77,6 @@ const closeDeposit = statement((db) =>
     .prepare(),
 );
 
-const selectCandidates = statement((db) =>
-  db
-    .select({
-      deposit: deposits.id,
-      order_id: deposits.order_id,
-      order_status: orders.status,
-      expires_at: orders.expires_at,
-      sender: deposits.sender,
-      opened_at: deposits.opened_at,
-      opened_head: deposits.opened_head,
-      closed_at: deposits.closed_at,
-      taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`,
-    })
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(
-      and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        eq(slots.units, sql.placeholder("units")),
-      ),
-    )
-    .prepare(),
-);
-
 /** Opens a deposit and takes its slot. Throws SQLite's constraint error when the amount is promised already. */
 export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   const units = deposit.units.toString();
@@ -127,6 +99,19 @@ export function openDepositFor(at: Reader, order_id: string, chain: ChainId, coi
   return selectOpen(at).get({ order_id, chain, coin }) ?? null;
 }
 
+/** A deposit by its id, or null. */
+export function depositById(at: Reader, id: number): DepositRow | null {
+  return selectById(at).get({ id }) ?? null;
+}
+
+const selectById = statement((db) =>
+  db
+    .select()
+    .from(deposits)
+    .where(eq(deposits.id, sql.placeholder("id")))
+    .prepare(),
+);
+
 /** All open deposits of an order. */
 export function openDepositsOf(at: Reader, order_id: string): DepositRow[] {
   return selectOpenOfOrder(at).all({ order_id });
@@ -143,13 +128,6 @@ export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand):
     closeDeposit(tx).run({ deposit: id, now: tx.now, reason });
     closeSlots(tx, id);
   }
-}
-
-/** Who was promised exactly this amount. `transfer` is the one being matched: a deposit it pays itself is not taken. */
-export function candidatesFor(at: Reader, pot: Pot, units: string, transfer: number): Candidate[] {
-  return selectCandidates(at)
-    .all({ ...pot, units, transfer })
-    .map(({ closed_at, taken, ...rest }) => ({ ...rest, closed: closed_at !== null, taken: taken === 1 }));
 }
 
 /** Forgets the heads at which deposits opened above `top`: those blocks left the chain, time alone decides from now on. */

@@ -87,7 +87,7 @@ export function promisedBetween(at: Reader, pot: Pot, above: bigint, through: bi
  * (above, through] in parts of equally many digits: within one, canonical integer texts compare as numbers, and the
  * index of a pot's amounts is read between two of its texts instead of whole.
  */
-function spans(above: bigint, through: bigint): { from: string; to: string; digits: number }[] {
+export function spans(above: bigint, through: bigint): { from: string; to: string; digits: number }[] {
   const parts: { from: string; to: string; digits: number }[] = [];
   for (let from = above + 1n; from <= through; ) {
     const digits = from.toString().length;

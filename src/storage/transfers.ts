@@ -1,7 +1,7 @@
 // Rows of transfers. One row per (chain, transaction, position), re-pointed when its transaction moves to another block;
 // never deleted.
 
-import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
@@ -245,13 +245,17 @@ const selectWaiting = statement((db) =>
     .prepare(),
 );
 
-/** Waiting transfers of one exact amount that no deposit is bound to: next in line when the bound one is gone. */
+/**
+ * Waiting transfers that no deposit is bound to, of one exact amount or held for one order: next in line when the bound
+ * one is gone.
+ */
 export function unboundWaiting(
   at: Reader,
   pot: { chain: ChainId; coin: Coin; wallet: string },
   units: string,
+  order_id: string | null,
 ): TransferRow[] {
-  return selectUnbound(at).all({ ...pot, units });
+  return selectUnbound(at).all({ ...pot, units, order_id });
 }
 
 const selectUnbound = statement((db) =>
@@ -263,7 +267,7 @@ const selectUnbound = statement((db) =>
         eq(transfers.chain, sql.placeholder("chain")),
         eq(transfers.coin, sql.placeholder("coin")),
         eq(transfers.wallet, sql.placeholder("wallet")),
-        eq(transfers.units, sql.placeholder("units")),
+        or(eq(transfers.units, sql.placeholder("units")), eq(transfers.likely_order, sql.placeholder("order_id"))),
         isWaiting,
         isNull(transfers.deposit),
       ),

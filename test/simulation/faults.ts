@@ -65,7 +65,10 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "an old transfer pays a new order",
     "src/domain/matching.ts",
-    ['if (isOlder(arrival.block, candidate)) return none("too_early");', "isOlder(arrival.block, candidate);"],
+    [
+      'if (isOlder(arrival.block, candidate)) return { reason: "too_early", likely_order: null };',
+      "isOlder(arrival.block, candidate);",
+    ],
     /opened after it|opened above its block/,
   ),
   fault(

@@ -1,0 +1,120 @@
+// Whose money a transfer is when nobody was asked for its amount exactly. Credits only what can be meant for one order
+// and no other; everything else waits for a person. Pure rules, in a fixed order: the first that holds decides.
+
+import { type Arrival, type Candidate, isOlder, type Match, matchExact, settled } from "./matching.ts";
+import type { InboxReason } from "./payment.ts";
+
+/** Promises looked at per question; where there are as many, there may be more, and nothing is certain. */
+export const around_max = 20;
+/** More than twice what was asked is no overpayment but something else. */
+const over_most_times = 2n;
+
+/** What is promised around an amount. Each list has at most `around_max` entries. */
+export interface Around {
+  /** The sender's address was made to look like one that is known. */
+  lookalike: boolean;
+  /** Open deposits that are this sender's: bound to it, or paid by it in part. `units`: what is left to pay. */
+  mine: readonly Candidate[];
+  /** Promises above the amount that it pays all the same, by the merchant's tolerance. */
+  tolerant: readonly Candidate[];
+  /** Promises of which it is what remains once decimals are left out. */
+  cut: readonly Candidate[];
+  /** Promises of which it is what remains once a usual fee is kept. */
+  shortened: readonly Candidate[];
+  /** Promises below it. */
+  below: readonly Candidate[];
+  /** Promises above it, up to ten times as high. */
+  above: readonly Candidate[];
+}
+
+/** Decides what an arrival pays, or why it pays nothing. `exact`: who was promised just this amount; it always wins. */
+export function attribute(arrival: Arrival, exact: readonly Candidate[], around: () => Around): Match {
+  const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
+  const [first, ...more] = exact;
+  if (arrival.own) return none(arrival.accepted ? "from_own_wallet" : "unknown_token");
+  if (arrival.accepted && first !== undefined) return matchExact(arrival, [first, ...more]);
+
+  if (arrival.dust) return none("dust");
+  const near = around();
+  if (near.lookalike) return none("lookalike");
+  if (!arrival.accepted) return none("unknown_token");
+  return (
+    tolerated(arrival, near) ??
+    fromKnownSender(arrival, near) ??
+    mistaken(arrival, near) ??
+    overpaid(arrival, near) ??
+    short(arrival, near) ??
+    none(arrival.offered ? "no_such_amount" : "coin_not_offered")
+  );
+}
+
+const ambiguous: Match = { reason: "ambiguous", likely_order: null };
+
+/** A little less than one promise, and no other could be meant: not even one that is over, or that expects another sender. */
+function tolerated(arrival: Arrival, { tolerant, mine }: Around): Match | null {
+  const near = timely(arrival, tolerant);
+  const [meant] = near.sort((a, b) => (a.units < b.units ? -1 : 1));
+  if (meant === undefined) return null;
+  if (isMany(tolerant) || ordersOf([...near, ...timely(arrival, mine)]).size > 1) return ambiguous;
+  if (!isFor(arrival, meant)) return { reason: "other_sender", likely_order: meant.order_id };
+  return settled(arrival, meant, "tolerance");
+}
+
+/** Any amount from a sender who has one deposit to pay: a part of it, or more than is left of it. */
+function fromKnownSender(arrival: Arrival, { mine, cut, shortened }: Around): Match | null {
+  const own = timely(arrival, mine);
+  const [only] = own;
+  if (only === undefined) return null;
+  if (own.length > 1 || isMany(mine)) return ambiguous;
+  const others = timely(arrival, [...cut, ...shortened]).filter((one) => one.order_id !== only.order_id);
+  if (others.length > 0) return { reason: "ambiguous", likely_order: only.order_id };
+  return settled(arrival, only, arrival.units > only.units ? "over" : "part");
+}
+
+/** One promise with decimals left out, or less a fee: almost certain, and for a person to say. */
+function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
+  const [cuts, fees] = [timely(arrival, cut), timely(arrival, shortened)];
+  const orders = ordersOf([...cuts, ...fees]);
+  const [only] = orders;
+  if (only === undefined) return null;
+  if (orders.size > 1 || isMany(cut)) return ambiguous;
+  return { reason: cuts.length > 0 ? "cut" : "fee_shortened", likely_order: only };
+}
+
+/** More than the only promise there is below it, not more than twice that, and no short payment of one above. */
+function overpaid(arrival: Arrival, { below, above }: Around): Match | null {
+  const under = timely(arrival, below);
+  const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
+  if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
+  if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
+  const higher = timely(arrival, above).filter((one) => one.order_id !== meant.order_id);
+  if (higher.some((one) => one.units <= arrival.units * over_most_times)) return null;
+  // What was paid already was not meant: the money is new, and nobody's.
+  return meant.order_status === "paid" ? null : settled(arrival, meant, "over");
+}
+
+/** Less than what open orders ask for, from nobody they know. */
+function short(arrival: Arrival, { above }: Around): Match | null {
+  const open = timely(arrival, above).filter((one) => !one.closed && one.order_status === "pending");
+  const orders = ordersOf(open);
+  const [only] = orders;
+  if (only === undefined) return null;
+  return { reason: "short", likely_order: orders.size === 1 && !isMany(above) ? only : null };
+}
+
+/** Without promises that were made only after the money had come. */
+function timely(arrival: Arrival, candidates: readonly Candidate[]): Candidate[] {
+  return candidates.filter((candidate) => !isOlder(arrival.block, candidate));
+}
+
+function ordersOf(candidates: readonly Candidate[]): Set<string> {
+  return new Set(candidates.map((candidate) => candidate.order_id));
+}
+
+function isMany(candidates: readonly Candidate[]): boolean {
+  return candidates.length >= around_max;
+}
+
+function isFor(arrival: Arrival, candidate: Candidate): boolean {
+  return candidate.sender === null || candidate.sender === arrival.sender;
+}

@@ -1,0 +1,91 @@
+// Gathers what a transfer is compared with and asks the rules whose money it is. Reads only; what it found is written by
+// settlement.
+
+import type { LiveConfig } from "../config/config.ts";
+import type { Coin } from "../domain/assets.ts";
+import { type Around, attribute } from "../domain/attribution.ts";
+import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
+import type { Match } from "../domain/matching.ts";
+import { compareAmounts } from "../domain/money.ts";
+import { feesOf } from "../domain/slots.ts";
+import { highestPaid } from "../domain/tolerance.ts";
+import { candidatesFor, depositsOfSender, payersLike, promisesBelow, promisesBetween } from "../storage/candidates.ts";
+import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
+import type { Reader } from "../storage/database.ts";
+import type { Pot } from "../storage/slots.ts";
+import type { TransferRow } from "../storage/transfers.ts";
+
+/** Less than this, in whole coins, is dust. */
+const dust_below = "0.01";
+/** Promises up to this many times as high may have been meant by what is too little for them. */
+const short_most_times = 10n;
+
+export interface Attribution {
+  /** What a transfer pays as things stand, or why it pays nothing. */
+  decide(at: Reader, row: TransferRow): Match;
+}
+
+/** Attribution with the live settings' tolerance. */
+export function createAttribution(needs: { config: LiveConfig }): Attribution {
+  const { config } = needs;
+
+  function tolerantRange(units: bigint, decimals: number) {
+    const { underpaid_tolerance } = config.current().orders;
+    return { above: units, through: highestPaid(underpaid_tolerance, units, decimals) };
+  }
+
+  function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): Around {
+    const lookalike = looksLikeKnown(at, row);
+    if (coin === null || lookalike) {
+      return { lookalike, mine: [], tolerant: [], cut: [], shortened: [], below: [], above: [] };
+    }
+    const pot: Pot = { chain: row.chain, coin, wallet: row.wallet };
+    const units = BigInt(row.units);
+    const between = (range: { above: bigint; through: bigint }) => promisesBetween(at, pot, range, row.id);
+    return {
+      lookalike,
+      mine: depositsOfSender(at, pot, row.sender, decimals, row.id),
+      tolerant: between(tolerantRange(units, decimals)),
+      cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
+      shortened: feesOf(decimals).flatMap((fee) => candidatesFor(at, pot, units + fee, row.id)),
+      below: promisesBelow(at, pot, units, row.id),
+      above: between({ above: units, through: units * short_most_times }),
+    };
+  }
+
+  return {
+    decide(at, row) {
+      const { chain, coin, wallet, sender } = row;
+      const watch = watchFor(at, row);
+      const units = BigInt(row.units);
+      const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, units, row.id);
+      return attribute(
+        {
+          sender,
+          units,
+          block: { number: row.block_number, time: row.block_time },
+          accepted: coin !== null,
+          offered: watch?.offered ?? false,
+          own: isWatchedWallet(at, chain, sender),
+          dust: compareAmounts(row.amount, dust_below) < 0,
+        },
+        exact,
+        () => around(at, row, coin, watch?.decimals ?? 0),
+      );
+    },
+  };
+}
+
+/** The place of the last digit an amount is written with, up to whole coins. */
+function stepOf(units: bigint, decimals: number): bigint {
+  let step = 1n;
+  for (let at = 0; at < decimals && units % (step * 10n) === 0n; at++) step *= 10n;
+  return step;
+}
+
+/** Whether the sender only looks like somebody who paid on this wallet, or like a wallet of the merchant. */
+function looksLikeKnown(at: Reader, { chain, wallet, sender }: TransferRow): boolean {
+  const payers = beginningsLike(sender).flatMap((begin) => payersLike(at, { chain, wallet }, begin));
+  if (payers.includes(sender)) return false;
+  return [...payers, ...watchesOf(at, chain).map((watch) => watch.wallet)].some((known) => isLookalike(sender, known));
+}

@@ -1,0 +1,217 @@
+// What is promised around a transfer: the same amount, amounts near it, what is its sender's. Finds by index, a bounded
+// number of rows each; decides nothing.
+
+import { and, asc, desc, eq, gte, isNull, lte, sql } from "drizzle-orm";
+import type { ChainId } from "../domain/assets.ts";
+import { around_max } from "../domain/attribution.ts";
+import type { Candidate } from "../domain/matching.ts";
+import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
+import { receivedFor } from "./allocations.ts";
+import type { Reader } from "./database.ts";
+import { deposits, orders, slots, transfers } from "./schema.ts";
+import { type Pot, spans } from "./slots.ts";
+import { statement } from "./statement.ts";
+
+const columns = {
+  deposit: deposits.id,
+  order_id: deposits.order_id,
+  order_status: orders.status,
+  units: slots.units,
+  rest: slots.rest,
+  expires_at: orders.expires_at,
+  sender: deposits.sender,
+  opened_at: deposits.opened_at,
+  opened_head: deposits.opened_head,
+  closed_at: deposits.closed_at,
+  taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`,
+};
+
+type Row = Omit<Candidate, "units" | "closed" | "taken"> & { units: string; closed_at: number | null; taken: number };
+
+function candidateOf({ units, closed_at, taken, ...rest }: Row): Candidate {
+  return { ...rest, units: BigInt(units), closed: closed_at !== null, taken: taken === 1 };
+}
+
+const isInPot = and(
+  eq(slots.chain, sql.placeholder("chain")),
+  eq(slots.coin, sql.placeholder("coin")),
+  eq(slots.wallet, sql.placeholder("wallet")),
+);
+
+const selectExact = statement((db) =>
+  db
+    .select(columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(and(isInPot, eq(slots.units, sql.placeholder("units"))))
+    .limit(around_max)
+    .prepare(),
+);
+
+/** Who was promised exactly this amount. `transfer` is the one being matched: a deposit it pays itself is not taken. */
+export function candidatesFor(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
+  return selectExact(at)
+    .all({ ...pot, units: units.toString(), transfer })
+    .map(candidateOf);
+}
+
+/** Promises of a pot in (above, through], lowest first, at most `around_max`. */
+export function promisesBetween(
+  at: Reader,
+  pot: Pot,
+  range: { above: bigint; through: bigint },
+  transfer: number,
+): Candidate[] {
+  return spans(range.above, range.through)
+    .flatMap((span) => selectBetween(at).all({ ...pot, ...span, transfer }))
+    .slice(0, around_max)
+    .map(candidateOf);
+}
+
+const selectBetween = statement((db) =>
+  db
+    .select(columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        isInPot,
+        gte(slots.units, sql.placeholder("from")),
+        lte(slots.units, sql.placeholder("to")),
+        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+      ),
+    )
+    .orderBy(asc(slots.units))
+    .limit(around_max)
+    .prepare(),
+);
+
+/** Promises of a pot below an amount, in no order, at most `around_max`. */
+export function promisesBelow(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
+  return selectBelow(at)
+    .all({ ...pot, units: units.toString(), transfer })
+    .map(candidateOf);
+}
+
+const selectBelow = statement((db) =>
+  db
+    .select(columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        isInPot,
+        // Canonical integer texts compare as numbers by (length, text).
+        sql`(length(${slots.units}), ${slots.units}) < (length(${sql.placeholder("units")}), ${sql.placeholder("units")})`,
+      ),
+    )
+    .limit(around_max)
+    .prepare(),
+);
+
+/**
+ * Open deposits of a pot that are a sender's: bound to it, or paid by it in part with a transfer other than `transfer`.
+ * A sender who has paid for several orders, and is expected by none, may be an exchange: then nothing is its own.
+ * `units`: what is left to pay.
+ */
+export function depositsOfSender(
+  at: Reader,
+  pot: Pot,
+  sender: string,
+  decimals: number,
+  transfer: number,
+): Candidate[] {
+  const where = { ...pot, sender, transfer };
+  const bound = selectBound(at).all(where);
+  const paid = selectPaid(at).all(where);
+  const orders_paid = new Set(
+    selectOrdersPaid(at)
+      .all(where)
+      .map((row) => row.order_id),
+  );
+  const own = new Map([...bound, ...(orders_paid.size === 1 ? paid : [])].map((row) => [row.deposit, row]));
+  return [...own.values()].map((row) => {
+    const left = toCommon(row.amount) - receivedFor(at, row.order_id);
+    const units = left > 0n ? toUnits(fromCommon(left), decimals) : null;
+    return candidateOf({ ...row, rest: false, units: (units ?? BigInt(row.units)).toString() });
+  });
+}
+
+const { rest: _, ...deposit_columns } = { ...columns, units: deposits.units, amount: deposits.amount };
+
+const isOpenInPot = and(
+  eq(deposits.chain, sql.placeholder("chain")),
+  eq(deposits.coin, sql.placeholder("coin")),
+  eq(deposits.wallet, sql.placeholder("wallet")),
+  isNull(deposits.closed_at),
+);
+
+const selectBound = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(deposits)
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(and(isOpenInPot, eq(deposits.sender, sql.placeholder("sender"))))
+    .limit(around_max)
+    .prepare(),
+);
+
+/** Written out: a partial index is chosen when a statement is prepared, before its parameters are known. */
+const isOther = sql`${transfers.deposit} is not null and ${transfers.id} <> ${sql.placeholder("transfer")}`;
+
+const selectPaid = statement((db) =>
+  db
+    .selectDistinct(deposit_columns)
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        isOther,
+        eq(transfers.status, "matched"),
+        isOpenInPot,
+      ),
+    )
+    .limit(around_max)
+    .prepare(),
+);
+
+const selectOrdersPaid = statement((db) =>
+  db
+    .selectDistinct({ order_id: deposits.order_id })
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .where(and(eq(transfers.chain, sql.placeholder("chain")), eq(transfers.sender, sql.placeholder("sender")), isOther))
+    .limit(2)
+    .prepare(),
+);
+
+/** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few. */
+export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
+  return selectPayers(at)
+    .all({ ...place, prefix, end: `${prefix}~` })
+    .map((row) => row.sender);
+}
+
+const selectPayers = statement((db) =>
+  db
+    .selectDistinct({ sender: transfers.sender })
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        gte(transfers.sender, sql.placeholder("prefix")),
+        lte(transfers.sender, sql.placeholder("end")),
+        sql`${transfers.deposit} is not null`,
+        eq(transfers.wallet, sql.placeholder("wallet")),
+      ),
+    )
+    .orderBy(desc(transfers.sender))
+    .limit(around_max)
+    .prepare(),
+);

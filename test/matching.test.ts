@@ -1,0 +1,205 @@
+// Whose money a transfer is: the rules as tables, complete over what can be promised around an amount; the answer last.
+
+import { describe, expect, test } from "bun:test";
+import { type Around, around_max, attribute } from "../src/domain/attribution.ts";
+import { beginningsLike, isLookalike } from "../src/domain/lookalike.ts";
+import type { Arrival, Candidate, Match } from "../src/domain/matching.ts";
+
+const usd = (amount: number): bigint => BigInt(Math.round(amount * 1e6));
+const arrival: Arrival = {
+  sender: "payer",
+  units: usd(10),
+  block: { number: 50, time: 1000 },
+  accepted: true,
+  offered: true,
+  own: false,
+  dust: false,
+};
+const open: Candidate = {
+  deposit: 7,
+  order_id: "order-7",
+  order_status: "pending",
+  units: usd(10),
+  rest: false,
+  expires_at: 2_000_000,
+  sender: null,
+  opened_at: 990_000,
+  opened_head: 49,
+  closed: false,
+  taken: false,
+};
+const nothing: Around = { lookalike: false, mine: [], tolerant: [], cut: [], shortened: [], below: [], above: [] };
+
+function words(found: Match): string {
+  if ("deposit" in found) return `${found.kind} pays ${found.deposit}`;
+  return [found.reason, found.likely_order].filter((word) => word !== null).join(" ");
+}
+
+const head_49 = { number: 49, time: 1000 };
+const expired: Partial<Candidate> = { closed: true, order_status: "expired" };
+const cancelled: Partial<Candidate> = { closed: true, order_status: "cancelled" };
+const paid: Partial<Candidate> = { closed: true, order_status: "paid" };
+
+describe("a transfer of an amount that was promised", () => {
+  const other: Candidate = { ...open, deposit: 8, order_id: "order-8", sender: "somebody else" };
+  const unknown = { ...open, opened_head: null };
+  const rows: [what: string, arrival: Partial<Arrival>, candidates: Candidate[], answer: string][] = [
+    ["of a watched but not accepted contract", { accepted: false }, [], "unknown_token"],
+    ["between own wallets", { own: true }, [open], "from_own_wallet"],
+    ["between own wallets, of a contract that is not accepted", { own: true, accepted: false }, [], "unknown_token"],
+    ["of nobody's amount", {}, [], "no_such_amount"],
+    ["in a coin the wallet does not offer", { offered: false }, [], "coin_not_offered"],
+    ["in a coin that is no longer offered", { offered: false }, [open], "match pays 7"],
+    ["that is exact", {}, [open], "match pays 7"],
+    ["that is exact and dust", { dust: true }, [open], "match pays 7"],
+    ["that is the rest of a deposit", {}, [{ ...open, rest: true }], "part pays 7"],
+    ["from the expected sender", { sender: "somebody else" }, [other], "match pays 8"],
+    ["from another sender than expected", {}, [other], "other_sender order-8"],
+    ["from another sender than any of two expected", {}, [other, { ...other, sender: "third" }], "other_sender"],
+    ["mined at the head known when the deposit opened", { block: head_49 }, [open], "too_early"],
+    ["mined one block later", { block: { number: 50, time: 1000 } }, [open], "match pays 7"],
+    ["15 s before the opening by the chain's clock", { block: { number: 50, time: 975 } }, [open], "match pays 7"],
+    ["16 s before it", { block: { number: 50, time: 974 } }, [open], "too_early"],
+    ["older by time while the head was unknown", { block: { number: 1, time: 974 } }, [unknown], "too_early"],
+    ["younger by time while the head was unknown", { block: { number: 1, time: 975 } }, [unknown], "match pays 7"],
+    ["in the last second", { block: { number: 50, time: 2000 } }, [open], "match pays 7"],
+    ["a second after the end", { block: { number: 50, time: 2001 } }, [open], "late order-7"],
+    ["after the order had expired", {}, [{ ...open, ...expired }], "late order-7"],
+    ["after a cancel", {}, [{ ...open, ...cancelled }], "order_ended order-7"],
+    ["after the order was paid", {}, [{ ...open, ...paid }], "order_ended order-7"],
+    ["beside another that pays the deposit", {}, [{ ...open, taken: true }], "duplicate order-7"],
+  ];
+  test.each(rows)("%s", (_what, changes, candidates, answer) => {
+    const never = (): Around => {
+      if (candidates.length > 0) throw new Error("an exact amount asks for nothing around it");
+      return nothing;
+    };
+    expect(words(attribute({ ...arrival, ...changes }, candidates, never))).toBe(answer);
+  });
+});
+
+describe("a transfer of 10 that nobody was asked for exactly", () => {
+  const at = (amount: number, deposit = 7, changes: Partial<Candidate> = {}): Candidate => ({
+    ...open,
+    deposit,
+    order_id: `order-${deposit}`,
+    units: usd(amount),
+    ...changes,
+  });
+  const many = (amount: number) => Array.from({ length: around_max }, () => at(amount));
+  const late = { expires_at: 999_000 };
+  const later = { opened_head: 50 };
+  const bound = { sender: "payer" };
+  const foreign = { sender: "somebody else" };
+  const rows: [what: string, arrival: Partial<Arrival>, around: Partial<Around>, answer: string][] = [
+    // Noise
+    ["dust, even in tolerance", { dust: true }, { tolerant: [at(10.05)] }, "dust"],
+    ["dust of a contract that is not accepted", { dust: true, accepted: false }, {}, "dust"],
+    ["dust between own wallets", { dust: true, own: true }, {}, "from_own_wallet"],
+    ["from a look-alike", {}, { lookalike: true, tolerant: [at(10.05)] }, "lookalike"],
+    ["of a contract that is not accepted, from a look-alike", { accepted: false }, { lookalike: true }, "lookalike"],
+    // Tolerance
+    ["a little less than one promise", {}, { tolerant: [at(10.05)] }, "tolerance pays 7"],
+    ["a little less than the rest of one", {}, { tolerant: [at(10.05, 7, { rest: true })] }, "tolerance pays 7"],
+    ["than the whole and the rest of one", {}, { tolerant: [at(10.05), at(10.06)] }, "tolerance pays 7"],
+    ["than two promises", {}, { tolerant: [at(10.05), at(10.06, 8)] }, "ambiguous"],
+    ["than one that is open and one that is over", {}, { tolerant: [at(10.05), at(10.06, 8, paid)] }, "ambiguous"],
+    ["than one, and one for another sender", {}, { tolerant: [at(10.05), at(10.06, 8, foreign)] }, "ambiguous"],
+    ["than one for another sender alone", {}, { tolerant: [at(10.05, 8, foreign)] }, "other_sender order-8"],
+    ["than one that came after it", {}, { tolerant: [at(10.05, 7, later)] }, "no_such_amount"],
+    ["than one before it and one after it", {}, { tolerant: [at(10.05), at(10.06, 8, later)] }, "tolerance pays 7"],
+    ["than more promises than are looked at", {}, { tolerant: many(10.05) }, "ambiguous"],
+    ["than one whose order expired", {}, { tolerant: [at(10.05, 7, expired)] }, "late order-7"],
+    ["than one whose time was over", {}, { tolerant: [at(10.05, 7, late)] }, "late order-7"],
+    ["than one that was cancelled", {}, { tolerant: [at(10.05, 7, cancelled)] }, "order_ended order-7"],
+    ["than one that another transfer pays", {}, { tolerant: [at(10.05, 7, { taken: true })] }, "duplicate order-7"],
+    ["than one, by somebody who pays another", {}, { tolerant: [at(10.05)], mine: [at(50, 8)] }, "ambiguous"],
+    ["than one, by its own payer", {}, { tolerant: [at(10.05)], mine: [at(10.05)] }, "tolerance pays 7"],
+    ["and it is cut, too", {}, { tolerant: [at(10.05)], cut: [at(10.05)] }, "tolerance pays 7"],
+    // Known senders
+    ["less, by the one who pays it", {}, { mine: [at(50, 7, bound)] }, "part pays 7"],
+    ["all that is left, by the one who pays it", {}, { mine: [at(10, 7, bound)] }, "part pays 7"],
+    ["more, by the one who pays it", {}, { mine: [at(3, 7, bound)] }, "over pays 7"],
+    ["less, by one who pays two", {}, { mine: [at(50), at(60, 8)] }, "ambiguous"],
+    ["less, by one who pays too many", {}, { mine: many(50) }, "ambiguous"],
+    ["less, by one whose other deposit came later", {}, { mine: [at(50), at(60, 8, later)] }, "part pays 7"],
+    ["less, by one whose time was over", {}, { mine: [at(50, 7, late)] }, "late order-7"],
+    ["less, while another transfer pays all of it", {}, { mine: [at(50, 7, { taken: true })] }, "duplicate order-7"],
+    ["a part that is another's cut amount", {}, { mine: [at(50)], cut: [at(10.99, 8)] }, "ambiguous order-7"],
+    ["a part that is another's less a fee", {}, { mine: [at(50)], shortened: [at(11, 8)] }, "ambiguous order-7"],
+    ["a part that is its own cut amount", {}, { mine: [at(10.99)], cut: [at(10.99)] }, "part pays 7"],
+    // Mistakes
+    ["one promise cut", {}, { cut: [at(10.99)] }, "cut order-7"],
+    ["one promise less a fee", {}, { shortened: [at(11)] }, "fee_shortened order-7"],
+    ["one promise both ways", {}, { cut: [at(10.5)], shortened: [at(10.5)] }, "cut order-7"],
+    ["two promises cut", {}, { cut: [at(10.99), at(10.98, 8)] }, "ambiguous"],
+    ["one cut, another less a fee", {}, { cut: [at(10.99)], shortened: [at(11, 8)] }, "ambiguous"],
+    ["one cut that came after it", {}, { cut: [at(10.99, 7, later)] }, "no_such_amount"],
+    ["one that is over, cut", {}, { cut: [at(10.99, 7, expired)] }, "cut order-7"],
+    ["more cut promises than are looked at", {}, { cut: many(10.99) }, "ambiguous"],
+    ["one promise cut, another below", {}, { cut: [at(10.99)], below: [at(9, 8)] }, "cut order-7"],
+    // Too much
+    ["more than the only promise", {}, { below: [at(9)] }, "over pays 7"],
+    ["twice the only promise", {}, { below: [at(5)] }, "over pays 7"],
+    ["more than twice", {}, { below: [at(4.999999)] }, "no_such_amount"],
+    ["more than the whole and the rest of one", {}, { below: [at(9), at(6, 7, { rest: true })] }, "over pays 7"],
+    ["more than two", {}, { below: [at(9), at(1, 8)] }, "no_such_amount"],
+    ["more than one open and one over", {}, { below: [at(9), at(1, 8, paid)] }, "no_such_amount"],
+    ["more than one, and one after it", {}, { below: [at(9), at(8, 8, later)] }, "over pays 7"],
+    ["more than one for another sender", {}, { below: [at(9, 7, foreign)] }, "no_such_amount"],
+    ["more than one that was expected of its sender", {}, { below: [at(9, 7, bound)] }, "over pays 7"],
+    ["more than one that expired", {}, { below: [at(9, 7, expired)] }, "late order-7"],
+    ["more than one that is paid", {}, { below: [at(9, 7, paid)] }, "no_such_amount"],
+    ["more than one that another transfer pays", {}, { below: [at(9, 7, { taken: true })] }, "duplicate order-7"],
+    ["more than promises without number", {}, { below: many(9) }, "no_such_amount"],
+    ["more than one and half of another", {}, { below: [at(9)], above: [at(20, 8)] }, "short order-8"],
+    ["more than one and far less than another", {}, { below: [at(9)], above: [at(20.1, 8)] }, "over pays 7"],
+    [
+      "between the rest and the whole of one",
+      {},
+      { below: [at(9, 7, { rest: true })], above: [at(20)] },
+      "over pays 7",
+    ],
+    // Too little
+    ["less than one", {}, { above: [at(30)] }, "short order-7"],
+    ["less than the whole and the rest of one", {}, { above: [at(30), at(20, 7, { rest: true })] }, "short order-7"],
+    ["less than two", {}, { above: [at(30), at(40, 8)] }, "short"],
+    ["less than more than are looked at", {}, { above: many(30) }, "short"],
+    ["less than one that is over", {}, { above: [at(30, 7, paid)] }, "no_such_amount"],
+    ["less than one that came after it", {}, { above: [at(30, 7, later)] }, "no_such_amount"],
+    ["less than one, in a coin not offered any more", { offered: false }, { above: [at(30)] }, "short order-7"],
+    ["nothing at all", {}, {}, "no_such_amount"],
+    ["nothing at all, in a coin not offered", { offered: false }, {}, "coin_not_offered"],
+  ];
+  test.each(rows)("%s", (_what, changes, around, answer) => {
+    expect(words(attribute({ ...arrival, ...changes }, [], () => ({ ...nothing, ...around })))).toBe(answer);
+  });
+});
+
+describe("an address that looks like another", () => {
+  const known = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+  const tron = "TJCnKsPa7y5okkXvQAidZBzqx3QyQ6sxMW";
+  const rows: [what: string, address: string, known: string, answer: boolean][] = [
+    ["the same", known, known, false],
+    ["the same ends", "0x7099ffffffffffffffffffffffffffffffff79C8", known, true],
+    ["the same ends in other letters", "0x7099ffffffffffffffffffffffffffffffff79c8", known, true],
+    ["another end", "0x7099ffffffffffffffffffffffffffffffff79C9", known, false],
+    ["another start", "0x7098ffffffffffffffffffffffffffffffff79C8", known, false],
+    ["the same ends on Tron", "TJCnKaaaaaaaaaaaaaaaaaaaaaaaaasxMW", tron, true],
+    ["one character short on Tron", "TJCmKaaaaaaaaaaaaaaaaaaaaaaaaasxMW", tron, false],
+  ];
+  test.each(rows)("%s", (_what, address, other, answer) => {
+    expect(isLookalike(address, other)).toBe(answer);
+  });
+
+  test("begins in one of a few ways", () => {
+    expect(beginningsLike("0x70aBffffffffffffffffffffffffffffffff79C8")).toEqual([
+      "0x70ab",
+      "0x70aB",
+      "0x70Ab",
+      "0x70AB",
+    ]);
+    expect(beginningsLike(tron)).toHaveLength(16);
+    expect(beginningsLike(tron)).toContain("TJCnK");
+  });
+});
