@@ -29,6 +29,7 @@ describe("the ranking of candidates", () => {
     wallet: evm_wallet,
     amount: "10",
     block_time: start_s,
+    reason: null,
     likely_order: null,
   };
   const asked = (order_id: string, more: Partial<Asked> = {}): Asked => ({
@@ -206,8 +207,8 @@ describe("the inbox", () => {
     ]);
     expect(entry).toMatchObject({
       id: stray,
-      reason: "no_such_amount",
-      reason_text: "no deposit asks for this amount",
+      reason: "ambiguous",
+      reason_text: "it may be meant for more than one order",
       candidates: [
         {
           order_id: order,

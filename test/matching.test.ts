@@ -28,7 +28,17 @@ const open: Candidate = {
   closed: false,
   taken: false,
 };
-const nothing: Around = { lookalike: false, mine: [], tolerant: [], cut: [], shortened: [], below: [], above: [] };
+const nothing: Around = {
+  lookalike: false,
+  mine: [],
+  tolerant: [],
+  cut: [],
+  shortened: [],
+  close: [],
+  below: [],
+  above: [],
+  elsewhere: [],
+};
 
 function words(found: Match): string {
   if ("deposit" in found) return `${found.kind} pays ${found.deposit}`;
@@ -128,6 +138,8 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["a part that is another's cut amount", {}, { mine: [at(50)], cut: [at(10.99, 8)] }, "ambiguous order-7"],
     ["a part that is another's less a fee", {}, { mine: [at(50)], shortened: [at(11, 8)] }, "ambiguous order-7"],
     ["a part that is its own cut amount", {}, { mine: [at(10.99)], cut: [at(10.99)] }, "part pays 7"],
+    ["a part that is close to another's amount", {}, { mine: [at(50)], close: [at(9.7, 8)] }, "ambiguous order-7"],
+    ["a part that is close to its own amount", {}, { mine: [at(10.1)], close: [at(10.1)] }, "part pays 7"],
     // Mistakes
     ["one promise cut", {}, { cut: [at(10.99)] }, "cut order-7"],
     ["one promise less a fee", {}, { shortened: [at(11)] }, "fee_shortened order-7"],
@@ -168,6 +180,33 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["less than one that is over", {}, { above: [at(30, 7, paid)] }, "no_such_amount"],
     ["less than one that came after it", {}, { above: [at(30, 7, later)] }, "no_such_amount"],
     ["less than one, in a coin not offered any more", { offered: false }, { above: [at(30)] }, "short order-7"],
+    // Astray
+    [
+      "a little less than one, and another's in another coin",
+      {},
+      { tolerant: [at(10.05)], elsewhere: [at(10, 8)] },
+      "ambiguous",
+    ],
+    [
+      "a little less than one, and all of it in another coin",
+      {},
+      { tolerant: [at(10.05)], elsewhere: [at(10)] },
+      "tolerance pays 7",
+    ],
+    [
+      "a part of one, and another's in another coin",
+      {},
+      { mine: [at(50)], elsewhere: [at(10, 8)] },
+      "ambiguous order-7",
+    ],
+    ["more than one, and another's in another coin", {}, { below: [at(9)], elsewhere: [at(10, 8)] }, "no_such_amount"],
+    [
+      "more than one, and another's that came after it",
+      {},
+      { below: [at(9)], elsewhere: [at(10, 8, { opened_at: 1_020_000 })] },
+      "over pays 7",
+    ],
+    ["only another's in another coin", {}, { elsewhere: [at(10, 8)] }, "no_such_amount"],
     ["nothing at all", {}, {}, "no_such_amount"],
     ["nothing at all, in a coin not offered", { offered: false }, {}, "coin_not_offered"],
   ];

@@ -13,7 +13,7 @@ const over_most_times = 2n;
 export interface Around {
   /** The sender's address was made to look like one that is known. */
   lookalike: boolean;
-  /** Open deposits that are this sender's: bound to it, or paid by it in part. `units`: what is left to pay. */
+  /** Unpaid deposits that are this sender's: bound to it, or paid by it in part. `units`: what is left to pay. */
   mine: readonly Candidate[];
   /** Promises above the amount that it pays all the same, by the merchant's tolerance. */
   tolerant: readonly Candidate[];
@@ -21,10 +21,14 @@ export interface Around {
   cut: readonly Candidate[];
   /** Promises of which it is what remains once a usual fee is kept. */
   shortened: readonly Candidate[];
+  /** Promises within a twentieth of it, above or below. */
+  close: readonly Candidate[];
   /** Promises below it. */
   below: readonly Candidate[];
   /** Promises above it, up to ten times as high. */
   above: readonly Candidate[];
+  /** Promises of exactly this amount in another coin, on another wallet or chain: it may have been sent astray. */
+  elsewhere: readonly Candidate[];
 }
 
 /** Decides what an arrival pays, or why it pays nothing. `exact`: who was promised just this amount; it always wins. */
@@ -51,23 +55,27 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], around:
 const ambiguous: Match = { reason: "ambiguous", likely_order: null };
 
 /** A little less than one promise, and no other could be meant: not even one that is over, or that expects another sender. */
-function tolerated(arrival: Arrival, { tolerant, mine }: Around): Match | null {
+function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around): Match | null {
   const near = timely(arrival, tolerant);
   const [meant] = near.sort((a, b) => (a.units < b.units ? -1 : 1));
   if (meant === undefined) return null;
-  if (isMany(tolerant) || ordersOf([...near, ...timely(arrival, mine)]).size > 1) return ambiguous;
+  if (isMany(tolerant) || ordersOf([...near, ...timely(arrival, [...mine, ...elsewhere])]).size > 1) {
+    return ambiguous;
+  }
   if (!isFor(arrival, meant)) return { reason: "other_sender", likely_order: meant.order_id };
   return settled(arrival, meant, "tolerance");
 }
 
 /** Any amount from a sender who has one deposit to pay: a part of it, or more than is left of it. */
-function fromKnownSender(arrival: Arrival, { mine, cut, shortened }: Around): Match | null {
+function fromKnownSender(arrival: Arrival, near: Around): Match | null {
+  const { mine, cut, shortened, close, elsewhere } = near;
   const own = timely(arrival, mine);
   const [only] = own;
   if (only === undefined) return null;
   if (own.length > 1 || isMany(mine)) return ambiguous;
-  const others = timely(arrival, [...cut, ...shortened]).filter((one) => one.order_id !== only.order_id);
-  if (others.length > 0) return { reason: "ambiguous", likely_order: only.order_id };
+  // Whoever is expected here may have been asked for something else under no name.
+  const others = timely(arrival, [...cut, ...shortened, ...close, ...elsewhere]);
+  if (others.some((one) => one.order_id !== only.order_id)) return { reason: "ambiguous", likely_order: only.order_id };
   return settled(arrival, only, arrival.units > only.units ? "over" : "part");
 }
 
@@ -81,14 +89,14 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
   return { reason: cuts.length > 0 ? "cut" : "fee_shortened", likely_order: only };
 }
 
-/** More than the only promise there is below it, not more than twice that, and no short payment of one above. */
-function overpaid(arrival: Arrival, { below, above }: Around): Match | null {
+/** More than the only promise below it, at most twice that, and neither half of one above nor sent astray. */
+function overpaid(arrival: Arrival, { below, above, elsewhere }: Around): Match | null {
   const under = timely(arrival, below);
   const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
   if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
-  const higher = timely(arrival, above).filter((one) => one.order_id !== meant.order_id);
-  if (higher.some((one) => one.units <= arrival.units * over_most_times)) return null;
+  const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
+  if (timely(arrival, [...higher, ...elsewhere]).some((one) => one.order_id !== meant.order_id)) return null;
   // What was paid already was not meant: the money is new, and nobody's.
   return meant.order_status === "paid" ? null : settled(arrival, meant, "over");
 }

@@ -5,6 +5,7 @@ import type { ChainId, Coin } from "./assets.ts";
 import { max_chain_clock_skew_s } from "./matching.ts";
 import { atMost, compareAmounts, differenceOf } from "./money.ts";
 import type { OrderStatus } from "./order.ts";
+import type { InboxReason } from "./payment.ts";
 
 const candidates_max = 5;
 
@@ -37,6 +38,8 @@ export interface Stray {
   amount: string;
   /** Seconds. */
   block_time: number;
+  /** Why matching gave it to nobody. */
+  reason: InboxReason | null;
   likely_order: string | null;
 }
 
@@ -113,7 +116,8 @@ function hintsOf(stray: Stray, one: Asked): Hint[] {
   const what = one.rest ? "what is left to pay of it" : "this amount";
   const here = isHere(stray, one);
   const comparison = compareAmounts(stray.amount, amount);
-  if (stray.likely_order === one.order_id) add(0, "the likeliest by the rules of matching");
+  if (stray.likely_order === one.order_id)
+    add(stray.reason === "short" ? 5 : 0, "the likeliest by the rules of matching");
   if (comparison === 0 && here) add(1, `asked for exactly ${what} here`);
   if (one.claimed) add(2, "its payer named this transaction");
   if (one.known_sender) add(3, "its payer sends from this address");

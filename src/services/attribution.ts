@@ -9,7 +9,14 @@ import type { Match } from "../domain/matching.ts";
 import { compareAmounts } from "../domain/money.ts";
 import { feesOf } from "../domain/slots.ts";
 import { highestPaid } from "../domain/tolerance.ts";
-import { candidatesFor, depositsOfSender, payersLike, promisesBelow, promisesBetween } from "../storage/candidates.ts";
+import {
+  candidatesElsewhere,
+  candidatesFor,
+  depositsOfSender,
+  payersLike,
+  promisesBelow,
+  promisesBetween,
+} from "../storage/candidates.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import type { Pot } from "../storage/slots.ts";
@@ -19,6 +26,8 @@ import type { TransferRow } from "../storage/transfers.ts";
 const dust_below = "0.01";
 /** Promises up to this many times as high may have been meant by what is too little for them. */
 const short_most_times = 10n;
+/** A promise is close to an amount within this share of it. */
+const close_share = 20n;
 
 export interface Attribution {
   /** What a transfer pays as things stand, or why it pays nothing. */
@@ -37,7 +46,17 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
   function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): Around {
     const lookalike = looksLikeKnown(at, row);
     if (coin === null || lookalike) {
-      return { lookalike, mine: [], tolerant: [], cut: [], shortened: [], below: [], above: [] };
+      return {
+        lookalike,
+        mine: [],
+        tolerant: [],
+        cut: [],
+        shortened: [],
+        close: [],
+        below: [],
+        above: [],
+        elsewhere: [],
+      };
     }
     const pot: Pot = { chain: row.chain, coin, wallet: row.wallet };
     const units = BigInt(row.units);
@@ -48,8 +67,10 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       tolerant: between(tolerantRange(units, decimals)),
       cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
       shortened: feesOf(decimals).flatMap((fee) => candidatesFor(at, pot, units + fee, row.id)),
+      close: between({ above: units - units / close_share - 1n, through: units + units / close_share }),
       below: promisesBelow(at, pot, units, row.id),
       above: between({ above: units, through: units * short_most_times }),
+      elsewhere: candidatesElsewhere(at, pot, row.amount, row.id),
     };
   }
 

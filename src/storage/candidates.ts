@@ -1,14 +1,14 @@
 // What is promised around a transfer: the same amount, amounts near it, what is its sender's. Finds by index, a bounded
 // number of rows each; decides nothing.
 
-import { and, asc, desc, eq, gte, isNull, lte, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, isNotNull, isNull, lte, ne, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
 import type { Reader } from "./database.ts";
-import { deposits, orders, slots, transfers } from "./schema.ts";
+import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { type Pot, spans } from "./slots.ts";
 import { statement } from "./statement.ts";
 
@@ -55,6 +55,29 @@ export function candidatesFor(at: Reader, pot: Pot, units: bigint, transfer: num
     .all({ ...pot, units: units.toString(), transfer })
     .map(candidateOf);
 }
+
+/**
+ * Who was promised exactly this amount (decimal text) in any pot but this one. Blocks of other chains tell nothing here:
+ * only time says what came first.
+ */
+export function candidatesElsewhere(at: Reader, pot: Pot, amount: string, transfer: number): Candidate[] {
+  const others = selectPots(at)
+    .all({})
+    .filter((one) => one.chain !== pot.chain || one.coin !== pot.coin || one.wallet !== pot.wallet);
+  return others.flatMap(({ chain, coin, wallet, decimals }) => {
+    const units = toUnits(amount, decimals);
+    if (units === null || coin === null) return [];
+    return candidatesFor(at, { chain, coin, wallet }, units, transfer).map((one) => ({ ...one, opened_head: null }));
+  });
+}
+
+const selectPots = statement((db) =>
+  db
+    .selectDistinct({ chain: watches.chain, coin: watches.coin, wallet: watches.wallet, decimals: watches.decimals })
+    .from(watches)
+    .where(isNotNull(watches.coin))
+    .prepare(),
+);
 
 /** Promises of a pot in (above, through], lowest first, at most `around_max`. */
 export function promisesBetween(
@@ -113,9 +136,9 @@ const selectBelow = statement((db) =>
 );
 
 /**
- * Open deposits of a pot that are a sender's: bound to it, or paid by it in part with a transfer other than `transfer`.
- * A sender who has paid for several orders, and is expected by none, may be an exchange: then nothing is its own.
- * `units`: what is left to pay.
+ * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
+ * open and paid by it in part with a transfer other than `transfer`. A sender who has paid for several orders, and is
+ * expected by none, may be an exchange: then nothing is its own. `units`: what is left to pay.
  */
 export function depositsOfSender(
   at: Reader,
@@ -152,9 +175,10 @@ const isOpenInPot = and(
 const selectBound = statement((db) =>
   db
     .select(deposit_columns)
-    .from(deposits)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isOpenInPot, eq(deposits.sender, sql.placeholder("sender"))))
+    .where(and(isInPot, eq(slots.sender, sql.placeholder("sender")), ne(orders.status, "paid"), eq(slots.rest, false)))
     .limit(around_max)
     .prepare(),
 );

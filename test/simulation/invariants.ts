@@ -12,7 +12,11 @@ const questions: Readonly<Record<string, string>> = {
   "a transfer has two live allocations":
     "SELECT transfer FROM allocations WHERE reversed_at IS NULL GROUP BY transfer HAVING count(*) > 1",
   "an order is paid without exactly one cause":
-    "SELECT o.id FROM orders o WHERE (SELECT count(*) FROM allocations a WHERE a.order_id = o.id AND a.reversed_at IS NULL) <> (o.status = 'paid' AND o.cause = 'pay') OR (o.status = 'paid') <> (o.cause IS 'pay' OR o.cause IS 'mark_paid')",
+    "SELECT o.id FROM orders o WHERE (o.status = 'paid') <> (o.cause IS 'pay' OR o.cause IS 'mark_paid')",
+  "an order is paid by other than the sum of its transfers":
+    "WITH sums AS (SELECT o.id, o.status, o.cause, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received FROM orders o) SELECT id, received FROM sums WHERE cause IS 'pay' AND received < price * 0.999999999999 OR status = 'pending' AND received >= price",
+  "an order that ended unpaid keeps money that nobody put there":
+    "SELECT o.id FROM orders o JOIN allocations a ON a.order_id = o.id AND a.reversed_at IS NULL WHERE o.status IN ('expired', 'cancelled') AND a.kind <> 'assign'",
   "a transition has no event":
     "SELECT o.id FROM orders o WHERE o.status <> 'pending' AND o.status IS NOT (SELECT e.body ->> '$.status' FROM events e WHERE e.order_id = o.id AND e.type = 'order_status_changed' ORDER BY e.n DESC LIMIT 1)",
   "an order has no event of its creation":
@@ -36,7 +40,7 @@ const questions: Readonly<Record<string, string>> = {
   "an order that ended has an open deposit":
     "SELECT o.id FROM orders o JOIN deposits d ON d.order_id = o.id WHERE o.status <> 'pending' AND d.closed_at IS NULL",
   "an allocation pays an order other than that of its deposit":
-    "SELECT t.id FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit WHERE a.order_id <> d.order_id OR t.chain <> d.chain OR t.coin <> d.coin OR t.wallet <> d.wallet OR t.units <> d.units OR d.sender <> t.sender",
+    "SELECT t.id FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit WHERE a.order_id <> d.order_id OR t.chain <> d.chain OR t.coin <> d.coin OR t.wallet <> d.wallet OR a.kind <> 'assign' AND d.sender <> t.sender OR a.kind = 'match' AND t.units <> d.units OR t.part <> (a.kind <> 'match')",
 };
 
 /** Blocks below the head that are compared after each step; the whole is compared at the end. */
@@ -80,11 +84,12 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
   );
   const allocated = db.prepare<Allocated, [number]>(
-    "SELECT a.id, a.order_id, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? ORDER BY a.id",
+    "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? ORDER BY a.id",
   );
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
+  const promised = db.prepare<{ id: number }, [number, string]>("SELECT id FROM slots WHERE deposit = ? AND units = ?");
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
   );
@@ -97,6 +102,9 @@ export function createInvariants(stage: Stage, path: string): Invariants {
   interface Allocated {
     id: number;
     order_id: string;
+    kind: string;
+    deposit: number;
+    units: string;
     chain: SimChainId;
     tx_hash: string;
     position: number;
@@ -212,10 +220,14 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     }
   }
 
-  /** Who paid what was asked, where it was asked, pays no stranger's order while the amount is still kept for him. */
+  /**
+   * Who paid what was asked, where it was asked, pays no stranger's order while the amount is still kept for him; and what
+   * was asked of nobody, or astray, pays none but the one it was sent for.
+   */
   function compareIntent(payment: Payment, row: Allocated, said: string): void {
     const { detail, sent_at } = payment;
-    if (payment.kind !== "exact" || detail === null || detail.order.id === row.order_id) return;
+    if (detail === null || detail.order.id === row.order_id) return;
+    if (payment.kind !== "exact" && promised.get(row.deposit, row.units) !== null) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.

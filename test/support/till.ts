@@ -55,7 +55,12 @@ export async function startTill(settings: Settings = {}) {
     }) as Config,
   );
   const telemetry = silent;
-  await createWatching({ database }).sync(config.current());
+  const watching = createWatching({ database });
+  await watching.sync(config.current());
+  for (const chain of ["eth", "polygon"] as const) {
+    const watches = database.read((at) => watchesOf(at, chain)).map((watch) => watch.id);
+    await watching.begin(watches, { number: 1, time: start_ms / 1000 });
+  }
   const crediting = createCrediting({ config });
   const settlement = createSettlement({ database, config, telemetry });
   const checkout = createCheckout({ database, config });

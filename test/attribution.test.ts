@@ -1,0 +1,270 @@
+// Money against orders over a real database: what pays by itself, what waits for a person, and that it is the right order.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { evm_wallet } from "./support/server.ts";
+import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
+
+let till: Till;
+const begin = async (...settings: Parameters<typeof startTill>) => {
+  till = await startTill(...settings);
+};
+afterEach(async () => {
+  till.audit();
+  await till.stop();
+});
+
+const day_ms = 86_400_000;
+const kinds = () => till.rows<{ kind: string }>("SELECT kind FROM allocations ORDER BY id").map((row) => row.kind);
+const fate = (row: { status: string; reason: string | null; likely_order: string | null }) => [
+  row.status,
+  row.reason,
+  row.likely_order,
+];
+
+describe("within the tolerance", () => {
+  const tolerant = { orders: { underpaid_tolerance: [{ amount: "0.10" }, { millionths: 10_000n }] } };
+
+  test("a payment a little short pays; the smaller bound holds", async () => {
+    await begin(tolerant);
+    const [large, small] = [await till.asked("50.00"), await till.asked("3.00")];
+    await till.receive({ amount: "49.90" });
+    await till.receive({ amount: "2.97" });
+    expect([till.status(large), till.status(small)]).toEqual(["paid", "paid"]);
+    expect(kinds()).toEqual(["tolerance", "tolerance"]);
+  });
+
+  test("a unit less than that waits, and names its order", async () => {
+    await begin(tolerant);
+    const order_id = await till.asked("50.00");
+    expect(fate(await till.receive({ amount: "49.899999" }))).toEqual(["waiting_for_match", "short", order_id]);
+  });
+
+  test("nothing pays when two orders could be meant, also when one of them is over", async () => {
+    await begin(tolerant);
+    const [one, two] = [await till.asked("50.00"), await till.asked("50.05")];
+    expect(fate(await till.receive({ amount: "49.97" }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    await till.checkout.cancel(two);
+    expect(fate(await till.receive({ amount: "49.98" }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    expect([till.status(one), kinds()]).toEqual(["pending", []]);
+  });
+
+  test("the exact amount wins over a guess that was seen first", async () => {
+    await begin(tolerant);
+    const order_id = await till.asked("50.00");
+    const guess = await till.arrive({ amount: "49.95" });
+    const exact = await till.arrive({ amount: "50.00", sender: ann });
+    await till.confirm(guess);
+    expect(fate(till.transfer(guess))).toEqual(["waiting_for_match", "duplicate", order_id]);
+    await till.confirm(exact);
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["match"]]);
+  });
+
+  test("a guess pays when the exact amount has left the chain", async () => {
+    await begin(tolerant);
+    const order_id = await till.asked("50.00");
+    const exact = await till.arrive({ amount: "50.00", sender: ann });
+    const guess = await till.arrive({ amount: "49.95" });
+    expect(till.transfer(guess).deposit).toBe(null);
+    await till.vanish(exact);
+    expect(till.transfer(guess).deposit).not.toBe(null);
+    await till.confirm(guess);
+    expect(till.status(order_id)).toBe("paid");
+  });
+
+  test("seen in time and confirmed after the end, it pays", async () => {
+    await begin(tolerant);
+    const order_id = await till.asked("50.00");
+    const seen = await till.arrive({ amount: "49.95" });
+    till.advance(2 * 3_600_000);
+    await till.quiet();
+    expect(await till.expiry.expireDue()).toBe(0);
+    await till.confirm(seen);
+    expect(till.status(order_id)).toBe("paid");
+  });
+});
+
+describe("in parts", () => {
+  test("the expected sender pays with as many transfers as it likes", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    await till.receive({ amount: "5", sender: ann });
+    await till.receive({ amount: "6.5", sender: ann });
+    expect(till.status(order_id)).toBe("pending");
+    expect(till.told("order_part_paid").at(-1)).toEqual({ received: "11.5", remaining: "8.5" });
+    await till.receive({ amount: "8.5", sender: ann });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["part", "part", "part"]]);
+    expect(till.rows("SELECT part, reason FROM transfers GROUP BY part, reason")).toEqual([{ part: 1, reason: null }]);
+    expect(till.told("unknown_transfer")).toEqual([]);
+  });
+
+  test("the last one may be too much, and is flagged", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    await till.receive({ amount: "5", sender: ann });
+    const last = await till.receive({ amount: "30", sender: ann });
+    expect([till.status(order_id), kinds(), last.reason]).toEqual(["paid", ["part", "over"], "overpaid"]);
+  });
+
+  test("the rest may come from anywhere, when its amount says whose it is", async () => {
+    await begin();
+    const order_id = await till.asked("20.00");
+    const first = await till.receive({ amount: "12", sender: exchange });
+    expect(fate(first)).toEqual(["waiting_for_match", "short", order_id]);
+    const assigned = { transfer: first, order_id, kind: "assign" as const };
+    await till.database.transact((tx) => till.crediting.credit(tx, assigned));
+    await till.receive({ amount: "8", sender: bob });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["assign", "part"]]);
+  });
+
+  test("a sender who began to pay an order may go on; one who pays many is an exchange", async () => {
+    await begin();
+    const [mine, other] = [await till.asked("20.00"), await till.asked("90.00")];
+    const first = await till.receive({ amount: "12", sender: ann });
+    const credit = (transfer: typeof first, order_id: string) =>
+      till.database.transact((tx) => till.crediting.credit(tx, { transfer, order_id, kind: "assign" }));
+    await credit(first, mine);
+    await till.receive({ amount: "3", sender: ann });
+    expect(till.told("order_part_paid").at(-1)).toEqual({ received: "15", remaining: "5" });
+
+    await credit(await till.receive({ amount: "44", sender: exchange }), other);
+    await till.receive({ amount: "5", sender: exchange });
+    expect(till.status(mine)).toBe("paid");
+    // The exchange has paid for two orders now: whose this is, nobody knows.
+    expect(fate(await till.receive({ amount: "13", sender: exchange }))).toEqual(["waiting_for_match", "short", other]);
+  });
+
+  test("nothing is guessed for a sender of two orders, nor for a part that is another's amount", async () => {
+    await begin();
+    const [one, two] = [await till.asked("20.00", ann), await till.asked("30.00", ann)];
+    expect(fate(await till.receive({ amount: "7", sender: ann }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    await till.checkout.cancel(two);
+    expect(fate(await till.receive({ amount: "8", sender: ann }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    await till.order("9.00");
+    const other = await till.order("9.00");
+    await till.select(other, "DAI", "polygon");
+    const third = await till.asked("40.00", bob);
+    expect(fate(await till.receive({ amount: "9", sender: bob }))).toEqual(["waiting_for_match", "ambiguous", third]);
+    expect([till.status(one), kinds()]).toEqual(["pending", []]);
+  });
+
+  test("seen in time and confirmed after the end, the last part pays", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    await till.receive({ amount: "5", sender: ann });
+    const last = await till.arrive({ amount: "15", sender: ann });
+    till.advance(2 * 3_600_000);
+    await till.quiet();
+    expect(await till.expiry.expireDue()).toBe(0);
+    await till.confirm(last);
+    expect(till.status(order_id)).toBe("paid");
+  });
+
+  test("that never become enough go to the inbox when the order expires, and later ones follow them", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    const first = await till.receive({ amount: "5", sender: ann });
+    const seen = await till.arrive({ amount: "4", sender: ann });
+    till.advance(2 * 3_600_000);
+    await till.confirm(seen);
+    await till.quiet();
+    expect(await till.expiry.expireDue()).toBe(1);
+    for (const id of [first.id, seen]) {
+      expect(fate(till.transfer(id))).toEqual(["waiting_for_match", "order_ended", order_id]);
+    }
+    expect(till.told("unknown_transfer")).toMatchObject([{ order_id }, { order_id }]);
+    expect(fate(await till.receive({ amount: "15", sender: ann }))).toEqual(["waiting_for_match", "late", order_id]);
+    till.advance(day_ms);
+  });
+
+  test("cancelled with a part on its way, all of it goes to the inbox", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    await till.receive({ amount: "5", sender: ann });
+    const last = await till.arrive({ amount: "15", sender: ann });
+    await till.checkout.cancel(order_id);
+    await till.confirm(last);
+    expect(till.rows("SELECT status, reason, likely_order FROM transfers")).toEqual(
+      Array.from({ length: 2 }, () => ({
+        status: "waiting_for_match",
+        reason: "order_ended",
+        likely_order: order_id,
+      })),
+    );
+  });
+});
+
+describe("more than was asked", () => {
+  test("pays the only order it can be meant for, flagged with a reason", async () => {
+    await begin();
+    const order_id = await till.asked("10.00");
+    const row = await till.receive({ amount: "12" });
+    expect([till.status(order_id), kinds(), row.status, row.reason]).toEqual(["paid", ["over"], "matched", "overpaid"]);
+  });
+
+  test("waits when two orders are below it, or one above", async () => {
+    await begin();
+    await till.asked("10.00");
+    const high = await till.asked("19.00");
+    expect(fate(await till.receive({ amount: "12" }))).toEqual(["waiting_for_match", "short", high]);
+    expect(fate(await till.receive({ amount: "19.5" }))).toEqual(["no_matched_deposit", "no_such_amount", null]);
+    expect(kinds()).toEqual([]);
+  });
+
+  test("waits when it was asked for in another coin", async () => {
+    await begin();
+    await till.asked("10.00");
+    const other = await till.order("12.00");
+    await till.select(other, "USDC");
+    expect((await till.receive({ amount: "12", coin: "USDT" })).status).toBe("no_matched_deposit");
+  });
+
+  test("is late like any other once the order has ended", async () => {
+    await begin();
+    const order_id = await till.asked("10.00");
+    await till.checkout.cancel(order_id);
+    expect(fate(await till.receive({ amount: "12" }))).toEqual(["waiting_for_match", "order_ended", order_id]);
+  });
+});
+
+describe("the usual mistakes", () => {
+  test("name their order: decimals left out, a fee kept", async () => {
+    await begin();
+    const [one, two] = [await till.asked("19.99"), await till.asked("250.00")];
+    expect(fate(await till.receive({ amount: "19.9" }))).toEqual(["waiting_for_match", "cut", one]);
+    expect(fate(await till.receive({ amount: "19" }))).toEqual(["waiting_for_match", "cut", one]);
+    expect(fate(await till.receive({ amount: "249" }))).toEqual(["waiting_for_match", "fee_shortened", two]);
+    expect(till.told("unknown_transfer")).toMatchObject([{ order_id: one }, { order_id: one }, { order_id: two }]);
+  });
+
+  test("pay where the tolerance covers them", async () => {
+    await begin({ orders: { underpaid_tolerance: [{ millionths: 10_000n }] } });
+    const order_id = await till.asked("250.00");
+    await till.receive({ amount: "249" });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["tolerance"]]);
+  });
+});
+
+describe("noise", () => {
+  test("dust is kept and told to nobody, unless it was asked for", async () => {
+    await begin();
+    const order_id = await till.asked("0.009");
+    expect(fate(await till.receive({ amount: "0.0099" }))).toEqual(["no_matched_deposit", "dust", null]);
+    expect(till.told("unknown_transfer")).toEqual([]);
+    await till.receive({ amount: "0.009" });
+    expect(till.status(order_id)).toBe("paid");
+  });
+
+  test("so is what comes from an address made to look like a payer's or like a wallet", async () => {
+    await begin();
+    await till.asked("5.00");
+    await till.receive({ amount: "5", sender: ann });
+    const like = (address: string) => `${address.slice(0, 6)}${"ab".repeat(16)}${address.slice(-4)}`;
+    for (const address of [ann, evm_wallet]) {
+      const row = await till.receive({ amount: "77", sender: like(address) });
+      expect(fate(row)).toEqual(["no_matched_deposit", "lookalike", null]);
+    }
+    expect(till.told("unknown_transfer")).toEqual([]);
+    // Nobody knows bob here, so nobody can look like him.
+    expect((await till.receive({ amount: "77", sender: like(bob) })).reason).toBe("no_such_amount");
+  });
+});
