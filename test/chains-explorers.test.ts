@@ -172,6 +172,7 @@ describe("an explorer, where it differs from a node", () => {
   });
 
   const question = (from: number, to: number) => ({ from, to, wallets: [shop], tokens: [usdt.address], mark: null });
+  const anyHash = `0x${"1".repeat(64)}`;
   const failure = (promise: Promise<unknown>) =>
     promise.then(
       () => ({ code: "no failure", words: "" }),
@@ -313,6 +314,25 @@ describe("an explorer, where it differs from a node", () => {
     const telemetry = createTelemetry(world);
     const pool = connectChain({ settings: { ...settings, explorer }, ...needs(world), telemetry });
     expect(pool.reports().map(({ provider }) => provider)).toEqual([node.host]);
+  });
+
+  test("an explorer of another chain answers nothing, one that does not pass the question on is taken at its address", async () => {
+    const blockscout = source("eth", "blockscout", emulator.blockscout);
+    emulator.behave({ node: (method, _, result) => (method === "eth_chainId" ? "0x2105" : result) });
+    expect((await failure(blockscout.heads([]))).code).toBe("wrong_chain_id");
+    expect((await failure(blockscout.read(question(1, 5)))).code).toBe("wrong_chain_id");
+    expect((await failure(blockscout.receipts([anyHash]))).code).toBe("wrong_chain_id");
+    emulator.behave({
+      answer: ({ searchParams }) =>
+        searchParams.get("action") === "eth_chainId"
+          ? Response.json({ jsonrpc: "2.0", id: 1, result: "0x2105" })
+          : null,
+    });
+    expect((await failure(source("eth", "etherscan", emulator.etherscan).heads([]))).code).toBe("wrong_chain_id");
+    emulator.behave();
+    const silent = source("eth", "etherscan", emulator.etherscan);
+    expect((await silent.identity([usdt.address])).chain_id).toBe(1);
+    for (const { searchParams } of emulator.seen().slice(-2)) expect(searchParams.get("chainid")).toBe("1");
   });
 
   test("an instance that has not finished indexing is not believed, and is asked again", async () => {
