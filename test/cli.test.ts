@@ -776,7 +776,7 @@ describe("an operator's commands", () => {
       [["resend-webhook", unknown_order], `order ${unknown_order}: resource not found`],
       [["resend-webhook", "--transfer", "99"], "transfer 99: resource not found"],
       [["dismiss", "99", "--reason", "x"], "transfer 99: resource not found"],
-      [["assign", "1", unknown_order], "transfer 1: resource not found"],
+      [["assign", "1", unknown_order], `transfer 1, order ${unknown_order}: resource not found`],
       [["unassign", "1", "--reason", "x"], "transfer 1: transfer pays no order"],
       [["resend-webhook", "--transfer", "1"], "transfer 1: merchant.unknown_transfer_webhook_url is not configured"],
     ];

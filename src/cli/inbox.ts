@@ -52,7 +52,7 @@ export function assign(tools: Tools): Command {
     const order_id = orderId(args.order);
     const why = args.reason === "" ? "" : reasonOf(args.reason);
     const done = await withOperator(tools, args, ({ inbox }) =>
-      about(`transfer ${id}`, () => inbox.assign(id, order_id, actor, why)),
+      about(`transfer ${id}, order ${order_id}`, () => inbox.assign(id, order_id, actor, why)),
     );
     if (args.json) return tools.world.print(JSON.stringify(assignmentShape(done), null, 2));
     const { amount, label, chain } = done.transfer;

@@ -111,6 +111,14 @@ const webhooks = [
   `https://${long(64)}.example/`,
   "https://xn--/",
 ] as const;
+const hashes = [
+  `0x${long(32, "ab")}`,
+  long(64, "f"),
+  `0x${long(64, "F")}`,
+  `0x${long(63, "0")}`,
+  "0xabc1",
+  ...odd_texts,
+] as const;
 const addresses = [
   evm_wallet,
   evm_wallet.toLowerCase(),
@@ -320,6 +328,15 @@ export function createAttempts(chance: Chance, known: Known): () => Attempt {
       token: coin_names,
     });
 
+  const inboxQuery = () =>
+    query({
+      limit: ["1", "200", "0"],
+      offset: ["0", "3"],
+      blockchain: chain_names,
+      reason: ["no_such_amount", "late", "reverted", "dust", "because"],
+      dust: ["true", "false", "1"],
+    });
+
   const creation = (): string =>
     objectText(chance, {
       order_id: () => jsonText(chance.odd(4) ? chance.pick(odd_texts) : `order-${chance.int(1000)}`),
@@ -397,10 +414,10 @@ export function createAttempts(chance: Chance, known: Known): () => Attempt {
     return attempt;
   };
 
-  const admin = (method: string, path: string): Attempt => {
+  const admin = (method: string, path: string, body: Uint8Array | null = null): Attempt => {
     const secret = chance.odd(20) ? chance.pick(["wrong", "", latin1("naïve"), "\u00ff", long(9000)]) : admin_secret;
     const headers: Attempt["headers"] = chance.odd(40) ? [] : [["Ocrch-Admin-Authorization", secret]];
-    return { method, target: `/api/v1/admin/${path}`, headers, body: null };
+    return { method, target: `/api/v1/admin/${path}`, headers, body };
   };
 
   const one = (): Attempt => {
@@ -412,6 +429,13 @@ export function createAttempts(chance: Chance, known: Known): () => Attempt {
       };
       return spoiled(chance, objectText(chance, pair));
     };
+    const transfer = () => chance.pick(["1", "2", "3", "4", "5", "999", ...odd_numbers]);
+    const decision = (order_id: string) =>
+      objectText(chance, {
+        order_id: () => jsonText(order_id),
+        reason: () => (chance.odd(4) ? jsonText(chance.pick(odd_texts)) : '"because"'),
+      });
+    const claim = () => objectText(chance, { txn_hash: () => jsonText(chance.pick(hashes)) });
     const named = () => objectText(chance, { order_id: () => jsonText(order_id) });
     return chance.pick<() => Attempt>([
       () => service("orders", creation()),
@@ -442,7 +466,12 @@ export function createAttempts(chance: Chance, known: Known): () => Attempt {
         ),
       () => admin("POST", `orders/${order_id}/mark-paid`),
       () => admin("POST", `orders/${order_id}/resend-webhook`),
-      () => admin("POST", `transfers/${chance.pick(["1", "2", "3", "999", ...odd_numbers])}/resend-webhook`),
+      () => admin("POST", `transfers/${transfer()}/resend-webhook`),
+      () => admin("GET", `inbox${inboxQuery()}`),
+      () => admin("POST", `transfers/${transfer()}/assign`, spoiled(chance, decision(order_id))),
+      () => admin("POST", `transfers/${transfer()}/unassign`, spoiled(chance, decision(order_id))),
+      () => admin("POST", `transfers/${transfer()}/dismiss`, spoiled(chance, decision(order_id))),
+      () => user("POST", `orders/${order_id}/claim`, order_id, spoiled(chance, claim())),
       () => ({
         method: "GET",
         target: chance.pick(["/health", "/api/v1/admin/health", "/openapi.json", "/"]),

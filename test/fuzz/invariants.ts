@@ -38,6 +38,17 @@ const questions: readonly [what: string, sql: string][] = [
      WHERE e.type IS NULL OR e.type NOT IN ('order_status_changed', 'unknown_transfer')`,
   ],
   [
+    "a transfer is matched exactly while it pays an order",
+    `SELECT t.id FROM transfers t WHERE (t.status = 'matched')
+       <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)`,
+  ],
+  [
+    "every assignment was told and written down",
+    `SELECT (SELECT count(*) FROM events WHERE type = 'transfer_assigned') AS told,
+       (SELECT count(*) FROM audit WHERE action IN ('transfer_assigned', 'transfer_unassigned')) AS written
+     WHERE told <> written`,
+  ],
+  [
     "only pending orders have open deposits",
     `SELECT d.id FROM deposits d JOIN orders o ON o.id = d.order_id
      WHERE d.closed_at IS NULL AND o.status <> 'pending'`,
