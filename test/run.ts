@@ -5,7 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 
-const file_timeout_ms = 600_000;
+/** The thousand worlds of a simulation file take three minutes on two free cores, and their share of busy ones. */
+const file_timeout_ms = 900_000;
 /** One test: stories start real nodes and servers, and machines are small and shared. */
 const test_timeout_ms = 60_000;
 const tool_timeout_ms = 240_000;
