@@ -41,11 +41,12 @@ export interface RunOptions {
 
 const often_checked_steps = 300;
 const seldom_every_steps = 50;
-const settle_ms = 40_000;
+const settle_ms = 20_000;
 /** Between two pauses: long enough for every loop to run, and for what they send to be answered. */
 const awake_ms = 2600;
 /** A provider that takes two blocks at a time needs longer. */
-const settle_more_max = 100;
+const settle_more_max = 200;
+const stop_max_ms = 10_000;
 /** Long enough for the last retry of a webhook; a world that has come to rest sooner waits no longer. */
 const quiet_pauses_s = [4, 20, 60, 120, 240, 300, 300, 300, 600, 1200, 2400, 2400];
 
@@ -160,7 +161,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false, kee
     over = true;
     const stops = server.stops();
     void server.stop();
-    timeline.advance(10_000);
+    for (let waited = 0; waited < stop_max_ms && server.stops() === stops; waited += 500) timeline.advance(500);
     if (server.stops() === stops) fail("the server did not stop in time");
     for (const { sockets } of stage.orders.values()) {
       for (const socket of sockets) if (!socket.life.isDead() && socket.closed === null) fail("a socket was left open");
