@@ -2,8 +2,9 @@
 // of what the product believes with what truly happened. Reads committed rows only; changes nothing.
 
 import { Database as Sqlite } from "bun:sqlite";
+import type { Finality } from "../../src/domain/finality.ts";
 import { pairKey } from "./provider.ts";
-import { clock_skew_s, late_window_ms, type SimChainId, wrong_clock_max_s } from "./settings.ts";
+import { clock_skew_s, late_window_ms, readings, type SimChainId, wrong_clock_max_s } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -235,12 +236,19 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     fail(`${said}, meant for ${detail.order.id}`);
   }
 
+  /** The last block that counts as final by the settings: a count of blocks goes on while a tag stands still. */
+  function lastOf(id: SimChainId): number {
+    const { final }: { final: Finality } = readings[id];
+    const { number } = chains[id].head();
+    return final.tag === undefined ? number + 1 - (final.blocks ?? 1) : chains[id].finalNumber();
+  }
+
   /** No promise ends before the chain has passed its late window for good. */
   function compareReleases(): void {
     for (const { id, chain, closed_at } of released.all()) {
       if (judged.has(id)) continue;
       judged.add(id);
-      const final = chains[chain].block(chains[chain].finalNumber());
+      const final = chains[chain].block(lastOf(chain));
       if ((final?.time ?? 0) * 1000 < closed_at + late_window_ms)
         fail(`the amount of deposit ${id} was released early`);
     }

@@ -17,8 +17,8 @@ export const late_window_ms = 400_000;
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
 
-/** How wrong the server's clock may be: less than what makes signatures look old. */
-export const wrong_clock_max_s = 240;
+/** How wrong the server's clock may be: with a machine that sleeps, less than what makes signatures look old. */
+export const wrong_clock_max_s = 120;
 
 export const wallets = {
   first: { chain: "eth", address: "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", coins: ["USDT", "DAI"] },
