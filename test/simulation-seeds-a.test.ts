@@ -43,6 +43,7 @@ const frequent: readonly (readonly [kind: string, times: number])[] = [
   ["shop refusing", 300],
   ["shop redirecting", 300],
   ["reorganised by 1", 500],
+  ["reorganised in a poll, by 2", 200],
   ["reorganised by 3", 200],
   ["reorganised by 5", 20],
   ["died killed", 100],

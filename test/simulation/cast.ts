@@ -165,6 +165,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     resend: { weight: 1, act: merchants.resend },
     "ask status": { weight: 1, act: merchants.askStatus },
     reorganise: { weight: 5, act: fate.reorganise },
+    ambush: { weight: 3, act: fate.ambush },
     provider: { weight: 8, act: fate.changeProvider },
     outage: { weight: 1, act: fate.outage },
     "long outage": { weight: traits.long_outage ? 3 : 0, act: fate.longOutage },

@@ -20,6 +20,8 @@ export interface SimTx {
   logs: readonly (SimTransfer | null)[];
   /** A transaction that failed has no logs. */
   success: boolean;
+  /** When it was sent, by the chain's clock, seconds. */
+  sent_s: number;
 }
 
 export interface SimBlock {
@@ -66,6 +68,10 @@ export interface Chain {
   stall(for_ms: number): void;
   /** Replaces up to `depth` of the newest blocks. */
   reorganise(depth: number): void;
+  /** Does so behind the nth request from now: between two questions of one poll. */
+  reorganiseAfter(requests: number, depth: number): void;
+  /** A provider was asked something. */
+  wasAsked(): void;
   /** Every block that ever was canonical, by hash. */
   blocks: ReadonlyMap<string, SimBlock>;
   /** When a block left the chain, virtual ms, by hash. */
@@ -94,6 +100,7 @@ export function createChain(needs: {
   let stale: SimBlock | null = null;
   let final = 0;
   let safe = 0;
+  let ambush: { requests: number; depth: number } | null = null;
   let stalled_until = Number.NEGATIVE_INFINITY;
   let hashes = 0;
   let next_at = 0;
@@ -151,6 +158,30 @@ export function createChain(needs: {
     timeline.at(next_at - timeline.now(), mine);
   }
 
+  function reorganise(depth: number, when = ""): void {
+    const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
+    if (real < 1) return;
+    count(`reorganised ${when}by ${real}`);
+    stale = head();
+    const gone = canonical.splice(-real);
+    for (const block of gone) orphaned.set(block.hash, timeline.now());
+    const homeless = random.shuffled(gone.flatMap((block) => block.txs.map(({ tx }) => tx)));
+    const length = real + random.below(2);
+    const since = head().time;
+    const branch = Array.from({ length }, (_, index) => ({
+      time: Math.min(clock_s(), since + (index + 1) * traits.block_s),
+      txs: [] as SimTx[],
+    }));
+    for (const tx of [...homeless, ...takeFromPool()]) {
+      if (random.chance(dropped_percent)) continue;
+      // No block holds what was sent after it.
+      const places = branch.filter(({ time }) => time >= tx.sent_s);
+      if (places.length === 0 || random.chance(back_to_pool_percent)) pool.push(tx);
+      else random.pick(places).txs.push(tx);
+    }
+    for (const { time, txs } of branch) append(time, txs);
+  }
+
   const first_time = clock_s() - blocks_before * traits.block_s;
   for (let count = 0; count < blocks_before; count++) append(first_time + count * traits.block_s, []);
 
@@ -172,7 +203,7 @@ export function createChain(needs: {
     safeNumber: () => Math.min(safe, head().number),
     finalNumber: () => final,
     send(logs, success = true) {
-      const tx = { hash: newHash(), logs: success ? logs : [], success };
+      const tx = { hash: newHash(), logs: success ? logs : [], success, sent_s: clock_s() };
       pool.push(tx);
       return tx;
     },
@@ -183,22 +214,17 @@ export function createChain(needs: {
     stall(for_ms) {
       stalled_until = timeline.now() + for_ms;
     },
-    reorganise(depth) {
-      const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
-      if (real < 1) return;
-      count(`reorganised by ${real}`);
-      stale = head();
-      const gone = canonical.splice(-real);
-      for (const block of gone) orphaned.set(block.hash, timeline.now());
-      const homeless = random.shuffled(gone.flatMap((block) => block.txs.map(({ tx }) => tx)));
-      const length = real + random.below(2);
-      const contents: SimTx[][] = Array.from({ length }, () => []);
-      for (const tx of [...homeless, ...takeFromPool()]) {
-        if (random.chance(dropped_percent)) continue;
-        if (random.chance(back_to_pool_percent)) pool.push(tx);
-        else contents[random.below(length)]?.push(tx);
-      }
-      for (const txs of contents) append(Math.min(clock_s(), head().time + traits.block_s), txs);
+    reorganise,
+    reorganiseAfter(requests, depth) {
+      ambush = { requests, depth };
+    },
+    wasAsked() {
+      if (ambush === null) return;
+      ambush.requests -= 1;
+      if (ambush.requests > 0) return;
+      const { depth } = ambush;
+      ambush = null;
+      reorganise(depth, "in a poll, ");
     },
   };
 }

@@ -37,6 +37,8 @@ const shop_moods: readonly ShopMood[] = [
 
 export interface Fate {
   reorganise(): void;
+  /** Lets a chain reorganise in the middle of a poll. */
+  ambush(): void;
   changeProvider(): void;
   outage(): void;
   changeShop(): void;
@@ -113,6 +115,15 @@ export function createFate(
     reorganise() {
       const id = anyChain();
       chains[id].reorganise(random.between(1, chains[id].traits.reorg_max));
+    },
+    ambush() {
+      const id = anyChain();
+      chains[id].reorganiseAfter(random.between(2, 14), chains[id].traits.reorg_max);
+      if (random.chance(50)) return;
+      // A poll of many small pages: there is something to come between.
+      const words = random.pick(range_words);
+      for (const provider of providers[id]) setMood(provider, { kind: "narrow", blocks: random.between(2, 3), words });
+      timeline.freeze(random.between(20_000, 120_000));
     },
     changeProvider() {
       setMood(random.pick(providers[anyChain()]), mood());

@@ -126,6 +126,25 @@ export const faults: readonly PlantedFault[] = [
     /answered another branch|covered and not stored/,
     14,
   ),
+  fault(
+    "pages of one poll may lie on two branches",
+    "src/workers/scan.ts",
+    ["if (seen === null || answer.end.number > seen.number) seen = answer.end;", ""],
+    /answered another branch/,
+    200,
+  ),
+  {
+    name: "wallets out of use keep what they read on a dead branch",
+    changes: [
+      {
+        file: "src/services/watching.ts",
+        find: "for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top);",
+        put: "for (const watch of watchesOf(tx, chain)) uncoverAbove(tx, watch.id, top);",
+      },
+      { file: "src/services/watching.ts", find: "import { everWatched,", put: "import { watchesOf," },
+    ],
+    words: /answered another branch|covered and not stored/,
+  },
   {
     name: "a transfer is allocated twice",
     changes: [

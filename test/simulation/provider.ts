@@ -269,6 +269,7 @@ export function createProvider(needs: {
     handle(init) {
       const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
       count(`provider ${mood.kind}`);
+      chain.wasAsked();
       const after_ms = random.between(5, provider.latency_max_ms);
       if (mood.kind === "hanging") return { after_ms, hangs: true };
       if (mood.kind === "down") return { after_ms, fails: "ECONNREFUSED" };
