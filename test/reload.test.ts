@@ -199,7 +199,21 @@ describe("after SIGHUP", () => {
     await send(wallet, "17.00");
     await isPaid(id);
     expect(old.requests()).toBe(0);
+    expect(rows("SELECT provider FROM providers")).toEqual([{ provider: next.host }]);
     await Promise.all([old.stop(), next.stop()]);
+  });
+
+  test("what a provider was asked today counts after a restart too", async () => {
+    const asked = () =>
+      (rows("SELECT day_calls FROM providers")[0] as { day_calls: number } | undefined)?.day_calls ?? 0;
+    await start(text({ eth: eth({ requests_per_day: 1_000_000 }) }));
+    await until("the calls of the day are on record", () => asked() > 0);
+    const before = asked();
+    await ocrch.stop();
+    ocrch = await startAppliance({ folder });
+    // The first poll alone asks for less than was asked before it.
+    await until("they are added to", () => asked() > before);
+    expect(asked()).toBeLessThan(before * 3);
   });
 
   test("keys that need a restart are named, and the rest of the file counts", async () => {

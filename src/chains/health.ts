@@ -15,6 +15,8 @@ const lag_points_max = 40;
 const free_latency_ms = 500;
 const points_per_latency_ms = 0.01;
 const latency_points_max = 20;
+/** A request lasts no longer; what seems to is a machine that slept. */
+const latency_max_ms = 10_000;
 /** Weight of the newest answer in the mean. */
 const newest_weight = 0.25;
 
@@ -45,7 +47,8 @@ export function createHealth({ world }: { world: World }): Health {
       failures = { points: capped(failure_points_max, failurePoints() + points), at: world.elapsed() };
     },
     answered(took_ms) {
-      latency_ms = latency_ms === null ? took_ms : latency_ms + (took_ms - latency_ms) * newest_weight;
+      const took = Math.min(took_ms, latency_max_ms);
+      latency_ms = latency_ms === null ? took : latency_ms + (took - latency_ms) * newest_weight;
     },
     behind(seconds) {
       lag_s = Math.max(0, seconds);

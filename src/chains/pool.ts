@@ -51,9 +51,7 @@ export function createPool(needs: PoolNeeds): Providers {
 
   async function first<T>(verb: (source: Source, provider: string) => Promise<T>, wish: Wish = {}): Promise<T> {
     const { oldest = null, avoid } = wish;
-    const all = ranked();
-    const plenty = all.filter((member) => member.isFree(oldest));
-    const free = plenty.length > 0 ? plenty : all.filter((member) => member.isFreeSlowly(oldest));
+    const free = available(ranked(), oldest);
     const [last, others] = [free.filter(isNamed(avoid, true)), free.filter(isNamed(avoid, false))];
     return inTurn([...others, ...last], verb, oldest);
   }
@@ -104,7 +102,7 @@ export function createPool(needs: PoolNeeds): Providers {
     if (heard.length === 0) return first(verb);
     const parties = heard.map(partyOf);
     const others = ranked().filter(({ provider }) => !parties.includes(partyOf(provider)));
-    const free = others.filter((member) => member.isFree(null));
+    const free = available(others, null);
     try {
       if (free.length > 0) return await inTurn(free, verb, null);
     } catch (error) {
@@ -141,6 +139,12 @@ export function createPool(needs: PoolNeeds): Providers {
     },
     reports: () => members.flatMap((member) => member.report()),
   };
+}
+
+/** Those that may be asked now: out of plenty, else out of what is left of the day. */
+function available(members: readonly PoolMember[], oldest: number | null): PoolMember[] {
+  const plenty = members.filter((member) => member.isFree(oldest));
+  return plenty.length > 0 ? plenty : members.filter((member) => member.isFreeSlowly(oldest));
 }
 
 function missing(heard: readonly string[], why: string): Fault {

@@ -75,6 +75,8 @@ export function createScan(needs: {
       if (verified !== now) {
         await verify(source, config.current(), now);
         verified = now;
+        // Nodes that were replaced go away at once.
+        health_at = Number.NEGATIVE_INFINITY;
       }
       const heads = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
       const watches = await begun(heads.latest);

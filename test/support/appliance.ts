@@ -51,6 +51,7 @@ export interface ChainConfig {
   finality?: string;
   /** The same. */
   verify?: string;
+  requests_per_day?: number;
   poll?: string;
   idle_poll?: string;
 }
@@ -79,6 +80,7 @@ export function configText(config: TestConfig): string {
     lines.push(`[chains.${id}]\nrpc_urls = ${JSON.stringify(chain.rpc_urls)}`);
     lines.push(`finality = ${chain.finality ?? "2"}`);
     lines.push(`poll = "${chain.poll ?? "100ms"}"\nidle_poll = "${chain.idle_poll ?? "200ms"}"`);
+    if (chain.requests_per_day !== undefined) lines.push(`requests_per_day = ${chain.requests_per_day}`);
     if (chain.verify !== undefined) lines.push(`verify = ${chain.verify}`);
     if (chain.explorer !== undefined) lines.push(`explorer = "${chain.explorer}"`);
     if (chain.explorer_url !== undefined) lines.push(`explorer_url = "${chain.explorer_url}"`);
