@@ -590,6 +590,13 @@ describe("an operator's commands", () => {
     expect(text).toStartWith("orders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
     expect(text).toMatch(/^eth +stalled since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /m);
     expect(text).toMatch(/^tron +(stalled since|not read yet) /m);
+    expect(status.amounts[0]).toMatchObject({ blockchain: "eth", stablecoin: "USDT", promised: 1 });
+    expect(status.amounts[0].asked).toEqual([{ amount: "19.90", last_hour: 1, left: 500, exhausted_in: null }]);
+    expect(text).not.toContain("TOLD APART");
+    const tight = join(folder, "tight.toml");
+    writeFileSync(tight, `${readFileSync(join(folder, "ocrch-config.toml"), "utf8")}\n[orders]\nmax_surcharge = "0"\n`);
+    const warned = (await ocrch(folder, ["status", "-c", tight, "--database", database])).out;
+    expect(warned).toMatch(/^eth +USDT +19\.90 +1 +0 +0 min$/m);
 
     const [deposit] = await jsonOf(folder, ["deposits", "--order", order.toUpperCase(), "--chain", "eth"]);
     expect(deposit).toMatchObject({ order_id: order, blockchain: "eth", token: "USDT", value: "19.90" });

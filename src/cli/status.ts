@@ -4,6 +4,7 @@
 import { version } from "../../package.json";
 import { gaps, union } from "../domain/coverage.ts";
 import { orderStatuses } from "../domain/order.ts";
+import type { CoinCapacity } from "../services/capacity.ts";
 import type { ChainStatus, Status } from "../services/operator.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
@@ -11,13 +12,17 @@ import { withOperator } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools } from "./command.ts";
 import { isoSeconds, isoTime, printable, table } from "./table.ts";
 
+/** Fewer further orders of one amount than this are worth a warning. */
+const scarce_below = 50;
+
 /** `ocrch status`. */
 export function status(tools: Tools): Command {
   const args = { ...json, ...everywhere } as const;
   return command("status", "Show orders, deliveries, chains and providers at a glance", args, async (args) => {
     const view = await withOperator(tools, args, ({ operator, database }) => {
       const status = operator.status();
-      return database.read((at) => viewOf(status, (chain) => unreadBlocks(at, chain)));
+      const capacity = operator.capacity(tools.world.now());
+      return database.read((at) => viewOf(status, capacity, (chain) => unreadBlocks(at, chain)));
     });
     tools.world.print(args.json ? JSON.stringify(view, null, 2) : words(view, tools.world.now()));
   });
@@ -27,13 +32,24 @@ type View = ReturnType<typeof viewOf>;
 type ChainView = ReturnType<typeof chainView>;
 
 /** What `--json` prints: times in seconds, as in the API. */
-function viewOf(status: Status, unread: (chain: ChainStatus) => number | null) {
+function viewOf(status: Status, capacity: readonly CoinCapacity[], unread: (chain: ChainStatus) => number | null) {
   const { waiting, delivered, gave_up } = status.deliveries;
   return {
     version,
     orders: Object.fromEntries(orderStatuses.map((name) => [name, status.orders.get(name) ?? 0])),
     deliveries: { waiting, delivered, gave_up },
     chains: status.chains.map((chain) => chainView(chain, unread(chain))),
+    amounts: capacity.map(({ chain, coin, promised, amounts }) => ({
+      blockchain: chain,
+      stablecoin: coin,
+      promised,
+      asked: amounts.map(({ amount, last_hour, left, exhausted_in_ms }) => ({
+        amount,
+        last_hour,
+        left,
+        exhausted_in: seconds(exhausted_in_ms),
+      })),
+    })),
   };
 }
 
@@ -87,6 +103,9 @@ function words(view: View, now: number): string {
   const providers = view.chains.flatMap((chain) =>
     chain.providers.map((provider) => ({ ...provider, chain: chain.blockchain })),
   );
+  const scarce = view.amounts.flatMap(({ blockchain, stablecoin, asked }) =>
+    asked.filter((one) => one.left < scarce_below).map((one) => ({ blockchain, stablecoin, ...one })),
+  );
   const stalls = view.chains.filter((chain) => chain.stalled_since !== null);
   const held = view.chains.filter((chain) => chain.held_since !== null);
   return [
@@ -109,6 +128,18 @@ function words(view: View, now: number): string {
       { title: "OPEN DEPOSITS", value: (chain) => chain.open_deposits, right: true },
       { title: "QUARANTINED", value: (chain) => chain.quarantined_amounts, right: true },
     ]),
+    ...(scarce.length === 0
+      ? []
+      : [
+          table(scarce, [
+            { title: "CHAIN", value: (one) => one.blockchain },
+            { title: "COIN", value: (one) => one.stablecoin },
+            { title: "AMOUNT", value: (one) => one.amount, right: true },
+            { title: "LAST HOUR", value: (one) => one.last_hour, right: true },
+            { title: "MORE THAT CAN BE TOLD APART", value: (one) => one.left, right: true },
+            { title: "EXHAUSTED IN", value: (one) => `${Math.floor((one.exhausted_in ?? 0) / 60)} min`, right: true },
+          ]),
+        ]),
     ...stalls.map((chain) => printable(`${chain.blockchain} ${stateOf(chain)}: ${chain.stalled_reason}`)),
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),

@@ -56,7 +56,7 @@ export function chooseOffer(
 }
 
 /** An amount as the surcharges of a coin see it; null when the coin cannot hold it. */
-function priceOf(amount: string, decimals: number, settings: Config): Price | null {
+export function priceOf(amount: string, decimals: number, settings: Config): Price | null {
   const units = toUnits(amount, decimals);
   if (units === null) return null;
   return { units, limit: toUnits(settings.orders.max_surcharge, decimals) ?? 0n, decimals, scale: scaleOf(amount) };

@@ -24,6 +24,7 @@ import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts"
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
+import { type CoinCapacity, capacityOf } from "./capacity.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";
 
 export interface Page {
@@ -59,6 +60,8 @@ export interface Operator {
   transfers(filter: TransferFilter, page: Page): ListedTransfer[];
   wallets(): WalletView[];
   status(): Status;
+  /** How many more orders of the amounts most asked for can be told apart; `now` in ms. */
+  capacity(now: number): CoinCapacity[];
   /** Up to where the transfers of every wallet are accounted for, on all chains or on one. */
   coverage(chain?: ChainId): ChainCoverage[];
   /**
@@ -106,6 +109,8 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         });
         return { orders: countOrders(at), deliveries: countDeliveries(at), chains };
       }),
+
+    capacity: (now) => database.read((at) => capacityOf(at, config.current(), now)),
 
     coverage: (chain) =>
       database

@@ -183,6 +183,20 @@ export function listDeposits(at: Reader, filter: DepositFilter, limit: number, o
     .map(({ deposit, last_scanned_at }) => ({ ...deposit, last_scanned_at }));
 }
 
+/** Of so many deposits at most the prices are counted. */
+const counted_max = 5000;
+
+/** How often each price was asked for in a coin since `since` (ms), most often first, over the newest 5,000 deposits. */
+export function countAsked(at: Reader, since: number): { chain: ChainId; coin: Coin; amount: string; times: number }[] {
+  return at.live().all(sql`
+    select d.chain, d.coin, o.amount, count(*) as times
+    from (select chain, coin, order_id, opened_at from deposits order by id desc limit ${counted_max}) d
+    join orders o on o.id = d.order_id
+    where d.opened_at >= ${since}
+    group by d.chain, d.coin, o.amount
+    order by times desc, o.amount`);
+}
+
 /** True when a chain must be read at full pace: a deposit is open there. */
 export function hasOpenDeposit(at: Reader, chain: ChainId): boolean {
   return selectAnyOpen(at).get({ chain }) !== undefined;

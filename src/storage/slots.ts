@@ -174,6 +174,16 @@ const selectQuarantined = statement((db) =>
     .prepare(),
 );
 
+/** Amounts that are promised per chain and coin, open or in quarantine. */
+export function countPromised(at: Reader): { chain: ChainId; coin: Coin; slots: number }[] {
+  return at
+    .live()
+    .select({ chain: slots.chain, coin: slots.coin, slots: sql<number>`count(*)` })
+    .from(slots)
+    .groupBy(slots.chain, slots.coin)
+    .all();
+}
+
 /** Open deposits and slots in quarantine per chain. */
 export function countSlots(at: Reader): { chain: ChainId; open: number; quarantined: number }[] {
   return at

@@ -90,7 +90,9 @@ export function createInvariants(stage: Stage, path: string): Invariants {
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
-  const promised = db.prepare<{ id: number }, [number, string]>("SELECT id FROM slots WHERE deposit = ? AND units = ?");
+  const promised = db.prepare<{ id: number }, [number, string, string]>(
+    "SELECT id FROM slots WHERE deposit = ? AND (units = ? OR sender = ?)",
+  );
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
   );
@@ -223,12 +225,12 @@ export function createInvariants(stage: Stage, path: string): Invariants {
 
   /**
    * Who paid what was asked, where it was asked, pays no stranger's order while the amount is still kept for him; and what
-   * was asked of nobody, or astray, pays none but the one it was sent for.
+   * was asked of nobody, or went astray, pays none but the one it was sent for, or one that expects its sender.
    */
   function compareIntent(payment: Payment, row: Allocated, said: string): void {
     const { detail, sent_at } = payment;
     if (detail === null || detail.order.id === row.order_id) return;
-    if (payment.kind !== "exact" && promised.get(row.deposit, row.units) !== null) return;
+    if (payment.kind !== "exact" && promised.get(row.deposit, row.units, payment.transfer.sender) !== null) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.

@@ -136,6 +136,7 @@ export async function startTill(settings: Settings = {}) {
       height += 1;
       await read([], gone);
     },
+    now: () => time,
     advance(ms: number) {
       time += ms;
     },
