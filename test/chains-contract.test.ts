@@ -135,7 +135,7 @@ sourceContract("JSON-RPC of a Tron node", () =>
     block: bare,
     lagAt: tron.lagAt,
     lacks: ["balances"],
-    capRange: (blocks) => tron.behave(rangeCap(blocks, "publicnode")),
+    capRange: tron.capRange,
     troubles: [
       ...rpcTroubles.map(([what, behaviour]) => ({ what, begin: () => tron.behave(behaviour) })),
       { what: "a node short of resources", begin: tron.throttle },
@@ -194,7 +194,7 @@ sourceContract("REST of TronGrid", () =>
       block: bare,
       behind: 10,
       lagAt: (number) => tron.feel({ page_rows: 3, lag: number }),
-      lacks: ["balances"],
+      lacks: ["balances", "newest balances"],
       troubles: [
         ...restTroubles.map(([what, mood]) => ({ what, begin: () => tron.feel(mood) })),
         { what: "a node short of resources", begin: tron.throttle },

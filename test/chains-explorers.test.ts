@@ -127,8 +127,12 @@ const etherscanTroubles: [string, Manner][] = [
   ["a hash that is none", spoiled("hash", "0x12")],
 ];
 
-sourceContract("Etherscan", () => stand("eth", "etherscan", { lacks: ["balances"], troubles: etherscanTroubles }));
-sourceContract("Routescan", () => stand("avaxc", "routescan", { lacks: ["balances"], troubles: etherscanTroubles }));
+sourceContract("Etherscan", () =>
+  stand("eth", "etherscan", { lacks: ["balances", "newest balances"], troubles: etherscanTroubles }),
+);
+sourceContract("Routescan", () =>
+  stand("avaxc", "routescan", { lacks: ["balances", "newest balances"], troubles: etherscanTroubles }),
+);
 sourceContract("Blockscout", () =>
   stand("base", "blockscout", {
     lacks: [],

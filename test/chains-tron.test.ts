@@ -11,7 +11,7 @@ import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
 import { accounts, type Coin, deployCoin, mined } from "./support/coin.ts";
-import { alteringLogs, filterOf, startProviderProxy } from "./support/provider-proxy.ts";
+import { alteringLogs, type Behaviour, filterOf, startProviderProxy } from "./support/provider-proxy.ts";
 import { startTronEmulator, type TronEmulator } from "./support/tron-emulator.ts";
 import recorded from "./support/tron-recorded.json";
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
   usdt = await deployCoin(tron.anvil, 6, "USDT");
   await usdt.mint(payer, 10n ** 12n);
   payment = await usdt.transfer(payer, shop, 19_900_000n);
-  await tron.anvil.rpc("anvil_mine", ["0x1b58"]);
+  await tron.anvil.rpc("anvil_mine", ["0x78"]);
   head = Number(await tron.anvil.rpc("eth_blockNumber"));
 });
 
@@ -85,10 +85,11 @@ describe("a Tron node's JSON-RPC", () => {
     expect([heads.latest.number, heads.safe, heads.finalized?.number]).toEqual([head, null, head - 18]);
   });
 
-  test("refuses more than 5,000 blocks at once, and is asked for fewer from then on", async () => {
+  test("refuses more blocks at once than its limit, and is asked for fewer from then on", async () => {
+    tron.capRange(50);
     const one = source(tron.rpc_url, 10_000);
-    expect((await one.read(question({ to: head }))).to).toBe(5_000);
-    expect(one.reports()[0]).toMatchObject({ learned_range: 5_000, failures: 0 });
+    expect((await one.read(question({ to: head }))).to).toBe(50);
+    expect(one.reports()[0]).toMatchObject({ learned_range: 50, failures: 0 });
   });
 
   test("states times of other blocks in its logs: the header's counts", async () => {
@@ -108,6 +109,30 @@ describe("a Tron node's JSON-RPC", () => {
   test("shuts a key out for half a minute, and says so: that is the wait", async () => {
     tron.suspend();
     expect(await failure(source().heads([]))).toEqual({ code: "provider_rate_limited", retry_after_s: 30 });
+  });
+
+  test("knows balances of its newest block alone: they are read again when a block comes between", async () => {
+    const holding = { wallet: tronAddress(shop), token: tronAddress(usdt.address) };
+    let between = 1;
+    const coming: Behaviour = {
+      batch: (list) => {
+        const last = list.length - 1;
+        const moved = { hash: `0x${"ab".repeat(32)}`, number: "0x1fff", timestamp: "0x1" };
+        return between-- > 0 ? list.map((one, i) => (i === last ? { ...one, result: moved } : one)) : list;
+      },
+    };
+    const one = source();
+    await one.heads([]);
+    tron.reset();
+    tron.behave(coming);
+    expect(await one.balances([holding], head - 3, true)).toMatchObject({
+      block: { number: head },
+      units: [19_900_000n],
+    });
+    expect(tron.requests()).toBe(2);
+    between = 3;
+    expect(await failure(one.balances([holding], head - 3, true))).toMatchObject({ code: "provider_lagging" });
+    expect(await failure(one.balances([holding], head - 3))).toMatchObject({ code: "provider_cannot_answer" });
   });
 
   test("keeps the logs of a transaction that failed: the receipt tells", async () => {

@@ -104,7 +104,7 @@ describe("the key", () => {
         return new Response("{}");
       },
     });
-    const way = createTronWay({ outbound, paces: createPaces({ world }), key, marked });
+    const way = createTronWay({ outbound, paces: createPaces({ world }), service: "trongrid", key, marked });
     await way.send({
       method: "GET",
       url,

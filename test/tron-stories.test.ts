@@ -270,6 +270,34 @@ describe("on a Tron node", () => {
     expect(story.status(order)).toBe("paid");
   });
 
+  test("what the only node hides from every reading shows in the wallet's balance, an hour later", async () => {
+    await begin();
+    await deposit("19.99");
+    const tell = () => story.operator.coverage("tron")[0] ?? expect.unreachable("Tron is covered");
+    const unexplained = () => tell().watches.flatMap((watch) => watch.unexplained);
+    /** A reading of the newest balances, compared once its block is solid. */
+    const compare = async () => {
+      await story.mine(solid_blocks);
+      await story.advance(3600);
+      await story.poll();
+      await story.check(2);
+      await story.mine(solid_blocks);
+      story.wait(60);
+      await story.poll();
+      await story.check(4);
+    };
+    await compare();
+    await story.usdt.transfer(payer, wallet, usd(5));
+    await compare();
+    expect(unexplained()).toEqual([]);
+    expect(tell().balances).toMatchObject({ error: null });
+    tron.behave(emptyLogs);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await compare();
+    // It cannot be narrowed where past balances are not told, but it is told.
+    expect(unexplained()).toMatchObject([{ difference: "+7", stuck: "provider_cannot_answer" }]);
+  });
+
   test("a key that was shut out for half a minute is not used before", async () => {
     await begin();
     const order = await deposit("19.99");

@@ -85,7 +85,7 @@ function connectTronHistory(needs: Omit<ConnectNeeds, "telemetry">): History | n
   const { outbound, paces, settings } = needs;
   const key = settings.api_keys.tronscan;
   if (key !== null) {
-    const way = createTronWay({ outbound, paces, key, marked: tronscan_url });
+    const way = createTronWay({ outbound, paces, service: "tronscan", key, marked: tronscan_url });
     return createTronscan({ url: tronscan_url, outbound: way });
   }
   const grid = tronGridNeeds(needs);
@@ -102,5 +102,5 @@ function tronGridNeeds(needs: Omit<ConnectNeeds, "telemetry">): TronGridNeeds | 
 
 function tronWay({ settings, outbound, paces }: Omit<ConnectNeeds, "telemetry">): Outbound {
   const marked = settings.explorer?.url ?? null;
-  return createTronWay({ outbound, paces, key: settings.api_keys.trongrid, marked });
+  return createTronWay({ outbound, paces, service: "trongrid", key: settings.api_keys.trongrid, marked });
 }

@@ -11,15 +11,29 @@ import type { JsonRpc, RpcCall, RpcOutcome } from "./json-rpc.ts";
 import type { Balances, Holding, Identity } from "./source.ts";
 
 const chain_id_recheck_ms = 3_600_000;
+/** How a contract refuses a call, or how Tron's nodes say that there is none. */
+const no_contract = /revert|smart contract is not exist/;
 /** What nodes say that know no balances of past blocks, or no calls of contracts at all. */
 const no_past_balances = /just support tag|not supported|method .*(not found|does not exist|not available)/;
+
+/** How often the newest balances are read anew because a block came between the first call and the last. */
+const newest_tries_max = 3;
+
+export interface EvmNodeNeeds {
+  rpc: JsonRpc;
+  chain_id: number;
+  /** False where the node answers calls of contracts on its newest state only. */
+  past_states?: boolean;
+  world: World;
+}
 
 export interface EvmNode {
   /** Sends calls in one batch, asking for the chain id as well when that is due. Throws Fault `wrong_chain_id`. */
   ask(calls: readonly RpcCall[]): Promise<RpcOutcome[]>;
   /** The result of a call that must have one. */
   need(outcome: RpcOutcome | undefined): unknown;
-  balances(holdings: readonly Holding[], block: number): Promise<Omit<Balances, "provider">>;
+  /** As `Source.balances`. */
+  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<Omit<Balances, "provider">>;
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
   /** Never throws `wrong_chain_id`: it is how a caller finds out. */
@@ -27,7 +41,7 @@ export interface EvmNode {
 }
 
 /** The node behind `rpc`, believed only while it states `chain_id`. Its verbs throw Faults `provider_*`. */
-export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id: number; world: World }): EvmNode {
+export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmNodeNeeds): EvmNode {
   let verified_at: number | null = null;
 
   async function ask(calls: readonly RpcCall[]): Promise<RpcOutcome[]> {
@@ -51,28 +65,44 @@ export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id
     return outcome.result;
   }
 
+  function unitsOf(answer: RpcOutcome): bigint | null {
+    if ("result" in answer) return readBalance(answer.result);
+    const { kind, text } = answer.refusal;
+    if (kind === "other" && no_past_balances.test(text)) {
+      throw new Fault("provider_cannot_answer", rpc.fault(answer.refusal).message);
+    }
+    // A contract that reverts states no balance; a provider that throttles has not said so.
+    return kind === "other" && no_contract.test(text) ? null : readBalance(need(answer));
+  }
+
+  /** The newest state is that of one block when the block is the newest before and after. */
+  async function newestBalances(holdings: readonly Holding[], oldest: number): Promise<Omit<Balances, "provider">> {
+    for (let tries = 0; tries < newest_tries_max; tries++) {
+      const newest = headerCall("latest");
+      const [first, ...rest] = await ask([newest, ...balanceCalls(holdings, "latest"), newest]);
+      const last = rest.pop();
+      const [before, after] = [first, last].map((outcome) => readHeader(need(outcome), null));
+      if (before == null || before.number < oldest) {
+        throw new Fault("provider_lagging", `does not know block ${oldest}`);
+      }
+      if (before.hash === after?.hash) return { block: before, units: rest.map(unitsOf) };
+    }
+    throw new Fault("provider_lagging", "a block came between each time the newest balances were read");
+  }
+
   return {
     ask,
     need,
-    async balances(holdings, block) {
+    async balances(holdings, block, or_later = false) {
+      if (!past_states) {
+        if (or_later) return newestBalances(holdings, block);
+        throw new Fault("provider_cannot_answer", "knows only balances of this moment");
+      }
       const height = numberToHex(block);
-      const calls = holdings.map(({ wallet, token }) => {
-        const data = encodeFunctionData({ abi: erc20, functionName: "balanceOf", args: [wallet as Address] });
-        return { method: "eth_call", params: [{ to: token, data }, height] };
-      });
-      const [first, ...answers] = await ask([headerCall(height), ...calls]);
+      const [first, ...answers] = await ask([headerCall(height), ...balanceCalls(holdings, height)]);
       const header = readHeader(need(first), block);
       if (header === null) throw new Fault("provider_lagging", `does not know block ${block}`);
-      const units = answers.map((answer) => {
-        if ("result" in answer) return readBalance(answer.result);
-        const { kind, text } = answer.refusal;
-        if (kind === "other" && no_past_balances.test(text)) {
-          throw new Fault("provider_cannot_answer", rpc.fault(answer.refusal).message);
-        }
-        // A contract that reverts states no balance; a provider that throttles has not said so.
-        return kind === "other" && text.includes("revert") ? null : readBalance(need(answer));
-      });
-      return { block: header, units };
+      return { block: header, units: answers.map(unitsOf) };
     },
     async blocks(numbers) {
       if (numbers.length === 0) return [];
@@ -98,6 +128,13 @@ export function createEvmNode({ rpc, chain_id, world }: { rpc: JsonRpc; chain_id
       return { chain_id, decimals: new Map(decimals) };
     },
   };
+}
+
+function balanceCalls(holdings: readonly Holding[], block: string): RpcCall[] {
+  return holdings.map(({ wallet, token }) => {
+    const data = encodeFunctionData({ abi: erc20, functionName: "balanceOf", args: [wallet as Address] });
+    return { method: "eth_call", params: [{ to: token, data }, block] };
+  });
 }
 
 /** Asks for the header of a block, by hex number or tag. */

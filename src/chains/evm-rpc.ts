@@ -37,6 +37,8 @@ export interface EvmSourceNeeds {
   page_blocks: number;
   /** False where the time a log states for its block is not to be believed, however plausible. */
   stated_times?: boolean;
+  /** False where the node answers calls of contracts on its newest state only. */
+  past_states?: boolean;
   /** What its calls are paid from; without one they are not counted by the day. */
   budget?: Budget;
   outbound: Outbound;
@@ -46,9 +48,9 @@ export interface EvmSourceNeeds {
 
 /** A Source over one provider's URL. Nothing is sent before the first verb. Throws a TypeError when the URL is none. */
 export function createEvmSource(needs: EvmSourceNeeds): Source {
-  const { chain, chain_id, stated_times = true, world, telemetry } = needs;
+  const { chain, stated_times = true, world, telemetry } = needs;
   const rpc = createJsonRpc(needs);
-  const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
+  const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ ...needs, rpc });
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
@@ -159,7 +161,8 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     identity: (tokens) => counted(identity(tokens)),
     heads: (tags) => counted(heads(tags)),
     read: (question) => counted(read(question)),
-    balances: (holdings, block) => counted(balances(holdings, block).then((found) => ({ ...found, provider }))),
+    balances: (holdings, block, or_later) =>
+      counted(balances(holdings, block, or_later).then((found) => ({ ...found, provider }))),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
     reports: () => [books.report({ calls: rpc.requests(), learned_range: range.learned() })],

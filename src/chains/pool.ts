@@ -126,7 +126,8 @@ export function createPool(needs: PoolNeeds): Providers {
       return heads;
     },
     read: (question, avoid) => first((source) => source.read(question), { oldest: question.from, avoid }),
-    balances: (holdings, block) => first((source) => source.balances(holdings, block), { oldest: block }),
+    balances: (holdings, block, or_later) =>
+      first((source) => source.balances(holdings, block, or_later), { oldest: block }),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
     receipts: (hashes) => first((source) => source.receipts(hashes)),
     testify,

@@ -98,10 +98,11 @@ export interface Source {
    */
   read(question: Question, avoid?: string): Promise<Answer>;
   /**
-   * What the wallets held at the end of a block. Faults besides the usual: `provider_archive_only` for a block too old,
-   * `provider_cannot_answer` where its kind has no balances of past blocks.
+   * What the wallets held at the end of a block; where its kind has no balances of past blocks and `or_later` allows it,
+   * at the end of its newest one. Faults besides the usual: `provider_archive_only` for a block too old,
+   * `provider_cannot_answer` where its kind can do neither.
    */
-  balances(holdings: readonly Holding[], block: number): Promise<Balances>;
+  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<Balances>;
   /** Canonical headers by number, in the order asked; null for a block the node does not have. */
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   /** Receipts by transaction hash, in the order asked; null for a transaction that is not mined. */

@@ -4,7 +4,6 @@
 
 import { getAddress } from "viem";
 import { tronAddress, tronBytes } from "../domain/address.ts";
-import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Receipt, ReceiptLog } from "../domain/payment.ts";
 import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
@@ -17,10 +16,10 @@ export function bareHash(hash: string): string {
 
 /**
  * A Source over the JSON-RPC of one Tron node. Published answers of java-tron hold logs with the time of another block,
- * and time decides whom a transfer pays: it is always read from the header.
+ * and time decides whom a transfer pays: it is always read from the header. Its nodes keep no state of past blocks.
  */
 export function createTronSource(needs: EvmSourceNeeds): Source {
-  return inTronNames(createEvmSource({ ...needs, stated_times: false }));
+  return inTronNames(createEvmSource({ ...needs, stated_times: false, past_states: false }));
 }
 
 /** An EVM node's Source with Tron's names: canonical addresses and bare hashes in every question and answer. */
@@ -48,12 +47,10 @@ function inTronNames(source: Source): Source {
       }));
       return { ...answer, end: blockRef(answer.end), mark: blockRef(answer.mark), sightings };
     },
-    async balances() {
-      const [provider] = source.reports();
-      throw new Fault(
-        "provider_cannot_answer",
-        `${provider?.provider}: a Tron node knows only balances of this moment`,
-      );
+    async balances(holdings, block, or_later) {
+      const asked = holdings.map(({ wallet, token }) => ({ wallet: wire(wallet), token: wire(token) }));
+      const balances = await source.balances(asked, block, or_later);
+      return { ...balances, block: blockRef(balances.block) };
     },
     blocks: async (numbers) => (await source.blocks(numbers)).map(blockRef),
     receipts: async (hashes) => (await source.receipts(hashes.map((hash) => `0x${bareHash(hash)}`))).map(tronReceipt),

@@ -7,8 +7,11 @@ import type { Allowance, Pace, Paces } from "./pace.ts";
 import { readRefusal } from "./refusals.ts";
 
 const key_header = "TRON-PRO-API-KEY";
-/** The lowest of the limits TronGrid's documentation has named; Tronscan's are of that order. */
-const with_key: Allowance = { per_second: 5, per_day: 100_000 };
+/** What keys of free plans allow; of TronGrid's the lowest limit its documentation has named. */
+const with_key = {
+  trongrid: { per_second: 15, per_day: 100_000 },
+  tronscan: { per_second: 5, per_day: 100_000 },
+} satisfies Record<string, Allowance>;
 /** Without a key nothing is promised. */
 const without_key: Allowance = { per_second: 3, per_day: null };
 const http_forbidden = 403;
@@ -19,25 +22,27 @@ function isTronGrid(url: URL): boolean {
 }
 
 /**
- * `outbound` with manners toward TronGrid and toward the service at `marked`, which may be null. The key is sent to
- * these alone.
+ * `outbound` with manners toward `service`: TronGrid's own hosts and the address `marked`, which may be null. Its key is
+ * sent to these alone.
  */
 export function createTronWay(needs: {
   outbound: Outbound;
   paces: Paces;
+  service: keyof typeof with_key;
   key: string | null;
   marked: string | null;
 }): Outbound {
-  const { outbound, paces, key } = needs;
+  const { outbound, paces, service, key } = needs;
   const marked = needs.marked === null ? null : new URL(needs.marked).origin;
 
+  const isMeant = (url: URL) => url.origin === marked || (service === "trongrid" && isTronGrid(url));
   const paceOf = (url: URL): Pace =>
-    paces.of(`tron ${isTronGrid(url) ? "trongrid" : url.host} ${key}`, key === null ? without_key : with_key);
+    paces.of(`tron ${isTronGrid(url) ? service : url.host} ${key}`, key === null ? without_key : with_key[service]);
 
   return {
     async send(request) {
       const url = new URL(request.url);
-      if (!isTronGrid(url) && url.origin !== marked) return outbound.send(request);
+      if (!isMeant(url)) return outbound.send(request);
       const pace = paceOf(url);
       await pace.turn();
       const headers = key === null ? request.headers : { ...request.headers, [key_header]: key };

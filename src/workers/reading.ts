@@ -126,7 +126,7 @@ function switchable(first: Providers, settings: ChainSettings): Switch {
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),
     read: (question, avoid) => source.read(question, avoid),
-    balances: (holdings, block) => source.balances(holdings, block),
+    balances: (holdings, block, or_later) => source.balances(holdings, block, or_later),
     blocks: (numbers) => source.blocks(numbers),
     receipts: (hashes) => source.receipts(hashes),
     testify: (matter, heard) => source.testify(matter, heard),

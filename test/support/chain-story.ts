@@ -72,7 +72,7 @@ export async function startStory(options: StoryOptions = {}) {
   const proxies = Array.from({ length: options.proxies ?? 0 }, () => startProviderProxy(anvil.url));
 
   const emulator = options.explorer === undefined ? null : startExplorerEmulator(anvil);
-  const speed = emulator === null ? 1 : 100;
+  const speed = emulator === null && options.rest !== true ? 1 : 100;
 
   let ahead_ms = 0;
   const now = () => Date.now() + ahead_ms;

@@ -34,7 +34,7 @@ export interface SourceStand {
   /** Blocks the adapter stays behind the newest, because its provider does not tell how far its index has come. */
   behind?: number;
   /** What providers of this kind have no way to answer: the adapter says so by `provider_cannot_answer`. */
-  lacks?: readonly ("outgoing" | "balances")[];
+  lacks?: readonly ("outgoing" | "balances" | "newest balances")[];
   troubles: readonly Trouble[];
   /** The provider is well again. */
   mend(): void;
@@ -214,6 +214,19 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       expect((await source.balances([holding], 0)).units).toEqual([null]);
       expect((await source.balances([], head)).units).toEqual([]);
       expect(await codeOfFailure(source.balances([holding], head + 1))).toBe("provider_lagging");
+    });
+
+    test("where a later block will do, balances name the one they are of", async () => {
+      const holding = { wallet: stand.address(shop), token: stand.address(usdt.address) };
+      const nobody = { ...holding, token: stand.address(stranger) };
+      const asked = source.balances([holding, nobody], head - 5, true);
+      if (stand.lacks?.includes("newest balances") === true) {
+        return expect(await codeOfFailure(asked)).toBe("provider_cannot_answer");
+      }
+      const { block, units } = await asked;
+      expect(units).toEqual([29_900_000n, null]);
+      expect(block).toEqual(await header(stand.lacks?.includes("balances") === true ? newest : head - 5));
+      expect(await codeOfFailure(source.balances([holding], newest + 1, true))).toBe("provider_lagging");
     });
 
     test("without contracts or without wallets nothing is found", async () => {

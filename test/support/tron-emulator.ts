@@ -17,7 +17,7 @@ import { createTronGridApi, type RestMood } from "./trongrid-emulator.ts";
 
 /** A block is solidified by 19 of 27 producers; anvil's `finalized` is twice this behind the head. */
 const slots_in_an_epoch = 9;
-const range_max_blocks = 5_000;
+const usual_range_max_blocks = 5_000;
 const batch_max = 100;
 const no_bloom = `0x${"00".repeat(256)}`;
 const http_forbidden = 403;
@@ -51,6 +51,8 @@ export interface TronEmulator {
   throttle(): void;
   /** Shuts the key out, as TronGrid does. */
   suspend(): void;
+  /** Its limit of blocks for logs, 5,000 otherwise. */
+  capRange(blocks: number): void;
   /** Knows no block above this one any more. */
   lagAt(number: number): void;
   /** This transaction has failed from now on; it keeps its logs. */
@@ -75,7 +77,9 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
   let outage: { path: string; answer: () => Response } | null = null;
   const rest = createTronGridApi(anvil, failed, () => mood);
 
-  const behave = (...behaviours: Behaviour[]) => node.behave(...javaTron(failed), ...behaviours);
+  let range_max_blocks = usual_range_max_blocks;
+  const behave = (...behaviours: Behaviour[]) =>
+    node.behave(...javaTron(failed, () => range_max_blocks), ...behaviours);
   behave();
 
   async function answer(request: Request): Promise<Response> {
@@ -114,6 +118,9 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
     suspend() {
       outage = { path: "", answer: () => Response.json(suspended, { status: http_forbidden }) };
     },
+    capRange(blocks) {
+      range_max_blocks = blocks;
+    },
     lagAt(number) {
       behave(laggingAt(number));
       mood = { ...mood, lag: number };
@@ -121,6 +128,7 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
     fail: (tx_hash) => void failed.add(tx_hash.replace(/^0x/, "")),
     reset() {
       outage = null;
+      range_max_blocks = usual_range_max_blocks;
       mood = {};
       keys = [];
       paths = [];
@@ -136,7 +144,7 @@ export async function startTronEmulator(options: { automine?: boolean } = {}): P
 }
 
 /** What makes an EVM node's JSON-RPC java-tron's. */
-function javaTron(failed: ReadonlySet<string>): Behaviour[] {
+function javaTron(failed: ReadonlySet<string>, rangeMax: () => number): Behaviour[] {
   const invalid = (message: string): RpcError => ({ code: -32602, message, data: "{}" });
   return [
     {
@@ -157,7 +165,7 @@ function javaTron(failed: ReadonlySet<string>): Behaviour[] {
         }
         const filter = filterOf(call);
         const width = Number(filter?.toBlock) - Number(filter?.fromBlock);
-        return width > range_max_blocks ? invalid(`exceed max block range: ${range_max_blocks}`) : null;
+        return width > rangeMax() ? invalid(`exceed max block range: ${rangeMax()}`) : null;
       },
     },
     alteringHeaders((block: Record<string, unknown> | null) =>
