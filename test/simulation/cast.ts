@@ -4,6 +4,7 @@
 import { createChain } from "./chain.ts";
 import { createFate, type Fate } from "./fate.ts";
 import { createMerchants } from "./merchants.ts";
+import { createOperators } from "./operators.ts";
 import { createPayers } from "./payers.ts";
 import { createServer, type Product } from "./process.ts";
 import { createProvider, type Provider } from "./provider.ts";
@@ -153,6 +154,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
   const { traits } = stage;
   const merchants = createMerchants(stage);
   const payers = createPayers(stage);
+  const operators = createOperators(stage);
   return {
     "create order": { weight: 16, act: merchants.createOrder },
     select: { weight: 18, act: merchants.select },
@@ -162,6 +164,9 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     watch: { weight: 4, act: merchants.watch },
     "mark paid": { weight: 1, act: merchants.markPaid },
     "mark paid beside the server": { weight: 1, act: fate.markPaidBeside },
+    "empty the inbox": { weight: 3, act: operators.emptyInbox },
+    unassign: { weight: 1, act: operators.unassign },
+    claim: { weight: 3, act: operators.claim },
     resend: { weight: 1, act: merchants.resend },
     "ask status": { weight: 1, act: merchants.askStatus },
     reorganise: { weight: 5, act: fate.reorganise },

@@ -1,10 +1,9 @@
 // Merchants' backends, checkout pages and operators: they create, select, cancel, watch and repair over the real HTTP
 // door, try again when a server dies, and hold every answer against the contract.
 
-import { createHmac } from "node:crypto";
-import type { Answer } from "./process.ts";
-import { admin_secret, checkout_origin, merchant_secret, simTokens, wallets } from "./settings.ts";
-import { type BookOrder, type Detail, type SimSocket, type Stage, wallOf } from "./stage.ts";
+import { createAsking, macOf } from "./asking.ts";
+import { simTokens, wallets } from "./settings.ts";
+import type { BookOrder, Detail, SimSocket, Stage } from "./stage.ts";
 import { Death } from "./world.ts";
 
 /** Few amounts, so that they meet. The last is above the small tier of every chain. */
@@ -16,9 +15,7 @@ export const senders = [
   "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
 ];
 
-const tries_max = 60;
 const pairs = Object.values(wallets).flatMap(({ chain, coins }) => coins.map((coin) => ({ chain, coin })));
-const mac = (message: string) => createHmac("sha256", merchant_secret).update(message).digest("base64");
 
 export interface Merchants {
   createOrder(): Promise<void>;
@@ -32,39 +29,8 @@ export interface Merchants {
 
 export function createMerchants(stage: Stage): Merchants {
   const { random, server, timeline, fail } = stage;
+  const { insist, seconds, signedUrl, admin, anyOrder } = createAsking(stage);
   let created = 0;
-
-  /** Asks until a server answers. Null when none did for too long. */
-  async function insist(ask: () => Promise<Answer>): Promise<Answer | null> {
-    for (let tries = 0; tries < tries_max; tries++) {
-      try {
-        const answer = await ask();
-        if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
-        return answer;
-      } catch (error) {
-        if (!(error instanceof Death)) throw error;
-        await timeline.sleep(random.between(200, 3000));
-      }
-    }
-    return null;
-  }
-
-  const seconds = () => String(Math.floor(wallOf(stage) / 1000));
-  function signedUrl(order: BookOrder): Record<string, string> {
-    const url = `${checkout_origin}/pay?order_id=${order.id}`;
-    const timestamp = seconds();
-    return { "ocrch-signed-url": url, "ocrch-signature": `${timestamp}.${mac(`${url}.${timestamp}`)}` };
-  }
-  const admin = { "ocrch-admin-authorization": admin_secret };
-
-  function anyOrder(): BookOrder | null {
-    const all = [...stage.orders.values()];
-    return all.length === 0
-      ? null
-      : random.chance(60)
-        ? (all.at(-1 - random.below(Math.min(4, all.length))) ?? null)
-        : random.pick(all);
-  }
 
   async function createOrder(): Promise<void> {
     created += 1;
@@ -82,7 +48,7 @@ export function createMerchants(stage: Stage): Merchants {
       stablecoin: random.chance(50) ? (preset?.coin ?? null) : null,
     });
     const timestamp = seconds();
-    const headers: Record<string, string> = { "ocrch-signature": `${timestamp}.${mac(`${timestamp}.${body}`)}` };
+    const headers: Record<string, string> = { "ocrch-signature": `${timestamp}.${macOf(`${timestamp}.${body}`)}` };
     if (random.chance(25)) headers["idempotency-key"] = `key-${created}`;
     const send = () => insist(() => server.request("POST", "/api/v1/service/orders", headers, body));
 
