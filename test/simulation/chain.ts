@@ -56,6 +56,8 @@ export interface Chain {
   isCanonical(block: SimBlock): boolean;
   /** The canonical block a transaction stands in. */
   whereIs(tx_hash: string): SimBlock | null;
+  /** What a transaction does there at a position; null for nothing of value. Mined again, it may do something else. */
+  transferAt(tx_hash: string, position: number): SimTransfer | null;
   /** The tip that was left behind by the last reorganisation. */
   staleTip(): SimBlock | null;
   safeNumber(): number;
@@ -82,6 +84,7 @@ const blocks_before = 40;
 const inclusion_percent = 85;
 const dropped_percent = 8;
 const back_to_pool_percent = 20;
+const changed_percent = 8;
 
 /** A chain with some history that begins before virtual time zero. */
 export function createChain(needs: {
@@ -158,6 +161,13 @@ export function createChain(needs: {
     timeline.at(next_at - timeline.now(), mine);
   }
 
+  /** The state it meets is another one: it fails this time, or moves a little more. */
+  function changed(tx: SimTx): SimTx {
+    count("transaction changed by a reorganisation");
+    if (random.chance(70)) return { ...tx, success: false, logs: [] };
+    return { ...tx, logs: tx.logs.map((log) => log && { ...log, units: log.units + 1n }) };
+  }
+
   function reorganise(depth: number, when = ""): void {
     const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
     if (real < 1) return;
@@ -177,7 +187,7 @@ export function createChain(needs: {
       // No block holds what was sent after it.
       const places = branch.filter(({ time }) => time >= tx.sent_s);
       if (places.length === 0 || random.chance(back_to_pool_percent)) pool.push(tx);
-      else random.pick(places).txs.push(tx);
+      else random.pick(places).txs.push(random.chance(changed_percent) ? changed(tx) : tx);
     }
     for (const { time, txs } of branch) append(time, txs);
   }
@@ -198,6 +208,12 @@ export function createChain(needs: {
     whereIs(tx_hash) {
       const place = places.get(tx_hash);
       return place !== undefined && canonical[place.number] === place ? place : null;
+    },
+    transferAt(tx_hash, position) {
+      const place = places.get(tx_hash);
+      const stands = place !== undefined && canonical[place.number] === place;
+      const log = stands ? place.txs.find(({ tx }) => tx.hash === tx_hash)?.tx.logs[position] : null;
+      return log != null && log.units > 0n ? log : null;
     },
     staleTip: () => stale,
     safeNumber: () => Math.min(safe, head().number),

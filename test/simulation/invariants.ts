@@ -175,7 +175,7 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     const { chain, tx, position, transfer: sent } = payment;
     const { id } = chain.traits as { id: SimChainId };
     const block = chain.whereIs(tx.hash);
-    if (!tx.success || sent.units === 0n || block === null || !standing[id]) return;
+    if (block === null || chain.transferAt(tx.hash, position) === null || !standing[id]) return;
     if (transfer.get(id, tx.hash, position) !== null) {
       stored.add(payment);
       return;
@@ -212,7 +212,7 @@ export function createInvariants(stage: Stage, path: string): Invariants {
       const payment = stage.payments.find(({ tx, position }) => tx.hash === row.tx_hash && position === row.position);
       if (payment === undefined) return fail(`${said} and was never sent`);
       const block = chains[chain].blocks.get(row.block_hash);
-      if (block === undefined || !block.txs.some(({ tx }) => tx === payment.tx))
+      if (block === undefined || !block.txs.some(({ tx }) => tx.hash === payment.tx.hash))
         return fail(`${said} from a block it is not in`);
       if (row.block_time * 1000 < row.opened_at - clock_skew_s * 1000) fail(`${said}, opened after it`);
       if (row.opened_head !== null && row.block_number <= row.opened_head) fail(`${said}, opened above its block`);
