@@ -5,11 +5,12 @@ import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, closeSync, openSync, writeSync } from "node:fs";
 import { run } from "../src/cli/run.ts";
+import { tronAddress } from "../src/domain/address.ts";
 import { openForServing } from "../src/storage/open.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
 import { type Anvil, startAnvil } from "./support/anvil.ts";
-import { createFolder, type Folder } from "./support/appliance.ts";
+import { configText, createFolder, type Folder } from "./support/appliance.ts";
 import { accounts, type Coin, deployCoin } from "./support/coin.ts";
 import {
   alteringHeaders,
@@ -21,6 +22,7 @@ import {
   startProviderProxy,
 } from "./support/provider-proxy.ts";
 import { silent } from "./support/temp-database.ts";
+import { startTronEmulator } from "./support/tron-emulator.ts";
 
 const [, payer, shop] = accounts;
 const mebibyte = 1024 ** 2;
@@ -303,6 +305,36 @@ describe("an explorer that is only compared with", () => {
   });
 });
 
+test("Tron is looked at as the other chains are, in its own names", async () => {
+  const tron = await startTronEmulator();
+  const coin = await deployCoin(tron.anvil, 6, "USDT");
+  await tron.anvil.rpc("anvil_mine", ["0x20"]);
+  const chain = {
+    rpc_urls: [tron.rpc_url],
+    wallets: [tronAddress(shop)],
+    tokens: { USDT: { address: tronAddress(coin.address), decimals: 6 } },
+    finality: '"finalized"',
+  };
+  const { status, checks } = await doctor(createdAgain(configText({ chains: { tron: chain } })));
+  const bad = await doctor(
+    createdAgain(
+      configText({ chains: { tron: { ...chain, tokens: { USDT: { address: tronAddress(payer), decimals: 6 } } } } }),
+    ),
+  );
+  await tron.stop();
+  expect({ status, failed: found(checks, "fail") }).toEqual({ status: 0, failed: [] });
+  expect(found(checks, "ok").join("\n")).toContain(`tron USDT contract: ${tronAddress(coin.address)}, 6 decimals`);
+  expect(found(bad.checks, "fail")).toEqual([
+    `tron USDT contract: there is no contract at ${tronAddress(payer)}; correct chains.tron.tokens.USDT.address`,
+  ]);
+});
+
+function createdAgain(toml: string): Folder {
+  const folder = createFolder(toml);
+  folders.push(folder);
+  return folder;
+}
+
 describe("a contract", () => {
   test("that is not there", async () => {
     const failed = await failing(await place({ token: { address: payer, decimals: 6 } }));
@@ -321,7 +353,9 @@ describe("the machine", () => {
     const real = realWorld();
     const off = (seconds: number): Partial<World> => ({ now: () => real.now() + seconds * 1000 });
     const folder = await place();
-    expect(await failing(folder, off(90))).toMatchObject([{ subject: "clock", code: "clock_wrong" }]);
+    for (const seconds of [90, 7200]) {
+      expect(await failing(folder, off(seconds))).toMatchObject([{ subject: "clock", code: "clock_wrong" }]);
+    }
     expect((await failing(folder, off(-3600)))[0]?.words).toMatch(
       /^(359\d|3600) s behind the providers' clocks; set it/,
     );

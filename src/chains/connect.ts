@@ -6,7 +6,7 @@ import type { Usage } from "../domain/provider.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
-import { createBudget } from "./budget.ts";
+import { type Budget, createBudget } from "./budget.ts";
 import { createEvmSource, type EvmSourceNeeds } from "./evm-rpc.ts";
 import { createExplorerHistory } from "./explorer-history.ts";
 import { createExplorerSource } from "./explorer-source.ts";
@@ -15,6 +15,7 @@ import type { History } from "./history.ts";
 import type { Member } from "./member.ts";
 import type { Paces } from "./pace.ts";
 import { createPool } from "./pool.ts";
+import { createProbe, type Probe } from "./probe.ts";
 import type { Providers, Source } from "./source.ts";
 import { createTronSource } from "./tron-dialect.ts";
 import { createTronWay } from "./tron-way.ts";
@@ -44,8 +45,7 @@ const kinds: Record<ChainFacts["kind"], (needs: EvmSourceNeeds) => Source> = {
 /** The way to read a chain: all its providers as one, its explorer first where it has leave. Sends nothing yet. */
 export function connectChain(needs: ConnectNeeds): Providers {
   const { settings, world, telemetry, used } = needs;
-  const { id: chain, chain_id, facts, rpc_urls } = settings;
-  const outbound = facts.kind === "tron" ? tronWay(needs) : needs.outbound;
+  const { id: chain, chain_id, rpc_urls } = settings;
   const members: Member[] = [];
   if (settings.explorer?.reads) {
     const { host: provider } = new URL(settings.explorer.url);
@@ -57,20 +57,40 @@ export function connectChain(needs: ConnectNeeds): Providers {
     if (source !== null) members.push({ provider, source, budget });
   }
   for (const url of rpc_urls) {
-    const { host } = new URL(url);
-    // Two keys at one provider are two providers: what one has read is not vouched for by the other.
-    const namesakes = rpc_urls
-      .slice(0, rpc_urls.indexOf(url))
-      .filter((earlier) => new URL(earlier).host === host).length;
-    const provider = namesakes === 0 ? host : `${host}#${namesakes + 1}`;
-    const page_blocks = facts.page_blocks;
+    const provider = providerName(rpc_urls, url);
     const budget = createBudget({ world, limits: settings.requests, used: used?.(provider) ?? null });
-    const node = { chain, chain_id, url, provider, page_blocks, budget, outbound, world, telemetry };
-    members.push({ provider, source: kinds[facts.kind](node), budget });
+    members.push({ provider, source: connectNode(needs, url, budget), budget });
   }
   const grid = tronGridNeeds(needs);
   if (grid !== null) members.push(createTronGridSource({ ...grid, telemetry }));
   return createPool({ chain, members, world, telemetry });
+}
+
+/** One node by itself, without the others to stand in for it. Sends nothing yet. */
+export function connectNode(needs: ConnectNeeds, url: string, budget?: Budget): Source {
+  const { settings, world, telemetry } = needs;
+  const { id: chain, chain_id, facts, rpc_urls } = settings;
+  const { page_blocks } = facts;
+  const provider = providerName(rpc_urls, url);
+  const node = { chain, chain_id, url, provider, page_blocks, outbound: nodeWay(needs), world, telemetry };
+  return kinds[facts.kind](budget === undefined ? node : { ...node, budget });
+}
+
+/** A closer look at one node, for an operator. Sends nothing yet. */
+export function connectProbe(needs: ConnectNeeds, url: string): Probe {
+  return createProbe({ ...needs, outbound: nodeWay(needs), url });
+}
+
+/** The way to a chain's nodes, with a key where one belongs there. */
+function nodeWay(needs: ConnectNeeds): Outbound {
+  return needs.settings.facts.kind === "tron" ? tronWay(needs) : needs.outbound;
+}
+
+/** Host and port. Two keys at one provider are two providers: what one has read is not vouched for by the other. */
+function providerName(rpc_urls: readonly string[], url: string): string {
+  const { host } = new URL(url);
+  const namesakes = rpc_urls.slice(0, rpc_urls.indexOf(url)).filter((earlier) => new URL(earlier).host === host).length;
+  return namesakes === 0 ? host : `${host}#${namesakes + 1}`;
 }
 
 /** An index to compare notes with; null where the settings give leave to ask none. Sends nothing yet. */

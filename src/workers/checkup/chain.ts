@@ -1,15 +1,12 @@
 // What is looked at of one chain: each of its nodes, the contracts it takes money in, its explorer. Asks every node by
 // itself, so that a bad one behind a good one shows.
 
-import { connectChain, connectHistory } from "../../chains/connect.ts";
+import { type ConnectNeeds, connectHistory, connectNode, connectProbe } from "../../chains/connect.ts";
 import { createPaces } from "../../chains/pace.ts";
-import { createProbe } from "../../chains/probe.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
-import type { Outbound } from "../../outbound.ts";
 import { createTelemetry } from "../../telemetry.ts";
-import type { World } from "../../world.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
 
 /** All chains make blocks within seconds; one this old is a node that stands still, or a chain that does. */
@@ -19,11 +16,8 @@ const old_final_s = 3600;
 const logs_blocks = 10;
 const index_blocks = 100;
 
-export interface ChainNeeds {
+interface ChainNeeds extends ConnectNeeds {
   config: Config;
-  settings: ChainSettings;
-  outbound: Outbound;
-  world: World;
 }
 
 export interface ChainCheckup {
@@ -33,7 +27,10 @@ export interface ChainCheckup {
 }
 
 /** Looks at one chain, its nodes side by side. */
-export async function examineChain(needs: ChainNeeds): Promise<ChainCheckup> {
+export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces">): Promise<ChainCheckup> {
+  const { world } = asked;
+  // What it finds is told as checks, not on a log.
+  const needs = { ...asked, telemetry: createTelemetry({ ...world, warn: () => {} }), paces: createPaces({ world }) };
   const { rpc_urls } = needs.settings;
   const nodes = await Promise.all(rpc_urls.map((url) => examineNode(needs, url)));
   const [sound] = nodes.filter((node) => node.head !== null);
@@ -56,12 +53,10 @@ interface Node {
   skew_ms: number | null;
 }
 
-async function examineNode({ config, settings, outbound, world }: ChainNeeds, url: string): Promise<Node> {
-  const quiet = { ...world, warn: () => {} };
-  const alone = { ...settings, rpc_urls: [url], explorer: null };
-  const telemetry = createTelemetry(quiet);
-  const source = connectChain({ settings: alone, outbound, world, telemetry, paces: createPaces({ world }) });
-  const subject = `${settings.id} ${nameOf(settings, url)}`;
+async function examineNode(needs: ChainNeeds, url: string): Promise<Node> {
+  const { config, settings, world } = needs;
+  const source = connectNode(needs, url);
+  const subject = `${settings.id} ${source.reports()[0]?.provider}`;
   const look = (check: string, act: () => Promise<Finding>) => checked(world, subject, check, act);
   const wanted = tagsOf([...settings.finality.map((tier) => tier.finality), settings.facts.final]);
   let heads: Heads | null = null;
@@ -75,20 +70,22 @@ async function examineNode({ config, settings, outbound, world }: ChainNeeds, ur
   });
   if (identity.verdict !== "ok") return { url, source, checks: [identity], head: null, skew_ms: null };
 
+  const skew_ms = await connectProbe(needs, url)
+    .skew_ms()
+    .catch(() => null);
+  // By the node's own clock where it tells it: ours has a check of its own.
+  const now = () => world.now() + (skew_ms ?? 0);
   const checks = [identity];
   checks.push(
     await look("head", async () => {
       heads = await source.heads(wanted);
-      return headFinding(heads.latest, world.now());
+      return headFinding(heads.latest, now());
     }),
   );
   const found = heads as Heads | null;
-  if (found === null) return { url, source, checks, head: null, skew_ms: null };
+  if (found === null) return { url, source, checks, head: null, skew_ms };
 
-  const skew_ms = await createProbe({ settings, url, outbound, world })
-    .skew_ms()
-    .catch(() => null);
-  for (const tag of wanted) checks.push(await look(tag, async () => tagFinding(tag, found, settings, world.now())));
+  for (const tag of wanted) checks.push(await look(tag, async () => tagFinding(tag, found, settings, now())));
   checks.push(await look("logs", () => logsFinding(source, config, settings, found.latest)));
   return { url, source, checks, head: found.latest, skew_ms };
 }
@@ -128,7 +125,7 @@ async function examineContracts(needs: ChainNeeds, { url }: Node): Promise<Check
   const { config, settings, world } = needs;
   const offered = offeredCoins(config, settings.id);
   const accepted = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
-  const probe = createProbe({ ...needs, url });
+  const probe = connectProbe(needs, url);
   const asked = probe.contracts(accepted.map((token) => token.address));
   return Promise.all(
     accepted.map((token, i) =>
@@ -148,8 +145,8 @@ async function examineContracts(needs: ChainNeeds, { url }: Node): Promise<Check
 }
 
 async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef): Promise<Check[]> {
-  const { config, settings, outbound, world } = needs;
-  const history = connectHistory({ settings, outbound, world, paces: createPaces({ world }) });
+  const { config, settings, world } = needs;
+  const history = connectHistory(needs);
   const wallet = config.wallets.find((one) => one.chain === settings.id)?.address;
   if (history === null || wallet === undefined) return [];
   const check = await checked(world, `${settings.id} ${history.provider}`, "explorer", async () => {
@@ -160,11 +157,4 @@ async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef
   });
   // It only checks what the nodes say: nothing is lost while it is away.
   return [check.verdict === "fail" && settings.explorer?.reads !== true ? { ...check, verdict: "warn" } : check];
-}
-
-/** Host and port, and which of several keys there. */
-function nameOf({ rpc_urls }: ChainSettings, url: string): string {
-  const { host } = new URL(url);
-  const namesakes = rpc_urls.slice(0, rpc_urls.indexOf(url)).filter((earlier) => new URL(earlier).host === host);
-  return namesakes.length === 0 ? host : `${host}#${namesakes.length + 1}`;
 }
