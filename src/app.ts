@@ -1,7 +1,7 @@
 // The composition root: opens the database, connects the chains, creates the services, mounts HTTP, and owns the table
 // of recurring work with its order of starting and stopping.
 
-import { connectChain } from "./chains/connect.ts";
+import { connectChain, connectHistory } from "./chains/connect.ts";
 import { createPaces } from "./chains/pace.ts";
 import type { Source } from "./chains/source.ts";
 import { keepChains } from "./config/chains.ts";
@@ -13,6 +13,7 @@ import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
 import { createClaims } from "./services/claims.ts";
+import { createComparing } from "./services/comparing.ts";
 import { createDelivery } from "./services/delivery.ts";
 import { createDirectory } from "./services/directory.ts";
 import { createExpiry } from "./services/expiry.ts";
@@ -107,6 +108,7 @@ export async function startApp(needs: {
     const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
     const balances = createBalances({ database, telemetry });
+    const comparing = createComparing({ database, world, telemetry });
     // What a provider was asked today is remembered over restarts.
     const reconnect = (settings: ChainSettings) =>
       connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
@@ -116,6 +118,8 @@ export async function startApp(needs: {
       database,
       settlement,
       balances,
+      comparing,
+      history: (settings) => connectHistory({ settings, outbound, world, paces }),
       watching,
       world,
       telemetry,

@@ -25,7 +25,7 @@ export function coverage(tools: Tools): Command {
   });
 }
 
-function chainWords({ chain, row, balances, watches }: ChainCoverage, now: number): string {
+function chainWords({ chain, row, balances, history, watches }: ChainCoverage, now: number): string {
   // Contracts of a wallet that were read alike are told in one breath.
   const alike = Map.groupBy(watches, ({ token: _, label, offered: __, ...same }) =>
     JSON.stringify([same, same.unexplained.length > 0 ? label : ""]),
@@ -36,7 +36,7 @@ function chainWords({ chain, row, balances, watches }: ChainCoverage, now: numbe
     ...(row?.stalled_since == null
       ? []
       : [`  stalled since ${isoTime(row.stalled_since)}: ${printable(row.stalled_reason ?? "")}`]),
-    ...checkLines(balances).map((line) => `  ${line}`),
+    ...checkLines(balances, history).map((line) => `  ${line}`),
     ...(watches.length === 0 ? ["  no wallet is read"] : []),
     ...[...alike.values()].flatMap((group) => watchLines(group, row?.head_number ?? null)),
   ].join("\n");
@@ -78,13 +78,25 @@ function stateLines(watch: WatchCoverage, head: number | null): string[] {
   ];
 }
 
-function checkLines(balances: ChainCoverage["balances"]): string[] {
-  if (balances === null) return [];
-  const { ran_at, missed, error, error_at } = balances;
+function checkLines(balances: ChainCoverage["balances"], history: ChainCoverage["history"]): string[] {
+  const missed = (balances?.missed ?? 0) + (history?.missed ?? 0);
+  const index = printable(history?.provider ?? "an index");
   return [
-    ...(ran_at === null ? [] : [`balances compared with recorded transfers ${isoTime(ran_at)}`]),
-    ...(error === null ? [] : [`balances not compared ${isoTime(error_at)}: ${printable(error)}`]),
+    ...checkWords(balances, "balances", "recorded transfers"),
+    ...checkWords(history, "recorded transfers", index),
     ...(missed === 0 ? [] : [`MISSED BY THE SCAN and found by a comparison: ${counted(missed, "transfer")}`]),
+    ...(history === null || history.doubts === 0
+      ? []
+      : [`unknown to ${index}: ${counted(history.doubts, "transfer")}`]),
+  ];
+}
+
+function checkWords(check: ChainCoverage["balances"], what: string, to: string): string[] {
+  if (check === null) return [];
+  const { ran_at, error, error_at } = check;
+  return [
+    ...(ran_at === null ? [] : [`${what} compared with ${to} ${isoTime(ran_at)}`]),
+    ...(error === null ? [] : [`${what} not compared with ${to} ${isoTime(error_at)}: ${printable(error)}`]),
   ];
 }
 

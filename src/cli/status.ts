@@ -70,6 +70,7 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
     contracts: chain.contracts,
     open_deposits: chain.open_slots,
     quarantined_amounts: chain.quarantined_slots,
+    ...checksView(chain),
     providers: chain.providers.map((provider) => ({
       provider: provider.provider,
       state: provider.state,
@@ -86,6 +87,19 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
       last_error: provider.last_error,
       last_error_at: seconds(provider.last_error_at),
     })),
+  };
+}
+
+function checksView({ checks, unexplained_balances }: Pick<ChainStatus, "checks" | "unexplained_balances">) {
+  const [balances, history] = (["balances", "history"] as const).map((kind) => checks.find((one) => one.kind === kind));
+  const failed = [balances, history].filter((one) => one?.error != null)[0];
+  return {
+    missed_by_scan: checks.reduce((sum, { missed }) => sum + missed, 0),
+    unexplained_balances,
+    balances_compared_at: seconds(balances?.ran_at),
+    index_compared_at: seconds(history?.ran_at),
+    comparison_error: failed?.error ?? null,
+    comparison_error_at: seconds(failed?.error_at),
   };
 }
 
@@ -107,6 +121,9 @@ function words(view: View, now: number): string {
     asked.filter((one) => one.left < scarce_below).map((one) => ({ blockchain, stablecoin, ...one })),
   );
   const stalls = view.chains.filter((chain) => chain.stalled_since !== null);
+  const checked = view.chains.filter(
+    (chain) => chain.balances_compared_at ?? chain.index_compared_at ?? chain.comparison_error,
+  );
   const held = view.chains.filter((chain) => chain.held_since !== null);
   return [
     table(
@@ -144,6 +161,18 @@ function words(view: View, now: number): string {
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
     ),
+    ...(checked.length === 0
+      ? []
+      : [
+          table(checked, [
+            { title: "CHAIN", value: (chain) => chain.blockchain },
+            { title: "MISSED BY SCAN", value: (chain) => chain.missed_by_scan, right: true },
+            { title: "UNEXPLAINED BALANCES", value: (chain) => chain.unexplained_balances, right: true },
+            { title: "BALANCES COMPARED", value: (chain) => isoSeconds(chain.balances_compared_at) },
+            { title: "INDEX COMPARED", value: (chain) => isoSeconds(chain.index_compared_at) },
+            { title: "LAST ERROR", value: (chain) => chain.comparison_error },
+          ]),
+        ]),
     ...(providers.length === 0
       ? []
       : [

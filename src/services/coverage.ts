@@ -73,8 +73,9 @@ export interface ChainCoverage {
   /** Null for a chain that was never heard of by this database. */
   row: ChainRow | null;
   watches: WatchCoverage[];
-  /** How the comparison with balances is doing; null before its first attempt. */
+  /** How the comparisons with balances and with an index are doing; null before the first attempt. */
   balances: CheckRow | null;
+  history: CheckRow | null;
 }
 
 /** The coverage of the configured chains, and of those that are read because they still owe a look. */
@@ -82,6 +83,8 @@ export function coverageOf(at: Reader, config: Config): ChainCoverage[] {
   const rows = new Map(allChains(at).map((row) => [row.chain, row]));
   const ids = new Set([...config.chains.keys(), ...rows.keys()]);
   const checks = allChecks(at);
+  const checkOf = (chain: ChainId, kind: CheckRow["kind"]) =>
+    checks.find((check) => check.chain === chain && check.kind === kind) ?? null;
   return [...ids].flatMap((chain) => {
     const watches = watchesOf(at, chain);
     if (watches.length === 0 && !config.chains.has(chain)) return [];
@@ -92,7 +95,8 @@ export function coverageOf(at: Reader, config: Config): ChainCoverage[] {
     return {
       chain,
       row,
-      balances: checks.find((check) => check.chain === chain && check.kind === "balances") ?? null,
+      balances: checkOf(chain, "balances"),
+      history: checkOf(chain, "history"),
       watches: watches.map((watch) => ({
         ...watchCoverage(watch, head, all.get(watch.id) ?? [], final.get(watch.id) ?? []),
         balance: balanceOf(checkpoints.get(watch.id)),

@@ -8,6 +8,7 @@ import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
+import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
@@ -46,6 +47,9 @@ export interface ChainStatus {
   open_slots: number;
   quarantined_slots: number;
   providers: ProviderRow[];
+  /** How recorded transfers compare with what wallets hold and with an index. */
+  checks: CheckRow[];
+  unexplained_balances: number;
 }
 
 export interface Status {
@@ -93,6 +97,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         const rows = new Map(allChains(at).map((row) => [row.chain, row]));
         const slots = new Map(countSlots(at).map((row) => [row.chain, row]));
         const providers = allProviders(at);
+        const checks = allChecks(at);
         // A chain that lost its wallets is read for as long as it owes somebody an amount.
         const ids = new Set([...config.current().chains.keys(), ...slots.keys()]);
         const chains = [...ids].map((id): ChainStatus => {
@@ -105,6 +110,8 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
             open_slots: slots.get(id)?.open ?? 0,
             quarantined_slots: slots.get(id)?.quarantined ?? 0,
             providers: providers.filter((provider) => provider.chain === id),
+            checks: checks.filter((check) => check.chain === id),
+            unexplained_balances: openCases(at, id).length,
           };
         });
         return { orders: countOrders(at), deliveries: countDeliveries(at), chains };

@@ -58,6 +58,10 @@ export const chainCoverage = z
     stalled_reason: z.string().nullable(),
     balances_checked_at: seconds.nullable(),
     balances_error: z.string().nullable().meta({ description: "Why balances could not be compared of late." }),
+    index: z.string().nullable().meta({ description: "Which index of the chain transfers are compared with." }),
+    index_compared_at: seconds.nullable(),
+    index_error: z.string().nullable().meta({ description: "Why the index could not be asked of late." }),
+    unknown_to_index: block.meta({ description: "Transfers of ours that the index did not know an hour later." }),
     missed_by_scan: block.meta({ description: "Transfers that a comparison found and the scan had missed." }),
     wallets: z.array(wallet),
   })
@@ -72,9 +76,11 @@ interface StretchEnd {
 }
 
 interface Check {
+  provider: string | null;
   /** ms */
   ran_at: number | null;
   missed: number;
+  doubts: number;
   error: string | null;
 }
 
@@ -92,6 +98,7 @@ export interface ChainCoverageInput {
     stalled_reason: string | null;
   } | null;
   balances: Check | null;
+  history: Check | null;
   watches: readonly {
     wallet: string;
     token: string;
@@ -119,7 +126,7 @@ export interface ChainCoverageInput {
 }
 
 /** ChainCoverage of a chain's rows. */
-export function chainCoverageShape({ chain, row, balances, watches }: ChainCoverageInput): ChainCoverage {
+export function chainCoverageShape({ chain, row, balances, history, watches }: ChainCoverageInput): ChainCoverage {
   return {
     blockchain: chain,
     head_block: row?.head_number ?? null,
@@ -130,7 +137,11 @@ export function chainCoverageShape({ chain, row, balances, watches }: ChainCover
     stalled_reason: row?.stalled_reason ?? null,
     balances_checked_at: secondsOf(balances?.ran_at),
     balances_error: balances?.error ?? null,
-    missed_by_scan: balances?.missed ?? 0,
+    index: history?.provider ?? null,
+    index_compared_at: secondsOf(history?.ran_at),
+    index_error: history?.error ?? null,
+    unknown_to_index: history?.doubts ?? 0,
+    missed_by_scan: (balances?.missed ?? 0) + (history?.missed ?? 0),
     wallets: watches.map((watch) => ({
       address: watch.wallet,
       token: watch.label,

@@ -1,9 +1,11 @@
-// The loops of one chain that look after the scan: what it recorded against balances. Each at its own
-// pace and with its own bounded calls, so that none can slow the scan.
+// The loops of one chain that look after the scan: what it recorded against what wallets hold, and against what an index
+// tells. Each at its own pace and with its own bounded calls, so that none can slow the scan.
 
+import type { History } from "../chains/history.ts";
 import type { Providers } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { Balances } from "../services/balances.ts";
+import type { Comparing } from "../services/comparing.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -12,6 +14,7 @@ import { createCaseWork } from "./balance-cases.ts";
 import { createBalanceCheck } from "./balances.ts";
 import { createEvidence } from "./evidence.ts";
 import { createLoop, type Loop } from "./loop.ts";
+import { createReconcile } from "./reconcile.ts";
 
 /** The loops of the chain of `settings`, not running yet. */
 export function createChecks(needs: {
@@ -21,6 +24,9 @@ export function createChecks(needs: {
   database: Database;
   settlement: Settlement;
   balances: Balances;
+  comparing: Comparing;
+  /** An index of the chain to compare with, where the settings name one. */
+  history(settings: ChainSettings): History | null;
   world: World;
   telemetry: Telemetry;
 }): Loop[] {
@@ -29,7 +35,7 @@ export function createChecks(needs: {
   const settings = () => config.current().chains.get(chain) ?? needs.settings;
   const of = { ...needs, chain, settings };
   const balances = createBalanceCheck({ ...of, cases: createCaseWork({ ...of, evidence: createEvidence(of) }) });
-  return [
-    createLoop({ name: `balances ${chain}`, world, telemetry, period_ms: balances.period_ms, run: balances.run }),
-  ];
+  const loop = (name: string, { period_ms, run }: { period_ms(): number; run(): Promise<void> }) =>
+    createLoop({ name: `${name} ${chain}`, world, telemetry, period_ms, run });
+  return [loop("balances", balances), loop("reconcile", createReconcile(of))];
 }

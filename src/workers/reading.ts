@@ -1,10 +1,12 @@
 // Which chains are read: those with a wallet, and those that lost theirs for as long as somebody was promised an amount
 // there. One scan each; never lets go of a chain that still owes a look.
 
+import type { History } from "../chains/history.ts";
 import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { Balances } from "../services/balances.ts";
+import type { Comparing } from "../services/comparing.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { allChains } from "../storage/chains.ts";
@@ -39,6 +41,8 @@ export function createReading(needs: {
   database: Database;
   settlement: Settlement;
   balances: Balances;
+  comparing: Comparing;
+  history(settings: ChainSettings): History | null;
   watching: Watching;
   world: World;
   telemetry: Telemetry;

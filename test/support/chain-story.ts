@@ -2,15 +2,17 @@
 // the story says so. Nothing runs by itself, so a story reads as a sequence of facts.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { connectChain } from "../../src/chains/connect.ts";
+import { connectChain, connectHistory } from "../../src/chains/connect.ts";
+import type { History } from "../../src/chains/history.ts";
 import { createPaces } from "../../src/chains/pace.ts";
-import { liveConfig } from "../../src/config/config.ts";
+import { type ChainSettings, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createClaims } from "../../src/services/claims.ts";
+import { createComparing } from "../../src/services/comparing.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createOperator } from "../../src/services/operator.ts";
@@ -24,6 +26,7 @@ import { createCaseWork } from "../../src/workers/balance-cases.ts";
 import { createBalanceCheck } from "../../src/workers/balances.ts";
 import { createEvidence } from "../../src/workers/evidence.ts";
 import { createLookUp } from "../../src/workers/lookup.ts";
+import { createReconcile } from "../../src/workers/reconcile.ts";
 import { createScan } from "../../src/workers/scan.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
@@ -41,6 +44,8 @@ export interface StoryOptions {
   tron?: TronEmulator;
   /** TronGrid's REST beside it may be asked as well. */
   rest?: boolean;
+  /** Recorded transfers are compared with an explorer's index of the chain. */
+  index?: boolean;
   /** The chain is read from this explorer alone, whose turns take a hundredth of their time. */
   explorer?: "etherscan" | "blockscout";
   finality?: string;
@@ -150,6 +155,34 @@ export async function startStory(options: StoryOptions = {}) {
     return createBalanceCheck({ ...of, cases: createCaseWork({ ...of, evidence }) });
   };
   let check = makeCheck();
+  const index = options.index === true ? startExplorerEmulator(anvil) : null;
+  const hurried = {
+    ...world,
+    elapsed: () => performance.now() * 100,
+    sleep: (ms: number, signal?: AbortSignal) => real.sleep(ms / 100, signal),
+  };
+  const history = (settings: ChainSettings): History | null => {
+    const explorer = index && { kind: "etherscan" as const, url: index.etherscan, key: "key-5678", reads: false };
+    return connectHistory({
+      settings: { ...settings, explorer },
+      outbound,
+      world,
+      paces: createPaces({ world: hurried }),
+    });
+  };
+  const makeReconcile = () =>
+    createReconcile({
+      chain: settings.id,
+      settings: () => config.current().chains.get(settings.id) ?? settings,
+      history,
+      source,
+      database,
+      settlement,
+      comparing: createComparing({ database, world, telemetry }),
+      world,
+      telemetry,
+    });
+  let reconcile = makeReconcile();
 
   const raw = new Sqlite(temp.path, { readonly: true });
   let orders = 0;
@@ -161,6 +194,8 @@ export async function startStory(options: StoryOptions = {}) {
     usdt,
     dai,
     proxies,
+    /** The explorer that tells what came to the wallets; only where the story has one. */
+    index,
     emulator,
     database,
     config,
@@ -179,7 +214,10 @@ export async function startStory(options: StoryOptions = {}) {
     restart() {
       scan = makeScan();
       check = makeCheck();
+      reconcile = makeReconcile();
     },
+    /** One step of the comparison with the index. */
+    reconcile: () => reconcile.run(),
     /** Steps of the comparison of balances: as many as it takes to read, to compare and to look into what is found. */
     async check(steps = 4) {
       for (let step = 0; step < steps; step++) await check.run();
@@ -244,6 +282,7 @@ export async function startStory(options: StoryOptions = {}) {
       raw.close();
       await temp.close();
       for (const proxy of proxies) await proxy.stop();
+      await index?.stop();
       await emulator?.stop();
       await (tron ?? anvil).stop();
     },
