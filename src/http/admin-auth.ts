@@ -26,7 +26,10 @@ export interface AdminAuth {
    * too_many_failed_attempts, invalid_admin_secret.
    */
   check(call: Pick<Call, "request" | "connection" | "id">): Promise<void>;
-  /** Forgets the verified secret, so that the next request is verified against the hash again. */
+  /**
+   * Forgets the verified secret, so that the next request is verified against the hash again, and failed attempts: who
+   * tried a new secret before it was in force is not kept waiting with it.
+   */
   clear(): void;
 }
 
@@ -124,6 +127,7 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
 
     clear() {
       verified = null;
+      for (const tally of tallies.values()) tally.failures = [];
     },
   };
 }
