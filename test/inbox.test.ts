@@ -53,9 +53,16 @@ describe("the ranking of candidates", () => {
     ["the same amount on another wallet", pot("eth", "USDT", other_wallet), "0", `${exact}, but on another wallet`],
     ["the same amount in another coin", pot("eth", "USDC"), "0", `${exact}, but in USDC`],
     ["the same amount on another chain", pot("base", "USDC"), "0", `${exact}, but in USDC on base`],
-    ["a little more", { amount: "10.01" }, "-0.01", "asked for an amount close by, above this one"],
+    ["a little more", { amount: "11.3" }, "-1.3", "asked for an amount close by, above this one"],
+    [
+      "it with decimals",
+      { amount: "10.01" },
+      "-0.01",
+      "asked for this amount and decimals behind it that were left out",
+    ],
+    ["it and a fee", { amount: "11" }, "-1", "asked for this amount and a fee that exchanges usually keep"],
     ["a little less", { amount: "9.9" }, "0.1", "asked for an amount close by, below this one"],
-    ["half as much more", { amount: "20" }, "-10", "asked for an amount close by, above this one"],
+    ["half as much more", { amount: "19.5" }, "-9.5", "asked for an amount close by, above this one"],
     ["more than that", { amount: "20.01" }, null, null],
     ["another amount elsewhere", { ...pot("base", "USDC"), amount: "10.01" }, null, null],
     ["another amount without a choice", { pot: null, opened_at: null, amount: "3" }, null, null],
@@ -70,7 +77,7 @@ describe("the ranking of candidates", () => {
       "everything at once",
       { known_sender: true, claimed: true },
       "0",
-      `${exact} here; its payer named this transaction; its payer sends from this address`,
+      `${exact} here; its payer sends from this address; its payer named this transaction`,
     ],
   ];
   test.each(rows)("says of %s what it is", (_what, more, difference, why) => {
@@ -84,13 +91,14 @@ describe("the ranking of candidates", () => {
   test("puts strong reasons before weak ones, whatever the order's status", () => {
     expect(
       order(
-        asked("close", { amount: "10.001" }),
+        asked("close", { amount: "11.3" }),
+        asked("cut", { amount: "10.01" }),
         asked("elsewhere", pot("base", "USDC")),
         asked("sender", { amount: "500", known_sender: true }),
         asked("claimed", { amount: "700", claimed: true }),
         asked("exact", { status: "paid" }),
       ),
-    ).toEqual(["exact", "claimed", "sender", "elsewhere", "close"]);
+    ).toEqual(["exact", "cut", "sender", "claimed", "elsewhere"]);
   });
 
   test("puts what the matching named first, and orders of the future last", () => {
@@ -105,7 +113,7 @@ describe("the ranking of candidates", () => {
       order(
         status("paid", "p"),
         status("expired", "e"),
-        status("pending", "far", { amount: "10.2" }),
+        status("pending", "far", { amount: "11.2" }),
         status("pending", "near", { amount: "9.9" }),
         status("cancelled", "c", { opened_at: start_ms - 5 }),
       ),
@@ -211,12 +219,17 @@ describe("the inbox", () => {
       reason_text: "it may be meant for more than one order",
       candidates: [
         {
+          order_id: near,
+          status: "pending",
+          difference: "-0.1",
+          why: expect.stringContaining("exchanges usually keep"),
+        },
+        {
           order_id: order,
           status: "paid",
           difference: "-0.09",
           why: expect.stringContaining("sends from this address"),
         },
-        { order_id: near, status: "pending", difference: "-0.1", why: "asked for an amount close by, above this one" },
       ],
     });
     expect(Object.keys(entry?.candidates[0] ?? {})).toEqual([
@@ -235,8 +248,8 @@ describe("the inbox", () => {
     const [entry] = await inbox();
     expect(entry?.candidates.map(({ order_id, difference }) => [order_id, difference])).toEqual([
       [elsewhere, "0"],
-      [ended, "0"],
       [above, "-0.01"],
+      [ended, "0"],
       [below, "0.02"],
     ]);
   });
@@ -280,6 +293,62 @@ describe("the inbox", () => {
       { id, status: "matched", reason: "reverted", candidates: [{ order_id: order, status: "paid", difference: "0" }] },
     ]);
     expect(await ids("?reason=reverted")).toEqual([id]);
+  });
+
+  describe("names the likely owner to the merchant", () => {
+    const told = () =>
+      server
+        .events()
+        .filter((event) => event.type === "unknown_transfer")
+        .map((event) => (JSON.parse(event.body) as { order_id?: string }).order_id);
+    const usdc_e = () => tokens.polygon.find((token) => token.coin === null)?.address ?? "";
+
+    test("when one pending order asks for just this amount in another coin", async () => {
+      const order = await ordered("31.07", { blockchain: "polygon", stablecoin: "USDC" });
+      await receive(31_070_000n);
+      await receive(31_070_000n, { chain: "polygon", token: usdc_e() });
+      expect(told()).toEqual([order, order]);
+      expect(await inbox()).toMatchObject([
+        { status: "waiting_for_match", reason: "unknown_token", candidates: [{ order_id: order }] },
+        { status: "waiting_for_match", reason: "no_such_amount", candidates: [{ order_id: order }] },
+      ]);
+    });
+
+    test("and nobody when there are two, when it ended, or when it opened later", async () => {
+      await ordered("31.07", { blockchain: "polygon", stablecoin: "USDC" });
+      await ordered("31.07", { blockchain: "polygon", stablecoin: "DAI" });
+      const ended = await ordered("41.07", { blockchain: "polygon", stablecoin: "DAI" });
+      await server.user("POST", `orders/${ended}/cancel`);
+      await receive(31_070_000n);
+      await receive(41_070_000n);
+      server.advance(120_000);
+      await ordered("51.07", { blockchain: "polygon", stablecoin: "DAI" });
+      await receive(51_070_000n);
+      expect(told()).toEqual([undefined, undefined, undefined]);
+    });
+  });
+
+  test("tells of dust neither when it comes nor when it goes", async () => {
+    server.config.replace({
+      ...server.config.current(),
+      merchant: { ...server.config.current().merchant, unknown_transfer_webhook_url: "https://shop.example/unknown" },
+    });
+    const dust = await receive(1n);
+    const plain = await receive(5_000_000n);
+    await gone(dust);
+    await gone(plain);
+    expect(await ids("?dust=true&reason=reverted")).toEqual([plain, dust]);
+    const pushed = server.database.read((at) =>
+      at
+        .live()
+        .all<{ type: string; transfer: number }>(
+          "SELECT e.type, d.transfer FROM deliveries d JOIN events e ON e.n = d.event ORDER BY d.id",
+        ),
+    );
+    expect(pushed).toEqual([
+      { type: "unknown_transfer", transfer: plain },
+      { type: "payment_reverted", transfer: plain },
+    ]);
   });
 
   describe("is left by a dismissal", () => {

@@ -30,6 +30,7 @@ import { closedPort, startProxy } from "./support/shop-proxy.ts";
 
 const nobody = "01900000-0000-7000-8000-000000000000";
 const window_ms = 300_000;
+const stranger = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
 let server: TestServer;
 let ocrch: Ocrch;
@@ -500,7 +501,7 @@ describe("an operator's tool", () => {
           ...{
             chain: "eth",
             token: tokens.eth[0]?.address ?? "",
-            sender: evm_wallet.toLowerCase(),
+            sender: stranger,
             wallet: evm_wallet,
           },
           ...{ units: 3_000_000n, tx_hash: "0x1", log_index: 0, position: 0, block },
@@ -510,9 +511,10 @@ describe("an operator's tool", () => {
     );
     const id = row?.id ?? 0;
     await settlement.confirm("eth", [{ id, block_hash: block.hash, verdict: "confirmed" }]);
-    expect(await admin.inbox({ reason: "no_such_amount", blockchain: "eth", dust: true, limit: 1 })).toMatchObject([
-      { id, reason_text: "no deposit asks for this amount", candidates: [] },
+    expect(await admin.inbox({ reason: "short", blockchain: "eth", dust: true, limit: 1 })).toMatchObject([
+      { id, reason_text: "less than the order asks for, and nothing says whose it is" },
     ]);
+    expect(await admin.inbox({ reason: "late" })).toEqual([]);
     expect(await admin.assign(id, order_id, "by phone")).toMatchObject({
       transfer: { id, status: "matched" },
       order: { order_id, status: "pending" },

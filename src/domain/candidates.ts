@@ -3,9 +3,10 @@
 
 import type { ChainId, Coin } from "./assets.ts";
 import { max_chain_clock_skew_s } from "./matching.ts";
-import { atMost, compareAmounts, differenceOf } from "./money.ts";
+import { atMost, compareAmounts, differenceOf, scaleOf } from "./money.ts";
 import type { OrderStatus } from "./order.ts";
 import type { InboxReason } from "./payment.ts";
+import { usual_fees } from "./slots.ts";
 
 const candidates_max = 5;
 
@@ -119,12 +120,32 @@ function hintsOf(stray: Stray, one: Asked): Hint[] {
   if (stray.likely_order === one.order_id)
     add(stray.reason === "short" ? 5 : 0, "the likeliest by the rules of matching");
   if (comparison === 0 && here) add(1, `asked for exactly ${what} here`);
-  if (one.claimed) add(2, "its payer named this transaction");
+  const [cut, shortened] = [here && isCut(stray, one), here && isShortened(stray, one)];
+  if (cut) add(2, "asked for this amount and decimals behind it that were left out");
+  if (shortened) add(2, "asked for this amount and a fee that exchanges usually keep");
   if (one.known_sender) add(3, "its payer sends from this address");
-  if (comparison === 0 && pot !== null && !here) add(4, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
-  if (comparison !== 0 && here && isClose(stray, one))
-    add(5, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
+  if (one.claimed) add(4, "its payer named this transaction");
+  if (comparison === 0 && pot !== null && !here) add(5, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
+  if (comparison !== 0 && here && !cut && !shortened && isClose(stray, one))
+    add(6, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
   return hints;
+}
+
+/** Only the last decimals are missing. */
+function isCut({ amount }: Stray, one: Asked): boolean {
+  const missing = differenceOf(one.amount, amount);
+  return compareAmounts(missing, "0") > 0 && compareAmounts(missing, stepOf(amount)) < 0;
+}
+
+/** One of the last place that an amount is written with: 0.01 of 9.99, 1 of 10. */
+function stepOf(amount: string): string {
+  const scale = scaleOf(differenceOf(amount, "0"));
+  return scale === 0 ? "1" : `0.${"0".repeat(scale - 1)}1`;
+}
+
+function isShortened({ amount }: Stray, one: Asked): boolean {
+  const missing = differenceOf(one.amount, amount);
+  return usual_fees.some((fee) => compareAmounts(fee, missing) === 0);
 }
 
 /** Off by at most a half of what was asked for. */

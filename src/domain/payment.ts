@@ -88,7 +88,7 @@ export type EntryReason = keyof typeof entryReasons;
 export type AllocationKind = "match" | "part" | "tolerance" | "over" | "claim" | "assign";
 
 /**
- * What became of a claim. `accepted`: it settles this order, once it is confirmed. `already_counted`: this money counts
+ * What became of a claim. `accepted`: it counts for this order once it is confirmed. `already_counted`: this money counts
  * already, for this order or for another payment. `in_inbox`: it is there, and a person will look at it. `not_found`: it
  * is not mined yet, or brings nothing to the merchant.
  */

@@ -169,7 +169,7 @@ export interface Assignment {
 /** What became of a transaction that a payer named. */
 export interface Claim {
   /**
-   * `accepted`: it pays this order once it is confirmed. `already_counted`: it counts already, for this order or for
+   * `accepted`: it counts for this order once it is confirmed. `already_counted`: it counts already, for this order or for
    * another payment. `in_inbox`: the merchant will look at it. `not_found`: it is not mined so far, or brings nothing.
    */
   status: "accepted" | "already_counted" | "in_inbox" | "not_found";

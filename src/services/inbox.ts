@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { type CandidateOrder, rankCandidates } from "../domain/candidates.ts";
 import { Fault, texts } from "../domain/errors.ts";
 import { differenceOf } from "../domain/money.ts";
-import type { EntryReason } from "../domain/payment.ts";
+import { type EntryReason, noiseReasons } from "../domain/payment.ts";
 import {
   type AllocationRow,
   allocationOf,
@@ -183,10 +183,12 @@ function reasonOf(row: TransferRow): EntryReason | null {
   return row.reverted_at === null ? row.reason : "reverted";
 }
 
-/** The orders that a transfer may belong to; of one that pays an order, that order alone. */
+/** The orders that a transfer may belong to; of one that pays an order, that order alone; of dust, none. */
 function candidatesOf(at: Reader, row: TransferRow): CandidateOrder[] {
   const paid = paidOrder(at, row.id);
-  if (paid === null) return rankCandidates(row, askedNear(at, row));
+  if (paid === null) {
+    return row.reason !== null && noiseReasons.includes(row.reason) ? [] : rankCandidates(row, askedNear(at, row));
+  }
   const order = orderById(at, paid);
   if (order === null) return [];
   const { id: order_id, merchant_order_id, status, amount } = order;

@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
-import type { Transfer } from "../domain/payment.ts";
+import { noiseReasons, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { setReverted } from "../storage/inbox.ts";
@@ -47,7 +47,7 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
       order_id,
       transfer: row.id,
       body: paymentRevertedBody({ ...row, order_id }, tx.now),
-      url: config.current().merchant.unknown_transfer_webhook_url,
+      url: isNoise(row) ? null : config.current().merchant.unknown_transfer_webhook_url,
     });
   }
 
@@ -91,6 +91,11 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
       return true;
     },
   };
+}
+
+/** Nobody was told of it when it came. */
+function isNoise({ reason }: TransferRow): boolean {
+  return reason !== null && noiseReasons.includes(reason);
 }
 
 /** Whether a transaction that was mined again did what it did before. */

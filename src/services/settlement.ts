@@ -3,11 +3,13 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
+import { likelyOwner } from "../domain/candidates.ts";
 import { codeOf } from "../domain/errors.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
-import { isShared, noiseReasons, type Transfer } from "../domain/payment.ts";
+import { type InboxReason, isShared, noiseReasons, type Transfer } from "../domain/payment.ts";
+import { askedExactly } from "../storage/asked.ts";
 import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import { cover, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
@@ -33,6 +35,8 @@ import { createReverts } from "./reverts.ts";
 /** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
 export const slice_max_transfers = 500;
 const confirm_max_transfers = 100;
+/** Money without any order: it may have been meant for one that is to be paid in another coin, or elsewhere. */
+const guessed: readonly InboxReason[] = ["no_such_amount", "coin_not_offered", "unknown_token"];
 
 /** One complete answer about a range of blocks, with the positions of its transfers. */
 export interface Page {
@@ -166,11 +170,13 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       crediting.credit(tx, { transfer: row, order_id, kind: isClaimed ? "claim" : kind, place });
       return;
     }
+    const likely_order = found.likely_order ?? guess(tx, row, found.reason);
     const stranger = judgeTransfer(tx, row.id, {
-      status: found.likely_order === null && !isShared(found.reason) ? "no_matched_deposit" : "waiting_for_match",
+      status: likely_order === null && !isShared(found.reason) ? "no_matched_deposit" : "waiting_for_match",
       deposit: null,
       part: false,
       ...found,
+      likely_order,
       confirmed_at: tx.now,
     });
     if (!noiseReasons.includes(found.reason)) crediting.tellStranger(tx, stranger);
@@ -232,6 +238,11 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       }
     },
   };
+}
+
+/** The one order that asks for just this amount elsewhere, where nothing else is known. */
+function guess(tx: Tx, row: TransferRow, reason: InboxReason): string | null {
+  return guessed.includes(reason) ? likelyOwner(row, askedExactly(tx, row)) : null;
 }
 
 function transferTerms(row: TransferRow): Omit<Transfer, "block"> {

@@ -1,15 +1,17 @@
 // Which amounts payers were asked for that have to do with a transfer: the same amount anywhere, the nearest ones in its
 // pot, what its sender pays, what was claimed. Finds by index, a few rows each; decides nothing.
 
-import { and, desc, eq, isNotNull, ne, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, isNotNull, lte, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Asked } from "../domain/candidates.ts";
 import { fromUnits, toUnits } from "../domain/money.ts";
+import { feesOf } from "../domain/slots.ts";
 import { claimantsOf } from "./claims.ts";
 import { watchFor } from "./coverage.ts";
 import type { Reader } from "./database.ts";
 import { orderById } from "./orders.ts";
 import { deposits, orders, slots, transfers, watches } from "./schema.ts";
+import { spans } from "./slots.ts";
 import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
@@ -47,15 +49,10 @@ interface Row {
 /** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
 export function askedNear(at: Reader, row: TransferRow): Asked[] {
   const claimed = new Set(claimantsOf(at, row.id));
-  const paid = new Set(ordersPaidBy(at, row).map((one) => one.order_id));
+  const payers = ordersPaidBy(at, row);
+  const paid = new Set(payers.map((one) => one.order_id));
   const asked = (found: Row, rest: string | null = null): Asked => ({
-    order_id: found.order_id,
-    merchant_order_id: found.merchant_order_id,
-    status: found.status,
-    pot: { chain: found.chain, coin: found.coin, wallet: found.wallet },
-    amount: rest ?? found.amount,
-    rest: rest !== null,
-    opened_at: found.opened_at,
+    ...plain(found, rest),
     known_sender: (found.sender === row.sender && found.chain === row.chain) || paid.has(found.order_id),
     claimed: claimed.has(found.order_id),
   });
@@ -63,12 +60,30 @@ export function askedNear(at: Reader, row: TransferRow): Asked[] {
   return [
     ...nearest(at, row).map(({ rest, ...found }) => asked(found, rest)),
     ...equals(at, row).map((found) => asked(found)),
-    ...ordersPaidBy(at, row).map((found) => asked(found)),
+    ...shortened(at, row).map((found) => asked(found)),
+    ...payers.map((found) => asked(found)),
     ...[...named].flatMap((order_id) => {
       const rows = selectOfOrder(at).all({ order_id });
       return rows.length > 0 ? rows.map((found) => asked(found)) : unchosen(at, order_id, claimed);
     }),
   ];
+}
+
+/** Who was asked for exactly the transfer's amount, anywhere. */
+export function askedExactly(at: Reader, row: Pick<TransferRow, "amount">): Asked[] {
+  return equals(at, row).map((found) => plain(found, null));
+}
+
+function plain(found: Row, rest: string | null): Asked {
+  const { order_id, merchant_order_id, status, chain, coin, wallet, opened_at } = found;
+  return {
+    ...{ order_id, merchant_order_id, status, opened_at },
+    pot: { chain, coin, wallet },
+    amount: rest ?? found.amount,
+    rest: rest !== null,
+    known_sender: false,
+    claimed: false,
+  };
 }
 
 /** The same amount, whoever was asked for it, wherever and whenever: the newest few of each pot. */
@@ -116,30 +131,27 @@ const selectEqual = statement((db) =>
 
 type Near = Row & { rest: string | null };
 
-/** The amounts promised in the pot that come next above and below; of those one digit longer or shorter the very next. */
+/**
+ * The next amounts promised in the pot, above up to twice the transfer's, below down to two thirds of it, and the next ones
+ * of which it is what remains without further decimals.
+ */
 function nearest(at: Reader, row: TransferRow): Near[] {
-  const { chain, coin, wallet, units } = row;
+  const { chain, coin, wallet } = row;
   const decimals = watchFor(at, row)?.decimals;
   if (coin === null || decimals === undefined) return [];
-  const pot = { chain, coin, wallet, units };
-  const digits = units.length;
-  const found = [
-    ...selectAbove(at).all({ ...pot, digits }),
-    ...selectBelow(at).all({ ...pot, digits }),
-    ...selectAbove(at)
-      .all({ ...pot, units: "1", digits: digits + 1 })
-      .slice(0, 1),
-    ...selectBelow(at)
-      .all({ ...pot, units: "9".repeat(digits), digits: digits - 1 })
-      .slice(0, 1),
-  ];
-  return found.map(({ slot_units, is_rest, ...rest }) => ({
+  const pot = { chain, coin, wallet };
+  const units = BigInt(row.units);
+  const above = spans(units - 1n, units * 2n).flatMap((span) => selectAbove(at).all({ ...pot, ...span }));
+  const below = spans((units * 2n) / 3n - 1n, units - 1n)
+    .reverse()
+    .flatMap((span) => selectBelow(at).all({ ...pot, ...span }));
+  return [...above.slice(0, nearest_max), ...below.slice(0, nearest_max)].map(({ slot_units, is_rest, ...rest }) => ({
     ...rest,
     rest: is_rest ? fromUnits(BigInt(slot_units), decimals) : null,
   }));
 }
 
-function selectNear(beyond: SQL, order: SQL) {
+function selectNear(order: SQL) {
   return statement((db) =>
     db
       .select({ ...columns, slot_units: slots.units, is_rest: slots.rest })
@@ -151,8 +163,8 @@ function selectNear(beyond: SQL, order: SQL) {
           eq(slots.chain, sql.placeholder("chain")),
           eq(slots.coin, sql.placeholder("coin")),
           eq(slots.wallet, sql.placeholder("wallet")),
-          // Texts of equal length compare as numbers, by the index.
-          beyond,
+          gte(slots.units, sql.placeholder("from")),
+          lte(slots.units, sql.placeholder("to")),
           sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
         ),
       )
@@ -162,8 +174,19 @@ function selectNear(beyond: SQL, order: SQL) {
   );
 }
 
-const selectAbove = selectNear(sql`${slots.units} >= ${sql.placeholder("units")}`, sql`${slots.units} asc`);
-const selectBelow = selectNear(sql`${slots.units} <= ${sql.placeholder("units")}`, sql`${slots.units} desc`);
+const selectAbove = selectNear(asc(slots.units));
+const selectBelow = selectNear(desc(slots.units));
+
+/** Who was ever asked for this amount and one of the fees that exchanges usually keep. */
+function shortened(at: Reader, row: TransferRow): Row[] {
+  const { chain, coin, wallet } = row;
+  const decimals = watchFor(at, row)?.decimals;
+  if (coin === null || decimals === undefined) return [];
+  return feesOf(decimals).flatMap((fee) => {
+    const units = (BigInt(row.units) + fee).toString();
+    return selectEqual(at).all({ chain, coin, wallet, units }).slice(0, 1);
+  });
+}
 
 /** Deposits that the transfer's sender paid with other transfers. */
 function ordersPaidBy(at: Reader, row: TransferRow): Row[] {

@@ -3,7 +3,7 @@
 
 import { and, desc, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import type { EntryReason } from "../domain/payment.ts";
+import { type EntryReason, noiseReasons } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -16,7 +16,7 @@ export interface InboxFilter {
   dust: boolean;
 }
 
-const noise: readonly (EntryReason | undefined)[] = ["dust", "lookalike"];
+const noise: readonly (EntryReason | undefined)[] = noiseReasons;
 
 /** Written as in the partial indexes: only then are they used. */
 const isOpen = sql`${transfers.dismissed_at} is null and (${transfers.reason} is not null or ${transfers.reverted_at} is not null)`;

@@ -54,7 +54,7 @@ export const claim = z
   .meta({
     id: "Claim",
     description:
-      "accepted: it pays this order once it is confirmed; already_counted: for this order or for another payment; in_inbox: the merchant will look at it; not_found: not mined so far, or it brings nothing.",
+      "accepted: it counts for this order once it is confirmed; already_counted: for this order or for another payment; in_inbox: the merchant will look at it; not_found: not mined so far, or it brings nothing.",
   });
 
 export const adminOrder = z
