@@ -22,7 +22,7 @@ import {
   startProviderProxy,
 } from "./support/provider-proxy.ts";
 import { silent } from "./support/temp-database.ts";
-import { startTronEmulator } from "./support/tron-emulator.ts";
+import { startTronEmulator, type TronEmulator } from "./support/tron-emulator.ts";
 
 const [, payer, shop] = accounts;
 const mebibyte = 1024 ** 2;
@@ -285,6 +285,43 @@ describe("a provider", () => {
     expect(warned).toContain(`eth ${a.host} finalized: not known to this node; 96 blocks stand in for it`);
     expect(warned).toContain(`eth ${b.host} finalized:`);
     expect(warned).toContain("finality stands still");
+  });
+});
+
+describe("Tron", () => {
+  /** The checks of Tron in an appliance that has a wallet there, read as these lines say. */
+  async function examined(lines: (tron: TronEmulator) => string): Promise<Check[]> {
+    const tron = await startTronEmulator();
+    const coin = await deployCoin(tron.anvil, 6, "USDT");
+    await tron.anvil.rpc("anvil_mine", ["0xc8"]);
+    const wallet = `[[wallets]]\nblockchain = "tron"\naddress = "${tronAddress(shop)}"\nenabled_coins = ["USDT"]`;
+    const token = `[chains.tron.tokens.USDT]\naddress = "${tronAddress(coin.address)}"\ndecimals = 6`;
+    const { checks } = await doctor(await place({ more: `${wallet}\n[chains.tron]\n${lines(tron)}\n${token}` }));
+    await tron.stop();
+    return checks.filter(({ subject }) => subject.startsWith("tron "));
+  }
+
+  test("nodes, contracts and TronGrid's list pass every check", async () => {
+    const checks = await examined((tron) => `rpc_urls = ["${tron.rpc_url}"]\nexplorer_url = "${tron.url}"`);
+    expect(checks.map(({ check, verdict }) => `${check} ${verdict}`)).toEqual([
+      "chain id ok",
+      "head ok",
+      "finalized ok",
+      "logs ok",
+      "contract ok",
+      "explorer ok",
+    ]);
+  });
+
+  test("read through TronGrid alone is looked at through it", async () => {
+    const checks = await examined((tron) => `rpc_urls = []\nexplorer_url = "${tron.url}"`);
+    expect(checks.map(({ check, verdict }) => `${check} ${verdict}`)).toEqual([
+      "chain id ok",
+      "head ok",
+      "finalized ok",
+      "logs ok",
+      "explorer ok",
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 // What is looked at of one chain: each of its nodes, the contracts it takes money in, its explorer. Asks every node by
 // itself, so that a bad one behind a good one shows.
 
-import { type ConnectNeeds, connectHistory, connectNode, connectProbe } from "../../chains/connect.ts";
+import { type ConnectNeeds, connectChain, connectHistory, connectNode, connectProbe } from "../../chains/connect.ts";
 import { createPaces } from "../../chains/pace.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
@@ -15,6 +15,8 @@ const dead_head_s = 900;
 const old_final_s = 3600;
 const logs_blocks = 10;
 const index_blocks = 100;
+/** Indexes follow their nodes at some distance. */
+const index_behind_blocks = 30;
 
 interface ChainNeeds extends ConnectNeeds {
   config: Config;
@@ -31,13 +33,18 @@ export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces"
   const { world } = asked;
   // What it finds is told as checks, not on a log.
   const needs = { ...asked, telemetry: createTelemetry({ ...world, warn: () => {} }), paces: createPaces({ world }) };
-  const { rpc_urls } = needs.settings;
-  const nodes = await Promise.all(rpc_urls.map((url) => examineNode(needs, url)));
+  const { rpc_urls, explorer } = needs.settings;
+  const ways = explorer?.reads ? [...rpc_urls, null] : rpc_urls;
+  const nodes = await Promise.all(ways.map((url) => examineNode(needs, url)));
   const [sound] = nodes.filter((node) => node.head !== null);
+  const [spoken] = nodes.flatMap(({ head, url }) => (head === null || url === null ? [] : url));
   const more =
     sound?.head == null
       ? []
-      : [...(await examineContracts(needs, sound)), ...(await examineExplorer(needs, sound.source, sound.head))];
+      : [
+          ...(spoken === undefined ? [] : await examineContracts(needs, spoken)),
+          ...(await examineExplorer(needs, sound.source, sound.head)),
+        ];
   return {
     checks: [...nodes.flatMap((node) => node.checks), ...more],
     skews_ms: nodes.flatMap((node) => node.skew_ms ?? []),
@@ -45,7 +52,8 @@ export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces"
 }
 
 interface Node {
-  url: string;
+  /** Null for the explorer the chain is read from. */
+  url: string | null;
   source: Source;
   checks: Check[];
   /** Null when the node is not worth asking further. */
@@ -53,9 +61,10 @@ interface Node {
   skew_ms: number | null;
 }
 
-async function examineNode(needs: ChainNeeds, url: string): Promise<Node> {
+async function examineNode(needs: ChainNeeds, url: string | null): Promise<Node> {
   const { config, settings, world } = needs;
-  const source = connectNode(needs, url);
+  const alone = { ...settings, rpc_urls: [] };
+  const source = url === null ? connectChain({ ...needs, settings: alone }) : connectNode(needs, url);
   const subject = `${settings.id} ${source.reports()[0]?.provider}`;
   const look = (check: string, act: () => Promise<Finding>) => checked(world, subject, check, act);
   const wanted = tagsOf([...settings.finality.map((tier) => tier.finality), settings.facts.final]);
@@ -70,9 +79,8 @@ async function examineNode(needs: ChainNeeds, url: string): Promise<Node> {
   });
   if (identity.verdict !== "ok") return { url, source, checks: [identity], head: null, skew_ms: null };
 
-  const skew_ms = await connectProbe(needs, url)
-    .skew_ms()
-    .catch(() => null);
+  const probe = url === null ? null : connectProbe(needs, url);
+  const skew_ms = (await probe?.skew_ms().catch(() => null)) ?? null;
   // By the node's own clock where it tells it: ours has a check of its own.
   const now = () => world.now() + (skew_ms ?? 0);
   const checks = [identity];
@@ -121,7 +129,7 @@ async function logsFinding(
   return ok(`blocks ${answer.from} to ${answer.to} read, ${answer.sightings.length} transfers to your wallets`);
 }
 
-async function examineContracts(needs: ChainNeeds, { url }: Node): Promise<Check[]> {
+async function examineContracts(needs: ChainNeeds, url: string): Promise<Check[]> {
   const { config, settings, world } = needs;
   const offered = offeredCoins(config, settings.id);
   const accepted = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
@@ -150,10 +158,11 @@ async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef
   const wallet = config.wallets.find((one) => one.chain === settings.id)?.address;
   if (history === null || wallet === undefined) return [];
   const check = await checked(world, `${settings.id} ${history.provider}`, "explorer", async () => {
-    const [from] = await source.blocks([Math.max(0, head.number - index_blocks)]);
+    const last = Math.max(0, head.number - index_behind_blocks);
+    const [from, to] = await source.blocks([Math.max(0, last - index_blocks), last]);
     const tokens = settings.tokens.map((token) => token.address);
-    const found = await history.incoming({ wallet, tokens, from: from ?? head, to: head });
-    return ok(`answers, ${found.length} transfers of the last ${index_blocks} blocks`);
+    const found = await history.incoming({ wallet, tokens, from: from ?? head, to: to ?? head });
+    return ok(`answers, ${found.length} transfers in ${index_blocks} blocks`);
   });
   // It only checks what the nodes say: nothing is lost while it is away.
   return [check.verdict === "fail" && settings.explorer?.reads !== true ? { ...check, verdict: "warn" } : check];
