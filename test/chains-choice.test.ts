@@ -252,6 +252,22 @@ describe("a provider that keeps no history", () => {
   });
 });
 
+describe("a provider that keeps no balances of the past", () => {
+  const stateless = refusing({ code: -32000, message: "missing trie node 12ab" }, "eth_call");
+  const balances = (pool: Providers, block: number) => pool.balances([{ wallet: shop, token: usdt.address }], block);
+
+  test("is asked for the logs of these blocks as before, and for its balances not again", async () => {
+    const pool = connected({ urls: [a.url, b.url] });
+    a.behave(stateless);
+    expect((await balances(pool, 2)).provider).toBe(b.host);
+    a.reset();
+    expect(await asked(pool)).toBe(a.host);
+    expect(reportOf(pool, a)).toMatchObject({ state: "well", oldest_block: null });
+    expect((await balances(pool, 1)).provider).toBe(b.host);
+    expect((await balances(pool, 3)).provider).toBe(a.host);
+  });
+});
+
 describe("one block that is too much", () => {
   test("for one provider is asked of the next; for all of them raises an alarm", async () => {
     const pool = connected();
@@ -371,6 +387,12 @@ describe("a provider the others contradict", () => {
     const first = await pool.testify(matter(), []);
     expect(first.provider).toBe(a.host);
     expect(await codeOfFailure(pool.testify(matter(), [a.host]))).toBe("second_opinion_missing");
+  });
+
+  test("what one key has read is read again by another company, by another key only where there is no other", async () => {
+    const keys = [`${a.url}/one`, `${a.url}/two`];
+    expect((await connected({ urls: [...keys, b.url] }).read(question(), a.host)).provider).toBe(b.host);
+    expect((await connected({ urls: keys }).read(question(), a.host)).provider).toBe(`${a.host}#2`);
   });
 
   test("a second opinion comes from another company, not from another key", async () => {

@@ -13,6 +13,7 @@ import {
   usd,
   wallet,
 } from "./support/chain-story.ts";
+import { answering, emptyLogs } from "./support/provider-proxy.ts";
 
 let story: Story;
 let started: Story[] = [];
@@ -536,6 +537,39 @@ describe("the final pass", () => {
       "SELECT pass, count(DISTINCT watch) AS watches FROM coverage GROUP BY pass ORDER BY pass",
     );
     expect(passes.map((row) => row.pass)).toContain("final");
+  });
+});
+
+describe("the final pass over blocks of two providers", () => {
+  test("avoids the one that read a block, not the one that read the newest", async () => {
+    story = await begin({ proxies: 2, finality: '"finalized"', slots: 16 });
+    const [first] = story.proxies;
+    const hiding = emptyLogs;
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    first?.behave(hiding);
+    await story.usdt.transfer(payer, wallet, usd(2));
+    // Out of the overlap's reach before the second provider has its turn.
+    for (let block = 0; block < 20; block++) {
+      await story.mine();
+      await story.poll();
+    }
+    // Fails until the second one is preferred for good.
+    first?.behave(answering(503, ""));
+    for (let failures = 0; failures < 5; failures++) {
+      await story.mine();
+      await story.poll();
+      story.wait(failures * 8);
+    }
+    expect(story.log.join("\n")).toContain("provider preferred");
+    first?.behave(hiding);
+    expect(story.status(order.id)).toBe("pending");
+
+    story.wait(60);
+    await story.mine(20);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
   });
 });
 

@@ -27,6 +27,12 @@ const archive_memory_ms = 24 * 3_600_000;
 
 const circuit_names: Record<CircuitState, ProviderState> = { closed: "well", open: "resting", half_open: "on_trial" };
 
+/** How far back a question goes. A node keeps balances of the past for a shorter time than the logs of it. */
+export interface Depth {
+  of: "logs" | "balances";
+  block: number;
+}
+
 export interface Member {
   /** Name as in the source's answers and reports. */
   provider: string;
@@ -39,15 +45,15 @@ export interface PoolMember extends Member {
   budget: Budget;
   health: Health;
   trust: Trust;
-  /** May be asked now, for blocks from `oldest` on (null: for nothing that is old). */
-  isFree(oldest: number | null): boolean;
-  /** True when it has refused blocks as old as this one. */
-  isTooOld(oldest: number | null): boolean;
+  /** May be asked now, back to that depth (null: for nothing that is old). */
+  isFree(depth: Depth | null): boolean;
   /** The same, with what is left of a day's allowance that is nearly used up. */
-  isFreeSlowly(oldest: number | null): boolean;
+  isFreeSlowly(depth: Depth | null): boolean;
+  /** True when it has refused the like of blocks as old as this one. */
+  isTooOld(depth: Depth | null): boolean;
   last_fault(): Fault | null;
   /** Asks it and takes note of how that went. Throws what the source throws. */
-  ask<T>(verb: (source: Source, provider: string) => Promise<T>, oldest: number | null): Promise<T>;
+  ask<T>(verb: (source: Source, provider: string) => Promise<T>, depth: Depth | null): Promise<T>;
   report(): ProviderHealth[];
 }
 
@@ -63,16 +69,21 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
   const circuit = createCircuit({ world });
   const health = createHealth({ world });
   const trust = createTrust({ world });
-  let archive: { below: number; until: number } | null = null;
+  const refused = new Map<Depth["of"], { through: number; until: number }>();
   let told_spent_on: number | null = null;
 
-  const isTooOld = (oldest: number | null) =>
-    oldest !== null && archive !== null && world.elapsed() < archive.until && oldest <= archive.below;
+  /** Up to which block it has refused what it keeps of the past; null where it has not, or long ago. */
+  function refusedThrough(what: Depth["of"]): number | null {
+    const known = refused.get(what);
+    return known === undefined || world.elapsed() >= known.until ? null : known.through;
+  }
 
-  function note(fault: Fault, oldest: number | null): void {
-    if (fault.code === "provider_archive_only" && oldest !== null) {
-      const below = Math.max(oldest, archive?.below ?? oldest);
-      archive = { below, until: world.elapsed() + archive_memory_ms };
+  const isTooOld = (depth: Depth | null) => depth !== null && depth.block <= (refusedThrough(depth.of) ?? -1);
+
+  function note(fault: Fault, depth: Depth | null): void {
+    if (fault.code === "provider_archive_only" && depth !== null) {
+      const through = Math.max(depth.block, refusedThrough(depth.of) ?? depth.block);
+      refused.set(depth.of, { through, until: world.elapsed() + archive_memory_ms });
     }
     if (no_illness.includes(fault.code) || !budget.hasPlenty()) {
       circuit.withdraw();
@@ -110,7 +121,11 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     return at === null || at <= world.elapsed() ? null : Math.round(world.now() + at - world.elapsed());
   }
 
-  const isWell = (oldest: number | null) => trust.state() === "trusted" && circuit.admits() && !isTooOld(oldest);
+  const isWell = (depth: Depth | null) => trust.state() === "trusted" && circuit.admits() && !isTooOld(depth);
+  const oldestBlock = () => {
+    const through = refusedThrough("logs");
+    return through === null ? null : through + 1;
+  };
 
   return {
     provider,
@@ -118,18 +133,18 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     budget,
     health,
     trust,
-    isFree: (oldest) => isWell(oldest) && budget.hasPlenty(),
-    isFreeSlowly: (oldest) => isWell(oldest) && budget.trickles(),
+    isFree: (depth) => isWell(depth) && budget.hasPlenty(),
+    isFreeSlowly: (depth) => isWell(depth) && budget.trickles(),
     isTooOld,
     last_fault: circuit.last_fault,
-    async ask(verb, oldest) {
+    async ask(verb, depth) {
       circuit.begin();
       try {
         const answer = await verb(source, provider);
         if (circuit.succeed()) telemetry.info("provider recovered", { chain, provider });
         return answer;
       } catch (error) {
-        if (error instanceof Fault) note(error, oldest);
+        if (error instanceof Fault) note(error, depth);
         else circuit.withdraw();
         throw error;
       } finally {
@@ -145,7 +160,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
         score: Math.round(health.score()),
         latency_ms: rounded(health.latency_ms()),
         lag_s: rounded(health.lag_s()),
-        oldest_block: archive === null || world.elapsed() >= archive.until ? null : archive.below + 1,
+        oldest_block: oldestBlock(),
       })),
   };
 }

@@ -2,7 +2,7 @@
 // one is asked. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
 
 import { type Code, Fault, wordsOf } from "../domain/errors.ts";
-import { createMember, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
+import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import type { Matter, Providers, Source, Testimony } from "./source.ts";
 import { createSurvey } from "./survey.ts";
 
@@ -20,9 +20,9 @@ export interface PoolNeeds extends MemberNeeds {
   members: readonly Member[];
 }
 
-/** What a verb is asked for: from which block on, and whom to ask last. */
+/** What a verb is asked for: how far back, and whom to ask last. */
 interface Wish {
-  oldest?: number | null;
+  depth?: Depth | null;
   avoid?: string | undefined;
 }
 
@@ -50,34 +50,35 @@ export function createPool(needs: PoolNeeds): Providers {
   }
 
   async function first<T>(verb: (source: Source, provider: string) => Promise<T>, wish: Wish = {}): Promise<T> {
-    const { oldest = null, avoid } = wish;
-    const free = available(ranked(), oldest);
-    const [last, others] = [free.filter(isNamed(avoid, true)), free.filter(isNamed(avoid, false))];
-    return inTurn([...others, ...last], verb, oldest);
+    const { depth = null, avoid } = wish;
+    const free = available(ranked(), depth);
+    const turn = avoid === undefined ? free : free.toSorted((a, b) => kinship(a, avoid) - kinship(b, avoid));
+    return inTurn(turn, verb, depth);
   }
 
   async function inTurn<T>(
     turn: readonly PoolMember[],
     verb: (source: Source, provider: string) => Promise<T>,
-    oldest: number | null,
+    depth: Depth | null,
   ): Promise<T> {
     let fault: Fault | null = null;
     for (const member of turn) {
       try {
-        return await member.ask(verb, oldest);
+        return await member.ask(verb, depth);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         fault = error;
       }
     }
-    throw alarm(fault ?? nobody(oldest));
+    throw alarm(fault ?? nobody(depth));
   }
 
   /** Why nobody was asked. */
-  function nobody(oldest: number | null): Fault {
+  function nobody(depth: Depth | null): Fault {
     const trusted = members.filter(({ trust }) => trust.state() === "trusted");
-    if (trusted.length > 0 && trusted.every((member) => member.isTooOld(oldest))) {
-      const words = `none of its providers serves block ${oldest}; list one that keeps the whole history (rpc_urls)`;
+    if (trusted.length > 0 && trusted.every((member) => member.isTooOld(depth))) {
+      const what = depth?.of === "balances" ? `balances at block ${depth.block}` : `block ${depth?.block}`;
+      const words = `none of its providers serves ${what}; list one that keeps the whole history (rpc_urls)`;
       return new Fault("provider_archive_only", words);
     }
     if (trusted.length > 0 && trusted.every(({ budget }) => !budget.hasPlenty())) {
@@ -125,9 +126,10 @@ export function createPool(needs: PoolNeeds): Providers {
       survey.answered(provider, heads.latest, took_ms);
       return heads;
     },
-    read: (question, avoid) => first((source) => source.read(question), { oldest: question.from, avoid }),
+    read: (question, avoid) =>
+      first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid }),
     balances: (holdings, block, or_later) =>
-      first((source) => source.balances(holdings, block, or_later), { oldest: block }),
+      first((source) => source.balances(holdings, block, or_later), { depth: { of: "balances", block } }),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
     receipts: (hashes) => first((source) => source.receipts(hashes)),
     testify,
@@ -143,9 +145,9 @@ export function createPool(needs: PoolNeeds): Providers {
 }
 
 /** Those that may be asked now: out of plenty, else out of what is left of the day. */
-function available(members: readonly PoolMember[], oldest: number | null): PoolMember[] {
-  const plenty = members.filter((member) => member.isFree(oldest));
-  return plenty.length > 0 ? plenty : members.filter((member) => member.isFreeSlowly(oldest));
+function available(members: readonly PoolMember[], depth: Depth | null): PoolMember[] {
+  const plenty = members.filter((member) => member.isFree(depth));
+  return plenty.length > 0 ? plenty : members.filter((member) => member.isFreeSlowly(depth));
 }
 
 function missing(heard: readonly string[], why: string): Fault {
@@ -170,6 +172,8 @@ function partyOf(provider: string): string {
   return provider.replace(/#\w+$/, "");
 }
 
-function isNamed(provider: string | undefined, same: boolean): (member: Member) => boolean {
-  return (member) => (member.provider === provider) === same;
+/** How close a member is to a provider that is to be asked last: it is another company, the same one, or the very one. */
+function kinship({ provider }: Member, avoided: string): number {
+  if (provider === avoided) return 2;
+  return partyOf(provider) === partyOf(avoided) ? 1 : 0;
 }

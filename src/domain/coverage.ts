@@ -63,6 +63,11 @@ export function coveredThrough(intervals: readonly Interval[], from: number): In
   return end;
 }
 
+/** The interval that contains a block, if it is covered. */
+export function intervalAt(intervals: readonly Interval[], block: number): Interval | null {
+  return intervals.find(({ from, to }) => from <= block && block <= to) ?? null;
+}
+
 /** A range of blocks, inclusive. */
 export interface Range {
   from: number;

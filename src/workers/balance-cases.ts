@@ -5,7 +5,7 @@ import type { Question, Source } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { divided, type Movement, middleOf, type Stretch, stretchOf } from "../domain/balances.ts";
-import { coveredThrough } from "../domain/coverage.ts";
+import { intervalAt } from "../domain/coverage.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { Balances } from "../services/balances.ts";
 import type { Settlement } from "../services/settlement.ts";
@@ -56,7 +56,7 @@ export function createCaseWork(needs: {
   function sidesOf(one: OpenCase): { in: Side; out: Side } {
     const key = `${one.id} ${one.from_block} ${one.to_block} ${one.looks}`;
     if (reading?.key === key) return reading;
-    const before = database.read((at) => coveredThrough(coveredBlocks(at, one.watch), one.from_block + 1))?.provider;
+    const before = database.read((at) => intervalAt(coveredBlocks(at, one.watch), one.from_block + 1))?.provider;
     const avoid = one.answered_by ?? before;
     const asked = { from: one.from_block + 1, to: one.to_block, wallets: [one.wallet], tokens: [one.token] };
     const { page_blocks } = settings().facts;

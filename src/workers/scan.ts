@@ -4,14 +4,14 @@
 import type { Answer, Providers, Question, Source } from "../chains/source.ts";
 import { type ChainSettings, type Config, type LiveConfig, offeredCoins } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { coveredThrough, gaps, plan, type Range, union } from "../domain/coverage.ts";
+import { gaps, intervalAt, plan, type Range, union } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
 import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
-import { coveredBlocks, coveredOn, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import { coveredOn, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
 import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
@@ -250,8 +250,7 @@ export function createScan(needs: {
   /** Reads what has become final once more, from another provider where there is one. */
   async function finalPass(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
     const { facts, poll_ms } = settings();
-    const first = watches[0];
-    if (first === undefined || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
+    if (watches.length === 0 || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
     for (let pages = 0; ; pages += 1) {
       const read = database.read((at) => coveredOn(at, chain, "final"));
       const [range] = union(
@@ -261,10 +260,16 @@ export function createScan(needs: {
       // More is left than one poll may read: the next poll goes on with it.
       if (pages === pages_per_poll_max) return;
       // Only what the head pass has read already: the final pass checks, it does not run ahead.
-      const to = Math.min(range.to, range.from + facts.page_blocks - 1);
-      if (missing(watches, to).length > 0) break;
-      const provider = database.read((at) => coveredThrough(coveredBlocks(at, first.id), range.from))?.provider;
-      const { answer, transfers } = await evidence.read(ask(watches, { from: range.from, to }, null), provider);
+      const last = Math.min(range.to, range.from + facts.page_blocks - 1);
+      if (missing(watches, last).length > 0) break;
+      const head = database.read((at) => coveredOn(at, chain, "head"));
+      const reader = intervalAt(
+        watches.flatMap(({ id }) => head.get(id) ?? []),
+        range.from,
+      );
+      const to = Math.min(last, reader?.to ?? last);
+      const asked = ask(watches, { from: range.from, to }, null);
+      const { answer, transfers } = await evidence.read(asked, reader?.provider);
       const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
       const before = new Set(stored().map((row) => row.id));
       await takeIn(answer, transfers, "final", watches, end);
