@@ -270,6 +270,51 @@ describe("on a Tron node", () => {
     expect(story.status(order)).toBe("paid");
   });
 
+  test("what node and list missed is found when the list is asked again, within the hour", async () => {
+    await begin({ rest: true });
+    const order = await deposit("19.99");
+    const failed = await story.usdt.transfer(payer, wallet, usd(3));
+    tron.fail(failed);
+    await story.mine();
+    tron.behave(emptyLogs);
+    const empty = (path: string, body: unknown) => (path.startsWith("/v1/") ? { success: true, data: [] } : body);
+    tron.feel({ alter: empty });
+    await story.usdt.transfer(payer, wallet, usd(19.99));
+    await story.mine(solid_blocks + 1);
+    story.wait(60);
+    await story.poll();
+    expect(story.transfers()).toEqual([]);
+    tron.feel({});
+    await story.reconcile();
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ amount: "19.99", status: "matched" }]);
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("a payment that does not show is found by its hash, in either spelling", async () => {
+    await begin();
+    const spellings: [number, (hash: string) => string][] = [
+      [19.99, (hash) => hash],
+      [29.99, (hash) => hash.slice(2).toUpperCase()],
+    ];
+    for (const [amount, spelled] of spellings) {
+      const order = await deposit(String(amount));
+      tron.behave(emptyLogs);
+      const hash = await story.usdt.transfer(payer, wallet, usd(amount));
+      await story.mine();
+      await story.poll();
+      expect(await story.claims.claim(order, spelled(hash), "10.0.0.1")).toMatchObject({
+        status: "accepted",
+        chain: "tron",
+        tx_hash: hash.slice(2),
+      });
+      tron.behave();
+      await story.mine(solid_blocks);
+      await story.poll();
+      expect(story.status(order)).toBe("paid");
+    }
+  });
+
   test("what the only node hides from every reading shows in the wallet's balance, an hour later", async () => {
     await begin();
     await deposit("19.99");

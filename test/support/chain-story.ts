@@ -133,7 +133,7 @@ export async function startStory(options: StoryOptions = {}) {
   const expiry = createExpiry({ database, config, world });
   const operator = createOperator({ database, config });
   const inbox = createInbox({ database, config });
-  const lookUp = createLookUp({ database, sourceOf: (chain) => (chain === "eth" ? source : null) });
+  const lookUp = createLookUp({ database, sourceOf: (asked) => (asked === chain ? source : null) });
   const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());
   /** A fresh worker, as after a restart: nothing it knew in memory survives. */
@@ -162,7 +162,8 @@ export async function startStory(options: StoryOptions = {}) {
     sleep: (ms: number, signal?: AbortSignal) => real.sleep(ms / 100, signal),
   };
   const history = (settings: ChainSettings): History | null => {
-    const explorer = index && { kind: "etherscan" as const, url: index.etherscan, key: "key-5678", reads: false };
+    const indexed = index && { kind: "etherscan" as const, url: index.etherscan, key: "key-5678", reads: false };
+    const explorer = options.rest === true ? settings.explorer : indexed;
     return connectHistory({
       settings: { ...settings, explorer },
       outbound,
