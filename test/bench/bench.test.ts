@@ -35,6 +35,7 @@ test(
       "## Admin lists",
       "## Calls to a provider",
       "## Start and memory",
+      "## Simulation",
     ]);
     expect(report.match(/errors: .*/g)).toEqual(["errors: 0", "errors: 0"]);
     expect(report).toContain("1,000 of 1,000 open deposits were paid");

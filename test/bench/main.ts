@@ -10,11 +10,12 @@ import { measureIngest } from "./ingest.ts";
 import { measureLists } from "./lists.ts";
 import { measurePolling } from "./polling.ts";
 import { machine } from "./report.ts";
+import { measureSimulation } from "./simulation.ts";
 import { type Bench, startNode } from "./stand.ts";
 import { measureStartup } from "./startup.ts";
 import { measureStorage } from "./storage.ts";
 
-const limit_ms = { full: 235_000, quick: 60_000 };
+const limit_ms = { full: 280_000, quick: 60_000 };
 const interrupted_status = 130;
 
 const { values: flags } = parseArgs({ options: { quick: { type: "boolean" }, out: { type: "string" } } });
@@ -64,5 +65,6 @@ say(["## Admin lists", "", ...(await measureLists(bench)).lines]);
 say(["## Calls to a provider", "", ...(await measurePolling(bench))]);
 say(["## Start and memory", "", ...(await measureStartup(bench, node)), ...http.memory]);
 await node.anvil.stop();
+say(["## Simulation", "", ...(await measureSimulation(bench))]);
 say([`${((performance.now() - started) / 1000).toFixed(0)} s in all.`]);
 leave(0);

@@ -1,0 +1,30 @@
+// How much simulated time the whole product lives through in a second: hostile worlds in processes of their own. Only
+// hours in which the actors acted count, neither frozen nor waiting for the end of a world.
+
+import { simulate } from "../simulation/child.ts";
+import { spread, table } from "./report.ts";
+import type { Bench } from "./stand.ts";
+
+const processes = [1, 2];
+
+export async function measureSimulation(bench: Bench): Promise<string[]> {
+  const [seeds, steps] = bench.quick ? [2, 30] : [24, 150];
+  const rows: string[][] = [];
+  for (const workers of processes) {
+    const per_second: number[] = [];
+    const hours: number[] = [];
+    for (let round = 0; round < bench.rounds; round++) {
+      const args = { seeds, steps, workers, from: 1 + round * seeds };
+      const { output } = await simulate(...Object.entries(args).flatMap(([name, value]) => [`--${name}`, `${value}`]));
+      const [, one = "", other = ""] = / ([\d.]+) seeds\/s; .* ([\d.]+) per second$/m.exec(output) ?? [];
+      per_second.push(Number(one));
+      hours.push(Number(other));
+    }
+    rows.push([`${workers} process${workers === 1 ? "" : "es"}`, spread(per_second, 1), spread(hours, 2)]);
+  }
+  return [
+    ...table(["simulated worlds", "worlds/s", "simulated busy hours/s"], rows),
+    "",
+    `- ${seeds} worlds of ${steps} steps per run, starting the processes included; every step is checked`,
+  ];
+}
