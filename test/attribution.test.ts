@@ -116,6 +116,15 @@ describe("in parts", () => {
     expect([till.status(order_id), kinds()]).toEqual(["paid", ["assign", "part"]]);
   });
 
+  test("the rest may come in a coin that was chosen only then", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    await till.receive({ amount: "12", sender: ann });
+    await till.select(order_id, "DAI", "polygon");
+    await till.receive({ amount: "8", sender: ann, chain: "polygon", coin: "DAI" });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["part", "part"]]);
+  });
+
   test("a sender who began to pay an order may go on; one who pays many is an exchange", async () => {
     await begin();
     const [mine, other] = [await till.asked("20.00"), await till.asked("90.00")];

@@ -118,6 +118,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         const deposit = openDeposit(tx, { ...offer, order_id, sender: order.sender });
         const body = JSON.stringify({ deposit: deposit.id, blockchain: offer.chain, stablecoin: offer.coin });
         appendEvent(tx, { type: "deposit_opened", order_id, transfer: null, body, url: null });
+        crediting.promiseLeft(tx, deposit);
         return deposit;
       });
     },

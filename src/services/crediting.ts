@@ -58,6 +58,8 @@ export interface Crediting {
    * transfer pays something already.
    */
   credit(tx: Tx, request: CreditRequest): CreditOutcome;
+  /** Promises the rest of a deposit that was opened for an order paid in part: it asks for the whole, the rest pays it too. */
+  promiseLeft(tx: Tx, deposit: DepositRow): void;
   /** Pays a pending order whose money has become enough (a part of it came back to the chain). False when it has not. */
   recount(tx: Tx, order_id: string): boolean;
   /** Ends a pending order unpaid; its parts go to the inbox. Faults as `recordTransition`. */
@@ -110,7 +112,6 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   function askForRest(tx: Tx, { transfer, place }: CreditRequest, outcome: CreditOutcome): void {
     const open = openDepositsOf(tx, outcome.order.id);
     const received = toCommon(outcome.received);
-    const restOf = (deposit: DepositRow) => toCommon(deposit.amount) - received;
     const own = open.find((deposit) => deposit.id === place?.deposit);
     appendEvent(tx, {
       type: "order_part_paid",
@@ -118,20 +119,25 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       transfer: transfer.id,
       body: JSON.stringify({
         received: outcome.received,
-        remaining: own === undefined ? outcome.remaining : fromCommon(restOf(own)),
+        remaining: own === undefined ? outcome.remaining : fromCommon(toCommon(own.amount) - received),
       }),
       url: null,
     });
-    for (const deposit of open) {
-      const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
-      const rest = restOf(deposit);
-      const units = decimals === null || rest <= 0n ? null : toUnits(fromCommon(rest), decimals);
-      if (units !== null) promiseRest(tx, deposit, units);
-    }
+    for (const deposit of open) promiseLeft(tx, deposit);
+  }
+
+  /** What a part left of a deposit, where its coin can hold it; nothing is left of one that was not begun to be paid. */
+  function promiseLeft(tx: Tx, deposit: DepositRow): void {
+    const received = receivedFor(tx, deposit.order_id);
+    const rest = toCommon(deposit.amount) - received;
+    const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
+    const units = decimals === null || rest <= 0n ? null : toUnits(fromCommon(rest), decimals);
+    if (received > 0n && units !== null) promiseRest(tx, deposit, units);
   }
 
   return {
     foresee,
+    promiseLeft,
     tellStranger,
 
     credit(tx, request) {
