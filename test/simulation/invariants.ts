@@ -18,6 +18,10 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT a.order_id FROM allocations a JOIN orders o ON o.id = a.order_id WHERE a.kind = 'match' AND a.reversed_at IS NULL GROUP BY a.order_id HAVING count(*) > 1 OR o.status <> 'paid'",
   "what was received is not what is allocated, unallocated and reverted together":
     "SELECT chain, wallet, token FROM (SELECT t.chain, t.wallet, t.token, t.units, 1 AS sign FROM transfers t UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL AND t.status <> 'failed_to_confirm' AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status NOT IN ('failed_to_confirm', 'matched') AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status = 'failed_to_confirm' OR t.reverted_at IS NOT NULL) GROUP BY chain, wallet, token HAVING signed_sum(units, sign) <> '0'",
+  "an order is paid by other than the sum of its transfers":
+    "WITH sums AS (SELECT o.id, o.status, o.cause, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received, EXISTS (SELECT 1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND t.reverted_at IS NOT NULL) AS reverted FROM orders o) SELECT id, received FROM sums WHERE cause IS 'pay' AND received < price * 0.999999999999 OR status = 'pending' AND received >= price AND NOT reverted",
+  "an order that ended unpaid keeps money that nobody put there":
+    "SELECT o.id FROM orders o JOIN allocations a ON a.order_id = o.id AND a.reversed_at IS NULL WHERE o.status IN ('expired', 'cancelled') AND a.kind <> 'assign'",
   "a transition has no event":
     "SELECT o.id FROM orders o WHERE o.status <> 'pending' AND o.status IS NOT (SELECT e.body ->> '$.status' FROM events e WHERE e.order_id = o.id AND e.type = 'order_status_changed' ORDER BY e.n DESC LIMIT 1)",
   "an order has no event of its creation":
