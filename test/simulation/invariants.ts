@@ -19,7 +19,7 @@ const questions: Readonly<Record<string, string>> = {
   "what was received is not what is allocated, unallocated and reverted together":
     "SELECT chain, wallet, token FROM (SELECT t.chain, t.wallet, t.token, t.units, 1 AS sign FROM transfers t UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL AND t.status <> 'failed_to_confirm' AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status NOT IN ('failed_to_confirm', 'matched') AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status = 'failed_to_confirm' OR t.reverted_at IS NOT NULL) GROUP BY chain, wallet, token HAVING signed_sum(units, sign) <> '0'",
   "an order is paid by other than the sum of its transfers":
-    "WITH sums AS (SELECT o.id, o.status, o.cause, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received, EXISTS (SELECT 1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND t.reverted_at IS NOT NULL) AS reverted FROM orders o) SELECT id, received FROM sums WHERE cause IS 'pay' AND received < price * 0.999999999999 OR status = 'pending' AND received >= price AND NOT reverted",
+    "WITH sums AS (SELECT o.id, o.status, o.cause, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received, EXISTS (SELECT 1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND t.reverted_at IS NOT NULL) AS reverted FROM orders o) SELECT id, received FROM sums WHERE cause IS 'pay' AND received < price * 0.999999999999 OR status = 'pending' AND received > price * 1.000000000001 AND NOT reverted",
   "an order that ended unpaid keeps money that nobody put there":
     "SELECT o.id FROM orders o JOIN allocations a ON a.order_id = o.id AND a.reversed_at IS NULL WHERE o.status IN ('expired', 'cancelled') AND a.kind <> 'assign'",
   "a transition has no event":
@@ -94,7 +94,7 @@ export function createInvariants(stage: Stage, path: string): Invariants {
     "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
   );
   const allocated = db.prepare<Allocated, [number]>(
-    "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? AND a.kind = 'match' ORDER BY a.id",
+    "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? AND a.kind <> 'assign' ORDER BY a.id",
   );
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
