@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { encodeAbiParameters, keccak256 } from "viem";
 import { payer, type Story, type StoryOptions, startStory, stranger, usd, wallet } from "./support/chain-story.ts";
 import { alteringLogs, answering, type Behaviour, refusing } from "./support/provider-proxy.ts";
+import { said } from "./support/story-cli.ts";
 
 let started: Story[] = [];
 async function begin(options: StoryOptions = {}): Promise<Story> {
@@ -241,6 +242,16 @@ describe("a balance that moves without a transfer", () => {
     for (let hour = 0; hour < 2; hour++) await anHourLater(story);
     expect(usdtOf(story).unexplained).toMatchObject([expected]);
     expect(story.rows("SELECT looks FROM balance_cases")).toEqual([{ looks: 3 }]);
+    const told = await said(story, "coverage");
+    const [agreed] = told.filter((line) => line.startsWith("balance compared between block"));
+    expect(agreed).toMatch(/^balance compared between block \d+ and block \d+ \(\S+Z\)$/);
+    expect(told[told.indexOf(agreed ?? "") + 1]).toMatch(
+      new RegExp(`^UNEXPLAINED \\+50 USDT in block ${block}, since \\S+Z \\(case 1\\)$`),
+    );
+    expect(told).toContainEqual(expect.stringMatching(/^balance compared between .*: all of it is explained$/));
+    expect(await said(story, "status")).toContain(
+      'eth: changes of a balance that no transfer explains: 1 ("ocrch coverage" says where)',
+    );
     expect(story.log.filter((line) => line.includes("balance_unexplained"))).toHaveLength(2);
     expect(chainOf(story).watches.filter((watch) => watch.unexplained.length > 0)).toHaveLength(1);
   });

@@ -3,12 +3,10 @@
 // come and go. Real anvil, real SQLite, the command as a process of its own.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Config } from "../src/config/config.ts";
-import { fromSource } from "./support/appliance.ts";
 import { payer, type Story, type StoryOptions, second_wallet, startStory, usd, wallet } from "./support/chain-story.ts";
 import { answering, rangeCap } from "./support/provider-proxy.ts";
+import { said as saidBy } from "./support/story-cli.ts";
 
 let started: Story[] = [];
 async function begin(options: StoryOptions = {}): Promise<Story> {
@@ -21,23 +19,8 @@ afterEach(async () => {
   started = [];
 });
 
-/** Lines of `ocrch coverage`, without their indentation. */
-async function said(story: Story, ...args: string[]): Promise<string[]> {
-  const config = join(story.files.database, "../ocrch-config.toml");
-  writeFileSync(config, story.files.toml, { mode: 0o600 });
-  const command = [...fromSource, "coverage", "-c", config, "--database", story.files.database, ...args];
-  const child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe" });
-  const [out, err, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  expect([status, err]).toEqual([0, ""]);
-  return out
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.trim());
-}
+/** Lines of `ocrch coverage`. */
+const said = (story: Story, ...args: string[]) => saidBy(story, "coverage", ...args);
 
 const head = async (story: Story) => Number(await story.anvil.rpc("eth_blockNumber"));
 const usdtOf = (story: Story) =>
@@ -173,6 +156,16 @@ describe("where a watch begins", () => {
     await story.poll();
     expect(usdtOf(story)).toMatchObject({ from: { block: first + 1 }, outstanding: 0 });
     expect(story.transfers().map((row) => row.amount)).toEqual(["2"]);
+  });
+
+  test("is now where starting_tx is on no chain, and that is told", async () => {
+    const story = await begin();
+    await story.mine(30);
+    const starting_tx = `0x${"ab".repeat(32)}`;
+    reconfigure(story, ({ wallets }) => ({ wallets: wallets.map((one) => ({ ...one, starting_tx })) }));
+    await story.poll();
+    expect(usdtOf(story).outstanding).toBe(0);
+    expect(story.log.filter((line) => line.includes("warn starting_tx_unknown"))).toHaveLength(1);
   });
 
   test("is start_block where that is set", async () => {

@@ -5,6 +5,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { payer, type Story, type StoryOptions, startStory, stranger, usd, wallet } from "./support/chain-story.ts";
 import { alteringLogs, type Behaviour } from "./support/provider-proxy.ts";
+import { said } from "./support/story-cli.ts";
 
 let started: Story[] = [];
 async function begin(options: StoryOptions = {}): Promise<Story> {
@@ -63,6 +64,15 @@ describe("the hourly comparison with an index", () => {
     expect(story.rows("SELECT DISTINCT detail FROM audit WHERE action = 'transfer_admitted'")).toEqual([
       { detail: `missed by the scan, told by ${story.index?.host}` },
     ]);
+
+    const told = await said(story, "coverage");
+    expect(told).toContain("MISSED BY THE SCAN and found by a comparison: 3 transfers");
+    expect(told).toContainEqual(
+      expect.stringMatching(new RegExp(`^recorded transfers compared with ${story.index?.host} \\S+Z$`)),
+    );
+    expect(await said(story, "status")).toContain(
+      'eth: transfers that the scan missed: 3; a provider hides logs ("ocrch coverage" says more)',
+    );
 
     story.index?.reset();
     await story.reconcile();

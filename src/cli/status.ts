@@ -158,6 +158,7 @@ function words(view: View, now: number): string {
           ]),
         ]),
     ...stalls.map((chain) => printable(`${chain.blockchain} ${stateOf(chain)}: ${chain.stalled_reason}`)),
+    ...checked.flatMap(alarms),
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
     ),
@@ -194,6 +195,21 @@ function words(view: View, now: number): string {
           ]),
         ]),
   ].join("\n\n");
+}
+
+function alarms({ blockchain, missed_by_scan: missed, unexplained_balances: unexplained }: ChainView): string[] {
+  return [
+    ...(missed === 0
+      ? []
+      : [
+          `${blockchain}: transfers that the scan missed: ${missed}; a provider hides logs ("ocrch coverage" says more)`,
+        ]),
+    ...(unexplained === 0
+      ? []
+      : [
+          `${blockchain}: changes of a balance that no transfer explains: ${unexplained} ("ocrch coverage" says where)`,
+        ]),
+  ];
 }
 
 function counted(counts: Record<string, number>): string {

@@ -70,6 +70,8 @@ export function createBalanceCheck(needs: {
   /** The chain was caught up with: compare now, whatever the hour. */
   let asked = false;
   let not_before = Number.NEGATIVE_INFINITY;
+  /** Said once, not every hour: the coverage keeps saying it. */
+  let last_code: Code | null = null;
   /** Watches whose contract states no balance, until when. */
   const stateless = new Map<number, number>();
 
@@ -84,7 +86,10 @@ export function createBalanceCheck(needs: {
       if (!(error instanceof Fault)) throw error;
       taken = null;
       not_before = world.elapsed() + (forgets.includes(error.code) ? compare_interval_ms : after_failure_ms);
-      telemetry.warn("balances_not_compared", { chain, code: error.code, error: error.message });
+      if (error.code !== last_code) {
+        telemetry.warn("balances_not_compared", { chain, code: error.code, error: error.message });
+      }
+      last_code = error.code;
       await balances.failed(chain, `${error.code}: ${error.message}`);
     }
   }
@@ -175,6 +180,7 @@ export function createBalanceCheck(needs: {
     });
     if (await isStated(block, balances.disputed(block, readings))) {
       await balances.compare(chain, block, provider, readings);
+      last_code = null;
     }
   }
 

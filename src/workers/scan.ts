@@ -11,7 +11,7 @@ import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
-import { coveredOn, type Pass, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
 import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
@@ -19,7 +19,7 @@ import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
 import { createRipening } from "./ripening.ts";
-import { findStart } from "./start.ts";
+import { createStarts } from "./start.ts";
 
 /** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
 const pages_per_poll_max = 20;
@@ -53,6 +53,7 @@ export function createScan(needs: {
   const { source, config, database, settlement, watching, world, telemetry } = needs;
   const chain = needs.settings.id;
   let last = needs.settings;
+  const starts = createStarts({ chain, source, config, database, watching, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
@@ -79,7 +80,7 @@ export function createScan(needs: {
         health_at = Number.NEGATIVE_INFINITY;
       }
       const heads = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
-      const watches = await begun(heads.latest);
+      const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
       const read = await readHead(watches, end);
       if (!read) await watching.quiet(chain, end);
@@ -114,28 +115,6 @@ export function createScan(needs: {
     const tagged = facts.final.tag === undefined ? null : heads[facts.final.tag];
     const exact = tagged?.number === number ? tagged : null;
     return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };
-  }
-
-  /** The watches of the chain, after those that are new were given the block they begin at. */
-  async function begun(latest: BlockRef): Promise<WatchRow[]> {
-    const known = database.read((at) => watchesOf(at, chain));
-    const fresh = known.filter((watch) => watch.start_block === null);
-    if (fresh.length === 0) return known;
-    for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
-      const first = group[0];
-      if (first === undefined) continue;
-      const wallet = config.current().wallets.find((one) => one.chain === chain && one.address === first.wallet);
-      const start = await findStart(source, latest, {
-        added_at: first.added_at,
-        start_block: settings().start_block,
-        starting_tx: wallet?.starting_tx ?? null,
-      });
-      await watching.begin(
-        group.map((watch) => watch.id),
-        start,
-      );
-    }
-    return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
   }
 
   /** Reads what is missing up to the head, and the overlap again. False when there was nothing to read. */
