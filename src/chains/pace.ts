@@ -9,6 +9,8 @@ const pace_wait_max_ms = 10_000;
 const day_ms = 86_400_000;
 /** What may be used up at once; the rest of the day's allowance comes back evenly, so that no day sees more than all. */
 const burst_share = 0.4;
+/** Once that is gone, so many come back together: a poll that gets no further than its first requests reads nothing. */
+const gathered_requests = 20;
 
 export interface Allowance {
   per_second: number;
@@ -47,17 +49,25 @@ function createPace(world: World, { per_second, per_day }: Allowance): Pace {
   let free_at = Number.NEGATIVE_INFINITY;
   let purse = purse_max;
   let counted_at = world.elapsed();
+  /** The purse is empty: nothing leaves before enough has come together. */
+  let gathering = false;
+
+  function savedAt(now: number): number {
+    const needed = gathering ? Math.max(1, Math.min(gathered_requests, purse_max)) : 1;
+    return per_day === null || purse >= needed ? now : now + (needed - purse) / back_per_ms;
+  }
 
   return {
     async turn() {
       const now = world.elapsed();
       purse = Math.min(purse_max, purse + (now - counted_at) * back_per_ms);
       counted_at = now;
-      const saved_at = per_day === null || purse >= 1 ? now : now + (1 - purse) / back_per_ms;
-      const at = Math.max(now, free_at, saved_at);
+      if (savedAt(now) - now > pace_wait_max_ms) gathering = true;
+      const at = Math.max(now, free_at, savedAt(now));
       if (at - now > pace_wait_max_ms) {
         throw new Fault("provider_rate_limited", "asked as often as it allows", Math.ceil((at - now) / 1000));
       }
+      gathering = false;
       free_at = at + spacing_ms;
       purse -= 1;
       if (at > now) await world.sleep(at - now);
