@@ -381,6 +381,23 @@ describe("coverage", () => {
         [5, 9],
       ],
     ],
+    [
+      "a provider of a few blocks a call: what is missing first, then the overlap, then holes",
+      {
+        missing: [
+          { from: 5, to: 9 },
+          { from: 91, to: 100 },
+        ],
+        overlap: 60,
+        page: 5,
+      },
+      [
+        [96, 100],
+        [91, 95],
+        [51, 90],
+        [5, 9],
+      ],
+    ],
     ["a head below what is covered", { missing: [], head: 90 }, [[81, 90]]],
   ];
   test.each(plans)("a poll reads: %s", (_what, input, ranges) => {

@@ -13,7 +13,7 @@ import {
   usd,
   wallet,
 } from "./support/chain-story.ts";
-import { answering, emptyLogs } from "./support/provider-proxy.ts";
+import { answering, emptyLogs, rangeCap } from "./support/provider-proxy.ts";
 
 let story: Story;
 let started: Story[] = [];
@@ -675,6 +675,22 @@ describe("a provider that misbehaves", () => {
     await story.mine(2);
     await story.poll();
     expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("a provider of a single block a call leaves no hole behind for long", async () => {
+    story = await begin({ proxies: 1 });
+    await story.poll();
+    story.proxies[0]?.behave(rangeCap(1, "publicnode"));
+    for (let polls = 0; polls < 8; polls++) {
+      await story.mine(6);
+      if (polls === 2) await story.usdt.transfer(payer, wallet, usd(2));
+      await story.mine(2);
+      await story.poll();
+      expect(story.rows("SELECT count(*) AS pieces FROM coverage WHERE pass = 'head' GROUP BY watch")).toEqual(
+        story.rows("SELECT 1 AS pieces FROM watches"),
+      );
+    }
+    expect(story.transfers()).toHaveLength(1);
   });
 
   test("a quiet poll is two requests, with one open deposit as with many", async () => {

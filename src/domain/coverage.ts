@@ -110,10 +110,14 @@ export interface PlanInput {
   page: number;
 }
 
+/** Calls for reading the overlap again where it takes more than one: holes below it must be closed as well. */
+const again_calls_max = 8;
+
 /**
  * The ranges a poll reads, in order. The overlap is read again, so that a log which a lagging node hid is found
- * seconds later. When more is missing than one page holds, the newest page comes first, then the rest of the overlap and
- * what is missing right below it, older holes last: catching up never hides the payments of this minute.
+ * seconds later. When more is missing than one page holds, the newest page comes first, then what is missing right below
+ * it, the rest of the overlap, and older holes last: catching up never hides the payments of this minute, and reading
+ * again never keeps a hole open.
  */
 export function plan({ missing, head, first, overlap, page }: PlanInput): Range[] {
   const last = missing.at(-1);
@@ -122,5 +126,10 @@ export function plan({ missing, head, first, overlap, page }: PlanInput): Range[
   const from = Math.min(Math.max(first, tip - overlap), tip);
   if (head - from + 1 <= page) return [{ from, to: head }, ...older];
   const newest = { from: head - page + 1, to: head };
-  return [newest, { from, to: newest.from - 1 }, ...older];
+  const rest = { from, to: newest.from - 1 };
+  if (newest.from - from <= page) return [newest, rest, ...older];
+  const below = { from: tip, to: newest.from - 1 };
+  const read_to = Math.min(tip, newest.from) - 1;
+  const again = { from: Math.max(from, read_to + 1 - page * again_calls_max), to: read_to };
+  return [newest, ...[below, again].filter((range) => range.from <= range.to), ...older];
 }

@@ -35,7 +35,7 @@ export interface Scan {
   chain: ChainId;
   /** One poll. Throws a Fault when the chain could not be read; what was read until then is kept. */
   poll(): Promise<void>;
-  /** Full pace while a payment may come or is on its way, slow otherwise. */
+  /** Full pace while a payment may come, is on its way or may stand in blocks that are not read yet; slow otherwise. */
   period_ms(): number;
 }
 
@@ -59,6 +59,8 @@ export function createScan(needs: {
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
   let stalled = false;
+  /** Blocks below the head are still unread: the next poll goes on with them at full pace. */
+  let behind = false;
   /** Why ripe payments do not count yet. */
   let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
   let final_pass_at = Number.NEGATIVE_INFINITY;
@@ -124,7 +126,10 @@ export function createScan(needs: {
       // As long as the newest header that was seen stands, so does everything below it.
       const mark = database.read((at) => markAtOrBelow(at, chain, end.head.number));
       const broken = await readRanges(watches, end, mark);
-      if (broken === null) return true;
+      if (broken === null) {
+        behind = missing(watches, end.head.number).length > 0;
+        return true;
+      }
       if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
       await rewind(broken);
     }
@@ -272,7 +277,7 @@ export function createScan(needs: {
       // New settings may bring new wallets: they are looked at at once.
       if (verified !== settings()) return 0;
       const { poll_ms, idle_poll_ms } = settings();
-      const busy = database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
+      const busy = behind || database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
       return busy ? poll_ms : idle_poll_ms;
     },
   };
