@@ -226,6 +226,48 @@ describe("an explorer, where it differs from a node", () => {
     await anvil.rpc("evm_revert", [snapshot]);
   });
 
+  test("a head that was replaced while the index was asked is no end of what was read", async () => {
+    const snapshot = await anvil.rpc("evm_snapshot");
+    const one = source("eth", "etherscan", emulator.etherscan);
+    await anvil.rpc("evm_mine");
+    const { latest } = await one.heads([]);
+    const data = `0xa9059cbb${shop.slice(2).padStart(64, "0")}${"1".padStart(64, "0")}`;
+    emulator.behave({
+      answer: ({ searchParams }) =>
+        searchParams.get("action") === "tokentx"
+          ? anvil
+              .rpc("anvil_reorg", [1, [[{ from: payer, to: usdt.address, data }, 0]]])
+              .then(() => Response.json({ status: "0", message: "No transactions found", result: [] }))
+          : null,
+    });
+    expect((await failure(one.read(question(latest.number, latest.number)))).code).toBe("provider_inconsistent");
+    emulator.behave();
+    await one.heads([]);
+    expect((await one.read(question(latest.number, latest.number))).sightings).toHaveLength(1);
+    await anvil.rpc("evm_revert", [snapshot]);
+  });
+
+  test("a wallet that strangers crowd is read in narrower ranges, and nothing is missed", async () => {
+    const one = source("base", "blockscout", emulator.blockscout);
+    const crowd: Manner = {
+      cap: 1,
+      rows: (rows) => rows.flatMap((row) => [row, { ...row, token: row.from, log_index: row.log_index + 100 }]),
+    };
+    emulator.behave(
+      crowd,
+      nodes("eth_chainId", () => "0x2105"),
+    );
+    const found: bigint[] = [];
+    let answers = 0;
+    for (let from = 1; from <= head; answers++) {
+      const { to, sightings } = await one.read(question(from, head));
+      found.push(...sightings.map(({ units }) => units));
+      from = to + 1;
+    }
+    expect(found).toEqual(Array.from({ length: 130 }, (_, i) => BigInt(i + 1)));
+    expect(answers).toBeGreaterThan(1);
+  });
+
   test("the chain ends where the index vouches for it, and no tag stands above that", async () => {
     for (const [kind, url] of [
       ["etherscan", emulator.etherscan],

@@ -229,6 +229,14 @@ describe("lists", () => {
     });
   });
 
+  test("that are cut shorter than they were asked for, and name no next page, lose nothing", async () => {
+    await meanwhile(async () => {
+      await crowd(30, 30, 30);
+      tron.feel({ no_fingerprint: true, page_rows: 100 });
+      expect((await grid().read(question((await newest()) - 10))).sightings).toHaveLength(91);
+    });
+  });
+
   test("that leave out the bounds of time they were asked for lose no block", async () => {
     const [first] = (await grid().read(question((await newest()) - 10))).sightings;
     const { block } = first ?? expect.unreachable("there is a payment");

@@ -28,6 +28,14 @@ export interface EtherscanNeeds {
   world: World;
 }
 
+interface Stretch {
+  wallet: string;
+  from: number;
+  to: number;
+  /** Null or absent: of all contracts. */
+  contract?: string | null;
+}
+
 /** An explorer with Etherscan's API. */
 export function createEtherscan({ http, refuser, chain_id, names_chain, world }: EtherscanNeeds): Explorer {
   const chain = names_chain ? { chainid: String(chain_id) } : {};
@@ -39,7 +47,10 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
   }
 
   /** Rows of all contracts, or of one, in block order; null when the range is too much for one answer. */
-  async function page(wallet: string, from: number, to: number, contract: string | null): Promise<IndexRow[] | null> {
+  async function page(
+    { wallet, from, to, contract = null }: Stretch,
+    sort: "asc" | "desc" = "asc",
+  ): Promise<IndexRow[] | null> {
     const query = {
       module: "account",
       action: "tokentx",
@@ -49,7 +60,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
       endblock: String(to),
       page: "1",
       offset: String(page_rows_max),
-      sort: "asc",
+      sort,
     };
     let rows: IndexRow[];
     try {
@@ -68,13 +79,22 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
     return rows;
   }
 
-  /** One block that fills a page by itself, contract by contract: strangers' coins may crowd out those asked for. */
+  /** True when rows of one block are all of them: counted from its end they are the same ones. */
+  async function isWhole(stretch: Stretch, rows: readonly IndexRow[]): Promise<boolean> {
+    if (rows.length < page_rows_sure) return true;
+    if (rows.length >= page_rows_max) return false;
+    const back = await page(stretch, "desc");
+    return back !== null && namesOf(back) === namesOf(rows);
+  }
+
+  /** One block that does not fit a page, contract by contract: strangers' coins may crowd out those asked for. */
   async function crowded(wallet: string, block: number, tokens: readonly string[]): Promise<IndexRow[]> {
     const found: IndexRow[] = [];
-    for (const token of tokens) {
-      const rows = await page(wallet, block, block, token);
-      if (rows === null || rows.length >= page_rows_max) {
-        const words = `block ${block} holds more transfers of ${token} to or from ${wallet} than it shows`;
+    for (const contract of tokens) {
+      const stretch = { wallet, from: block, to: block, contract };
+      const rows = await page(stretch);
+      if (rows === null || !(await isWhole(stretch, rows))) {
+        const words = `block ${block} holds more transfers of ${contract} to or from ${wallet} than it shows`;
         throw new Fault("provider_range_too_large", words);
       }
       found.push(...rows);
@@ -88,7 +108,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
     for (let start = from, pages = 0; start <= to; pages++) {
       if (pages === pages_max) throw new Fault("provider_range_too_large", `${wallet} has too many transfers`);
       const end = Math.min(to, start + width - 1);
-      const rows = await page(wallet, start, end, null);
+      const rows = await page({ wallet, from: start, to: end });
       const first = rows?.[0];
       const last = rows?.at(-1);
       if (rows === null) {
@@ -102,7 +122,8 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
         found.push(...rows.filter((row) => row.block < last.block));
         start = last.block;
       } else {
-        found.push(...(rows.length < page_rows_max ? rows : await crowded(wallet, last.block, tokens)));
+        const block = { wallet, from: last.block, to: last.block };
+        found.push(...((await isWhole(block, rows)) ? rows : await crowded(wallet, last.block, tokens)));
         start = last.block + 1;
       }
     }
@@ -123,4 +144,10 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
       return readBlockNumber(await ask(query));
     },
   };
+}
+
+/** What tells rows apart, in no order. */
+function namesOf(rows: readonly IndexRow[]): string {
+  const names = rows.map(({ tx_hash, token, sender, wallet, units }) => [tx_hash, token, sender, wallet, units].join());
+  return names.sort().join(" ");
 }

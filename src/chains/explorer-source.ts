@@ -3,7 +3,7 @@
 
 import { numberToHex } from "viem";
 import type { ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
+import { codeOf, Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Receipt, Sighting } from "../domain/payment.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -12,12 +12,15 @@ import { createBooks } from "./books.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import type { Explorer, IndexRow } from "./explorer.ts";
+import { createRangeLimit } from "./range-limit.ts";
 import { createReceiptShelf } from "./receipt-shelf.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer, Question, Source } from "./source.ts";
 
 /** Transactions looked at for one answer; a range that holds more is answered up to a block where they are fewer. */
 const transactions_per_read_max = 100;
+/** Attempts of one reading to find a range the index answers; what was learned is where the next reading begins. */
+const range_tries_max = 4;
 /** How long the block of a tag is good enough: each costs a request, and an older one only makes payments wait. */
 const tag_kept_ms = 10_000;
 /** How long a tag that was refused is not asked for. */
@@ -37,8 +40,11 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
   const { counted, report } = createBooks({ chain, provider, world, telemetry });
   const shelf = createReceiptShelf();
+  const range = createRangeLimit({ page_blocks: Number.POSITIVE_INFINITY, world });
   const tags = new Map<FinalityTag, { block: BlockRef | null; until: number }>();
   let indexed = -1;
+  /** The newest block that was told as the head. */
+  let told: BlockRef | null = null;
 
   /** The chain ends for us where the index vouches for it. */
   async function heads(asked: readonly FinalityTag[]): Promise<Heads> {
@@ -47,6 +53,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     const [first, ...rest] = await ask([numberToHex(indexed), ...due].map(headerCall));
     const latest = readHeader(need(first), indexed);
     if (latest === null) throw new Fault("provider_lagging", `does not know block ${indexed}, which it has indexed`);
+    told = latest;
     for (const [i, tag] of due.entries()) {
       const outcome = rest[i];
       const refusal = outcome !== undefined && "refusal" in outcome ? outcome.refusal : null;
@@ -66,8 +73,22 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   }
 
   async function read(question: Question): Promise<Answer> {
-    const { from, wallets, tokens, mark, side = "in" } = question;
     await waitForIndex(question.to);
+    let to = range.reach(question.from, question.to);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await readRange({ ...question, to });
+      } catch (error) {
+        const too_wide = codeOf(error) === "provider_range_too_large" && tries < range_tries_max;
+        const next = too_wide ? range.narrow(question.from, to, null) : null;
+        if (next === null) throw error;
+        to = next;
+      }
+    }
+  }
+
+  async function readRange(question: Question): Promise<Answer> {
+    const { from, wallets, tokens, mark, side = "in" } = question;
     const rows: IndexRow[] = [];
     for (const wallet of tokens.length === 0 ? [] : wallets) {
       rows.push(...(await explorer.transfers({ wallet, side, tokens, from, to: question.to })));
@@ -85,6 +106,10 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
       return header;
     });
     if (end === undefined) throw new Fault("provider_malformed");
+    // Replaced since it was the head: the index may have answered for the other branch.
+    if (told?.number === to && told.hash !== end.hash) {
+      throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
+    }
     const known = marked === null ? [end] : [end, marked];
     const sightings = sightingsOf(valued, found, { ...question, to }, known);
     return { from, to, end, mark: marked, sightings, zero_value: within.length - valued.length, provider };
@@ -159,7 +184,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     balances: (holdings, block) => counted(balancesAt(holdings, block)),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
-    reports: () => [report({ calls: explorer.requests(), learned_range: null })],
+    reports: () => [report({ calls: explorer.requests(), learned_range: range.learned() })],
   };
 
   async function balancesAt(holdings: Parameters<Source["balances"]>[0], block: number) {

@@ -1,11 +1,13 @@
 // TronGrid's list of a wallet's token movements, page by page: which transactions to look at, never what they are worth.
-// A list is complete or a Fault: a page that is full and names no next one is continued by time.
+// A list is complete or a Fault: a page that may be cut and names no next one is continued by time.
 
 import { Fault } from "../domain/errors.ts";
 import type { TronGridHttp } from "./trongrid-http.ts";
 import { type Row, readPage } from "./trongrid-shapes.ts";
 
 const page_max_rows = 200;
+/** What it answers where no length is asked for: a page of fewer rows is not a cut one, whatever limit it was cut at. */
+const page_sure_rows = 20;
 /** Pages of one list; a longer one is a range too wide. */
 const pages_max = 25;
 
@@ -46,7 +48,7 @@ export async function listTransfers(http: TronGridHttp, asked: RowsQuestion): Pr
     const last = found.at(-1);
     if (page.fingerprint !== null && page.fingerprint !== fingerprint && page.rows.length > 0) {
       fingerprint = page.fingerprint;
-    } else if (page.rows.length >= page_max_rows && last !== undefined && last.time_ms > since) {
+    } else if (page.rows.length >= page_sure_rows && last !== undefined && last.time_ms > since) {
       // Asked again from the time of the last row on, whose block may be cut in two.
       since = last.time_ms;
       fingerprint = null;

@@ -159,7 +159,8 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
       offset,
       setting((manner) => manner.cap, 1000),
     );
-    const cut = found.slice((page - 1) * cap, page * cap);
+    const sorted = query.get("sort") === "desc" ? found.toReversed() : found;
+    const cut = sorted.slice((page - 1) * cap, page * cap);
     if (cut.length === 0) return nothing_found;
     const head = await nodeTop();
     return { status: "1", message: "OK", result: cut.map((row) => written(etherscanRow(row, head))) };
