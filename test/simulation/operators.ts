@@ -84,8 +84,14 @@ export function createOperators(stage: Stage): Operators {
       // Too often, or the chain could not be asked.
       if (answer.status === 429 || answer.status === 409) return;
       if (!claim_words.includes(status)) fail(`a claim was answered with ${answer.status}: ${answer.text}`);
-      if (status === "accepted" && payment.kind === "stray")
-        fail(`a stranger's transaction was accepted for ${order.id}`);
+      // What a stranger sends may be just what was asked for; nobody can tell. Where it was sent, everybody can.
+      const fits = stage.payments.some(
+        ({ tx, transfer }) =>
+          tx === payment.tx &&
+          order.details.some(({ wallet, token }) => wallet === transfer.wallet && token.address === transfer.token),
+      );
+      if (status === "accepted" && !fits)
+        fail(`a transaction was accepted for ${order.id}, which asks for nothing there`);
     },
   };
 }
