@@ -26,7 +26,7 @@ export async function simulate(...args: string[]): Promise<Simulated> {
     times(kind) {
       const [group = "", ...words] = kind.split(" ");
       const line = output.split("\n").find((one) => one.startsWith(`${group}: `)) ?? "";
-      const entry = line.slice(group.length + 2).split(", ");
+      const entry = line.slice(group.length + 2).split("; ");
       return Number(
         entry
           .find((one) => one.replace(/ \d+$/, "") === words.join(" "))

@@ -23,6 +23,6 @@ export function tallyLines(tally: ReadonlyMap<string, number>): string[] {
       const kinds = entries
         .sort(([, a], [, b]) => b - a)
         .map(([kind, times]) => `${kind.slice(group.length + 1)} ${times}`);
-      return `${group}: ${kinds.join(", ")}`;
+      return `${group}: ${kinds.join("; ")}`;
     });
 }
