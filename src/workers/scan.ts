@@ -167,10 +167,12 @@ export function createScan(needs: {
     return null;
   }
 
-  /** Blocks that one call reaches at the provider that takes most: the newest page must be one, or it ends before the head. */
+  /** Blocks that one call reaches at the provider that takes most, of those that are well: the newest page must be one, or it ends before the head. */
   function pageBlocks(): number {
     const { page_blocks } = settings().facts;
-    const taken = source.reports().map(({ learned_range }) => learned_range ?? page_blocks);
+    const reports = source.reports();
+    const well = reports.filter(({ state }) => state === "well");
+    const taken = (well.length > 0 ? well : reports).map(({ learned_range }) => learned_range ?? page_blocks);
     return Math.max(1, Math.min(page_blocks, Math.max(1, ...taken)));
   }
 
