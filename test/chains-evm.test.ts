@@ -598,6 +598,34 @@ describe("an answer that is no answer", () => {
     expect(report(one).failures).toBe(0);
   });
 
+  test("receipts too large to take together are asked for apart", async () => {
+    const flood: Behaviour = {
+      request: (calls) =>
+        calls.filter(({ method }) => method === "eth_getTransactionReceipt").length > 1
+          ? new Response("0".repeat(33 * 1024 * 1024))
+          : null,
+    };
+    proxy.behave(flood);
+    const asked = [hashes.payment, hashes.pair, hashes.dai];
+    expect((await source().receipts(asked)).map((receipt) => receipt?.tx_hash)).toEqual(asked);
+  });
+
+  test("a range that is never answered is narrowed after the third time", async () => {
+    const hurried = realWorld();
+    const one = source({ world: { timer: (ms, act) => hurried.timer(ms / 50, act) } });
+    proxy.behave({
+      request: (calls) => {
+        const filter = calls.flatMap((call) => filterOf(call) ?? [])[0];
+        const width = Number(filter?.toBlock) - Number(filter?.fromBlock) + 1;
+        return width > head / 2 ? new Promise<Response>(() => {}) : null;
+      },
+    });
+    for (let tries = 0; tries < 3; tries++) {
+      expect(await codeOfFailure(one.read(question()))).toBe("provider_unreachable");
+    }
+    expect((await one.read(question())).to).toBe(Math.floor(head / 2));
+  });
+
   test("Retry-After is passed on in seconds", async () => {
     proxy.behave(answering(429, "", { "retry-after": "17" }));
     await expect(source().heads([])).rejects.toMatchObject({ code: "provider_rate_limited", retry_after_s: 17 });

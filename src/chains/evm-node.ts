@@ -2,7 +2,7 @@
 // chain it is configured for. Says nothing a node of another chain answered.
 
 import { type Address, encodeFunctionData, numberToHex } from "viem";
-import { Fault } from "../domain/errors.ts";
+import { codeOf, Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Receipt } from "../domain/payment.ts";
 import type { World } from "../world.ts";
@@ -90,6 +90,19 @@ export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmN
     throw new Fault("provider_lagging", "a block came between each time the newest balances were read");
   }
 
+  /** Strangers decide how large receipts are: what does not fit one answer is asked for in halves. */
+  async function receipts(hashes: readonly string[]): Promise<(Receipt | null)[]> {
+    if (hashes.length === 0) return [];
+    try {
+      const outcomes = await ask(hashes.map((hash) => ({ method: "eth_getTransactionReceipt", params: [hash] })));
+      return hashes.map((hash, i) => readReceipt(need(outcomes[i]), hash));
+    } catch (error) {
+      if (codeOf(error) !== "provider_range_too_large" || hashes.length === 1) throw error;
+      const half = Math.ceil(hashes.length / 2);
+      return [...(await receipts(hashes.slice(0, half))), ...(await receipts(hashes.slice(half)))];
+    }
+  }
+
   return {
     ask,
     need,
@@ -109,11 +122,7 @@ export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmN
       const outcomes = await ask(numbers.map((number) => headerCall(numberToHex(number))));
       return numbers.map((number, i) => readHeader(need(outcomes[i]), number));
     },
-    async receipts(hashes) {
-      if (hashes.length === 0) return [];
-      const outcomes = await ask(hashes.map((hash) => ({ method: "eth_getTransactionReceipt", params: [hash] })));
-      return hashes.map((hash, i) => readReceipt(need(outcomes[i]), hash));
-    },
+    receipts,
     async identity(tokens) {
       const data = encodeFunctionData({ abi: erc20, functionName: "decimals" });
       const calls = tokens.map((to) => ({ method: "eth_call", params: [{ to, data }, "latest"] }));

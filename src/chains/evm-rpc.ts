@@ -86,7 +86,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     let to = range.reach(question.from, question.to);
     for (let tries = 1; ; tries++) {
       const page = { ...question, to };
-      const answer = await readPage(page).catch(oversized);
+      const answer = await readPage(page).catch((error) => oversized(error) ?? silent(page, error));
       if ("end" in answer) {
         range.answered();
         return answer;
@@ -95,6 +95,15 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
       if (next === null) throw answer.fault;
       to = next;
     }
+  }
+
+  /** A provider that answered its head and nothing to this, again and again, is asked for less the next time. */
+  function silent({ from, to }: Question, error: unknown): never {
+    if (error instanceof Fault && error.code === "provider_unreachable") {
+      const refusal: Refusal = { kind: "other", words: error.message, text: error.message };
+      if (range.suspects(refusal)) range.narrow(from, to, null);
+    }
+    throw error;
   }
 
   /** The last block of the next attempt; null when the refusal must stand. */
@@ -176,9 +185,9 @@ interface Refused {
 }
 
 /** An answer too large to take is a range too wide, as much as a refusal is. */
-function oversized(error: unknown): Refused {
-  if (error instanceof Fault && codeOf(error) === "provider_range_too_large") return { refusal: null, fault: error };
-  throw error;
+function oversized(error: unknown): Refused | null {
+  const is_oversized = error instanceof Fault && codeOf(error) === "provider_range_too_large";
+  return is_oversized ? { refusal: null, fault: error } : null;
 }
 
 function chunked<T>(list: readonly T[], size: number): T[][] {
