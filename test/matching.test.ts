@@ -37,6 +37,7 @@ const nothing: Around = {
   close: [],
   below: [],
   above: [],
+  expected: [],
   elsewhere: [],
 };
 
@@ -81,7 +82,8 @@ describe("a transfer of an amount that was promised", () => {
   ];
   test.each(rows)("%s", (_what, changes, candidates, answer) => {
     const never = (): Around => {
-      if (candidates.length > 0) throw new Error("an exact amount asks for nothing around it");
+      if (candidates.length > 0 && answer !== "too_early")
+        throw new Error("an exact amount asks for nothing around it");
       return nothing;
     };
     expect(words(attribute({ ...arrival, ...changes }, candidates, never))).toBe(answer);

@@ -27,6 +27,8 @@ export interface Around {
   below: readonly Candidate[];
   /** Promises above it, up to ten times as high. */
   above: readonly Candidate[];
+  /** Unpaid deposits anywhere that expect this sender, and those on this chain that it has paid in part. */
+  expected: readonly Candidate[];
   /** Promises of exactly this amount in another coin, on another wallet or chain: it may have been sent astray. */
   elsewhere: readonly Candidate[];
 }
@@ -36,8 +38,18 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], around:
   const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
   const [first, ...more] = exact;
   if (arrival.own) return none(arrival.accepted ? "from_own_wallet" : "unknown_token");
-  if (arrival.accepted && first !== undefined) return matchExact(arrival, [first, ...more]);
+  if (!arrival.accepted || first === undefined) return guess(arrival, around);
 
+  const found = matchExact(arrival, [first, ...more]);
+  if ("deposit" in found || found.reason !== "too_early") return found;
+  // Whoever was promised this amount only afterwards must not take it from the order it was sent for.
+  const before = guess(arrival, around);
+  return "deposit" in before || before.likely_order !== null ? before : found;
+}
+
+/** Whose an arrival is that nobody had been asked for exactly. */
+function guess(arrival: Arrival, around: () => Around): Match {
+  const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
   if (arrival.dust) return none("dust");
   const near = around();
   if (near.lookalike) return none("lookalike");
@@ -74,9 +86,21 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
   if (only === undefined) return null;
   if (own.length > 1 || isMany(mine)) return ambiguous;
   // Whoever is expected here may have been asked for something else under no name.
-  const others = timely(arrival, [...cut, ...shortened, ...close, ...elsewhere]);
+  const others = timely(arrival, [...cut, ...shortened, ...close, ...elsewhere, ...ifShared(arrival, only, near)]);
   if (others.some((one) => one.order_id !== only.order_id)) return { reason: "ambiguous", likely_order: only.order_id };
   return settled(arrival, only, arrival.units > only.units ? "over" : "part");
+}
+
+/**
+ * Who else may be meant by a sender that nobody named and that is only known for having paid a part: an exchange sends for
+ * many. Whatever asks for more, and whatever asks for no less than half.
+ */
+function ifShared(arrival: Arrival, only: Candidate, { above, below }: Around): Candidate[] {
+  if (only.sender === arrival.sender) return [];
+  return [
+    ...above.filter((one) => !one.closed),
+    ...below.filter((one) => !one.closed && arrival.units <= one.units * over_most_times),
+  ];
 }
 
 /** One promise with decimals left out, or less a fee: almost certain, and for a person to say. */
@@ -89,14 +113,18 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
   return { reason: cuts.length > 0 ? "cut" : "fee_shortened", likely_order: only };
 }
 
-/** More than the only promise below it, at most twice that, and neither half of one above nor sent astray. */
-function overpaid(arrival: Arrival, { below, above, elsewhere }: Around): Match | null {
+/**
+ * More than the only promise below it, at most twice that, and neither half of one above nor sent astray, nor from
+ * somebody who has another order to pay.
+ */
+function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Around): Match | null {
   const under = timely(arrival, below);
   const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
   if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
   const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
-  if (timely(arrival, [...higher, ...elsewhere]).some((one) => one.order_id !== meant.order_id)) return null;
+  if (timely(arrival, [...higher, ...elsewhere, ...expected]).some((one) => one.order_id !== meant.order_id))
+    return null;
   // What was paid already was not meant: the money is new, and nobody's.
   return meant.order_status === "paid" ? null : settled(arrival, meant, "over");
 }

@@ -12,6 +12,7 @@ import { highestPaid } from "../domain/tolerance.ts";
 import {
   candidatesElsewhere,
   candidatesFor,
+  depositsExpecting,
   depositsOfSender,
   payersLike,
   promisesBelow,
@@ -44,7 +45,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
   }
 
   function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): Around {
-    const lookalike = looksLikeKnown(at, row);
+    const expected = depositsExpecting(at, row.chain, row.sender, row.id);
+    const lookalike = expected.length === 0 && looksLikeKnown(at, row);
     if (coin === null || lookalike) {
       return {
         lookalike,
@@ -55,6 +57,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         close: [],
         below: [],
         above: [],
+        expected: [],
         elsewhere: [],
       };
     }
@@ -70,6 +73,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       close: between({ above: units - units / close_share - 1n, through: units + units / close_share }),
       below: promisesBelow(at, pot, units, row.id),
       above: between({ above: units, through: units * short_most_times }),
+      expected,
       elsewhere: candidatesElsewhere(at, pot, row.amount, row.id),
     };
   }

@@ -60,8 +60,11 @@ export interface Crediting {
   credit(tx: Tx, request: CreditRequest): CreditOutcome;
   /** Promises the rest of a deposit that was opened for an order paid in part: it asks for the whole, the rest pays it too. */
   promiseLeft(tx: Tx, deposit: DepositRow): void;
-  /** Pays a pending order whose money has become enough (a part of it came back to the chain). False when it has not. */
-  recount(tx: Tx, order_id: string): boolean;
+  /**
+   * Counts an order's money anew after a transfer of it came back to the chain: pays a pending order that has become
+   * covered, and flags the transfer `overpaid` when there is more now than was ever asked for.
+   */
+  recount(tx: Tx, order_id: string, back: TransferRow): void;
   /** Ends a pending order unpaid; its parts go to the inbox. Faults as `recordTransition`. */
   end(tx: Tx, order_id: string, command: "cancel" | "expire"): OrderRow;
   /** Appends the event about a transfer that pays nothing, with its webhook. */
@@ -161,11 +164,15 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       return outcome;
     },
 
-    recount(tx, order_id) {
+    recount(tx, order_id, back) {
       const order = orderById(tx, order_id);
-      if (order?.status !== "pending" || !isCovered(order, receivedFor(tx, order_id))) return false;
-      pay(tx, order);
-      return true;
+      if (order === null) return;
+      const received = receivedFor(tx, order_id);
+      const pays = order.status === "pending" && isCovered(order, received);
+      if (pays) pay(tx, order);
+      if ((pays || order.status === "paid") && received > mostAsked(tx, order)) {
+        judgeTransfer(tx, back.id, { ...back, reason: "overpaid" });
+      }
     },
 
     end(tx, order_id, command) {

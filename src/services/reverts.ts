@@ -62,7 +62,9 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
       body: JSON.stringify({ txn_hash: row.tx_hash, block_number, value: row.amount }),
       url: null,
     });
-    if (order_id !== null) crediting.recount(tx, order_id);
+    if (order_id !== null) crediting.recount(tx, order_id, row);
+    // Its order may have ended while it was gone: then nobody was told that it waits.
+    else if (row.reason !== null && !isNoise(row)) crediting.tellStranger(tx, row);
   }
 
   return {

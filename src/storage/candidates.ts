@@ -215,6 +215,45 @@ const selectOrdersPaid = statement((db) =>
     .prepare(),
 );
 
+/**
+ * Deposits in whichever pot that expect a sender (those that ended unpaid among them while their amount is kept), and
+ * open ones on its chain that it has paid in part with another transfer than `transfer`. Only time says what came first.
+ */
+export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
+  const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
+  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null }));
+}
+
+const selectExpecting = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(and(eq(slots.sender, sql.placeholder("sender")), ne(orders.status, "paid"), eq(slots.rest, false)))
+    .limit(around_max)
+    .prepare(),
+);
+
+const selectBegun = statement((db) =>
+  db
+    .selectDistinct(deposit_columns)
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        isOther,
+        eq(transfers.status, "matched"),
+        isNull(deposits.closed_at),
+      ),
+    )
+    .limit(around_max)
+    .prepare(),
+);
+
 /** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few. */
 export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
   return selectPayers(at)

@@ -130,7 +130,10 @@ export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand):
   }
 }
 
-/** Forgets the heads at which deposits opened above `top`: those blocks left the chain, time alone decides from now on. */
+/**
+ * Forgets the heads at which deposits opened above `top`, also of those in quarantine: these blocks left the chain, time
+ * alone decides from now on.
+ */
 export function forgetOpenedHeads(tx: Tx, chain: ChainId, top: number): void {
   forgetHeads(tx).run({ chain, top });
 }
@@ -143,7 +146,7 @@ const forgetHeads = statement((db) =>
       and(
         eq(deposits.chain, sql.placeholder("chain")),
         sql`${deposits.opened_head} > ${sql.placeholder("top")}`,
-        isNull(deposits.closed_at),
+        sql`${deposits.id} in (select deposit from slots where chain = ${sql.placeholder("chain")})`,
       ),
     )
     .prepare(),

@@ -5,7 +5,7 @@ import { and, asc, eq, isNull, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
-import { transfers } from "./schema.ts";
+import { deposits, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
 export type TransferRow = typeof transfers.$inferSelect;
@@ -273,6 +273,34 @@ const selectUnbound = statement((db) =>
       ),
     )
     .orderBy(asc(transfers.block_number), asc(transfers.log_index))
+    .prepare(),
+);
+
+/** The waiting transfer that is bound as the one payment of an order in this pot, or null. */
+export function waitingBeside(
+  at: Reader,
+  place: { chain: ChainId; coin: Coin | null; wallet: string; order_id: string | null },
+): TransferRow | null {
+  const { chain, coin, wallet, order_id } = place;
+  return selectBeside(at).get({ chain, coin, wallet, order_id })?.transfer ?? null;
+}
+
+const selectBeside = statement((db) =>
+  db
+    .select({ transfer: transfers })
+    .from(deposits)
+    .innerJoin(transfers, eq(transfers.deposit, deposits.id))
+    .where(
+      and(
+        eq(deposits.order_id, sql.placeholder("order_id")),
+        eq(deposits.chain, sql.placeholder("chain")),
+        eq(deposits.coin, sql.placeholder("coin")),
+        eq(deposits.wallet, sql.placeholder("wallet")),
+        isNull(deposits.closed_at),
+        sql`${transfers.deposit} is not null and ${transfers.part} = 0`,
+        isWaiting,
+      ),
+    )
     .prepare(),
 );
 
