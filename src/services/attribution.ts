@@ -7,6 +7,7 @@ import { type Around, attribute } from "../domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
 import type { Match } from "../domain/matching.ts";
 import { compareAmounts } from "../domain/money.ts";
+import { isShared } from "../domain/payment.ts";
 import { feesOf } from "../domain/slots.ts";
 import { highestPaid } from "../domain/tolerance.ts";
 import {
@@ -20,6 +21,7 @@ import {
 } from "../storage/candidates.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
+import { depositById } from "../storage/deposits.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
 
@@ -33,6 +35,11 @@ const close_share = 20n;
 export interface Attribution {
   /** What a transfer pays as things stand, or why it pays nothing. */
   decide(at: Reader, row: TransferRow): Match;
+  /**
+   * What a transfer pays that counts from now on. One that pointed at an order when it was seen never pays another by
+   * itself: what was promised or released in between is no evidence.
+   */
+  decideFinally(at: Reader, row: TransferRow): Match;
 }
 
 /** Attribution with the live settings' tolerance. */
@@ -78,27 +85,40 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     };
   }
 
+  function decide(at: Reader, row: TransferRow): Match {
+    const { chain, coin, wallet, sender } = row;
+    const watch = watchFor(at, row);
+    const units = BigInt(row.units);
+    const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, units, row.id);
+    return attribute(
+      {
+        sender,
+        units,
+        block: { number: row.block_number, time: row.block_time },
+        accepted: coin !== null,
+        offered: watch?.offered ?? false,
+        own: isWatchedWallet(at, chain, sender),
+        dust: compareAmounts(row.amount, dust_below) < 0,
+      },
+      exact,
+      () => around(at, row, coin, watch?.decimals ?? 0),
+    );
+  }
+
   return {
-    decide(at, row) {
-      const { chain, coin, wallet, sender } = row;
-      const watch = watchFor(at, row);
-      const units = BigInt(row.units);
-      const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, units, row.id);
-      return attribute(
-        {
-          sender,
-          units,
-          block: { number: row.block_number, time: row.block_time },
-          accepted: coin !== null,
-          offered: watch?.offered ?? false,
-          own: isWatchedWallet(at, chain, sender),
-          dust: compareAmounts(row.amount, dust_below) < 0,
-        },
-        exact,
-        () => around(at, row, coin, watch?.decimals ?? 0),
-      );
+    decide,
+    decideFinally(at, row) {
+      const [found, before] = [decide(at, row), orderOnSight(at, row)];
+      if (before === null) return found;
+      if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
+      return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };
+}
+
+/** The order that an unconfirmed transfer pays or points at so far. */
+function orderOnSight(at: Reader, { deposit, likely_order }: TransferRow): string | null {
+  return deposit === null ? likely_order : (depositById(at, deposit)?.order_id ?? null);
 }
 
 /** The place of the last digit an amount is written with, up to whole coins. */

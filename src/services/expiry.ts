@@ -4,6 +4,7 @@
 import type { Config, LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
+import { isPaymentSeen } from "../storage/bound.ts";
 import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
@@ -16,7 +17,6 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import { potsInQuarantine, releaseSlots } from "../storage/slots.ts";
-import { isPaymentSeen } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
 import { createCrediting } from "./crediting.ts";
 

@@ -10,6 +10,7 @@ import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isShared, noiseReasons, type Transfer } from "../domain/payment.ts";
 import { askedExactly } from "../storage/asked.ts";
+import { unboundWaiting, waitingBeside } from "../storage/bound.ts";
 import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import { cover, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
@@ -25,8 +26,6 @@ import {
   movePlace,
   type TransferRow,
   transferById,
-  unboundWaiting,
-  waitingBeside,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { createAttribution } from "./attribution.ts";
@@ -162,28 +161,22 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   }
 
   /** What a transfer that counts now pays, and the unconfirmed one of the same amount whose place it takes. */
-  function decideFinally(tx: Tx, row: TransferRow): { found: Match; displaced: TransferRow | null } {
-    const found = asOnSight(attribution.decide(tx, row), orderOnSight(tx, row));
+  function decideAmong(tx: Tx, row: TransferRow): { found: Match; displaced: TransferRow | null } {
+    const found = attribution.decideFinally(tx, row);
     const isBeside = "reason" in found && found.reason === "duplicate" && row.coin !== null;
     const holder = isBeside ? waitingBeside(tx, { ...row, order_id: found.likely_order }) : null;
     if (holder === null) return { found, displaced: null };
     const held = { status: holder.status, confirmed_at: null, part: false, likely_order: null };
     judgeTransfer(tx, holder.id, { ...held, deposit: null, reason: "duplicate" });
-    const freed = attribution.decide(tx, row);
+    const freed = attribution.decideFinally(tx, row);
     if ("deposit" in freed && freed.kind === "match") return { found: freed, displaced: holder };
     judgeTransfer(tx, holder.id, { ...held, deposit: holder.deposit, reason: null });
     return { found, displaced: null };
   }
 
-  /** The order that a transfer pointed at when it was seen. */
-  function orderOnSight(tx: Tx, row: TransferRow): string | null {
-    if (row.deposit === null) return row.likely_order;
-    return depositById(tx, row.deposit)?.order_id ?? null;
-  }
-
   function settle(tx: Tx, row: TransferRow): void {
     appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
-    const { found, displaced } = decideFinally(tx, row);
+    const { found, displaced } = decideAmong(tx, row);
     if ("deposit" in found) {
       const { deposit, order_id, kind } = found;
       const isClaimed = kind === "match" && claimantsOf(tx, row.id).includes(order_id);
@@ -265,16 +258,6 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
 /** The one order that asks for just this amount elsewhere, where nothing else is known. */
 function guess(tx: Tx, row: TransferRow, reason: InboxReason): string | null {
   return guessed.includes(reason) ? likelyOwner(row, askedExactly(tx, row)) : null;
-}
-
-/**
- * A transfer that pointed at one order when it was seen never pays another when it counts: what was promised or released
- * in between is no evidence.
- */
-function asOnSight(found: Match, before: string | null): Match {
-  if (before === null) return found;
-  if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
-  return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
 }
 
 function transferTerms(row: TransferRow): Omit<Transfer, "block"> {
