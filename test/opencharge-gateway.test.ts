@@ -5,16 +5,20 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Config, liveConfig } from "../src/config/config.ts";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { proofRetryDelay } from "../src/domain/events.ts";
+import type { Transfer } from "../src/domain/payment.ts";
 import { createOutbound } from "../src/outbound.ts";
+import { createCrediting } from "../src/services/crediting.ts";
 import { createDelivery } from "../src/services/delivery.ts";
 import { createDirectory } from "../src/services/directory.ts";
 import { createGateway, type Gateway, type OpenedSession } from "../src/services/opencharge-gateway.ts";
 import { createOwnIdentities } from "../src/services/opencharge-identity.ts";
 import { createProofs, type Proofs } from "../src/services/opencharge-proofs.ts";
 import { createOperator } from "../src/services/operator.ts";
+import { insertChain } from "../src/storage/chains.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { storeProof } from "../src/storage/opencharge-gateway.ts";
-import { countDeliveries } from "../src/storage/outbox.ts";
+import { countDeliveries, eventsAfter } from "../src/storage/outbox.ts";
+import { insertTransfer } from "../src/storage/transfers.ts";
 import { isRefusal, type Refusal } from "../src/wire/opencharge/errors.ts";
 import { newSecretKey } from "../src/wire/opencharge/keys.ts";
 import { metadataDocument } from "../src/wire/opencharge/metadata-document.ts";
@@ -115,6 +119,10 @@ function document() {
   return metadataDocument(shown, own.signer, clock);
 }
 
+const stray: Transfer = {
+  ...{ chain: "eth", token: "0xtoken", sender: "0xsender", wallet: "0xwallet", units: 5_000_000n },
+  ...{ tx_hash: "0xhash", position: 0, log_index: 0, block: { number: 1, hash: "0xblock", time: now_s } },
+};
 const order = (more: Fields = {}): Fields => ({
   id: "ord_1",
   ocid: merchant_ocid,
@@ -262,6 +270,23 @@ describe("a checkout", () => {
     expect(await checkout()).toMatchObject({ refused: "ORDER_CONFLICT", message: "already paid" });
   });
 
+  test("that is closed because another was paid gives back the part it had, and its shop is told", async () => {
+    const [first, second] = [opened(await checkout()), opened(await checkout({ from: merchant }))];
+    const part = await temp.database.transact((tx) => {
+      insertChain(tx, "eth");
+      const row = insertTransfer(tx, stray, { coin: "USDT", label: "USDT", amount: "5", finality: "1" });
+      createCrediting({ config: liveConfig(settings) }).credit(tx, {
+        ...{ transfer: row, order_id: orderOf(first).id, kind: "assign" },
+      });
+      return row.id;
+    });
+    await pay(second);
+    await proofs.issueOwed();
+    expect(orderOf(first).status).toBe("cancelled");
+    const told = temp.database.read((at) => eventsAfter(at, 0, 100)).filter(({ type }) => type === "unknown_transfer");
+    expect(told).toMatchObject([{ transfer: part, order_id: orderOf(first).id }]);
+  });
+
   test("that was cancelled may be opened again; one that was paid may not", async () => {
     const first = opened(await checkout());
     await temp.database.transact((tx) => void recordTransition(tx, orderOf(first).id, "cancel"));
@@ -283,8 +308,8 @@ describe("a checkout", () => {
   test("is not hosted by an appliance that is no gateway", async () => {
     const none = liveConfig({ ...settings, opencharge: { ...section(), gateway_ocid: null, merchant_ocid: ours } });
     const own = createOwnIdentities({ config: none });
-    const needs = { database: temp.database, world, telemetry: silent, directory };
-    gateway = createGateway({ ...needs, config: none, identities: own });
+    const needs = { database: temp.database, config: none, world, telemetry: silent, directory };
+    gateway = createGateway({ ...needs, identities: own });
     proofs = createProofs({ ...needs, identities: own });
     expect(codeOf(await checkout())).toBe("400 CAPABILITY_NOT_SUPPORTED");
     expect(proofs.sign("https://a.example/", "{}")).toBeNull();

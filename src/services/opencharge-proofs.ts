@@ -1,10 +1,10 @@
 // Proofs of payment: made once for every paid checkout, from what the database says and nothing else, so that whoever
 // paid the order and whenever this runs, the proof is the same. Never signs before the order is paid.
 
+import type { LiveConfig } from "../config/config.ts";
 import { registeredName } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { Database, Tx } from "../storage/database.ts";
-import { recordTransition } from "../storage/ledger.ts";
 import {
   owedProofs,
   payingTransfer,
@@ -24,6 +24,7 @@ import { newNonce, signRequest } from "../wire/opencharge/request-auth.ts";
 import { signObject } from "../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import type { World } from "../world.ts";
+import { type Crediting, createCrediting } from "./crediting.ts";
 import type { OwnIdentities, Part } from "./opencharge-identity.ts";
 import { recipientOf } from "./opencharge-partners.ts";
 import { takeProof } from "./opencharge-receipts.ts";
@@ -42,11 +43,13 @@ export interface Proofs {
 /** Proofs over one database with the live settings. */
 export function createProofs(needs: {
   database: Database;
+  config: LiveConfig;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
 }): Proofs {
   const { database, world, telemetry, identities } = needs;
+  const crediting = createCrediting(needs);
   return {
     of(txid) {
       const row = database.read((at) => sessionByTxid(at, txid));
@@ -60,7 +63,7 @@ export function createProofs(needs: {
       for (const { id, txid, merchant_order } of database.read((at) => owedProofs(at, proofs_per_round))) {
         const about = { issuer: own.ocid, txid, order: merchant_order };
         try {
-          const alert = await database.transact((tx) => issue(tx, own, id));
+          const alert = await database.transact((tx) => issue(tx, own, id, crediting));
           if (alert !== null) telemetry.warn(alert, about);
         } catch (error) {
           // It stays owed; the others must not wait for it.
@@ -77,7 +80,7 @@ export function createProofs(needs: {
 }
 
 /** Makes the proof of a paid session and everything that follows from it. Answers what the operator should hear of. */
-function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | null {
+function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: Crediting): string | null {
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);
   if (row === null || order === null || row.paid_at === null || row.proof !== null) return null;
@@ -100,7 +103,7 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string): string | n
   for (const url of JSON.parse(row.notify) as string[]) queueProof(tx, url, body);
   // Others may hold a page for the same order: nobody is to pay it again.
   for (const other of sessionsOf(tx, row.merchant, row.merchant_order)) {
-    if (other.order.status === "pending") recordTransition(tx, other.order.id, "cancel");
+    if (other.order.status === "pending") crediting.end(tx, other.order.id, "cancel");
   }
   if (row.merchant !== settings.merchant_ocid) return null;
   const { public_key } = signer;
