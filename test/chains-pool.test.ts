@@ -13,6 +13,7 @@ import { no_keys } from "./support/appliance.ts";
 import { accounts, type Coin, deployCoin } from "./support/coin.ts";
 import {
   answering,
+  type Behaviour,
   laggingAt,
   otherChain,
   type ProviderProxy,
@@ -104,6 +105,39 @@ describe("two providers as one", () => {
     await pool.heads([]);
     expect((await pool.read(question())).provider).toBe(a.host);
     expect(b.requests()).toBe(0);
+  });
+
+  const unknown_tags: Behaviour = {
+    refuse: ({ method, params: [tag] }) =>
+      method === "eth_getBlockByNumber" && tag === "finalized"
+        ? { code: -32602, message: "invalid argument 0: hex string without 0x prefix" }
+        : null,
+  };
+
+  test("a tag that the first does not know is asked of the other, and its own head stays", async () => {
+    const pool = connected();
+    const before = await pool.heads(["finalized"]);
+    a.behave(unknown_tags);
+    expect(await pool.heads(["finalized"])).toEqual(before);
+    expect(b.requests()).toBe(1);
+  });
+
+  test("a tag that nobody serves any more stays where it was seen for an hour, then depth stands in", async () => {
+    const pool = connected();
+    const { finalized } = await pool.heads(["finalized"]);
+    expect(finalized).not.toBeNull();
+    a.behave(unknown_tags);
+    b.behave(unknown_tags);
+    elapsed = 3_599_999;
+    expect((await pool.heads(["finalized"])).finalized).toEqual(finalized);
+    elapsed += 1;
+    expect((await pool.heads(["finalized"])).finalized).toBeNull();
+  });
+
+  test("a tag that no provider ever served is unknown", async () => {
+    a.behave(unknown_tags);
+    b.behave(unknown_tags);
+    expect((await connected().heads(["finalized"])).finalized).toBeNull();
   });
 
   test("the other answers when the first fails, and the first is left alone meanwhile", async () => {

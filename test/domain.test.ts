@@ -12,6 +12,7 @@ import {
   formatFinality,
   type Heads,
   parseFinality,
+  withoutStaleTags,
 } from "../src/domain/finality.ts";
 import { judge } from "../src/domain/matching.ts";
 import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
@@ -167,6 +168,15 @@ describe("finality", () => {
   ])("%p is met up to the block", (finality, at, number) => {
     expect(finalBlock(finality, at, 20)).toBe(number);
     expect(parseFinality(formatFinality(finality))).toEqual(finality);
+  });
+
+  test("a tag that is staler than the chain allows gives way to depth, and is waited for elsewhere", () => {
+    const at = (number: number, time: number) => ({ number, hash: `h${number}`, time });
+    const stale: Heads = { latest: at(100, 1000), safe: at(95, 980), finalized: at(90, 939) };
+    expect(withoutStaleTags(stale, 60)).toEqual({ ...stale, finalized: null });
+    expect(withoutStaleTags(stale, 61)).toEqual(stale);
+    expect(withoutStaleTags(stale, 10)).toEqual({ ...stale, safe: null, finalized: null });
+    expect(withoutStaleTags(stale, null)).toEqual(stale);
   });
 
   test("the tier is found by exact comparison of amounts", () => {

@@ -2,9 +2,11 @@
 // one is asked. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
 
 import { type Code, Fault, wordsOf } from "../domain/errors.ts";
+import type { FinalityTag } from "../domain/finality.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import type { Matter, Providers, Source, Testimony } from "./source.ts";
 import { createSurvey } from "./survey.ts";
+import { createTags } from "./tags.ts";
 
 /** How much better another provider must do before a place in the list is worth less. */
 const place_points = 20;
@@ -30,6 +32,7 @@ interface Wish {
 export function createPool(needs: PoolNeeds): Providers {
   const { chain, world, telemetry } = needs;
   const members = needs.members.map((member) => createMember(member, needs));
+  const tags = createTags(needs);
   const survey = createSurvey({ ...needs, members, testimony });
   let preferred = 0;
   let alarmed_at = Number.NEGATIVE_INFINITY;
@@ -118,13 +121,17 @@ export function createPool(needs: PoolNeeds): Providers {
 
   return {
     identity: (tokens) => first((source) => source.identity(tokens)),
-    async heads(tags) {
+    async heads(asked) {
       const { heads, provider, took_ms } = await first(async (source, provider) => {
         const began = world.elapsed();
-        return { heads: await source.heads(tags), provider, took_ms: world.elapsed() - began };
+        return { heads: await source.heads(asked), provider, took_ms: world.elapsed() - began };
       });
       survey.answered(provider, heads.latest, took_ms);
-      return heads;
+      const others = available(ranked(), null).filter((member) => member.provider !== provider);
+      const asks = others.map(
+        (member) => (wanted: readonly FinalityTag[]) => member.ask((source) => source.heads(wanted), null),
+      );
+      return tags.complete(heads, asked, asks);
     },
     read: (question, avoid) =>
       first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid }),

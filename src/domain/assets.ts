@@ -39,8 +39,12 @@ export interface ChainFacts {
   finality: readonly FinalityTier[];
   /** When a block can no longer leave the chain: the basis of the final pass and of releasing quarantined amounts. */
   final: Finality;
-  /** Depth used instead of a tag the node does not know. */
+  /** Depth used instead of a tag that no node serves. */
   tagless_depth: number;
+  /** A tag further behind the head than this is an alarm: finality stands still. */
+  late_tag_s: number;
+  /** A tag further behind than this gives way to the depth; absent: it is waited for as long as it takes. */
+  stale_tag_s?: number;
   /** Blocks re-read at each poll: a little deeper than the usual reorg. */
   overlap: number;
   /** Widest block range asked for before anything was learned about the provider. */
@@ -62,6 +66,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 12 }, { tag: "finalized" }),
     final: { tag: "finalized" },
     tagless_depth: 96,
+    late_tag_s: 1800,
     overlap: 14,
     page_blocks: 1000,
   },
@@ -74,6 +79,9 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ tag: "finalized" }, { tag: "finalized", blocks: 64 }),
     final: { tag: "finalized" },
     tagless_depth: 128,
+    late_tag_s: 60,
+    // Its milestones have stood still without a reorg following.
+    stale_tag_s: 60,
     overlap: 32,
     page_blocks: 1000,
   },
@@ -86,6 +94,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 10 }, { tag: "safe" }),
     final: { tag: "finalized" },
     tagless_depth: 300,
+    late_tag_s: 1800,
     overlap: 15,
     page_blocks: 1000,
   },
@@ -102,6 +111,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 40 }, { tag: "safe" }),
     final: { tag: "finalized" },
     tagless_depth: 2400,
+    late_tag_s: 1800,
     overlap: 80,
     page_blocks: 1000,
   },
@@ -118,6 +128,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 10 }, { tag: "safe" }),
     final: { tag: "finalized" },
     tagless_depth: 300,
+    late_tag_s: 1800,
     overlap: 15,
     page_blocks: 1000,
   },
@@ -131,6 +142,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 12 }, { blocks: 300 }),
     final: { blocks: 300 },
     tagless_depth: 300,
+    late_tag_s: 86_400,
     overlap: 20,
     page_blocks: 1000,
   },
@@ -148,6 +160,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ blocks: 1 }, { blocks: 1 }),
     final: { blocks: 1 },
     tagless_depth: 1,
+    late_tag_s: 60,
     overlap: 2,
     page_blocks: 1000,
   },
@@ -160,6 +173,7 @@ export const chains: Record<ChainId, ChainFacts> = {
     finality: tiers({ tag: "finalized" }, { tag: "finalized" }),
     final: { tag: "finalized" },
     tagless_depth: 27,
+    late_tag_s: 300,
     overlap: 25,
     page_blocks: 1000,
   },

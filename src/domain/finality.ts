@@ -36,6 +36,17 @@ export function finalityFor(amount: string, tiers: readonly FinalityTier[]): Fin
   return (tier ?? tiers.at(-1))?.finality ?? { tag: "finalized" };
 }
 
+/**
+ * The heads with each tag taken for unknown whose block is more than `stale_tag_s` behind the head, so that depth stands
+ * in for it; null: a tag is waited for as long as it takes.
+ */
+export function withoutStaleTags(heads: Heads, stale_tag_s: number | null): Heads {
+  if (stale_tag_s === null) return heads;
+  const { latest, safe, finalized } = heads;
+  const fresh = (block: BlockRef | null) => (block !== null && latest.time - block.time > stale_tag_s ? null : block);
+  return { latest, safe: fresh(safe), finalized: fresh(finalized) };
+}
+
 /** The highest block number that satisfies a finality; -1 when none does yet. `tagless_depth` stands in for an unknown tag. */
 export function finalBlock(finality: Finality, heads: Heads, tagless_depth: number): number {
   const byCount = heads.latest.number + 1 - (finality.blocks ?? 1);

@@ -6,7 +6,7 @@ import { type ChainSettings, type Config, type LiveConfig, offeredCoins } from "
 import type { ChainId } from "../domain/assets.ts";
 import { gaps, intervalAt, plan, type Range, union } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
-import { type BlockRef, finalBlock, type Heads, tagsOf } from "../domain/finality.ts";
+import { type BlockRef, finalBlock, type Heads, tagsOf, withoutStaleTags } from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
@@ -30,6 +30,7 @@ const marks_per_batch = 20;
 /** The final pass follows the final block at this many polls' distance in time. */
 const final_pass_polls = 15;
 const health_interval_ms = 15_000;
+const late_alarm_interval_ms = 600_000;
 
 export interface Scan {
   chain: ChainId;
@@ -65,6 +66,7 @@ export function createScan(needs: {
   let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
   let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
+  let late_told_at = Number.NEGATIVE_INFINITY;
 
   /** A chain that was taken out of the configuration is read as before until its deposits have closed. */
   function settings(): ChainSettings {
@@ -81,7 +83,9 @@ export function createScan(needs: {
         // Nodes that were replaced go away at once.
         health_at = Number.NEGATIVE_INFINITY;
       }
-      const heads = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
+      const told = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
+      lateness(told);
+      const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
       const read = await readHead(watches, end);
@@ -95,6 +99,16 @@ export function createScan(needs: {
     } finally {
       await recordHealth();
     }
+  }
+
+  /** Says so when finality stands still while the chain goes on. */
+  function lateness({ latest, safe, finalized }: Heads): void {
+    const { late_tag_s } = settings().facts;
+    const behind_s = latest.time - Math.min(latest.time, ...[safe, finalized].flatMap((block) => block?.time ?? []));
+    if (behind_s <= late_tag_s || world.elapsed() - late_told_at < late_alarm_interval_ms) return;
+    late_told_at = world.elapsed();
+    telemetry.error("finality_late", { chain, behind_s });
+    telemetry.count("finality_late", { chain });
   }
 
   async function secondLook(heads: Heads): Promise<void> {
