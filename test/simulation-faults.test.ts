@@ -9,7 +9,7 @@ import { simulate } from "./simulation/child.ts";
 import { faults, plant } from "./simulation/faults.ts";
 
 /** Most are found in the first few; `from` spares the others their way. */
-const seeds_max = 200;
+const seeds_max = 400;
 const limit_ms = 300_000;
 
 let folder: string;

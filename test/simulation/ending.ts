@@ -19,6 +19,7 @@ const questions: Readonly<Record<string, string>> = {
 const waited_for = [
   "SELECT 1 FROM orders WHERE status = 'pending'",
   "SELECT 1 FROM slots",
+  "SELECT 1 FROM transfers WHERE status = 'waiting_for_confirmation'",
   "SELECT 1 FROM deliveries WHERE state = 'waiting'",
 ];
 /** A retry comes at least this long after the end of the attempt before, seconds by number of failures. */

@@ -42,7 +42,8 @@ export const faults: readonly PlantedFault[] = [
       "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
       "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
     ],
-    /covered and not stored|was lost|lived and was lost/,
+    /covered and not stored|was lost/,
+    150,
   ),
   fault(
     "a transfer is known by its transaction alone",
@@ -131,7 +132,7 @@ export const faults: readonly PlantedFault[] = [
     "src/workers/scan.ts",
     ["if (seen === null || answer.end.number > seen.number) seen = answer.end;", ""],
     /answered another branch/,
-    200,
+    400,
   ),
   {
     name: "wallets out of use keep what they read on a dead branch",
