@@ -145,8 +145,8 @@ export function createCast(needs: Needs): Cast {
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, stalls }: Traits): boolean {
-  if (event === "finality_late") return stalls;
+function isExpected(event: string, { deep, lies }: Traits): boolean {
+  if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   return event === "transfers_missed_by_head_pass" && lies;
 }
