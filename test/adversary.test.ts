@@ -333,3 +333,106 @@ test("a rest that is another order's price is that order's, and the other can st
   await assign(again.id, large);
   expect(till.status(large)).toBe("paid");
 });
+
+describe("a promise that could never be kept", () => {
+  beforeEach(() => begin());
+
+  test("is not made on a chain where the expected sender has no address", async () => {
+    const order_id = await till.order("20.00", ann);
+    await expect(till.select(order_id, "USDT", "tron")).rejects.toMatchObject({ code: "no_wallet_available" });
+    await till.select(order_id);
+  });
+
+  test("is not made once the time of the order is over, though it still waits for its chain", async () => {
+    const order_id = await till.asked("20.00");
+    till.advance(2 * hour_ms);
+    await expect(till.select(order_id, "USDC", "polygon")).rejects.toMatchObject({ code: "order_not_pending" });
+    expect([till.status(order_id), (await till.select(order_id)).amount]).toEqual(["pending", "20.00"]);
+  });
+});
+
+describe("a payment that left the chain for good, after it had paid", () => {
+  test("is replaced by an operator with the one the payer sent instead; should it come back, it is too much", async () => {
+    await begin();
+    const order_id = await till.asked("20.00");
+    const [first, other] = [await till.receive({ amount: "20.00" }), await till.receive({ amount: "3" })];
+    await expect(assign(other.id, order_id)).rejects.toMatchObject({ code: "order_not_pending" });
+    await till.quiet([first.id]);
+    const second = await till.receive({ amount: "20.00" });
+    expect(fate(second.id)).toEqual(["waiting_for_match", "order_ended", order_id]);
+    await assign(second.id, order_id);
+    await expect(assign(other.id, order_id)).rejects.toMatchObject({ code: "order_not_pending" });
+    await mineAgain(first.id);
+    expect([paidWith(order_id), till.transfer(first.id).reason]).toEqual([[first.id, second.id], "overpaid"]);
+    expect(announced(order_id)).toEqual(["paid"]);
+  });
+});
+
+test("a coin that is offered no more while a part is there: the rest still pays", async () => {
+  await begin();
+  const order_id = await till.asked("20.00", ann);
+  await till.receive({ amount: "5", sender: ann });
+  const now = till.config.current();
+  const without = { ...now, wallets: now.wallets.filter((wallet) => wallet.chain !== "eth") };
+  till.config.replace(without);
+  await createWatching({ database: till.database }).sync(without);
+  await till.receive({ amount: "6", sender: ann });
+  const chains = new Map([...now.chains].filter(([chain]) => chain !== "eth"));
+  till.config.replace({ ...without, chains });
+  await createWatching({ database: till.database }).sync({ ...without, chains });
+  till.config.replace(without);
+  await till.receive({ amount: "9", sender: ann });
+  expect([till.status(order_id), announced(order_id)]).toEqual(["paid", ["paid"]]);
+});
+
+test("parts in coins of six and of eighteen decimals add up to the unit, on whichever chain they come", async () => {
+  await begin();
+  const order_id = await till.asked("20.00", ann);
+  await till.select(order_id, "DAI", "polygon");
+  await till.receive({ amount: "5.000001", sender: ann });
+  await till.receive({ amount: "7.000000000000000001", sender: ann, coin: "DAI", chain: "polygon" });
+  await till.receive({ amount: "7.999998", sender: ann });
+  expect(till.status(order_id)).toBe("pending");
+  expect(till.told("order_part_paid").at(-1)?.remaining).toBe("0.000000999999999999");
+  await till.receive({ amount: "0.000000999999999999", sender: ann, coin: "DAI", chain: "polygon" });
+  expect([till.status(order_id), waiting()]).toEqual(["paid", []]);
+});
+
+test("parts that are seen before the end and count after it pay; what is missing at the very end goes to the inbox", async () => {
+  await begin();
+  const [whole, never] = [await till.asked("20.00", ann), await till.asked("30.00", bob)];
+  const parts = [await till.arrive({ amount: "5", sender: ann }), await till.arrive({ amount: "15", sender: ann })];
+  const stuck = await till.arrive({ amount: "30", sender: bob });
+  till.advance(2 * hour_ms);
+  await till.quiet();
+  expect(await till.expiry.expireDue()).toBe(0);
+  for (const part of parts) await till.confirm(part);
+  till.advance(2 * day_ms);
+  expect(await till.expiry.expireDue()).toBe(1);
+  await till.confirm(stuck);
+  expect([till.status(whole), till.status(never), fate(stuck)]).toEqual([
+    "paid",
+    "expired",
+    ["waiting_for_match", "late", never],
+  ]);
+});
+
+test("an operator, the scan and another operator at once: money is in one place afterwards", async () => {
+  await begin();
+  const [one, two] = [await till.asked("20.00"), await till.asked("30.00")];
+  const [loose, exact] = [(await till.receive({ amount: "11" })).id, await till.arrive({ amount: "20.00" })];
+  await Promise.allSettled([
+    assign(loose, two),
+    till.confirm(exact),
+    assign(loose, one),
+    till.operator.markPaid(one, "operator", "cash"),
+    unassign(loose),
+    assign(loose, one),
+    till.checkout.cancel(two),
+    assign(exact, two),
+    inbox().dismiss(loose, "operator", "test"),
+  ]);
+  till.audit();
+  expect([till.status(one), announced(one), announced(two)]).toEqual(["paid", ["paid"], ["cancelled"]]);
+  expect(paidWith(one)).toEqual([exact]);
+});

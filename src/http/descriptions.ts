@@ -197,7 +197,7 @@ export const admin = {
     name: "assignTransfer",
     summary: "Credit a transfer that pays nothing to an order",
     description:
-      "Pays a pending order or a part of it, an expired or cancelled one when it is enough; is kept with one that was marked paid by hand.",
+      "Pays a pending order or a part of it, an expired or cancelled one when it is enough; is kept with one that was marked paid by hand or whose payment left the chain.",
     auth: "admin",
     body: requests.assignBody,
     success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },

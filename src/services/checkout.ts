@@ -109,6 +109,8 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         if (!isCoin(choice.stablecoin)) throw new Fault("no_wallet_available");
         const open = openDepositFor(tx, order_id, choice.blockchain, choice.stablecoin);
         if (open !== null) return open;
+        // It waits for what its chains still have to tell: whatever is sent from now on comes too late.
+        if (order.expires_at < tx.now) throw new Fault("order_not_pending");
         const offer = chooseOffer(tx, settings, order, {
           chain: choice.blockchain,
           coin: choice.stablecoin,

@@ -7,7 +7,7 @@ import { unknownTransferBody } from "../domain/events.ts";
 import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { highestPaid } from "../domain/tolerance.ts";
-import { allocate, receivedFor } from "../storage/allocations.ts";
+import { allocate, allocatedTo, receivedFor } from "../storage/allocations.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, depositsOf, openDepositsOf, promiseRest } from "../storage/deposits.ts";
 import { recordTransition } from "../storage/ledger.ts";
@@ -30,8 +30,9 @@ export interface CreditRequest {
 /**
  * - `pays`: the order is paid with it (an expired or cancelled one as `mark_paid`).
  * - `part`: it pays a part of a pending order, which stays pending.
- * - `attaches`: it is kept with an order whose status it does not change: one that was marked paid by hand, or one that
- *   expired or was cancelled and asks for more. In the second case it stays in the inbox (`order_ended`) until the order is paid.
+ * - `attaches`: it is kept with an order whose status it does not change: one that was marked paid by hand or whose
+ *   payment left the chain, or one that expired or was cancelled and asks for more. Of the latter it stays in the inbox
+ *   (`order_ended`) until the order is paid.
  * - `refused`: this kind of credit does nothing to an order in this state.
  */
 export type Effect = "pays" | "part" | "attaches" | "refused";
@@ -84,7 +85,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     const covers = isCovered(order, received);
     const asked = mostAsked(at, order);
     return {
-      effect: effectOn(order, covers, kind),
+      effect: effectOn(order, covers, kind, isBereft(at, order)),
       order,
       received: fromCommon(received),
       remaining: covers ? "0" : fromCommon(price - received),
@@ -95,6 +96,12 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   function isCovered(order: OrderRow, received: bigint): boolean {
     const { underpaid_tolerance } = config.current().orders;
     return received > 0n && highestPaid(underpaid_tolerance, received, common_decimals) >= toCommon(order.amount);
+  }
+
+  /** True for a paid order whose money left the chain, so that what stands covers it no more. */
+  function isBereft(at: Reader, order: OrderRow): boolean {
+    if (order.status !== "paid" || isCovered(order, receivedFor(at, order.id))) return false;
+    return allocatedTo(at, order.id).some((row) => row.reverted_at !== null);
   }
 
   function pay(tx: Tx, order: OrderRow): OrderRow {
@@ -183,10 +190,10 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   };
 }
 
-function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind): Effect {
+function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind, bereft: boolean): Effect {
   if (order.status === "pending") return covers ? "pays" : "part";
   if (kind !== "assign") return "refused";
-  if (order.status === "paid") return order.cause === "mark_paid" ? "attaches" : "refused";
+  if (order.status === "paid") return order.cause === "mark_paid" || bereft ? "attaches" : "refused";
   return covers ? "pays" : "attaches";
 }
 

@@ -43,9 +43,9 @@ export interface Inbox {
   list(filter: InboxFilter, page: Page): InboxEntry[];
   /**
    * Says that a confirmed transfer that pays nothing is money for this order: it pays a pending order or a part of it, an
-   * expired or cancelled one when it is enough, and is kept with one that was marked paid by hand. Said twice, it is told
-   * once. Faults: resource_not_found, transfer_matched (it pays another order), transfer_not_confirmed,
-   * transfer_reverted, order_not_pending (other money paid the order).
+   * expired or cancelled one when it is enough, and is kept with one that was marked paid by hand or whose payment left
+   * the chain. Said twice, it is told once. Faults: resource_not_found, transfer_matched (it pays another order),
+   * transfer_not_confirmed, transfer_reverted, order_not_pending (other money paid the order).
    */
   assign(transfer: number, order_id: string, actor: string, reason: string): Promise<Assignment>;
   /**

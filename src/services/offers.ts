@@ -2,6 +2,7 @@
 // tells payers apart. Reads what is promised; promises nothing itself.
 
 import { type Config, coinDecimals, walletsFor } from "../config/config.ts";
+import { canonicalAddress } from "../domain/address.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
@@ -32,7 +33,9 @@ export function chooseOffer(
   const { chain, coin, now } = choice;
   const decimals = coinDecimals(settings, chain, coin);
   const pots = walletsFor(settings, chain, coin).map(({ address }): Pot => ({ chain, coin, wallet: address }));
-  const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin;
+  // Nobody could pay where the one who is expected has no address.
+  const unpayable = order.sender !== null && canonicalAddress(chain, order.sender) === null;
+  const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin || unpayable;
   const price = decimals === null ? null : priceOf(order.amount, decimals, settings);
   if (price === null || forbidden || pots.length === 0) throw new Fault("no_wallet_available");
 
