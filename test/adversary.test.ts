@@ -245,6 +245,17 @@ describe("an exchange that paid a part of one order", () => {
     const odd = await till.receive({ amount: "6.3" });
     expect([paidWith(first).length, till.status(second), odd.status]).toEqual([1, "pending", "waiting_for_match"]);
   });
+
+  test("nor with money of a customer who has paid properly in the meantime", async () => {
+    await begin();
+    const first = await till.asked("20.00");
+    await assign((await till.receive({ amount: "15" })).id, first);
+    const second = await till.asked("7.00");
+    const odd = await till.arrive({ amount: "6.3" });
+    await till.receive({ amount: "7.00", sender: bob });
+    await till.confirm(odd);
+    expect([till.status(first), till.status(second), paidWith(first).length]).toEqual(["pending", "paid", 1]);
+  });
 });
 
 describe("an order that was paid in part", () => {

@@ -93,14 +93,11 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
 
 /**
  * Who else may be meant by a sender that nobody named and that is only known for having paid a part: an exchange sends for
- * many. Whatever asks for more, and whatever asks for no less than half.
+ * many. Whatever asks for more, and whatever asks for no less than half, also of late.
  */
 function ifShared(arrival: Arrival, only: Candidate, { above, below }: Around): Candidate[] {
   if (only.sender === arrival.sender) return [];
-  return [
-    ...above.filter((one) => !one.closed),
-    ...below.filter((one) => !one.closed && arrival.units <= one.units * over_most_times),
-  ];
+  return [...above, ...below.filter((one) => arrival.units <= one.units * over_most_times)];
 }
 
 /** One promise with decimals left out, or less a fee: almost certain, and for a person to say. */
