@@ -145,7 +145,10 @@ export function createCast(needs: Needs): Cast {
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies }: Traits): boolean {
+function isExpected(event: string, { deep, lies, faults }: Traits): boolean {
+  // Between two questions of one batch a machine may sleep.
+  if (event === "finality_late") return true;
+  if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies;
   if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   return event === "transfers_missed_by_head_pass" && lies;
