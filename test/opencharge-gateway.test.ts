@@ -366,6 +366,24 @@ describe("a proof of payment", () => {
     expect([proofsAt(caller).length, proofsAt(merchant).length]).toEqual([0, 1]);
   });
 
+  test("of an order paid in parts names them all, and is made once", async () => {
+    const session = opened(await checkout());
+    await temp.database.transact((tx) => {
+      insertChain(tx, "eth");
+      const crediting = createCrediting({ config: liveConfig(settings) });
+      for (const [position, amount] of ["5", "14.9"].entries()) {
+        const sight = { coin: "USDT" as const, label: "USDT", amount, finality: "1" };
+        const row = insertTransfer(tx, { ...stray, position, tx_hash: `0x${position}` }, sight);
+        crediting.credit(tx, { transfer: row, order_id: orderOf(session).id, kind: "assign" });
+      }
+    });
+    await Promise.all([proofs.issueOwed(), proofs.issueOwed()]);
+    await deliver();
+    const [proof, ...more] = proofsAt(caller).map(({ body }) => body?.proof as Fields);
+    expect(proof).toMatchObject({ amount: "19.90", memo: "5 USDT on eth + 14.9 USDT on eth" });
+    expect(more).toEqual([]);
+  });
+
   test("is owed from the payment's own commit on, also when it was made by another process, and made once", async () => {
     const session = opened(await checkout());
     const operator = createOperator({ database: temp.database, config: liveConfig(settings) });

@@ -4,17 +4,12 @@
 import type { LiveConfig } from "../config/config.ts";
 import { registeredName } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
+import { allocatedTo } from "../storage/allocations.ts";
 import type { Database, Tx } from "../storage/database.ts";
-import {
-  owedProofs,
-  payingTransfer,
-  sessionById,
-  sessionByTxid,
-  sessionsOf,
-  storeProof,
-} from "../storage/opencharge-gateway.ts";
+import { owedProofs, sessionById, sessionByTxid, sessionsOf, storeProof } from "../storage/opencharge-gateway.ts";
 import { orderById } from "../storage/orders.ts";
 import { queueProof } from "../storage/outbox.ts";
+import type { TransferRow } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Signed } from "../wire/opencharge/answers.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/opencharge/errors.ts";
@@ -30,6 +25,8 @@ import { recipientOf } from "./opencharge-partners.ts";
 import { takeProof } from "./opencharge-receipts.ts";
 
 const proofs_per_round = 100;
+/** Transfers that a proof names one by one. */
+const named_transfers_max = 10;
 
 export interface Proofs {
   /** The proof issued under a transaction id. Refusal: TXID_NOT_FOUND. */
@@ -79,21 +76,31 @@ export function createProofs(needs: {
   };
 }
 
+/** What was sent, transfer by transfer. */
+function paidIn(transfers: readonly TransferRow[]): string {
+  const more = transfers.length - named_transfers_max;
+  const named = transfers
+    .slice(0, named_transfers_max)
+    .map(({ amount, label, chain }) => `${amount} ${label} on ${chain}`);
+  return [...named, ...(more > 0 ? [`${more} more`] : [])].join(" + ");
+}
+
 /** Makes the proof of a paid session and everything that follows from it. Answers what the operator should hear of. */
 function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: Crediting): string | null {
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);
   if (row === null || order === null || row.paid_at === null || row.proof !== null) return null;
-  const paid = payingTransfer(tx, order.id);
+  const paid = allocatedTo(tx, order.id).filter((transfer) => transfer.reverted_at === null);
+  const [first = null] = paid;
   const proof: Proof = {
     txid: row.txid,
     issuer: ocid,
-    from: { ocid, reference: paid === null ? null : `${registeredName(paid.chain)}:${paid.tx_hash}` },
+    from: { ocid, reference: first === null ? null : `${registeredName(first.chain)}:${first.tx_hash}` },
     to: { ocid: recipientOf(settings, row.caller, row.merchant), reference: row.merchant_order },
     amount: order.amount,
     currency: row.currency,
     timestamp: Math.floor(row.paid_at / 1000),
-    memo: paid === null ? null : `${paid.amount} ${paid.label} on ${paid.chain}`,
+    memo: first === null ? null : paidIn(paid),
   };
   const object = proofObject(proof);
   const signature = signObject(signer, object);

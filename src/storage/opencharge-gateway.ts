@@ -4,9 +4,8 @@
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import type { OrderRow } from "./orders.ts";
-import { allocations, ocSessions, orders, transfers } from "./schema.ts";
+import { ocSessions, orders } from "./schema.ts";
 import { statement } from "./statement.ts";
-import type { TransferRow } from "./transfers.ts";
 
 export type SessionRow = typeof ocSessions.$inferSelect;
 
@@ -129,21 +128,5 @@ const updateProof = statement((db) =>
     .update(ocSessions)
     .set({ proof: sql`${sql.placeholder("proof")}` })
     .where(eq(ocSessions.id, sql.placeholder("id")))
-    .prepare(),
-);
-
-/** The transfer that paid an order; null for one that was marked paid by hand. */
-export function payingTransfer(at: Reader, order_id: string): TransferRow | null {
-  return selectPaying(at).get({ order_id })?.transfer ?? null;
-}
-
-const selectPaying = statement((db) =>
-  db
-    .select({ transfer: transfers })
-    .from(allocations)
-    .innerJoin(transfers, eq(transfers.id, allocations.transfer))
-    .where(and(eq(allocations.order_id, sql.placeholder("order_id")), isNull(allocations.reversed_at)))
-    .orderBy(asc(allocations.id))
-    .limit(1)
     .prepare(),
 );
