@@ -379,6 +379,28 @@ describe("a payment that left the chain for good, after it had paid", () => {
   });
 });
 
+test("put with an order that had ended, gone and back again, money pays it once it is enough", async () => {
+  await begin();
+  const order_id = await till.asked("20.00");
+  await till.checkout.cancel(order_id);
+  const [first, second] = [(await till.receive({ amount: "15" })).id, (await till.receive({ amount: "5" })).id];
+  await assign(first, order_id);
+  await till.quiet([first]);
+  await assign(second, order_id);
+  expect(till.status(order_id)).toBe("cancelled");
+  await mineAgain(first);
+  expect([till.status(order_id), paidWith(order_id), waiting()]).toEqual(["paid", [first, second], []]);
+  expect(announced(order_id)).toEqual(["cancelled", "paid"]);
+});
+
+test("a tolerance made for large prices gives nothing away for small ones", async () => {
+  await begin(tolerant);
+  const [small, fair] = [await till.asked("0.11"), await till.asked("1.00")];
+  await till.receive({ amount: "0.01" });
+  await till.receive({ amount: "0.9" });
+  expect([till.status(small), till.status(fair)]).toEqual(["pending", "paid"]);
+});
+
 test("a coin that is offered no more while a part is there: the rest still pays", async () => {
   await begin();
   const order_id = await till.asked("20.00", ann);

@@ -32,12 +32,15 @@ export function parseBound(text: string): Bound | null {
   return millionths <= highest_tolerated_percent * millionths_in_percent ? { millionths } : null;
 }
 
-/** The highest price that `units` of a coin with `decimals` still pay. */
+/** The highest price that `units` of a coin with `decimals` still pay: a fixed amount forgives no larger share than a percentage may. */
 export function highestPaid(tolerance: Tolerance, units: bigint, decimals: number): bigint {
   const [first = units, ...more] = tolerance.map((bound) =>
-    "amount" in bound
-      ? units + (toUnits(bound.amount, decimals) ?? 0n)
-      : (units * million) / (million - bound.millionths),
+    "amount" in bound ? units + (toUnits(bound.amount, decimals) ?? 0n) : forgiven(units, bound.millionths),
   );
-  return leastOf(first, ...more);
+  return leastOf(first, ...more, forgiven(units, highest_tolerated_percent * millionths_in_percent));
+}
+
+/** The price of which `units` are all but this share. */
+function forgiven(units: bigint, millionths: bigint): bigint {
+  return (units * million) / (million - millionths);
 }

@@ -62,8 +62,8 @@ export interface Crediting {
   /** Promises the rest of a deposit that was opened for an order paid in part: it asks for the whole, the rest pays it too. */
   promiseLeft(tx: Tx, deposit: DepositRow): void;
   /**
-   * Counts an order's money anew after a transfer of it came back to the chain: pays a pending order that has become
-   * covered, and flags the transfer `overpaid` when there is more now than was ever asked for.
+   * Counts an order's money anew after a transfer of it came back to the chain: pays an order that has become covered
+   * (one that ended as `mark_paid`), and flags the transfer `overpaid` when there is more now than was ever asked for.
    */
   recount(tx: Tx, order_id: string, back: TransferRow): void;
   /** Ends a pending order unpaid; its parts go to the inbox. Faults as `recordTransition`. */
@@ -175,7 +175,8 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       const order = orderById(tx, order_id);
       if (order === null) return;
       const received = receivedFor(tx, order_id);
-      const pays = order.status === "pending" && isCovered(order, received);
+      // What stands with an order that ended is there by an operator's word, which was to pay it once it is enough.
+      const pays = order.status !== "paid" && isCovered(order, received);
       if (pays) pay(tx, order);
       if ((pays || order.status === "paid") && received > mostAsked(tx, order)) {
         judgeTransfer(tx, back.id, { ...back, reason: "overpaid" });
