@@ -290,6 +290,17 @@ test("two transfers of one transaction count once each, also when they change pl
   expect([paidWith(one), paidWith(two)]).toEqual([[second], [first]]);
 });
 
+test("what a transaction does instead, after what it did had paid and left the chain, is written down", async () => {
+  await begin();
+  const order_id = await till.asked("20.00");
+  const { id } = await till.receive({ amount: "20.00" });
+  await till.quiet([id]);
+  for (let times = 0; times < 2; times++) await mineAgain(id, { units: 19_000_000n });
+  expect([till.status(order_id), waiting().map((entry) => entry.reason)]).toEqual(["paid", ["reverted"]]);
+  const audit = till.rows<{ detail: string }>("SELECT detail FROM audit WHERE action = 'transfer_changed'");
+  expect(audit.map(({ detail }) => (JSON.parse(detail) as { units: string }).units)).toEqual(["19000000"]);
+});
+
 test("both chains of one order paid: the second payment waits, and names the order", async () => {
   await begin();
   const order_id = await till.asked("20.00");

@@ -7,7 +7,7 @@ import { noiseReasons, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { setReverted } from "../storage/inbox.ts";
-import { appendEvent, recordAudit } from "../storage/outbox.ts";
+import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Crediting } from "./crediting.ts";
@@ -67,14 +67,20 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
     else if (row.reason !== null && !isNoise(row)) crediting.tellStranger(tx, row);
   }
 
+  /** Its row stays what an order was paid with, so what the transaction does now is written down here; once. */
+  function noteChange(tx: Tx, row: TransferRow, { block, token, sender, wallet, units }: Transfer): void {
+    if (isAudited(tx, "transfer_changed", `transfer:${row.id}`)) return;
+    telemetry.error("transfer_changed", { chain: row.chain, transfer: row.id, block: block.number });
+    const detail = { block: [block.number, block.hash], token, sender, wallet, units: units.toString() };
+    note(tx, "transfer_changed", row, JSON.stringify(detail));
+  }
+
   return {
     revert,
     remine(tx, row, transfer) {
       if (!isSame(transferOf(row), transfer)) {
         if (paidOrder(tx, row.id) === null) return false;
-        if (row.reverted_at !== null) return true;
-        telemetry.error("transfer_changed", { chain: row.chain, transfer: row.id, block: transfer.block.number });
-        note(tx, "transfer_changed", row, transfer.block.hash);
+        noteChange(tx, row, transfer);
         revert(tx, row);
         return true;
       }
