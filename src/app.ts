@@ -36,7 +36,7 @@ import type { Telemetry } from "./telemetry.ts";
 import { createLookUp } from "./workers/lookup.ts";
 import { createLoop, type Loop } from "./workers/loop.ts";
 import { createReading, owingChains } from "./workers/reading.ts";
-import { verify } from "./workers/scan.ts";
+import { verify } from "./workers/verify.ts";
 import type { Listener, World } from "./world.ts";
 
 const heartbeat_ms = 1000;

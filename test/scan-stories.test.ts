@@ -14,7 +14,7 @@ import {
   usd,
   wallet,
 } from "./support/chain-story.ts";
-import { answering, emptyLogs, rangeCap } from "./support/provider-proxy.ts";
+import { answering, emptyLogs, filterOf, rangeCap } from "./support/provider-proxy.ts";
 
 let story: Story;
 let started: Story[] = [];
@@ -693,6 +693,42 @@ describe("a provider that misbehaves", () => {
       if (polls > 0) expect(eth?.watches.map(({ outstanding }) => outstanding)).toEqual([0, 0, 0]);
     }
     expect(story.transfers()).toHaveLength(1);
+  });
+
+  test("blocks that no provider serves any more keep no other block unread, and no payment from counting", async () => {
+    story = await begin({ proxies: 1 });
+    const [proxy] = story.proxies;
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    await story.anvil.rpc("anvil_mine", ["0x20"]);
+    await story.usdt.transfer(payer, wallet, usd(3));
+    await story.anvil.rpc("anvil_mine", ["0x44c"]);
+    const oldest = 25;
+    proxy?.behave({
+      refuse: (call) =>
+        Number(filterOf(call)?.fromBlock ?? oldest) < oldest
+          ? { code: -32602, message: "Archive requests require a personal token" }
+          : null,
+    });
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine();
+    await expect(story.poll()).rejects.toThrow("Archive requests");
+    expect(story.transfers().map(({ amount }) => amount)).toContain("2");
+    for (let polls = 0; polls < 8; polls++) {
+      await story.mine();
+      story.wait(60);
+      await expect(story.poll()).rejects.toThrow();
+    }
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.transfers().map(({ amount }) => amount)).toEqual(["2", "3"]);
+    const [eth] = story.database.read((at) => coverageOf(at, story.config.current()));
+    const [unread, ...others] = eth?.watches[0]?.gaps ?? [];
+    expect([unread?.to, others]).toEqual([oldest - 1, []]);
+    const [final] = story.rows(
+      "SELECT max(to_block) AS through, min(from_block) AS since FROM coverage WHERE pass = 'final'",
+    );
+    expect(final?.through).toBeGreaterThan(1000);
   });
 
   test("a quiet poll is two requests, with one open deposit as with many", async () => {

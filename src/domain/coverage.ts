@@ -88,6 +88,11 @@ export function gaps(intervals: readonly Range[], from: number, to: number): Ran
   return missing;
 }
 
+/** The block at which the upper half of a range begins; the one after it for a range of one block. */
+export function upperHalf({ from, to }: Range): number {
+  return from + Math.ceil((to - from + 1) / 2);
+}
+
 /** The union of ranges as sorted, disjoint, non-adjacent ranges. */
 export function union(ranges: readonly Range[]): Range[] {
   const joined: Range[] = [];

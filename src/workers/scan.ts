@@ -1,10 +1,10 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Answer, Providers, Question, Source } from "../chains/source.ts";
-import { type ChainSettings, type Config, type LiveConfig, offeredCoins } from "../config/config.ts";
+import type { Answer, Providers, Question } from "../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { gaps, intervalAt, plan, type Range, union } from "../domain/coverage.ts";
+import { gaps, intervalAt, plan, type Range, union, upperHalf } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
 import { type BlockRef, finalBlock, type Heads, tagsOf, withoutStaleTags } from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
@@ -20,6 +20,7 @@ import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
 import { createRipening } from "./ripening.ts";
 import { createStarts } from "./start.ts";
+import { verify } from "./verify.ts";
 
 /** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
 const pages_per_poll_max = 20;
@@ -88,10 +89,9 @@ export function createScan(needs: {
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
-      const read = await readHead(watches, end);
-      if (!read) await watching.quiet(chain, end);
-      await finalPass(watches, end);
+      const failed = await readTwice(watches, end);
       await secondLook(heads);
+      if (failed !== null) throw failed;
       stalled = false;
     } catch (error) {
       if (error instanceof Fault) await stall(error);
@@ -109,6 +109,21 @@ export function createScan(needs: {
     late_told_at = world.elapsed();
     telemetry.error("finality_late", { chain, behind_s });
     telemetry.count("finality_late", { chain });
+  }
+
+  /** Both readings. Returns what kept one from its end: an old stretch that nobody serves must not hold up what was read. */
+  async function readTwice(watches: readonly WatchRow[], end: ChainEnd): Promise<Fault | null> {
+    let failed: Fault | null = null;
+    for (const reading of [readHead, finalPass]) {
+      try {
+        await reading(watches, end);
+      } catch (error) {
+        // A chain that cannot be believed credits nothing.
+        if (!(error instanceof Fault) || error.code === "chain_rewritten_below_final") throw error;
+        failed ??= error;
+      }
+    }
+    return failed;
   }
 
   async function secondLook(heads: Heads): Promise<void> {
@@ -133,16 +148,16 @@ export function createScan(needs: {
     return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };
   }
 
-  /** Reads what is missing up to the head, and the overlap again. False when there was nothing to read. */
-  async function readHead(watches: readonly WatchRow[], end: ChainEnd): Promise<boolean> {
-    if (watches.length === 0) return false;
+  /** Reads what is missing up to the head, and the overlap again. */
+  async function readHead(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
+    if (watches.length === 0) return watching.quiet(chain, end);
     for (let rewound = false; ; rewound = true) {
       // As long as the newest header that was seen stands, so does everything below it.
       const mark = database.read((at) => markAtOrBelow(at, chain, end.head.number));
       const broken = await readRanges(watches, end, mark);
       if (broken === null) {
         behind = missing(watches, end.head.number).length > 0;
-        return true;
+        return;
       }
       if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
       await rewind(broken);
@@ -164,20 +179,28 @@ export function createScan(needs: {
     let seen = mark;
     let pages = 0;
     let older = 0;
+    let refused: Fault | null = null;
     for (const range of ranges) {
       for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
         if (older > 0 && world.elapsed() >= until) return null;
         const to = Math.min(range.to, from + facts.page_blocks - 1);
-        const { answer, transfers } = await evidence.read(ask(watches, { from, to }, seen));
+        const page = await evidence.read(ask(watches, { from, to }, seen)).catch(unserved);
+        pages += 1;
+        if (range !== ranges[0]) older += 1;
+        if (page instanceof Fault) {
+          refused ??= page;
+          from = upperHalf({ from, to: range.to });
+          continue;
+        }
+        const { answer, transfers } = page;
         if (seen !== null && answer.mark?.hash !== seen.hash) return seen;
         await takeIn(answer, transfers, "head", watches, end);
         // The next page must lie on the same branch as this one.
         if (seen === null || answer.end.number > seen.number) seen = answer.end;
-        pages += 1;
-        if (range !== ranges[0]) older += 1;
         from = answer.to + 1;
       }
     }
+    if (refused !== null) throw refused;
     return null;
   }
 
@@ -251,32 +274,37 @@ export function createScan(needs: {
   async function finalPass(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
     const { facts, poll_ms } = settings();
     if (watches.length === 0 || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
-    for (let pages = 0; ; pages += 1) {
+    const skipped: Range[] = [];
+    let refused: Fault | null = null;
+    let range: Range | undefined;
+    for (let pages = 0; pages < pages_per_poll_max; pages += 1) {
       const read = database.read((at) => coveredOn(at, chain, "final"));
-      const [range] = union(
-        watches.flatMap((one) => gaps(read.get(one.id) ?? [], one.start_block ?? 0, end.final.number)),
-      );
-      if (range === undefined) break;
-      // More is left than one poll may read: the next poll goes on with it.
-      if (pages === pages_per_poll_max) return;
+      const once = watches.flatMap((one) => gaps(read.get(one.id) ?? [], one.start_block ?? 0, end.final.number));
       // Only what the head pass has read already: the final pass checks, it does not run ahead.
-      const last = Math.min(range.to, range.from + facts.page_blocks - 1);
-      if (missing(watches, last).length > 0) break;
-      const head = database.read((at) => coveredOn(at, chain, "head"));
-      const reader = intervalAt(
-        watches.flatMap(({ id }) => head.get(id) ?? []),
-        range.from,
-      );
-      const to = Math.min(last, reader?.to ?? last);
-      const asked = ask(watches, { from: range.from, to }, null);
-      const { answer, transfers } = await evidence.read(asked, reader?.provider);
+      const unread = [...missing(watches, end.final.number), ...skipped];
+      [range] = union(once).flatMap(({ from, to }) => gaps(unread, from, to));
+      if (range === undefined) break;
+      const { from } = range;
+      const last = Math.min(range.to, from + facts.page_blocks - 1);
+      const head = database.read((at) => [...coveredOn(at, chain, "head").values()].flat());
+      const reader = intervalAt(head, from);
+      const asked = ask(watches, { from, to: Math.min(last, reader?.to ?? last) }, null);
+      const page = await evidence.read(asked, reader?.provider).catch(unserved);
+      if (page instanceof Fault) {
+        refused ??= page;
+        skipped.push({ from, to: upperHalf(range) - 1 });
+        continue;
+      }
+      const { answer, transfers } = page;
       const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
       const before = new Set(stored().map((row) => row.id));
       await takeIn(answer, transfers, "final", watches, end);
       const missed = stored().filter((row) => !before.has(row.id) && isOwed(watches, row)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }
-    final_pass_at = world.elapsed();
+    // Where more is left than one poll may read, the next poll goes on with it.
+    if (range === undefined) final_pass_at = world.elapsed();
+    if (refused !== null) throw refused;
   }
 
   async function recordHealth(): Promise<void> {
@@ -299,6 +327,13 @@ export function createScan(needs: {
   };
 }
 
+/** A range that nobody serves, for its age or for what it holds, is no reason to leave the rest unread. */
+function unserved(error: unknown): Fault {
+  if (error instanceof Fault && ["provider_archive_only", "provider_range_too_large"].includes(error.code))
+    return error;
+  throw error;
+}
+
 /** True for a transfer at or after the block its watch began at: earlier ones are a gift of asking for all wallets at once. */
 function isOwed(
   watches: readonly WatchRow[],
@@ -306,33 +341,4 @@ function isOwed(
 ): boolean {
   const watch = watches.find(({ wallet, token }) => wallet === transfer.wallet && token === transfer.token);
   return watch !== undefined && transfer.block_number >= (watch.start_block ?? 0);
-}
-
-/**
- * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract of an offered coin whose
- * `decimals()` differs or is missing), and the provider faults.
- */
-export async function verify(source: Source, config: Config, settings: ChainSettings): Promise<void> {
-  const offered = offeredCoins(config, settings.id);
-  const tokens = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
-  const identity = await source.identity(tokens.map((token) => token.address));
-  const node = source
-    .reports()
-    .map((report) => report.provider)
-    .join(", ");
-  if (identity.chain_id !== settings.chain_id) {
-    throw new Fault(
-      "wrong_chain_id",
-      `chains.${settings.id}.rpc_urls: ${node} serves chain ${identity.chain_id}, expected ${settings.chain_id}; correct the URL, or set chains.${settings.id}.chain_id`,
-    );
-  }
-  for (const token of tokens) {
-    const found = identity.decimals.get(token.address);
-    if (found === token.decimals) continue;
-    const says = found === null || found === undefined ? "answers no decimals()" : `has ${found} decimals`;
-    throw new Fault(
-      "wrong_token",
-      `chains.${settings.id}.tokens.${token.coin}: ${token.address} ${says} at ${node}, expected ${token.decimals}; correct address or decimals`,
-    );
-  }
 }
