@@ -123,11 +123,16 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     const chunks = tokens.length === 0 ? [] : chunked(wallets, wallets_per_call);
     const questions = chunks.map((wallets) => ({ from, to, tokens, wallets, side }));
     const heights = mark === null ? [to] : [to, mark];
-    const outcomes = await ask([
-      ...heights.map((number) => headerCall(numberToHex(number))),
+    const [end_call, ...mark_calls] = heights.map((number) => headerCall(numberToHex(number)));
+    if (end_call === undefined) throw new Fault("provider_malformed");
+    // The end stands beside the logs: where a provider takes few calls at once, these two go to the same of its nodes.
+    const [end_outcome, ...rest] = await ask([
+      end_call,
       ...questions.map((question) => ({ method: "eth_getLogs", params: [logsFilter(question)] })),
+      ...mark_calls,
     ]);
-    const answers = outcomes.splice(heights.length);
+    const answers = rest.splice(0, questions.length);
+    const outcomes = [end_outcome, ...rest];
     for (const answer of answers) {
       if ("refusal" in answer) return { refusal: answer.refusal, fault: rpc.fault(answer.refusal) };
     }

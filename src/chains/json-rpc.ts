@@ -11,6 +11,8 @@ const rpc_timeout_ms = 10_000;
 const rpc_answer_max_bytes = 32 * 1024 * 1024;
 /** Calls in one request; less once a provider has refused that many. */
 const rpc_batch_max = 20;
+/** A limit on batches is forgotten after so many requests: calls that go apart may be answered by nodes that differ. */
+const batch_limit_requests = 100;
 const http_ok = 200;
 const key_cure = "correct the key in its URL (rpc_urls), or let this machine's address in there";
 
@@ -46,6 +48,7 @@ export function createJsonRpc({
   const { host, redact } = providerUrl(url);
   let requests = 0;
   let batch_max = rpc_batch_max;
+  let limited_at = 0;
 
   const fail = (code: Fault["code"], words: string) => new Fault(code, redact(words));
 
@@ -120,6 +123,7 @@ export function createJsonRpc({
     fault: ({ kind, words, retry_after_s }) =>
       new Fault(refusal_codes[kind], kind === "key" ? `${redact(words)}; ${key_cure}` : redact(words), retry_after_s),
     async send(calls) {
+      if (requests - limited_at >= batch_limit_requests) batch_max = rpc_batch_max;
       for (;;) {
         const size = Math.min(batch_max, calls.length);
         const outcomes: RpcOutcome[] = [];
@@ -128,6 +132,7 @@ export function createJsonRpc({
         const fewer = refused && "refusal" in refused ? fewerCalls(refused.refusal.text, size) : null;
         if (fewer === null) return outcomes;
         batch_max = fewer;
+        limited_at = requests;
       }
     },
   };
