@@ -1,4 +1,4 @@
-// `npm run simulate -- --seeds N --from S [--steps K] [--workers W]`: runs the worlds of N seeds and prints what failed
+// `npm run simulate -- --seeds N --from S [--steps K] [--pace P] [--workers W]`: runs the worlds of N seeds and prints what failed
 // and how often each kind of thing happened. `--trace` prints every line of a run, `--hashes` one hash of them, `--keep
 // DIR` copies its database, `--source DIR` simulates another tree of sources, `--seconds S` and `--first-failure` end sooner.
 
@@ -16,6 +16,8 @@ const { values } = parseArgs({
     /** From one seed to the next of this process. */
     stride: { type: "string", default: "1" },
     steps: { type: "string", default: "150" },
+    /** How much slower than one action in a few seconds the actors are. */
+    pace: { type: "string", default: "1" },
     workers: { type: "string", default: "1" },
     source: { type: "string", default: join(import.meta.dir, "../../src") },
     seconds: { type: "string", default: "0" },
@@ -31,6 +33,7 @@ const numbers = { seeds: values.seeds, from: values.from, steps: values.steps, w
 const [seeds, from, steps, workers] = Object.values(numbers).map(Number) as [number, number, number, number];
 const stride = Number(values.stride);
 const limit_s = Number(values.seconds);
+const pace = Number(values.pace);
 
 /** What came of all worlds of a process. */
 interface Sum {
@@ -57,7 +60,7 @@ async function runHere(): Promise<Sum> {
   const tally: Tally = new Map();
   for (let seed = from; seed < from + seeds; seed += stride) {
     if (limit_s > 0 && stopwatch() - started > limit_s * 1000) break;
-    const outcome = await runSeed({ product, seed, steps, trace: values.trace, keep: values.keep });
+    const outcome = await runSeed({ product, seed, steps, pace, trace: values.trace, keep: values.keep });
     for (const line of outcome.trace) console.log(line);
     if (values.hashes) console.log(`seed ${seed} ${outcome.hash}`);
     sum.seeds += 1;
@@ -66,7 +69,9 @@ async function runHere(): Promise<Sum> {
     if (outcome.violation === null) continue;
     sum.failed.push(seed);
     console.log(`seed ${seed} failed at step ${outcome.violation.step}: ${outcome.violation.words}`);
-    console.log(`  again: npm run simulate -- --seeds 1 --from ${seed} --steps ${steps} --trace`);
+    console.log(
+      `  again: npm run simulate -- --seeds 1 --from ${seed} --steps ${steps}${pace === 1 ? "" : ` --pace ${pace}`} --trace`,
+    );
     if (values["first-failure"]) break;
   }
   return { ...sum, tally: [...tally] };
@@ -86,7 +91,16 @@ async function runBeside(): Promise<Sum> {
 }
 
 async function runWorker(index: number): Promise<Sum> {
-  const shared = ["--steps", values.steps, "--source", values.source, "--seconds", values.seconds];
+  const shared = [
+    "--steps",
+    values.steps,
+    "--pace",
+    values.pace,
+    "--source",
+    values.source,
+    "--seconds",
+    values.seconds,
+  ];
   const own = ["--from", String(from + index), "--seeds", String(seeds - index), "--stride", String(workers)];
   const flags = [values["first-failure"] && "--first-failure", values.hashes && "--hashes"].filter(
     (flag) => flag !== false,

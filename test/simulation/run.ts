@@ -33,6 +33,8 @@ export interface RunOptions {
   product: Product;
   seed: number;
   steps: number;
+  /** How much longer than a few seconds the actors wait between two actions: 1, or a factor. */
+  pace?: number;
   /** Keeps the lines of the trace. */
   trace?: boolean;
   /** A folder to copy the database to, as the world left it. */
@@ -51,7 +53,14 @@ const stop_max_ms = 10_000;
 const quiet_pauses_s = [4, 20, 60, 120, 240, 300, 300, 300, 600, 1200, 2400, 2400];
 
 /** Runs the world of a seed. Never throws for what the product does. */
-export async function runSeed({ product, seed, steps, trace: traced = false, keep }: RunOptions): Promise<Outcome> {
+export async function runSeed({
+  product,
+  seed,
+  steps,
+  trace: traced = false,
+  keep,
+  pace = 1,
+}: RunOptions): Promise<Outcome> {
   const template = await templateOf(product);
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "ocrch-simulation-"));
   const path = join(folder, "ocrch.db");
@@ -116,7 +125,7 @@ export async function runSeed({ product, seed, steps, trace: traced = false, kee
         () => void Promise.resolve(actions[name]?.act()).catch((error: unknown) => fail(`${name}: ${describe(error)}`)),
       );
       timeline.settle();
-      const pause_ms = random.chance(50) ? random.below(2400) : random.below(16_000);
+      const pause_ms = pace * (random.chance(50) ? random.below(2400) : random.below(16_000));
       timeline.advance(pause_ms);
       busy_ms += pause_ms;
       if (steps <= often_checked_steps || step % seldom_every_steps === 0) check();
