@@ -2,7 +2,7 @@
 // by me" and "no such thing" are told apart.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { createEvmSource } from "../src/chains/evm-rpc.ts";
+import { createEvmSource } from "../src/chains/rpc/evm-rpc.ts";
 import type { Source } from "../src/chains/source.ts";
 import { codeOf } from "../src/domain/errors.ts";
 import { createOutbound } from "../src/outbound.ts";

@@ -1,11 +1,11 @@
 // The adapter contract on every way this product can read a chain.
 
 import { connectChain } from "../src/chains/connect.ts";
-import { createEvmSource } from "../src/chains/evm-rpc.ts";
 import { createPaces } from "../src/chains/pace.ts";
+import { createEvmSource } from "../src/chains/rpc/evm-rpc.ts";
 import type { Source } from "../src/chains/source.ts";
-import { createTronSource } from "../src/chains/tron-dialect.ts";
-import { createTronGridSource } from "../src/chains/trongrid-source.ts";
+import { createTronSource } from "../src/chains/tron/tron-dialect.ts";
+import { createTronGridSource } from "../src/chains/tron/trongrid-source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { getAddress } from "viem";
-import { createEvmSource } from "../src/chains/evm-rpc.ts";
+import { createEvmSource } from "../src/chains/rpc/evm-rpc.ts";
 import type { ProviderReport, Question, Source } from "../src/chains/source.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
 import { createOutbound } from "../src/outbound.ts";

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { getAddress } from "viem";
 import { connectHistory } from "../src/chains/connect.ts";
-import { faultOf, readAnswer, readTokenRows } from "../src/chains/etherscan-answers.ts";
+import { faultOf, readAnswer, readTokenRows } from "../src/chains/explorers/etherscan-answers.ts";
 import type { History } from "../src/chains/history.ts";
 import { createPaces, type Paces } from "../src/chains/pace.ts";
 import type { ChainSettings } from "../src/config/config.ts";

@@ -1,10 +1,10 @@
 // The adapter contract on block explorers, and what they alone can get wrong.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { readTransfers } from "../src/chains/blockscout-answers.ts";
 import { connectChain } from "../src/chains/connect.ts";
-import { createExplorerSource } from "../src/chains/explorer-source.ts";
-import { connectExplorer } from "../src/chains/explorers.ts";
+import { readTransfers } from "../src/chains/explorers/blockscout-answers.ts";
+import { createExplorerSource } from "../src/chains/explorers/explorer-source.ts";
+import { connectExplorer } from "../src/chains/explorers/explorers.ts";
 import { createPaces } from "../src/chains/pace.ts";
 import type { Source } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";

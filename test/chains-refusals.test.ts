@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { providerUrl } from "../src/chains/provider-url.ts";
-import { fewerCalls, narrower, type RefusalKind, readRefusal } from "../src/chains/refusals.ts";
+import { providerUrl } from "../src/chains/rpc/provider-url.ts";
+import { fewerCalls, narrower, type RefusalKind, readRefusal } from "../src/chains/rpc/refusals.ts";
 import recorded from "./support/recorded-refusals.json";
 
 const asked = 1000;

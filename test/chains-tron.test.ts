@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { Question, Source } from "../src/chains/source.ts";
-import { createTronSource } from "../src/chains/tron-dialect.ts";
+import { createTronSource } from "../src/chains/tron/tron-dialect.ts";
 import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf } from "../src/domain/errors.ts";

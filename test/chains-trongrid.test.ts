@@ -5,9 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { connectChain, connectHistory } from "../src/chains/connect.ts";
 import { createPaces } from "../src/chains/pace.ts";
 import type { Question } from "../src/chains/source.ts";
-import { createTronWay } from "../src/chains/tron-way.ts";
-import { createTronGridHistory, createTronGridSource } from "../src/chains/trongrid-source.ts";
-import { createTronscan } from "../src/chains/tronscan.ts";
+import { createTronWay } from "../src/chains/tron/tron-way.ts";
+import { createTronGridHistory, createTronGridSource } from "../src/chains/tron/trongrid-source.ts";
+import { createTronscan } from "../src/chains/tron/tronscan.ts";
 import { type ApiKeys, type ChainSettings, liveConfig } from "../src/config/config.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { tronAddress } from "../src/domain/address.ts";

@@ -7,8 +7,8 @@ import { tronBytes } from "../domain/address.ts";
 import { Fault } from "../domain/errors.ts";
 import type { Outbound } from "../outbound.ts";
 import type { World } from "../world.ts";
-import { erc20, readDecimals, readHasCode, readSymbol } from "./evm-shapes.ts";
-import { createJsonRpc, type RpcOutcome } from "./json-rpc.ts";
+import { erc20, readDecimals, readHasCode, readSymbol } from "./rpc/evm-shapes.ts";
+import { createJsonRpc, type RpcOutcome } from "./rpc/json-rpc.ts";
 
 const clock_timeout_ms = 10_000;
 const clock_answer_max_bytes = 65_536;

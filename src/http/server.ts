@@ -19,7 +19,7 @@ import { createEventFeed } from "./event-feed.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
 import { createLive, type Live } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
-import { createOpencharge, type OpenchargeServices } from "./opencharge.ts";
+import { createOpencharge, type OpenchargeServices } from "./opencharge/opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
 import { createSigned } from "./signed.ts";

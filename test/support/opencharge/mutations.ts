@@ -5,10 +5,10 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { liveConfig } from "../../../src/config/config.ts";
 import { createOutbound } from "../../../src/outbound.ts";
-import { createDirectory } from "../../../src/services/directory.ts";
-import { createOpenchargeAccess } from "../../../src/services/opencharge-access.ts";
-import { createOwnIdentities } from "../../../src/services/opencharge-identity.ts";
-import { createNetworkLimits } from "../../../src/services/opencharge-limits.ts";
+import { createOpenchargeAccess } from "../../../src/services/opencharge/access.ts";
+import { createDirectory } from "../../../src/services/opencharge/directory.ts";
+import { createOwnIdentities } from "../../../src/services/opencharge/identity.ts";
+import { createNetworkLimits } from "../../../src/services/opencharge/limits.ts";
 import { checkAccepts, checkMerchant, checkRecipient } from "../../../src/wire/opencharge/audience.ts";
 import { isRefusal } from "../../../src/wire/opencharge/errors.ts";
 import {

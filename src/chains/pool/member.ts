@@ -1,0 +1,170 @@
+// One provider of a pool: asked or left alone, believed or not, and how well it does. Counts; never chooses.
+
+import type { ChainId } from "../../domain/assets.ts";
+import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
+import type { ProviderState } from "../../domain/provider.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import type { ProviderHealth, Source } from "../source.ts";
+import { type Budget, createBudget } from "./budget.ts";
+import { type CircuitState, createCircuit } from "./circuit.ts";
+import { createHealth, type Health } from "./health.ts";
+import { createTrust, type Trust } from "./trust.ts";
+
+/** The question was too much for this provider, or ahead of it: the next is asked, but nobody is unwell. */
+const no_illness: readonly Code[] = [
+  "provider_range_too_large",
+  "provider_archive_only",
+  "provider_lagging",
+  "provider_cannot_answer",
+];
+const no_limits = { per_second: null, per_day: null };
+const illness_points = 10;
+const weakness_points = 2;
+const day_ms = 86_400_000;
+/** How long a provider is not asked for blocks as old as those it refused. */
+const archive_memory_ms = 24 * 3_600_000;
+
+const circuit_names: Record<CircuitState, ProviderState> = { closed: "well", open: "resting", half_open: "on_trial" };
+
+/** How far back a question goes. A node keeps balances of the past for a shorter time than the logs of it. */
+export interface Depth {
+  of: "logs" | "balances";
+  block: number;
+}
+
+export interface Member {
+  /** Name as in the source's answers and reports. */
+  provider: string;
+  source: Source;
+  /** What the source pays its calls from, where it is one that counts them. */
+  budget?: Budget;
+}
+
+export interface PoolMember extends Member {
+  budget: Budget;
+  health: Health;
+  trust: Trust;
+  /** May be asked now, back to that depth (null: for nothing that is old). */
+  isFree(depth: Depth | null): boolean;
+  /** The same, with what is left of a day's allowance that is nearly used up. */
+  isFreeSlowly(depth: Depth | null): boolean;
+  /** True when it has refused the like of blocks as old as this one. */
+  isTooOld(depth: Depth | null): boolean;
+  last_fault(): Fault | null;
+  /** Asks it and takes note of how that went. Throws what the source throws. */
+  ask<T>(verb: (source: Source, provider: string) => Promise<T>, depth: Depth | null): Promise<T>;
+  report(): ProviderHealth[];
+}
+
+export interface MemberNeeds {
+  chain: ChainId;
+  world: World;
+  telemetry: Telemetry;
+}
+
+/** A member that nothing is known of. */
+export function createMember(member: Member, { chain, world, telemetry }: MemberNeeds): PoolMember {
+  const { provider, source, budget = createBudget({ world, limits: no_limits, used: null }) } = member;
+  const circuit = createCircuit({ world });
+  const health = createHealth({ world });
+  const trust = createTrust({ world });
+  const refused = new Map<Depth["of"], { through: number; until: number }>();
+  let told_spent_on: number | null = null;
+
+  /** Up to which block it has refused what it keeps of the past; null where it has not, or long ago. */
+  function refusedThrough(what: Depth["of"]): number | null {
+    const known = refused.get(what);
+    return known === undefined || world.elapsed() >= known.until ? null : known.through;
+  }
+
+  const isTooOld = (depth: Depth | null) => depth !== null && depth.block <= (refusedThrough(depth.of) ?? -1);
+
+  function note(fault: Fault, depth: Depth | null): void {
+    if (fault.code === "provider_archive_only" && depth !== null) {
+      const through = Math.max(depth.block, refusedThrough(depth.of) ?? depth.block);
+      refused.set(depth.of, { through, until: world.elapsed() + archive_memory_ms });
+    }
+    if (no_illness.includes(fault.code) || !budget.hasPlenty()) {
+      circuit.withdraw();
+      if (fault.code === "provider_lagging") health.failed(weakness_points);
+      return;
+    }
+    health.failed(illness_points);
+    const pause_ms = Math.round(circuit.fail(fault));
+    telemetry.warn("provider_failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
+  }
+
+  /** Once a day. */
+  function warnWhenSpent(): void {
+    const { day, day_calls } = budget.usage();
+    if (budget.hasPlenty() || told_spent_on === day) return;
+    told_spent_on = day;
+    const { per_day } = budget;
+    telemetry.warn("provider budget spent", { chain, provider, calls: day_calls, requests_per_day: per_day });
+    telemetry.count("provider_budget_spent", { chain, provider });
+  }
+
+  function state(): ProviderState {
+    const trusted = trust.state();
+    if (trusted === "trusted" && !budget.hasPlenty()) return "budget_spent";
+    return trusted === "trusted" ? circuit_names[circuit.state()] : trusted;
+  }
+
+  function stateUntil(): number | null {
+    if (state() === "budget_spent") return (budget.usage().day + 1) * day_ms;
+    return wallTime(trust.frozen_until() ?? circuit.opens_at());
+  }
+
+  /** A moment of `world.elapsed()` on the wall clock. */
+  function wallTime(at: number | null): number | null {
+    return at === null || at <= world.elapsed() ? null : Math.round(world.now() + at - world.elapsed());
+  }
+
+  const isWell = (depth: Depth | null) => trust.state() === "trusted" && circuit.admits() && !isTooOld(depth);
+  const oldestBlock = () => {
+    const through = refusedThrough("logs");
+    return through === null ? null : through + 1;
+  };
+
+  return {
+    provider,
+    source,
+    budget,
+    health,
+    trust,
+    isFree: (depth) => isWell(depth) && budget.hasPlenty(),
+    isFreeSlowly: (depth) => isWell(depth) && budget.trickles(),
+    isTooOld,
+    last_fault: circuit.last_fault,
+    async ask(verb, depth) {
+      circuit.begin();
+      try {
+        const answer = await verb(source, provider);
+        if (circuit.succeed()) telemetry.info("provider recovered", { chain, provider });
+        return answer;
+      } catch (error) {
+        if (error instanceof Fault) note(error, depth);
+        else circuit.withdraw();
+        throw error;
+      } finally {
+        warnWhenSpent();
+      }
+    },
+    report: () =>
+      source.reports().map((report) => ({
+        ...report,
+        ...budget.usage(),
+        state: state(),
+        state_until: stateUntil(),
+        score: Math.round(health.score()),
+        latency_ms: rounded(health.latency_ms()),
+        lag_s: rounded(health.lag_s()),
+        oldest_block: oldestBlock(),
+      })),
+  };
+}
+
+function rounded(value: number | null): number | null {
+  return value === null ? null : Math.round(value);
+}

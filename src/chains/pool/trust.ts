@@ -1,0 +1,74 @@
+// Whether a provider is believed. One that the others contradicted is asked nothing for a while, and then has to say the
+// same as they do, again and again, before it counts as a witness.
+
+import type { World } from "../../world.ts";
+import type { Matter, Testimony } from "../source.ts";
+
+/** The first freeze; each further one lasts twice as long. */
+const freeze_first_ms = 600_000;
+const freeze_max_ms = 6 * 3_600_000;
+/** Agreements, each at another time, that end the probation. */
+const agreements_needed = 3;
+const probation_interval_ms = 30_000;
+
+export type TrustState = "trusted" | "frozen" | "on_probation";
+
+export interface Trust {
+  state(): TrustState;
+  /** Contradicted about `matter`: frozen from now on. */
+  freeze(matter: Matter): void;
+  /** What to ask it and a trusted provider next; null while it is no time for that. */
+  question(): Matter | null;
+  /** Weighs its answer against a trusted provider's. True when it is trusted again from now on. */
+  weigh(own: Testimony, trusted: Testimony): boolean;
+  /** On `world.elapsed()`: when the freeze ends or ended; null while trusted. */
+  frozen_until(): number | null;
+}
+
+/** Full trust. */
+export function createTrust({ world }: { world: World }): Trust {
+  let frozen_until: number | null = null;
+  let matter: Matter = { hashes: [], heights: [] };
+  let freezes = 0;
+  let agreements = 0;
+  let asked_at = Number.NEGATIVE_INFINITY;
+
+  const state = (): TrustState => {
+    if (frozen_until === null) return "trusted";
+    return world.elapsed() < frozen_until ? "frozen" : "on_probation";
+  };
+  const freeze = (disputed: Matter) => {
+    matter = disputed;
+    frozen_until = world.elapsed() + Math.min(freeze_first_ms * 2 ** freezes, freeze_max_ms);
+    freezes++;
+    agreements = 0;
+  };
+  return {
+    state,
+    freeze,
+    question() {
+      if (state() !== "on_probation" || world.elapsed() - asked_at < probation_interval_ms) return null;
+      asked_at = world.elapsed();
+      return matter;
+    },
+    weigh(own, trusted) {
+      if (state() !== "on_probation") return false;
+      if (textOf(own) !== textOf(trusted)) {
+        freeze(matter);
+        return false;
+      }
+      agreements++;
+      if (agreements < agreements_needed) return false;
+      frozen_until = null;
+      freezes = 0;
+      return true;
+    },
+    frozen_until: () => frozen_until,
+  };
+}
+
+function textOf({ receipts, headers }: Testimony): string {
+  return JSON.stringify([[...receipts], [...headers]], (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+}

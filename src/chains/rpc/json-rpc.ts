@@ -1,0 +1,163 @@
+// JSON-RPC over the one way out: calls go in batches, answers are matched by id, failures get a name. No address of a
+// provider leaves this file: a Fault carries the provider's words, redacted.
+
+import { Fault } from "../../domain/errors.ts";
+import type { Outbound, OutboundAnswer } from "../../outbound.ts";
+import type { Budget } from "../pool/budget.ts";
+import { providerUrl } from "./provider-url.ts";
+import { fewerCalls, type Refusal, readRefusal, refusal_codes } from "./refusals.ts";
+
+const rpc_timeout_ms = 10_000;
+const rpc_answer_max_bytes = 32 * 1024 * 1024;
+/** Calls in one request; less once a provider has refused that many. */
+const rpc_batch_max = 20;
+/** A limit on batches is forgotten after so many requests: calls that go apart may be answered by nodes that differ. */
+const batch_limit_requests = 100;
+const http_ok = 200;
+const key_cure = "correct the key in its URL (rpc_urls), or let this machine's address in there";
+
+export interface RpcCall {
+  method: string;
+  params: readonly unknown[];
+}
+
+/** What one call came to. A refusal is the provider's answer; whether it is a failure is for the caller to say. */
+export type RpcOutcome = { result: unknown } | { refusal: Refusal };
+
+export interface JsonRpc {
+  /** Host name of the provider. */
+  host: string;
+  /** Outcomes in the order of the calls, in one HTTP request where the provider takes that many. Throws Fault `provider_*`. */
+  send(calls: readonly RpcCall[]): Promise<RpcOutcome[]>;
+  /** The Fault a refusal amounts to. */
+  fault(refusal: Refusal): Fault;
+  /** HTTP requests made so far. */
+  requests(): number;
+}
+
+/** A client for one provider, paying for its calls out of `budget`. Throws a TypeError when `url` is none. */
+export function createJsonRpc({
+  outbound,
+  url,
+  budget,
+}: {
+  outbound: Outbound;
+  url: string;
+  budget?: Budget | undefined;
+}): JsonRpc {
+  const { host, redact } = providerUrl(url);
+  let requests = 0;
+  let batch_max = rpc_batch_max;
+  let limited_at = 0;
+
+  const fail = (code: Fault["code"], words: string) => new Fault(code, redact(words));
+
+  async function post(calls: readonly RpcCall[]): Promise<RpcOutcome[]> {
+    const bodies = calls.map(({ method, params }, i) => ({ jsonrpc: "2.0", id: i + 1, method, params }));
+    await budget?.take(calls.length);
+    requests++;
+    const answer = await reach(JSON.stringify(bodies.length === 1 ? bodies[0] : bodies));
+    if (answer.cut) throw fail("provider_range_too_large", `answered more than ${rpc_answer_max_bytes} bytes`);
+
+    const retry_after_s = secondsOf(answer.retry_after);
+    const refuse = (error: unknown) => ({ refusal: readRefusal({ status: answer.status, error, retry_after_s }) });
+    const parsed = parse(answer.text);
+    if (parsed === undefined) {
+      if (answer.status === http_ok) throw fail("provider_malformed", "the answer is not JSON");
+      const page = answer.text.trimStart().startsWith("<");
+      return calls.map(() => refuse(page ? null : answer.text));
+    }
+    const envelopes = Array.isArray(parsed) ? parsed : [parsed];
+    const single = envelopes.length === 1 ? errorOf(envelopes[0]) : undefined;
+    if (single !== undefined) return calls.map(() => refuse(single));
+    if (!Array.isArray(parsed) && answer.status !== http_ok) return calls.map(() => refuse(parsed));
+    if (Array.isArray(parsed) !== calls.length > 1) throw fail("provider_malformed", "the answer is not a batch");
+    return match(envelopes, calls.length, refuse);
+  }
+
+  function match(envelopes: unknown[], count: number, refuse: (error: unknown) => RpcOutcome): RpcOutcome[] {
+    const outcomes: (RpcOutcome | undefined)[] = Array.from({ length: count }, () => undefined);
+    let nameless: RpcOutcome | undefined;
+    for (const envelope of envelopes) {
+      const { id } = asRecord(envelope);
+      const error = errorOf(envelope);
+      if (error !== undefined && typeof id !== "number") {
+        nameless = refuse(error);
+        continue;
+      }
+      const place = typeof id === "number" ? id - 1 : -1;
+      if (!(place in outcomes) || outcomes[place] !== undefined) {
+        throw fail("provider_malformed", "the answer has an id that was not asked for");
+      }
+      if (error !== undefined) outcomes[place] = refuse(error);
+      else if ("result" in asRecord(envelope)) outcomes[place] = { result: asRecord(envelope).result };
+    }
+    return outcomes.map((found) => {
+      const outcome = found ?? nameless;
+      if (outcome === undefined) throw fail("provider_malformed", "the answer leaves out a call");
+      return outcome;
+    });
+  }
+
+  async function reach(body: string): Promise<OutboundAnswer> {
+    try {
+      return await outbound.send({
+        method: "POST",
+        url,
+        headers: { "content-type": "application/json", accept: "application/json" },
+        body,
+        timeout_ms: rpc_timeout_ms,
+        max_answer_bytes: rpc_answer_max_bytes,
+        target: "trusted",
+      });
+    } catch (error) {
+      // The way out itself may keep a request back.
+      if (!(error instanceof Fault) || error.code === "provider_rate_limited") throw error;
+      throw fail("provider_unreachable", error.message);
+    }
+  }
+
+  return {
+    host,
+    requests: () => requests,
+    fault: ({ kind, words, retry_after_s }) =>
+      new Fault(refusal_codes[kind], kind === "key" ? `${redact(words)}; ${key_cure}` : redact(words), retry_after_s),
+    async send(calls) {
+      if (requests - limited_at >= batch_limit_requests) batch_max = rpc_batch_max;
+      for (;;) {
+        const size = Math.min(batch_max, calls.length);
+        const outcomes: RpcOutcome[] = [];
+        for (let i = 0; i < calls.length; i += size) outcomes.push(...(await post(calls.slice(i, i + size))));
+        const refused = outcomes.find((outcome) => "refusal" in outcome && outcome.refusal.kind === "batch");
+        const fewer = refused && "refusal" in refused ? fewerCalls(refused.refusal.text, size) : null;
+        if (fewer === null) return outcomes;
+        batch_max = fewer;
+        limited_at = requests;
+      }
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/** The error of an envelope; Tron's throttle answers `{"Error": ".."}` without one. */
+function errorOf(envelope: unknown): unknown {
+  const { error, Error: outside } = asRecord(envelope);
+  return error ?? outside ?? undefined;
+}
+
+/** `Retry-After` in seconds; its other form, a date, is not worth a clock here. */
+function secondsOf(retry_after: string | null): number | undefined {
+  return retry_after !== null && /^\d{1,6}$/.test(retry_after) ? Number(retry_after) : undefined;
+}

@@ -1,0 +1,139 @@
+// The hosted checkout as a payer's browser sees it: its address is its secret. Shows, lets choose and cancel; all that
+// changes an order is asked of the checkout.
+
+import { chains as chainFacts } from "../../domain/assets.ts";
+import { codeOf } from "../../domain/errors.ts";
+import type { Checkout } from "../../services/checkout.ts";
+import type { Gateway } from "../../services/opencharge/gateway.ts";
+import { isPaymentSeen } from "../../storage/bound.ts";
+import type { Database } from "../../storage/database.ts";
+import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
+import type { Session } from "../../storage/opencharge-gateway.ts";
+import { readUtf8 } from "../../wire/json.ts";
+import type { World } from "../../world.ts";
+import { readBody } from "../body.ts";
+import {
+  type Awaited,
+  busyPage,
+  type Choice,
+  checkoutPage,
+  missingPage,
+  pageHeaders,
+  type View,
+} from "../pages/checkout.ts";
+import { queryOf } from "../route.ts";
+
+const form_limit_bytes = 4096;
+const session_pattern = /^[\w-]{32}$/;
+const cannot_now = "This coin cannot be paid with right now. Choose another one.";
+
+interface Needs {
+  world: World;
+  database: Database;
+  checkout: Checkout;
+  gateway: Gateway;
+}
+
+/** The page of a session: `GET` shows it, `POST` takes the form on it. Never refuses in JSON: a person reads this. */
+export function createCheckoutPages(needs: Needs): {
+  show(id: string, request: Request): Response;
+  take(id: string, request: Request): Promise<Response>;
+  /** Instead of either, for an address that asked too often: asks again by itself. */
+  busy(retry_after_s: number): Response;
+} {
+  const { world, database, checkout, gateway } = needs;
+
+  const find = (id: string) => (session_pattern.test(id) ? gateway.session(id) : null);
+
+  /** What may be chosen for an order: each pair once, whatever number of wallets takes it. */
+  function choicesFor({ order }: Session): Choice[] {
+    const choices = checkout
+      .options()
+      .filter(({ coin }) => order.coin === null || order.coin === coin)
+      .map(({ chain, coin }) => ({ value: `${chain}.${coin}`, coin, chain: chainFacts[chain].name }));
+    return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
+  }
+
+  function view(session: Session, chosen: string | null, problem: string | null): View {
+    const { row, order } = session;
+    const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency };
+    if (order.status === "paid") return { ...head, state: "paid", next: order.success_url };
+    if (order.status !== "pending") return { ...head, state: order.status, next: order.cancel_url };
+    const ends_in_s = Math.ceil((order.expires_at - world.now()) / 1000);
+    const deposit = chosen === "" ? null : awaitedDeposit(order.id, chosen);
+    if (deposit !== null) {
+      const has_choice = choicesFor(session).length > 1;
+      return { ...head, state: "awaiting", awaited: deposit, has_choice, ends_in_s };
+    }
+    return { ...head, state: "choosing", choices: choicesFor(session), problem, ends_in_s };
+  }
+
+  /** The deposit that a payment was seen for, else the chosen one, else the newest. */
+  function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
+    return database.read((at) => {
+      const open = openDepositsOf(at, order_id).sort((a, b) => b.id - a.id);
+      const seen = open.find(({ id }) => isPaymentSeen(at, id));
+      const deposit = seen ?? open.find((one) => pairOf(one) === chosen) ?? open[0];
+      if (deposit === undefined) return null;
+      const { chain, coin, wallet, amount } = deposit;
+      return { coin, chain: chainFacts[chain].name, address: wallet, amount, seen: seen !== undefined };
+    });
+  }
+
+  const page = (status: number, html: string) => new Response(html, { status, headers: pageHeaders });
+  const back = (query: string) =>
+    new Response(null, { status: 303, headers: { ...pageHeaders, location: query === "" ? "?" : `?${query}` } });
+
+  async function choose(session: Session, value: string): Promise<Response> {
+    const [blockchain = "", stablecoin = ""] = value.split(".");
+    try {
+      await checkout.select(session.order.id, { blockchain, stablecoin });
+      return back(`pay=${encodeURIComponent(value)}`);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "order_not_pending") return back("");
+      if (code === "internal") throw error;
+      return page(200, checkoutPage(view(session, "", cannot_now)));
+    }
+  }
+
+  /** Not while money is on its way: it would arrive for nobody. */
+  async function cancel({ order }: Session): Promise<Response> {
+    if (awaitedDeposit(order.id, null)?.seen) return back("");
+    try {
+      await checkout.cancel(order.id);
+    } catch (error) {
+      if (codeOf(error) !== "order_not_pending") throw error;
+    }
+    return back("");
+  }
+
+  return {
+    show(id, request) {
+      const session = find(id);
+      if (session === null) return page(404, missingPage());
+      const query = queryOf(request);
+      const chosen = query.has("other") ? "" : query.get("pay");
+      return page(200, checkoutPage(view(session, chosen, null)));
+    },
+
+    async take(id, request) {
+      const session = find(id);
+      if (session === null) return page(404, missingPage());
+      const form = new URLSearchParams(readUtf8(await readBody(world, request, form_limit_bytes)) ?? "");
+      if (form.has("cancel")) return cancel(session);
+      const value = form.get("pay");
+      return value === null ? back(form.has("other") ? "other" : "") : choose(session, value);
+    },
+
+    busy(retry_after_s) {
+      const answer = page(429, busyPage(retry_after_s));
+      answer.headers.set("retry-after", String(retry_after_s));
+      return answer;
+    },
+  };
+}
+
+function pairOf({ chain, coin }: DepositRow): string {
+  return `${chain}.${coin}`;
+}

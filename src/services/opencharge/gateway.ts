@@ -1,0 +1,205 @@
+// Hosted checkouts for merchants of the network: a signed order becomes an order of ours with a page, whose payment owes
+// a proof to whoever asked and to the merchant. Never looks at a chain.
+
+import { type Config, coinDecimals, type LiveConfig } from "../../config/config.ts";
+import type { OpenchargeSettings } from "../../config/opencharge.ts";
+import { isCoin } from "../../domain/assets.ts";
+import { toUnits } from "../../domain/money.ts";
+import type { Database, Tx } from "../../storage/database.ts";
+import { signedOrder } from "../../storage/opencharge.ts";
+import {
+  insertSession,
+  type NewSession,
+  type Session,
+  sessionById,
+  sessionsOf,
+} from "../../storage/opencharge-gateway.ts";
+import { insertOrder, orderById } from "../../storage/orders.ts";
+import { appendEvent } from "../../storage/outbox.ts";
+import { checkAccepts } from "../../wire/opencharge/audience.ts";
+import { canonicalJson } from "../../wire/opencharge/canonical.ts";
+import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
+import { keysForObject, type Metadata } from "../../wire/opencharge/metadata.ts";
+import type { Order } from "../../wire/opencharge/orders.ts";
+import { checkReturnUrls, type ReturnUrls, type SignedOrder } from "../../wire/opencharge/readers.ts";
+import { verifyObject } from "../../wire/opencharge/signed-objects.ts";
+import { uuid7 } from "../../wire/uuid.ts";
+import type { World } from "../../world.ts";
+import type { Caller } from "./access.ts";
+import type { Directory } from "./directory.ts";
+import type { OwnIdentities, Part } from "./identity.ts";
+import { recipientOf } from "./partners.ts";
+
+const session_lifetime_s = 30 * 60;
+const session_random_bytes = 24;
+const txid_random_bytes = 16;
+const uuid_random_bytes = 10;
+const webhook_path = "/transfer/webhook";
+/** Where the pages of checkouts lie, below our endpoint. */
+const page_path = "/pay";
+
+/** What a caller is told of a session it opened; `expires_at` in seconds. */
+export interface OpenedSession {
+  id: string;
+  url: string;
+  expires_at: number;
+}
+
+export interface Gateway {
+  /**
+   * Hosts the checkout of a signed order, or returns the one that is open for it. `as` says whose call it is: a
+   * gateway's (or the merchant's own) `checkout`, or the `merchant`'s to its gateway. Refusals: those of the order.
+   */
+  open(
+    caller: Caller,
+    request: SignedOrder & { urls: ReturnUrls },
+    as: "checkout" | "merchant",
+  ): Promise<OpenedSession | Refusal>;
+  /** A session by the secret in its address, or null. */
+  session(id: string): Session | null;
+}
+
+/** The gateway over one database with the live settings. */
+export function createGateway(needs: {
+  database: Database;
+  config: LiveConfig;
+  world: World;
+  identities: OwnIdentities;
+  directory: Directory;
+}): Gateway {
+  const { database, config, world, identities, directory } = needs;
+
+  const secretText = (prefix: string, bytes: number) => prefix + Buffer.from(world.random(bytes)).toString("base64url");
+
+  /** The merchant of an order whose signature holds. */
+  async function signerOf(caller: Caller, { order, object, signature }: SignedOrder): Promise<Metadata | Refusal> {
+    const holds = (known: Metadata) => verifyObject(object, signature, keysForObject(known, order.created_at)) !== null;
+    const merchant = caller.ocid === order.ocid ? caller.metadata : await directory.find(order.ocid);
+    if (isRefusal(merchant) || holds(merchant)) return merchant;
+    const renewed = await directory.refresh(order.ocid);
+    if (renewed !== null && holds(renewed)) return renewed;
+    return refuseSubmitted("INVALID_SIGNATURE", { message: "the signature of the order does not verify" });
+  }
+
+  /** The checks of an order in the order the network knows them; the merchant's metadata when it passes all of them. */
+  async function check(
+    caller: Caller,
+    request: SignedOrder & { urls: ReturnUrls },
+    as: "checkout" | "merchant",
+    own: Part,
+  ): Promise<Metadata | Refusal> {
+    const { order, urls } = request;
+    if (as === "merchant" && caller.ocid !== order.ocid) {
+      return refuseFields([{ path: "order.ocid", message: "is not the caller" }]);
+    }
+    if (order.ocid !== own.settings.merchant_ocid && !own.settings.merchants.includes(order.ocid)) {
+      return as === "merchant" ? refuse("MERCHANT_NOT_REGISTERED") : refuse("CONNECTION_REFUSED");
+    }
+    const merchant = await signerOf(caller, request);
+    if (isRefusal(merchant)) return merchant;
+    if (order.expires_at !== null && order.expires_at * 1000 <= world.now()) return refuseSubmitted("ORDER_EXPIRED");
+    const reports_to = as === "checkout" ? caller.ocid : null;
+    const settings = config.current();
+    return (
+      checkAccepts(order, merchant.settlement.accepts, new Set([own.ocid]), reports_to) ??
+      checkPrice(order, settings, own.settings) ??
+      checkReturnUrls(urls, { allow_local_http: settings.webhooks.allow_private_targets }) ??
+      merchant
+    );
+  }
+
+  function openIn(tx: Tx, wanted: Wanted): Session | Refusal {
+    for (const { row, order } of sessionsOf(tx, wanted.merchant, wanted.merchant_order)) {
+      if (row.signed_order !== wanted.signed_order) return refuse("ORDER_CONFLICT");
+      if (order.status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
+      // Each caller has its own page and is told itself; nobody blocks an order for the others.
+      if (order.status === "pending" && row.caller === wanted.caller) return { row, order };
+    }
+    // An order that we signed ourselves tells the shop when the proof pays it; once is enough.
+    const is_told = wanted.is_ours && signedOrder(tx, wanted.merchant_order) !== null;
+    const webhook_url = is_told ? "" : wanted.order.webhook_url;
+    const made = insertOrder(tx, { ...wanted.order, webhook_url, expires_at: tx.now + wanted.lifetime_s * 1000 });
+    appendEvent(tx, { type: "order_created", order_id: made.id, transfer: null, body: "{}", url: null });
+    const { order: _terms, lifetime_s: _lifetime, is_ours: _ours, ...row } = wanted;
+    return { row: insertSession(tx, { ...row, order_id: made.id }), order: made };
+  }
+
+  return {
+    async open(caller, request, as) {
+      const own = identities.current()?.gateway ?? null;
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      const merchant = await check(caller, request, as, own);
+      if (isRefusal(merchant)) return merchant;
+
+      const { order, urls } = request;
+      const now_s = Math.floor(world.now() / 1000);
+      const lifetime_s = Math.min(session_lifetime_s, (order.expires_at ?? now_s + session_lifetime_s) - now_s);
+      const accepts = order.accepts ?? merchant.settlement.accepts;
+      const pays_merchant = recipientOf(own.settings, caller.ocid, order.ocid) === order.ocid;
+      const is_told = pays_merchant && accepts.includes(own.ocid);
+      const receivers = [caller, ...(is_told ? [{ ocid: order.ocid, metadata: merchant }] : [])];
+      // Our own merchant is told in the transaction that makes the proof.
+      const others = receivers.filter(({ ocid }) => ocid !== own.ocid && ocid !== own.settings.merchant_ocid);
+      const endpoints = others.flatMap(({ metadata: { endpoint } }) => (endpoint === null ? [] : [endpoint]));
+      const notify = new Set(endpoints.map((endpoint) => endpoint + webhook_path));
+      const wanted: Wanted = {
+        id: secretText("", session_random_bytes),
+        txid: secretText("oc_", txid_random_bytes),
+        caller: caller.ocid,
+        merchant: order.ocid,
+        merchant_name: merchant.name,
+        merchant_order: order.id,
+        signed_order: canonicalJson(request.object),
+        signature: request.signature,
+        currency: order.currency,
+        notify: JSON.stringify([...notify]),
+        lifetime_s: Math.max(1, lifetime_s),
+        is_ours: order.ocid === own.settings.merchant_ocid,
+        order: {
+          id: uuid7(world.now(), world.random(uuid_random_bytes)),
+          merchant_order_id: order.id,
+          amount: order.amount,
+          chain: null,
+          coin: isCoin(order.currency) ? order.currency : null,
+          sender: null,
+          webhook_url: own.settings.webhook_url ?? "",
+          options: { lifetime_s: null, metadata: null, success_url: urls.completed, cancel_url: urls.cancelled },
+        },
+      };
+      const opened = await database.transact((tx) => openIn(tx, wanted));
+      if (isRefusal(opened)) return opened;
+      const { id } = opened.row;
+      const url = `${own.endpoint}${page_path}/${id}`;
+      return { id, url, expires_at: Math.floor(opened.order.expires_at / 1000) };
+    },
+
+    session: (id) =>
+      database.read((at) => {
+        const row = sessionById(at, id);
+        const order = row === null ? null : orderById(at, row.order_id);
+        return row === null || order === null ? null : { row, order };
+      }),
+  };
+}
+
+type Wanted = Omit<NewSession, "order_id"> & {
+  lifetime_s: number;
+  /** Whether the merchant is our own. */
+  is_ours: boolean;
+  order: Omit<Parameters<typeof insertOrder>[1], "expires_at">;
+};
+
+/** Null when a wallet can be paid exactly this much: a dollar is one coin. Refusal: SETTLEMENT_NOT_SUPPORTED. */
+function checkPrice({ amount, currency }: Order, config: Config, { currencies }: OpenchargeSettings): Refusal | null {
+  if (!currencies.includes(currency)) {
+    const message = `prices in ${currency} are not taken here; use ${currencies.join(" or ")}`;
+    return refuse("SETTLEMENT_NOT_SUPPORTED", { message, details: { currencies } });
+  }
+  const is_payable = config.wallets.some(({ chain, coins }) =>
+    coins.some((coin) => {
+      const decimals = isCoin(currency) && currency !== coin ? null : coinDecimals(config, chain, coin);
+      return decimals !== null && toUnits(amount, decimals) !== null;
+    }),
+  );
+  return is_payable ? null : refuse("SETTLEMENT_NOT_SUPPORTED", { message: "no coin here can hold this amount" });
+}

@@ -1,0 +1,244 @@
+// Payments to our own merchant from wallets of others: a settlement provider takes the money and proves it to us, and we
+// prove it to the merchant in our own name. One foreign proof settles one payment, however often and by whatever way it
+// comes.
+
+import type { OpenchargeSettings } from "../../config/opencharge.ts";
+import { toUnits } from "../../domain/money.ts";
+import type { Database, Tx } from "../../storage/database.ts";
+import { signedOrder } from "../../storage/opencharge.ts";
+import {
+  insertPayment,
+  isSpentOnPayment,
+  type PaymentRow,
+  paymentByTxid,
+  settlePayment,
+} from "../../storage/opencharge-payments.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { PendingPayment, Signed } from "../../wire/opencharge/answers.ts";
+import { checkMerchant, checkRecipient } from "../../wire/opencharge/audience.ts";
+import { canonicalJson } from "../../wire/opencharge/canonical.ts";
+import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
+import { type Proof, proofObject } from "../../wire/opencharge/orders.ts";
+import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } from "../../wire/opencharge/readers.ts";
+import { signObject } from "../../wire/opencharge/signed-objects.ts";
+import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
+import type { World } from "../../world.ts";
+import type { Caller } from "./access.ts";
+import type { OwnIdentities, Part } from "./identity.ts";
+import type { Issuers } from "./issuers.ts";
+import { isSameCurrency } from "./partners.ts";
+import { takeProof } from "./receipts.ts";
+
+const default_lifetime_s = 3600;
+const lifetime_max_s = 24 * 60 * 60;
+/** A proof may be this far ahead of our clock. */
+const proof_ahead_max_s = 300;
+const txid_random_bytes = 16;
+/** Amounts have no more. */
+const amount_decimals = 18;
+
+/** What is known of a payment under our transaction id. */
+export interface PaymentState {
+  pending: PendingPayment;
+  is_expired: boolean;
+  /** The proof we issued for it; null until it is settled. */
+  proof: Signed | null;
+}
+
+export interface Payments {
+  /**
+   * Opens a payment to our merchant; `accepts` are the issuers whose proofs settle it. Refusals:
+   * CAPABILITY_NOT_SUPPORTED, MERCHANT_NOT_REGISTERED, SETTLEMENT_NOT_SUPPORTED, PAYMENT_EXPIRED, ORDER_NOT_FOUND,
+   * AMOUNT_MISMATCH, CURRENCY_MISMATCH.
+   */
+  create(caller: Caller, wanted: PaymentCreate): Promise<{ payment: PendingPayment; accepts: number[] } | Refusal>;
+  /**
+   * Settles a payment with an issuer's proof and answers ours; the same proof again gets the same answer. Refusals:
+   * PAYMENT_NOT_FOUND, PAYMENT_EXPIRED, INVALID_STATE, ISSUER_NOT_ACCEPTED, PROOF_SIGNATURE_INVALID, INVALID_PROOF,
+   * AMOUNT_MISMATCH, CURRENCY_MISMATCH, METADATA_UNAVAILABLE.
+   */
+  settle(caller: Caller, wanted: PaymentSettle): Promise<Signed | Refusal>;
+  /** A payment by our transaction id, or null. */
+  state(txid: string): PaymentState | null;
+  /** The payment that a proof for our gateway means; null for a proof that is the merchant's business. */
+  namedBy(proof: Proof): string | null;
+}
+
+interface Settled {
+  issued: Signed;
+  /** What the operator should hear of. */
+  alert: string | null;
+}
+
+interface Us {
+  settings: OpenchargeSettings;
+  ocids: ReadonlySet<number>;
+  /** Who is paid. */
+  merchant: number;
+  /** Who proves it. */
+  gateway: Part;
+}
+
+/** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
+export function createPayments(needs: {
+  database: Database;
+  world: World;
+  telemetry: Telemetry;
+  identities: OwnIdentities;
+  issuers: Issuers;
+}): Payments {
+  const { database, world, telemetry, identities, issuers } = needs;
+
+  const seconds = () => Math.floor(world.now() / 1000);
+
+  function us(): Us | null {
+    const own = identities.current();
+    if (own === null || own.merchant === null || own.gateway === null) return null;
+    return { settings: own.settings, ocids: own.ocids, merchant: own.merchant.ocid, gateway: own.gateway };
+  }
+
+  const issuersOf = ({ settings, ocids }: Us) => settings.accepts.filter((ocid) => !ocids.has(ocid));
+
+  function settleIn(
+    tx: Tx,
+    { settings, gateway: { ocid: gateway, signer } }: Us,
+    { txid, proof, object, signature }: PaymentSettle,
+  ): Settled | Refusal {
+    const row = paymentByTxid(tx, txid);
+    if (row === null) return refuse("PAYMENT_NOT_FOUND");
+    if (row.proof !== null)
+      return isSettledBy(row, object) ? { issued: signedIn(row.proof), alert: null } : refuse("INVALID_STATE");
+    if (row.expires_at < tx.now) return refuse("PAYMENT_EXPIRED");
+    if (isSpentOnPayment(tx, proof.issuer, proof.txid)) {
+      return refuse("INVALID_PROOF", { message: "the proof has settled another payment" });
+    }
+
+    const own_proof: Proof = {
+      txid,
+      issuer: gateway,
+      from: proof.from,
+      to: { ocid: row.merchant, reference: row.reference },
+      amount: row.amount,
+      currency: row.currency,
+      timestamp: Math.floor(tx.now / 1000),
+      memo: `settled by ${proof.txid} of OCID ${proof.issuer}`,
+    };
+    const made = proofObject(own_proof);
+    const issued = { object: made, signature: signObject(signer, made) };
+    const body = JSON.stringify({ proof: issued.object, signature: issued.signature });
+    const envelope = JSON.stringify({ proof: object, signature });
+    settlePayment(tx, txid, { issuer: proof.issuer, txid: proof.txid, envelope, proof: body });
+    const { public_key } = signer;
+    const { alert } = takeProof(
+      tx,
+      settings,
+      gateway,
+      { ...issued, proof: own_proof },
+      { form: "recursive", public_key },
+    );
+    return { issued, alert };
+  }
+
+  return {
+    async create(caller, wanted) {
+      const own = us();
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      const { currencies } = own.settings;
+      if (checkMerchant("to", wanted.to, new Set([own.merchant])) !== null)
+        return refuseSubmitted("MERCHANT_NOT_REGISTERED");
+      if (!currencies.includes(wanted.currency)) return refuse("SETTLEMENT_NOT_SUPPORTED", { details: { currencies } });
+      const now_s = seconds();
+      const expires_s = Math.min(wanted.expires_at ?? now_s + default_lifetime_s, now_s + lifetime_max_s);
+      if (expires_s <= now_s) return refuse("PAYMENT_EXPIRED");
+      const txid = `oc_${Buffer.from(world.random(txid_random_bytes)).toString("base64url")}`;
+      const row = await database.transact((tx) => {
+        const mismatch = wanted.order === null ? null : checkOrder(tx, wanted.order.id, wanted);
+        if (mismatch !== null) return mismatch;
+        const { amount, currency } = wanted;
+        const reference = wanted.order?.id ?? wanted.reference;
+        const terms = { txid, caller: caller.ocid, merchant: wanted.to, reference, amount, currency };
+        return insertPayment(tx, { ...terms, expires_at: expires_s * 1000 });
+      });
+      return isRefusal(row) ? row : { payment: pendingOf(row), accepts: issuersOf(own) };
+    },
+
+    async settle(caller, wanted) {
+      const own = us();
+      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      const { proof, txid } = wanted;
+      const row = database.read((at) => paymentByTxid(at, txid));
+      if (row === null) return refuse("PAYMENT_NOT_FOUND");
+      const accepted = issuersOf(own);
+      if (!accepted.includes(proof.issuer)) {
+        const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
+        return refuse("ISSUER_NOT_ACCEPTED", { details });
+      }
+      const match = await issuers.verify(caller, wanted);
+      if (isRefusal(match)) return match;
+      const refused = checkTerms(proof, row, own, seconds());
+      if (refused !== null) return refused;
+      const settled = await database.transact((tx) => settleIn(tx, own, wanted));
+      if (isRefusal(settled)) return settled;
+      if (settled.alert !== null)
+        telemetry.warn(settled.alert, { issuer: own.gateway.ocid, txid, order: row.reference });
+      return settled.issued;
+    },
+
+    state(txid) {
+      const row = database.read((at) => paymentByTxid(at, txid));
+      if (row === null) return null;
+      const proof = row.proof === null ? null : signedIn(row.proof);
+      return { pending: pendingOf(row), is_expired: row.expires_at < world.now(), proof };
+    },
+
+    namedBy(proof) {
+      const { ocid, reference } = proof.to;
+      if (reference === null || ocid !== us()?.gateway.ocid) return null;
+      return database.read((at) => paymentByTxid(at, reference))?.txid ?? null;
+    },
+  };
+}
+
+/** Null for what an order of ours asks for. */
+function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): Refusal | null {
+  const order = signedOrder(tx, id);
+  if (order === null) return refuseSubmitted("ORDER_NOT_FOUND");
+  if (!isSameAmount(amount, order.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: order.amount } });
+  if (currency !== order.currency) return refuse("CURRENCY_MISMATCH", { details: { expected: order.currency } });
+  return null;
+}
+
+/** Null for a proof that pays exactly this payment, to us. */
+function checkTerms(proof: Proof, row: PaymentRow, { settings, ocids }: Us, now_s: number): Refusal | null {
+  const elsewhere = checkRecipient(proof, ocids);
+  if (elsewhere !== null) return elsewhere;
+  if (proof.to.reference !== row.txid) {
+    return refuseFields([{ path: "proof.to.reference", message: "is not this payment" }], "INVALID_PROOF");
+  }
+  if (proof.timestamp > now_s + proof_ahead_max_s) {
+    return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
+  }
+  if (!isSameAmount(proof.amount, row.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } });
+  if (isSameCurrency(settings, proof.issuer, proof.currency, row.currency)) return null;
+  return refuse("CURRENCY_MISMATCH", { details: { expected: row.currency } });
+}
+
+function isSameAmount(one: string, other: string): boolean {
+  return toUnits(one, amount_decimals) === toUnits(other, amount_decimals);
+}
+
+function pendingOf({ txid, amount, currency, created_at, expires_at }: PaymentRow): PendingPayment {
+  const [created_s, expires_s] = [Math.floor(created_at / 1000), Math.floor(expires_at / 1000)];
+  return { txid, amount, currency, created_at: created_s, expires_at: expires_s };
+}
+
+/** Our own envelope as it was stored. */
+function signedIn(stored: string): Signed {
+  const envelope = readEnvelope(parseStrictJson(stored));
+  if (isRefusal(envelope)) throw new Error("a stored proof is unreadable");
+  return envelope;
+}
+
+function isSettledBy(row: PaymentRow, object: Envelope["object"]): boolean {
+  return row.settled_by !== null && canonicalJson(signedIn(row.settled_by).object) === canonicalJson(object);
+}

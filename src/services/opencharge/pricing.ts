@@ -1,0 +1,95 @@
+// What an order costs that somebody else asks us to sign: what the catalogue says, or the caller where the operator lets
+// everybody. Where the shop's backend decides, opencharge-approval asks it. Nothing here rounds.
+
+import type { OpenchargeSettings } from "../../config/opencharge.ts";
+import { fromUnits, isAmount, toUnits } from "../../domain/money.ts";
+import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
+import type { Order } from "../../wire/opencharge/orders.ts";
+import type { OrderCreate } from "../../wire/opencharge/readers.ts";
+
+const price_decimals = 18;
+const quantity_decimals = 6;
+const total_decimals = price_decimals + quantity_decimals;
+/** Decimals that a total has at least. */
+const usual_scale = 2;
+const default_lifetime_s = 3600;
+const lifetime_max_s = 24 * 3600;
+
+type Items = NonNullable<OrderCreate["items"]>;
+
+/** Null for a currency that is taken. Refusal: SETTLEMENT_NOT_SUPPORTED. */
+export function checkCurrency({ currencies }: OpenchargeSettings, { currency }: OrderCreate): Refusal | null {
+  if (currencies.includes(currency)) return null;
+  return refuse("SETTLEMENT_NOT_SUPPORTED", { message: "the currency is not taken", details: { currencies } });
+}
+
+/**
+ * Amount and items to sign where nobody is asked. Refusals: INVALID_REQUEST, INVALID_ITEM, INSUFFICIENT_STOCK,
+ * AMOUNT_MISMATCH.
+ */
+export function priced(settings: OpenchargeSettings, wanted: OrderCreate): Pick<Order, "amount" | "items"> | Refusal {
+  if (settings.orders === "open" && wanted.amount !== null) return { amount: wanted.amount, items: wanted.items };
+  if (wanted.items === null || wanted.items.length === 0) {
+    return refuseFields([{ path: "items", message: "is required: the catalogue says what they cost" }]);
+  }
+  return fromCatalog(settings, wanted.items, wanted.amount);
+}
+
+function fromCatalog(
+  settings: OpenchargeSettings,
+  wanted: Items,
+  stated: string | null,
+): Pick<Order, "amount" | "items"> | Refusal {
+  const items: Items[number][] = [];
+  let total = 0n;
+  for (const line of wanted) {
+    const priced = pricedLine(settings, line);
+    if (isRefusal(priced)) return priced;
+    items.push(priced.item);
+    total += priced.units;
+  }
+  const amount = fromUnits(total, total_decimals, usual_scale);
+  if (!isAmount(amount)) return refuse("INVALID_ITEM", { message: "the total is no amount" });
+  return checkStated(stated, amount) ?? { amount: stated ?? amount, items };
+}
+
+function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number]) {
+  const entry = settings.items.find((item) => item.id === id);
+  const count = toUnits(String(quantity), quantity_decimals);
+  const price = entry === undefined ? null : toUnits(entry.price, price_decimals);
+  if (entry === undefined || price === null || count === null) return refuse("INVALID_ITEM", { details: { item: id } });
+  const { min_qty, max_qty } = entry;
+  if (quantity < min_qty || (max_qty !== null && quantity > max_qty)) {
+    const words = "the quantity is not one that is sold";
+    return refuse("INVALID_ITEM", { message: words, details: { item: id, min_qty, max_qty } });
+  }
+  if (entry.quantity !== null && quantity > entry.quantity) {
+    return refuse("INSUFFICIENT_STOCK", { details: { item: id, available: entry.quantity } });
+  }
+  return { item: { id, name: entry.name, quantity, price: entry.price }, units: price * count };
+}
+
+/** Whether an amount is exactly what its items cost. */
+export function isSumOf(amount: string, items: Items): boolean {
+  const units = items.map(({ quantity, price }) => {
+    const [count, each] = [toUnits(String(quantity), quantity_decimals), toUnits(price, price_decimals)];
+    return count === null || each === null ? null : count * each;
+  });
+  const known = units.filter((line) => line !== null);
+  const total = known.reduce((sum, line) => sum + line, 0n);
+  return known.length === units.length && toUnits(amount, total_decimals) === total;
+}
+
+/** Null when an amount is what the caller stated, or it stated none. Refusal: AMOUNT_MISMATCH. */
+export function checkStated(stated: string | null, amount: string): Refusal | null {
+  if (stated === null || toUnits(stated, total_decimals) === toUnits(amount, total_decimals)) return null;
+  return refuse("AMOUNT_MISMATCH", { details: { expected: amount } });
+}
+
+/** When an order ends (seconds): as asked, within a day, else in an hour. Refusal: ORDER_EXPIRED. */
+export function expiryOf(wanted: OrderCreate, now_s: number): number | Refusal {
+  const { expires_at } = wanted;
+  if (expires_at === null) return now_s + default_lifetime_s;
+  if (expires_at <= now_s) return refuseSubmitted("ORDER_EXPIRED", { message: "expiresAt has passed" });
+  return Math.min(expires_at, now_s + lifetime_max_s);
+}

@@ -1,0 +1,113 @@
+// Proofs that an order of our merchant was paid, once they have verified: each is kept, and one of them pays, through
+// the ledger. Never judges a signature.
+
+import type { OpenchargeSettings } from "../../config/opencharge.ts";
+import { toUnits } from "../../domain/money.ts";
+import type { Reader, Tx } from "../../storage/database.ts";
+import { recordTransition } from "../../storage/ledger.ts";
+import {
+  insertProof,
+  type ProofRow,
+  proofOf,
+  type SignedOrderRow,
+  signedOrder,
+  signedOrderByReference,
+} from "../../storage/opencharge.ts";
+import { orderById } from "../../storage/orders.ts";
+import { recordAudit } from "../../storage/outbox.ts";
+import { canonicalJson } from "../../wire/opencharge/canonical.ts";
+import { type Refusal, refuse } from "../../wire/opencharge/errors.ts";
+import { sha256Hex } from "../../wire/opencharge/keys.ts";
+import type { Proof } from "../../wire/opencharge/orders.ts";
+import type { Envelope } from "../../wire/opencharge/readers.ts";
+import type { ObjectMatch } from "../../wire/opencharge/signed-objects.ts";
+import { isSameCurrency } from "./partners.ts";
+
+/** Amounts have no more. */
+const amount_decimals = 18;
+
+/** What a receiver of a proof says. */
+export interface Receipt {
+  status: "accepted" | "rejected";
+  txid: string;
+  message: string | null;
+}
+
+/** The order a proof pays: by its id, else by a reference that only one has. */
+export function orderNamedBy(at: Reader, { to }: Proof): SignedOrderRow | null {
+  if (to.reference === null) return null;
+  return signedOrder(at, to.reference) ?? signedOrderByReference(at, to.reference);
+}
+
+interface Settled {
+  answer: Receipt | Refusal;
+  /** What the operator should hear of. */
+  alert: string | null;
+}
+
+/**
+ * Everything that a verified proof for our merchant changes. Checks come first; behind the blank line nothing is
+ * refused. Refusals: INVALID_PROOF, AMOUNT_MISMATCH, CURRENCY_MISMATCH.
+ */
+export function takeProof(
+  tx: Tx,
+  settings: OpenchargeSettings,
+  sender: number,
+  { proof, object, signature }: Envelope,
+  match: Pick<ObjectMatch, "form" | "public_key">,
+): Settled {
+  const { issuer, txid } = proof;
+  const proof_hash = sha256Hex(canonicalJson(object));
+  const earlier = proofOf(tx, issuer, txid);
+  if (earlier !== null && earlier.proof_hash === proof_hash) return { answer: receiptOf(earlier), alert: null };
+  if (earlier !== null) {
+    const message = "the issuer has proved another payment under this txid";
+    return { answer: refuse("INVALID_PROOF", { message }), alert: "proof_txid_reused" };
+  }
+  const row = orderNamedBy(tx, proof);
+  if (row !== null && toUnits(proof.amount, amount_decimals) !== toUnits(row.amount, amount_decimals)) {
+    return { answer: refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } }), alert: "proof_amount_differs" };
+  }
+  if (row !== null && !isSameCurrency(settings, issuer, proof.currency, row.currency)) {
+    const details = { expected: row.currency };
+    return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
+  }
+
+  const outcome = row === null ? "unmatched" : payWith(tx, row, proof);
+  const kept: Omit<ProofRow, "received_at"> = {
+    issuer,
+    txid,
+    proof_hash,
+    outcome,
+    oc_order: row?.id ?? null,
+    sender,
+    form: match.form,
+    public_key: match.public_key,
+    object: JSON.stringify(object),
+    signature,
+    proved_s: proof.timestamp,
+  };
+  insertProof(tx, kept);
+  const is_early = row !== null && proof.timestamp < row.created_s;
+  const alert = outcome === "paid" ? (is_early ? "proof_older_than_order" : null) : `proof_${outcome}`;
+  return { answer: receiptOf(kept), alert };
+}
+
+/** A proof pays a pending order as a transfer would, and an expired one still; money for others is the operator's to return. */
+function payWith(tx: Tx, row: SignedOrderRow, { issuer, txid }: Proof): "paid" | "duplicate" {
+  const status = orderById(tx, row.order_id)?.status;
+  if (status === "pending") recordTransition(tx, row.order_id, "pay");
+  else if (status === "expired") {
+    recordTransition(tx, row.order_id, "mark_paid");
+    const detail = `proof ${txid} of OCID ${issuer} came after the order had expired`;
+    recordAudit(tx, { actor: "opencharge", action: "mark_paid", subject: `order:${row.order_id}`, detail });
+  } else return "duplicate";
+  return "paid";
+}
+
+function receiptOf({ outcome, txid }: Pick<ProofRow, "outcome" | "txid">): Receipt {
+  if (outcome === "paid") return { status: "accepted", txid, message: null };
+  if (outcome === "unmatched")
+    return { status: "accepted", txid, message: "no order has this reference; kept for review" };
+  return { status: "rejected", txid, message: "the order was paid or cancelled before; kept for review" };
+}
