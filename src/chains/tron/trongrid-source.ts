@@ -4,8 +4,8 @@
 import { Fault, wordsOf } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Telemetry } from "../../telemetry.ts";
+import { createBooks } from "../books.ts";
 import type { History } from "../history.ts";
-import { createProviderHealth } from "../provider-health.ts";
 import type { Source } from "../source.ts";
 import { createTronGrid, type TronGridNeeds } from "./trongrid.ts";
 
@@ -16,7 +16,7 @@ export function createTronGridSource(needs: TronGridNeeds & { telemetry: Telemet
 } {
   const grid = createTronGrid(needs);
   const { provider, node } = grid;
-  const { counted, report } = createProviderHealth({ ...needs, provider });
+  const { counted, report } = createBooks({ ...needs, provider });
 
   async function blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]> {
     await node.verify();
