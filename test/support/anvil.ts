@@ -1,7 +1,8 @@
 // A real chain on this machine: starts anvil's platform binary itself (killing the npm wrapper would orphan the
 // node), learns its port from its output and ends it by its process id.
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export interface AnvilOptions {
@@ -36,12 +37,18 @@ const stop_patience_ms = 2_000;
 
 export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   const mining: Mining = options.blockTime !== undefined ? "interval" : options.automine === false ? "manual" : "auto";
+  // Anvil writes the states of old blocks below its home and leaves them there: gigabytes in a day of tests.
+  const home = mkdtempSync(join(tmpdir(), "ocrch-anvil-"));
   const child = Bun.spawn([anvilBinary(), ...flags(options, mining)], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "ignore",
+    env: { ...process.env, HOME: home },
   });
-  const kill = () => child.kill("SIGKILL");
+  const kill = () => {
+    child.kill("SIGKILL");
+    rmSync(home, { recursive: true, force: true });
+  };
   process.on("exit", kill);
   const port = await listeningPort(child.stdout);
   if (port === null) {
@@ -61,6 +68,7 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
       const patience = setTimeout(kill, stop_patience_ms);
       await child.exited;
       clearTimeout(patience);
+      rmSync(home, { recursive: true, force: true });
     },
   };
 }
