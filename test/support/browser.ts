@@ -22,11 +22,28 @@ export type Browser = Awaited<ReturnType<typeof startBrowser>>;
 /** Starts it on an empty page, scripts off. */
 export async function startBrowser(path: string) {
   const profile = mkdtempSync(join(tmpdir(), "ocrch-browser-"));
-  const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"];
-  const child = Bun.spawn([path, ...flags, `--user-data-dir=${profile}`, "--window-size=420,760", "about:blank"], {
-    stdout: "ignore",
-    stderr: "pipe",
-  });
+  const flags = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+  ];
+  const child = Bun.spawn(
+    [
+      path,
+      ...flags,
+      "--no-first-run",
+      "--remote-debugging-port=0",
+      `--user-data-dir=${profile}`,
+      "--window-size=420,760",
+      "about:blank",
+    ],
+    {
+      stdout: "ignore",
+      stderr: "pipe",
+    },
+  );
   const kill = () => child.kill("SIGKILL");
   process.on("exit", kill);
   const origin = await debuggingOrigin(child.stderr);
