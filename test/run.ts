@@ -16,6 +16,8 @@ const drain_ms = 2_000;
 const files_at_once = 2;
 /** First line of a test file that must not run beside another. */
 const alone_mark = "// alone";
+/** First line of a test file that takes minutes: begun first, so that it is not what all the others have ended before. */
+const long_mark = "// long";
 
 const root = join(import.meta.dir, "..");
 const tool = (name: string) => join(root, "node_modules", ".bin", name);
@@ -113,8 +115,11 @@ function counted(output: string, word: string): number {
 
 async function testFiles(paths: readonly string[]): Promise<void> {
   heading(`tests (${paths.length} files)`);
-  const is_alone = (path: string) => readFileSync(join(root, path), "utf8").split("\n", 1)[0]?.startsWith(alone_mark);
-  const together = paths.filter((path) => !is_alone(path));
+  const is = (mark: string) => (path: string) => readFileSync(join(root, path), "utf8").startsWith(mark);
+  const is_alone = is(alone_mark);
+  const beside = paths.filter((path) => !is_alone(path));
+  const long = beside.filter(is(long_mark));
+  const together = [...long, ...beside.filter((path) => !long.includes(path))];
   const worker = async () => {
     for (let path = together.shift(); path !== undefined; path = together.shift()) await testFile(path);
   };

@@ -1,3 +1,4 @@
+// long
 // The whole product in simulated worlds, the first thousand seeds; and that these worlds are as hostile as they claim.
 
 import { expect, test } from "bun:test";

@@ -1,3 +1,4 @@
+// long
 // The whole product in simulated worlds, the second thousand seeds, a few long worlds, and the proof that a seed
 // replays exactly. `npm run simulate` runs as many as wished.
 
