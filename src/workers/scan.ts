@@ -226,7 +226,8 @@ export function createScan(needs: {
 
   /** Takes coverage back to the newest remembered header that still stands below the broken one. */
   async function rewind(broken: BlockRef): Promise<void> {
-    const final = database.read((at) => chainRow(at, chain))?.final_number ?? -1;
+    const end = database.read((at) => chainRow(at, chain));
+    const final = end?.final_number ?? -1;
     const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
     for (let done = 0; done < marks.length; done += marks_per_batch) {
       const part = marks.slice(done, done + marks_per_batch);
@@ -234,7 +235,9 @@ export function createScan(needs: {
       const standing = part.find((mark, index) => headers[index]?.hash === mark.hash);
       if (standing !== undefined) return rewindTo(standing.number);
     }
-    if (broken.number <= final || marks.some((mark) => mark.number <= final)) {
+    const below_final = broken.number <= final || marks.some((mark) => mark.number <= final);
+    // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.
+    if (below_final && (end?.final_hash == null || (await source.blocks([final]))[0]?.hash !== end.final_hash)) {
       throw new Fault("chain_rewritten_below_final", `block ${broken.number} changed although ${final} was final`);
     }
     return rewindTo(-1);

@@ -45,7 +45,7 @@ const questions: Readonly<Record<string, string>> = {
   "an order that ended has an open deposit":
     "SELECT o.id FROM orders o JOIN deposits d ON d.order_id = o.id WHERE o.status <> 'pending' AND d.closed_at IS NULL",
   "an allocation pays an order other than that of its deposit":
-    "SELECT t.id FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit WHERE a.order_id <> d.order_id OR t.chain <> d.chain OR t.coin <> d.coin OR t.wallet <> d.wallet OR a.kind <> 'assign' AND d.sender <> t.sender OR a.kind = 'match' AND t.units <> d.units OR t.part <> (a.kind NOT IN ('match', 'claim'))",
+    "SELECT t.id FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit WHERE a.reversed_at IS NULL AND (a.order_id <> d.order_id OR t.chain <> d.chain OR t.coin <> d.coin OR t.wallet <> d.wallet OR a.kind <> 'assign' AND d.sender <> t.sender OR a.kind = 'match' AND t.units <> d.units OR t.part <> (a.kind NOT IN ('match', 'claim')))",
 };
 
 /** Blocks below the head that are compared after each step; the whole is compared at the end. */
