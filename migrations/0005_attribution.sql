@@ -48,7 +48,9 @@ CREATE TABLE transfers (
 ) STRICT;
 CREATE UNIQUE INDEX transfers_one_per_deposit ON transfers (deposit) WHERE deposit IS NOT NULL AND part = 0;
 CREATE INDEX transfers_deposit ON transfers (deposit) WHERE deposit IS NOT NULL;
-CREATE INDEX transfers_sender ON transfers (chain, sender) WHERE deposit IS NOT NULL;
+CREATE INDEX transfers_sender ON transfers (chain, sender, deposit) WHERE deposit IS NOT NULL;
+CREATE INDEX transfers_part ON transfers (chain, sender, deposit) WHERE part = 1;
+CREATE INDEX transfers_payer ON transfers (chain, wallet, sender) WHERE deposit IS NOT NULL;
 CREATE INDEX transfers_inbox ON transfers (id) WHERE dismissed_at IS NULL AND (reason IS NOT NULL OR reverted_at IS NOT NULL);
 CREATE INDEX transfers_wallet ON transfers (wallet, id, status, chain, label);
 CREATE INDEX transfers_waiting ON transfers (chain, status, block_number) WHERE status = 'waiting_for_confirmation';
@@ -103,3 +105,7 @@ DROP TABLE kept_events;
 
 -- What is still owed after a part of a deposit was paid is promised to its payer like the whole.
 ALTER TABLE slots ADD COLUMN rest INTEGER NOT NULL DEFAULT 0 CHECK (rest IN (0, 1));
+
+-- Promises by size: canonical integer texts of one length compare as numbers. And those that expect one sender.
+CREATE INDEX slots_size ON slots (chain, coin, wallet, length(units), units);
+CREATE INDEX slots_sender ON slots (sender, chain, coin, wallet) WHERE sender <> '';

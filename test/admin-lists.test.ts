@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { drizzle } from "drizzle-orm/bun-sqlite";
 import { liveConfig } from "../src/config/config.ts";
 import { createHttp, type HttpDoor } from "../src/http/server.ts";
 import { createCheckout } from "../src/services/checkout.ts";
@@ -20,6 +19,7 @@ import { listTransfers, type TransferFilter } from "../src/storage/transfer-list
 import { realWorld } from "../src/world.ts";
 import { filled_wallet, fillLists } from "./bench/lists.ts";
 import { claimsOver } from "./support/claims.ts";
+import { plansOf } from "./support/plans.ts";
 import { admin_secret, testConfig, version } from "./support/server.ts";
 import { silent } from "./support/temp-database.ts";
 
@@ -71,19 +71,6 @@ async function rows<Row>(query: string): Promise<Row[]> {
   const { status, answer } = await list(query);
   expect([status, status === 200 ? "" : answer]).toEqual([200, ""]);
   return JSON.parse(answer) as Row[];
-}
-
-/** How SQLite reads a list. */
-function planOf(run: (at: Reader) => unknown): string[] {
-  const asked: { query: string; params: unknown[] }[] = [];
-  const db = drizzle(raw, { logger: { logQuery: (query, params) => void asked.push({ query, params }) } });
-  run({ live: () => db });
-  const [only, ...more] = asked;
-  if (only === undefined || more.length > 0) throw new Error(`one query expected, not ${asked.length}`);
-  return raw
-    .query<{ detail: string }, never[]>(`EXPLAIN QUERY PLAN ${only.query}`)
-    .all(...(only.params as never[]))
-    .map((row) => row.detail);
 }
 
 /** Every choice of some of the filters, from none to all. */
@@ -153,7 +140,8 @@ describe("the plan of every list", () => {
   });
 
   test.each(plans)("%s: read newest first, never sorted", (what, found, run) => {
-    const plan = planOf(run);
+    const [plan = [], ...more] = plansOf(raw, run);
+    expect(more).toEqual([]);
     expect(plan.filter((step) => step.startsWith(found))).toHaveLength(1);
     expect(plan.filter((step) => step.includes("TEMP B-TREE"))).toEqual([]);
     // Beside the list's own table in order of age, nothing is ever read whole.

@@ -76,7 +76,12 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       mine: depositsOfSender(at, pot, row.sender, decimals, row.id),
       tolerant: between(tolerantRange(units, decimals)),
       cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
-      shortened: feesOf(decimals).flatMap((fee) => candidatesFor(at, pot, units + fee, row.id)),
+      shortened: candidatesFor(
+        at,
+        pot,
+        feesOf(decimals).map((fee) => units + fee),
+        row.id,
+      ),
       close: between({ above: units - units / close_share - 1n, through: units + units / close_share }),
       below: promisesBelow(at, pot, units, row.id),
       above: between({ above: units, through: units * short_most_times }),
@@ -89,7 +94,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
     const units = BigInt(row.units);
-    const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, units, row.id);
+    const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, [units], row.id);
     return attribute(
       {
         sender,

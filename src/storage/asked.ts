@@ -207,7 +207,7 @@ const selectPaidBy = statement((db) =>
         ne(transfers.id, sql.placeholder("transfer")),
       ),
     )
-    .orderBy(desc(deposits.id))
+    .orderBy(desc(transfers.deposit))
     .limit(sender_max)
     .prepare(),
 );

@@ -1,7 +1,7 @@
 // What is promised around a transfer: the same amount, amounts near it, what is its sender's. Finds by index, a bounded
 // number of rows each; decides nothing.
 
-import { and, asc, desc, eq, gte, isNotNull, isNull, lte, ne, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
@@ -38,21 +38,28 @@ const isInPot = and(
   eq(slots.wallet, sql.placeholder("wallet")),
 );
 
+/** Canonical integer texts compare as numbers by (length, text), which is how an index has them. */
+const digitsOf = sql`length(${slots.units})`;
+
 const selectExact = statement((db) =>
   db
     .select(columns)
     .from(slots)
     .innerJoin(deposits, eq(deposits.id, slots.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isInPot, eq(slots.units, sql.placeholder("units"))))
-    .limit(around_max)
+    .where(and(isInPot, sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`))
+    .limit(sql.placeholder("limit"))
     .prepare(),
 );
 
-/** Who was promised exactly this amount. `transfer` is the one being matched: a deposit it pays itself is not taken. */
-export function candidatesFor(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
+/**
+ * Who was promised exactly one of these amounts, at most `around_max` for each of them. `transfer` is the one being
+ * matched: a deposit it pays itself is not taken.
+ */
+export function candidatesFor(at: Reader, pot: Pot, amounts: readonly bigint[], transfer: number): Candidate[] {
+  const limit = around_max * amounts.length;
   return selectExact(at)
-    .all({ ...pot, units: units.toString(), transfer })
+    .all({ ...pot, amounts: JSON.stringify(amounts.map(String)), limit, transfer })
     .map(candidateOf);
 }
 
@@ -67,7 +74,7 @@ export function candidatesElsewhere(at: Reader, pot: Pot, amount: string, transf
   return others.flatMap(({ chain, coin, wallet, decimals }) => {
     const units = toUnits(amount, decimals);
     if (units === null || coin === null) return [];
-    return candidatesFor(at, { chain, coin, wallet }, units, transfer).map((one) => ({ ...one, opened_head: null }));
+    return candidatesFor(at, { chain, coin, wallet }, [units], transfer).map((one) => ({ ...one, opened_head: null }));
   });
 }
 
@@ -103,7 +110,7 @@ const selectBetween = statement((db) =>
         isInPot,
         gte(slots.units, sql.placeholder("from")),
         lte(slots.units, sql.placeholder("to")),
-        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+        sql`${digitsOf} = ${sql.placeholder("digits")}`,
       ),
     )
     .orderBy(asc(slots.units))
@@ -111,29 +118,33 @@ const selectBetween = statement((db) =>
     .prepare(),
 );
 
-/** Promises of a pot below an amount, in no order, at most `around_max`. */
+/** Promises of a pot below an amount, highest first, at most `around_max`. */
 export function promisesBelow(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
-  return selectBelow(at)
-    .all({ ...pot, units: units.toString(), transfer })
-    .map(candidateOf);
+  const where = { ...pot, units: units.toString(), digits: units.toString().length, transfer };
+  const rows = selectBelow(at).all(where);
+  if (rows.length < around_max) rows.push(...selectShorter(at).all(where));
+  return rows.slice(0, around_max).map(candidateOf);
 }
 
-const selectBelow = statement((db) =>
-  db
-    .select(columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(
-      and(
-        isInPot,
-        // Canonical integer texts compare as numbers by (length, text).
-        sql`(length(${slots.units}), ${slots.units}) < (length(${sql.placeholder("units")}), ${sql.placeholder("units")})`,
-      ),
-    )
-    .limit(around_max)
-    .prepare(),
+function selectSmaller(where: SQL | undefined, ...order: SQL[]) {
+  return statement((db) =>
+    db
+      .select(columns)
+      .from(slots)
+      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .innerJoin(orders, eq(orders.id, deposits.order_id))
+      .where(and(isInPot, where))
+      .orderBy(...order)
+      .limit(around_max)
+      .prepare(),
+  );
+}
+
+const selectBelow = selectSmaller(
+  and(sql`${digitsOf} = ${sql.placeholder("digits")}`, lt(slots.units, sql.placeholder("units"))),
+  desc(slots.units),
 );
+const selectShorter = selectSmaller(sql`${digitsOf} < ${sql.placeholder("digits")}`, desc(digitsOf), desc(slots.units));
 
 /**
  * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
@@ -149,13 +160,8 @@ export function depositsOfSender(
 ): Candidate[] {
   const where = { ...pot, sender, transfer };
   const bound = selectBound(at).all(where);
-  const paid = selectPaid(at).all(where);
-  const orders_paid = new Set(
-    selectOrdersPaid(at)
-      .all(where)
-      .map((row) => row.order_id),
-  );
-  const own = new Map([...bound, ...(orders_paid.size === 1 ? paid : [])].map((row) => [row.deposit, row]));
+  const begun = selectOrdersPaid(at).all(where).length === 1 ? selectBegunInPot(at).all(where) : [];
+  const own = new Map([...bound, ...begun].map((row) => [row.deposit, row]));
   return [...own.values()].map((row) => {
     const left = toCommon(row.amount) - receivedFor(at, row.order_id);
     const units = left > 0n ? toUnits(fromCommon(left), decimals) : null;
@@ -165,11 +171,12 @@ export function depositsOfSender(
 
 const { rest: _, ...deposit_columns } = { ...columns, units: deposits.units, amount: deposits.amount };
 
-const isOpenInPot = and(
-  eq(deposits.chain, sql.placeholder("chain")),
-  eq(deposits.coin, sql.placeholder("coin")),
-  eq(deposits.wallet, sql.placeholder("wallet")),
-  isNull(deposits.closed_at),
+/** Of promises that expect a sender; the literal lets the planner use their index. */
+const isExpecting = and(
+  eq(slots.sender, sql.placeholder("sender")),
+  sql`${slots.sender} <> ''`,
+  ne(orders.status, "paid"),
+  eq(slots.rest, false),
 );
 
 const selectBound = statement((db) =>
@@ -178,41 +185,58 @@ const selectBound = statement((db) =>
     .from(slots)
     .innerJoin(deposits, eq(deposits.id, slots.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isInPot, eq(slots.sender, sql.placeholder("sender")), ne(orders.status, "paid"), eq(slots.rest, false)))
+    .where(and(isInPot, isExpecting))
     .limit(around_max)
     .prepare(),
 );
 
-/** Written out: a partial index is chosen when a statement is prepared, before its parameters are known. */
-const isOther = sql`${transfers.deposit} is not null and ${transfers.id} <> ${sql.placeholder("transfer")}`;
-
-const selectPaid = statement((db) =>
-  db
-    .selectDistinct(deposit_columns)
-    .from(transfers)
-    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(
-      and(
-        eq(transfers.chain, sql.placeholder("chain")),
-        eq(transfers.sender, sql.placeholder("sender")),
-        isOther,
-        eq(transfers.status, "matched"),
-        isOpenInPot,
-      ),
-    )
-    .limit(around_max)
-    .prepare(),
+const isOther = and(
+  eq(transfers.chain, sql.placeholder("chain")),
+  eq(transfers.sender, sql.placeholder("sender")),
+  ne(transfers.id, sql.placeholder("transfer")),
 );
 
+/** Two are enough to know that it is not one: an exchange has paid for thousands. */
 const selectOrdersPaid = statement((db) =>
   db
     .selectDistinct({ order_id: deposits.order_id })
     .from(transfers)
     .innerJoin(deposits, eq(deposits.id, transfers.deposit))
-    .where(and(eq(transfers.chain, sql.placeholder("chain")), eq(transfers.sender, sql.placeholder("sender")), isOther))
+    .where(and(isOther, isNotNull(transfers.deposit)))
     .limit(2)
     .prepare(),
+);
+
+/**
+ * Open deposits that a sender paid a part of. What it paid before the oldest open deposit is not looked at, so that the
+ * history of an exchange costs nothing. Literals: a partial index is chosen before a statement's parameters are known.
+ */
+function selectPartPaid(where?: SQL) {
+  return statement((db) =>
+    db
+      .selectDistinct(deposit_columns)
+      .from(transfers)
+      .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+      .innerJoin(orders, eq(orders.id, deposits.order_id))
+      .where(
+        and(
+          isOther,
+          sql`${transfers.part} = 1`,
+          sql`${transfers.deposit} >= (select min(open.id) from ${deposits} open where open.closed_at is null)`,
+          eq(transfers.status, "matched"),
+          isNull(deposits.closed_at),
+          where,
+        ),
+      )
+      .limit(around_max)
+      .prepare(),
+  );
+}
+
+const selectBegun = selectPartPaid();
+
+const selectBegunInPot = selectPartPaid(
+  and(eq(deposits.coin, sql.placeholder("coin")), eq(deposits.wallet, sql.placeholder("wallet"))),
 );
 
 /**
@@ -230,51 +254,38 @@ const selectExpecting = statement((db) =>
     .from(slots)
     .innerJoin(deposits, eq(deposits.id, slots.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(eq(slots.sender, sql.placeholder("sender")), ne(orders.status, "paid"), eq(slots.rest, false)))
+    .where(isExpecting)
     .limit(around_max)
     .prepare(),
 );
 
-const selectBegun = statement((db) =>
-  db
-    .selectDistinct(deposit_columns)
-    .from(transfers)
-    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(
-      and(
-        eq(transfers.chain, sql.placeholder("chain")),
-        eq(transfers.sender, sql.placeholder("sender")),
-        isOther,
-        eq(transfers.status, "matched"),
-        isNull(deposits.closed_at),
-      ),
-    )
-    .limit(around_max)
-    .prepare(),
-);
-
-/** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few. */
+/** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few, each found by one step in the index. */
 export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
-  return selectPayers(at)
-    .all({ ...place, prefix, end: `${prefix}~` })
-    .map((row) => row.sender);
+  const found: string[] = [];
+  for (let below = `${prefix}~`; found.length < around_max; ) {
+    const payer = selectPayer(at).get({ ...place, prefix, below })?.sender;
+    if (payer === undefined) break;
+    found.push(payer);
+    below = payer;
+  }
+  return found;
 }
 
-const selectPayers = statement((db) =>
+const selectPayer = statement((db) =>
   db
-    .selectDistinct({ sender: transfers.sender })
+    .select({ sender: transfers.sender })
     .from(transfers)
     .where(
       and(
         eq(transfers.chain, sql.placeholder("chain")),
+        // Without a hint the planner leaves the index of payers for that of senders, where one may have a long history.
+        sql`likelihood(${transfers.wallet} = ${sql.placeholder("wallet")}, 0.01)`,
         gte(transfers.sender, sql.placeholder("prefix")),
-        lte(transfers.sender, sql.placeholder("end")),
-        sql`${transfers.deposit} is not null`,
-        eq(transfers.wallet, sql.placeholder("wallet")),
+        lt(transfers.sender, sql.placeholder("below")),
+        isNotNull(transfers.deposit),
       ),
     )
     .orderBy(desc(transfers.sender))
-    .limit(around_max)
+    .limit(1)
     .prepare(),
 );

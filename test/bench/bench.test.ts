@@ -7,7 +7,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const patience_ms = 90_000;
+/** More than the benchmark gives itself. */
+const patience_ms = 200_000;
 
 const folder = mkdtempSync(join(tmpdir(), "ocrch-bench-test-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,9 +24,9 @@ test(
       env: { ...process.env, TMPDIR: folder },
     });
     expect(await new Response(child.stderr).text()).toBe("");
-    expect(await child.exited).toBe(0);
-
+    const status = await child.exited;
     const report = readFileSync(out, "utf8");
+    expect([status, status === 0 ? "" : report]).toEqual([0, ""]);
     expect(report.match(/^## .*/gm)).toEqual([
       "## Durable rows",
       "## Order creations over HTTP, signed",
