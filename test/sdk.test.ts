@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { tokens } from "../src/domain/assets.ts";
 import {
   type Admin,
+  type ChainCoverage,
   createAdmin,
   createOcrch,
   createPayer,
@@ -15,6 +16,7 @@ import {
   type Payer,
 } from "../src/sdk/index.ts";
 import { createSettlement } from "../src/services/settlement.ts";
+import { chainCoverageShape } from "../src/wire/coverage.ts";
 import {
   admin_secret,
   evm_wallet,
@@ -478,6 +480,14 @@ describe("an operator's tool", () => {
     expect(await admin.deposits({ order_id, token: "USDT" })).toEqual([]);
     expect(await admin.transfers(evm_wallet, { status: "matched", blockchain: "eth", token: "USDT" })).toEqual([]);
     expect((await admin.wallets()).map(({ blockchain }) => blockchain)).toEqual(["eth", "polygon", "tron"]);
+  });
+
+  test("is told what is accounted for, with every field as the server writes it", async () => {
+    const written: ChainCoverage[] = server.operator.coverage("eth").map(chainCoverageShape);
+    expect(written).toHaveLength(1);
+    expect(written[0]?.wallets.map(({ address, token }) => [address, token])).toContainEqual([evm_wallet, "USDT"]);
+    expect(await admin.coverage({ blockchain: "eth" })).toEqual(written);
+    expect((await admin.coverage()).map(({ blockchain }) => blockchain)).toEqual(["eth", "polygon", "tron"]);
   });
 
   test("marks an order paid once, and sends its webhook again when asked", async () => {

@@ -9,6 +9,7 @@ import type {
   AdminWallet,
   Assignment,
   Blockchain,
+  ChainCoverage,
   InboxEntry,
   OrderStatus,
   Stablecoin,
@@ -68,6 +69,8 @@ export interface Admin {
   transfers(address: string, filter?: TransferFilter): Promise<AdminTransfer[]>;
   /** The wallets as configured. */
   wallets(): Promise<AdminWallet[]>;
+  /** What is accounted for and what is outstanding, per chain, wallet and contract. */
+  coverage(filter?: { blockchain?: Blockchain | undefined }): Promise<ChainCoverage[]>;
   /** Money that waits for a person, newest first. */
   inbox(filter?: InboxFilter): Promise<InboxEntry[]>;
   /**
@@ -103,6 +106,7 @@ export function createAdmin(options: AdminOptions): Admin {
     deposits: (filter) => list<AdminDeposit>("deposits", filter),
     transfers: (address, filter) => list<AdminTransfer>(`wallets/${encodeURIComponent(address)}/transfers`, filter),
     wallets: () => list<AdminWallet>("wallets"),
+    coverage: (filter) => list<ChainCoverage>("coverage", filter),
     inbox: (filter) => list<InboxEntry>("inbox", filter),
     async assign(transfer_id, order_id, reason) {
       return jsonOf<Assignment>(await repair("transfers", transfer_id, "assign", { order_id, reason }));

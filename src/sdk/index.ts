@@ -34,6 +34,7 @@ export type {
   Blockchain,
   Candidate,
   ChainCoin,
+  ChainCoverage,
   Choice,
   Claim,
   DepositOpened,
@@ -51,7 +52,9 @@ export type {
   TransferAssigned,
   TransferSeen,
   TransferStatus,
+  UnexplainedBalance,
   UnknownTransfer,
+  WalletCoverage,
 } from "./shapes.ts";
 export {
   verifyWebhook,

@@ -160,6 +160,85 @@ export interface InboxEntry extends AdminTransfer {
   candidates: Candidate[];
 }
 
+/** Up to which block every transfer to your wallets on one chain is accounted for. */
+export interface ChainCoverage {
+  blockchain: Blockchain;
+  /** Null until the chain was read for the first time. */
+  head_block: number | null;
+  /** Unix seconds: the block's own time. */
+  head_timestamp: number | null;
+  /** Unix seconds: when it was read. */
+  head_seen_at: number | null;
+  final_block: number | null;
+  /** Unix seconds; null while the chain can be read. */
+  stalled_since: number | null;
+  stalled_reason: string | null;
+  /** Unix seconds. */
+  balances_checked_at: number | null;
+  /** Why balances could not be compared of late. */
+  balances_error: string | null;
+  /** Which index of the chain transfers are compared with. */
+  index: string | null;
+  /** Unix seconds. */
+  index_compared_at: number | null;
+  /** Why the index could not be asked of late. */
+  index_error: string | null;
+  /** Transfers that the index did not know an hour later: a doubt and no more. */
+  unknown_to_index: number;
+  /** Transfers that a comparison found and the scan had missed: anything but 0 is an alarm. */
+  missed_by_scan: number;
+  wallets: WalletCoverage[];
+}
+
+/** One contract on one wallet. */
+export interface WalletCoverage {
+  address: string;
+  /** The coin, or what people call the contract when it is none of yours. */
+  token: string;
+  contract: string;
+  /** False for a contract that is watched, but accepted as no coin on this wallet. */
+  offered: boolean;
+  /** False for a wallet that is read only because of what it was promised. */
+  configured: boolean;
+  from_block: number | null;
+  /** Unix seconds. */
+  from_timestamp: number | null;
+  /** Every transfer from `from_block` to here is accounted for. */
+  through_block: number | null;
+  /** Unix seconds. */
+  through_timestamp: number | null;
+  /** Blocks up to the head that were not read; null while that is unknown. */
+  outstanding_blocks: number | null;
+  /** The first ten stretches that were not read. */
+  outstanding: { from_block: number; to_block: number }[];
+  /** How many such stretches there are. */
+  outstanding_count: number;
+  /** Up to here everything was read once more after it could no longer change. */
+  final_through_block: number | null;
+  /** Who answered for it. */
+  providers: string[];
+  /** From here to `balance_through_block` the balance was compared with recorded transfers. */
+  balance_since_block: number | null;
+  balance_through_block: number | null;
+  /** Unix seconds. */
+  balance_through_timestamp: number | null;
+  /** Changes of the balance that recorded transfers do not explain. */
+  unexplained: UnexplainedBalance[];
+}
+
+/** A change of a balance after `after_block` and no later than `through_block`. */
+export interface UnexplainedBalance {
+  id: number;
+  after_block: number;
+  through_block: number;
+  /** Decimal text with a sign: by how much the balance grew more than recorded. */
+  difference: string;
+  /** Unix seconds. */
+  opened_at: number;
+  /** Why it cannot be narrowed any further. */
+  stuck: string | null;
+}
+
 /** A transfer and the order it pays, or paid until now, as both stand. */
 export interface Assignment {
   transfer: AdminTransfer;
