@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
 import { payer, type Story, type StoryOptions, second_wallet, startStory, usd, wallet } from "./support/chain-story.ts";
-import { answering, rangeCap } from "./support/provider-proxy.ts";
+import { answering, rangeCap, refusing } from "./support/provider-proxy.ts";
 import { said as saidBy } from "./support/story-cli.ts";
 
 let started: Story[] = [];
@@ -180,6 +180,70 @@ describe("where a watch begins", () => {
     await story.poll();
     expect(usdtOf(story)).toMatchObject({ from: { block: start_block }, outstanding: 0 });
     expect(story.transfers().map((row) => row.amount)).toEqual(["1"]);
+  });
+});
+
+describe("a beginning that is named later on", () => {
+  const startAt = (story: Story, start_block: number | null) =>
+    reconfigure(story, ({ chains }) => ({
+      chains: new Map([...chains].map(([id, settings]) => [id, { ...settings, start_block }])),
+    }));
+  const startFrom = (story: Story, starting_tx: string) =>
+    reconfigure(story, ({ wallets }) => ({ wallets: wallets.map((one) => ({ ...one, starting_tx })) }));
+  /** A story that is read from now on only; the payment in it is older. Resolves with that payment's block and hash. */
+  const beginLate = async (options: StoryOptions = {}) => {
+    const story = await begin(options);
+    const tx_hash = await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(30);
+    const block = (await head(story)) - 29;
+    startAt(story, await head(story));
+    await story.poll();
+    expect([usdtOf(story).outstanding, story.transfers()]).toEqual([0, []]);
+    startAt(story, null);
+    return { story, block, tx_hash };
+  };
+  const read = (story: Story) => story.transfers().map((row) => row.amount);
+  const lines = (story: Story, word: string) => story.log.filter((line) => line.includes(word)).length;
+
+  test("is moved down to, and what is older is read; never up", async () => {
+    const { story, block } = await beginLate();
+    startAt(story, block);
+    await story.poll();
+    await story.poll();
+    expect(usdtOf(story)).toMatchObject({ from: { block }, through: { block: await head(story) }, gaps: [] });
+    expect(read(story)).toEqual(["2"]);
+    startAt(story, block + 20);
+    await story.poll();
+    expect([usdtOf(story).from?.block, lines(story, "watch_begins_earlier")]).toEqual([block, 1]);
+  });
+
+  test("as a transaction, by a process that is started with it", async () => {
+    const { story, block, tx_hash } = await beginLate();
+    startFrom(story, tx_hash);
+    story.restart();
+    await story.poll();
+    await story.poll();
+    expect(usdtOf(story)).toMatchObject({ from: { block }, outstanding: 0 });
+    expect(read(story)).toEqual(["2"]);
+  });
+
+  test("is looked up again after ten minutes where it could not be, and holds up nothing", async () => {
+    const { story, block, tx_hash } = await beginLate({ proxies: 1 });
+    const [proxy] = story.proxies;
+    startFrom(story, tx_hash);
+    proxy?.behave(refusing({ code: -32000, message: "no history here" }, "eth_getTransactionReceipt"));
+    for (let polls = 0; polls < 3; polls++) {
+      await story.advance(4);
+      await story.poll();
+      expect(usdtOf(story)).toMatchObject({ outstanding: 0, through: { block: await head(story) } });
+    }
+    expect(lines(story, "start_not_looked_up")).toBe(1);
+    proxy?.reset();
+    await story.advance(601);
+    await story.poll();
+    await story.poll();
+    expect(usdtOf(story)).toMatchObject({ from: { block }, outstanding: 0 });
+    expect(read(story)).toEqual(["2"]);
   });
 });
 

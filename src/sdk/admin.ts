@@ -1,20 +1,17 @@
 // The Admin API, for an operator's own tools: lists and repairs. Holds the admin secret, so it must never run in a
 // browser.
 
-import { type Connection, createCaller, jsonOf } from "./request.ts";
 import type {
   AdminDeposit,
   AdminOrder,
   AdminTransfer,
   AdminWallet,
   Assignment,
-  Blockchain,
   ChainCoverage,
   InboxEntry,
-  OrderStatus,
-  Stablecoin,
-  TransferStatus,
-} from "./shapes.ts";
+} from "./admin-shapes.ts";
+import { type Connection, createCaller, jsonOf } from "./request.ts";
+import type { Blockchain, OrderStatus, Stablecoin, TransferStatus } from "./shapes.ts";
 import { headerBytes } from "./signature.ts";
 
 /** What `createAdmin` needs. */

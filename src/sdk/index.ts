@@ -11,6 +11,18 @@ export {
   type Page,
   type TransferFilter,
 } from "./admin.ts";
+export type {
+  AdminDeposit,
+  AdminOrder,
+  AdminTransfer,
+  AdminWallet,
+  Assignment,
+  Candidate,
+  ChainCoverage,
+  InboxEntry,
+  UnexplainedBalance,
+  WalletCoverage,
+} from "./admin-shapes.ts";
 export {
   type Abortable,
   createOcrch,
@@ -26,19 +38,11 @@ export { createInOrder, type HandledStore, type InOrder } from "./in-order.ts";
 export { createPayer, type FollowOptions, type Payer, type PayerOptions, type Signature } from "./payer.ts";
 export type { Connection, Fetch } from "./request.ts";
 export type {
-  AdminDeposit,
-  AdminOrder,
-  AdminTransfer,
-  AdminWallet,
-  Assignment,
   Blockchain,
-  Candidate,
   ChainCoin,
-  ChainCoverage,
   Choice,
   Claim,
   DepositOpened,
-  InboxEntry,
   JsonObject,
   NewOrder,
   OcrchEvent,
@@ -52,9 +56,7 @@ export type {
   TransferAssigned,
   TransferSeen,
   TransferStatus,
-  UnexplainedBalance,
   UnknownTransfer,
-  WalletCoverage,
 } from "./shapes.ts";
 export {
   verifyWebhook,

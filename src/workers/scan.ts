@@ -55,7 +55,7 @@ export function createScan(needs: {
   const { source, config, database, settlement, watching, world, telemetry } = needs;
   const chain = needs.settings.id;
   let last = needs.settings;
-  const starts = createStarts({ chain, source, config, database, watching, telemetry });
+  const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
@@ -93,6 +93,7 @@ export function createScan(needs: {
       await secondLook(heads);
       if (failed !== null) throw failed;
       stalled = false;
+      await starts.moveDown(heads.latest, settings());
     } catch (error) {
       if (error instanceof Fault) await stall(error);
       throw error;

@@ -1,4 +1,5 @@
-// Where the watching of a wallet begins: where the merchant says, else at the moment the wallet was added.
+// Where the watching of a wallet begins: where the merchant says, else at the moment the wallet was added. A beginning is
+// moved down when the merchant names an earlier one later on, and never up: what was read stays accounted for.
 
 import type { Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
@@ -10,13 +11,21 @@ import type { Watching } from "../services/watching.ts";
 import { type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
 
+/** After a failure to look up an earlier beginning. */
+const retry_ms = 600_000;
 /** A bisection over all blocks a chain can have takes fewer. */
 const bisection_steps_max = 64;
 
 export interface Starts {
   /** The watches of the chain, after those that are new were given the block they begin at. Faults: those of the source. */
   begun(latest: BlockRef, settings: ChainSettings): Promise<WatchRow[]>;
+  /**
+   * Moves beginnings down to earlier blocks that the settings name now; what is older is read by the next polls. What
+   * cannot be looked up is tried again later and holds up nothing.
+   */
+  moveDown(latest: BlockRef, settings: ChainSettings): Promise<void>;
 }
 
 /** The beginnings on one chain. A `starting_tx` that is on no block of it counts for nothing, and that is told. */
@@ -27,40 +36,88 @@ export function createStarts(needs: {
   database: Database;
   watching: Watching;
   telemetry: Telemetry;
+  world: World;
 }): Starts {
-  const { chain, source, config, database, watching, telemetry } = needs;
+  const { chain, source, config, database, watching, telemetry, world } = needs;
+  /** What was asked for each wallet and has been seen to. */
+  const heeded = new Map<string, string>();
+  let retry_at = Number.NEGATIVE_INFINITY;
+
+  function wishFor(wallet: string, { start_block }: ChainSettings): string | number | null {
+    if (start_block !== null) return start_block;
+    const entry = config.current().wallets.find((one) => one.chain === chain && one.address === wallet);
+    return entry?.starting_tx ?? null;
+  }
+
+  /** The block that the merchant named for a wallet; null: none, or a transaction that is on no block. */
+  async function wished(latest: BlockRef, wallet: string, settings: ChainSettings): Promise<BlockRef | null> {
+    const wish = wishFor(wallet, settings);
+    if (wish === null) return null;
+    heeded.set(wallet, String(wish));
+    if (typeof wish === "number") return blockAt(source, Math.min(wish, latest.number));
+    const [receipt] = await source.receipts([wish]);
+    if (receipt !== null && receipt !== undefined) return blockAt(source, receipt.block.number);
+    telemetry.warn("starting_tx_unknown", { chain, wallet, starting_tx: wish });
+    return null;
+  }
 
   /**
    * The first block to read. Without a wish of the merchant it is the last block at or before `added_at` less the clock
    * skew, never the head of this moment: a chain that could not be reached when a deposit opened is read from then on.
    */
-  async function findStart(latest: BlockRef, watch: WatchRow, start_block: number | null): Promise<BlockRef> {
-    if (start_block !== null) return blockAt(source, Math.min(start_block, latest.number));
-    const wallet = config.current().wallets.find((one) => one.chain === chain && one.address === watch.wallet);
-    const starting_tx = wallet?.starting_tx ?? null;
-    if (starting_tx !== null) {
-      const [receipt] = await source.receipts([starting_tx]);
-      if (receipt !== null && receipt !== undefined) return blockAt(source, receipt.block.number);
-      telemetry.warn("starting_tx_unknown", { chain, wallet: watch.wallet, starting_tx });
+  async function beginFresh(latest: BlockRef, fresh: readonly WatchRow[], settings: ChainSettings): Promise<void> {
+    for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
+      const [first] = group;
+      if (first === undefined) continue;
+      const start =
+        (await wished(latest, first.wallet, settings)) ??
+        (await lastBlockAt(source, latest, Math.floor(first.added_at / 1000) - max_chain_clock_skew_s));
+      await watching.begin(
+        group.map((watch) => watch.id),
+        start,
+      );
     }
-    return lastBlockAt(source, latest, Math.floor(watch.added_at / 1000) - max_chain_clock_skew_s);
+  }
+
+  /** Moves the beginnings of one wallet's watches down to the block that is wished now. */
+  async function moveOne(latest: BlockRef, wallet: string, settings: ChainSettings): Promise<void> {
+    const start = await wished(latest, wallet, settings);
+    if (start === null) return;
+    const later = database
+      .read((at) => watchesOf(at, chain))
+      .filter((watch) => watch.wallet === wallet && watch.start_block !== null && watch.start_block > start.number);
+    if (later.length === 0) return;
+    await watching.begin(
+      later.map((watch) => watch.id),
+      start,
+    );
+    telemetry.info("watch_begins_earlier", { chain, wallet, block: start.number });
   }
 
   return {
-    async begun(latest, { start_block }) {
+    async begun(latest, settings) {
       const known = database.read((at) => watchesOf(at, chain));
       const fresh = known.filter((watch) => watch.start_block === null);
       if (fresh.length === 0) return known;
-      for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
-        const first = group[0];
-        if (first === undefined) continue;
-        const start = await findStart(latest, first, start_block);
-        await watching.begin(
-          group.map((watch) => watch.id),
-          start,
-        );
-      }
+      await beginFresh(latest, fresh, settings);
       return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
+    },
+
+    async moveDown(latest, settings) {
+      if (world.elapsed() < retry_at) return;
+      for (const { chain: at, address } of config.current().wallets) {
+        const wish = at === chain ? wishFor(address, settings) : null;
+        if (wish === null || heeded.get(address) === String(wish)) continue;
+        try {
+          await moveOne(latest, address, settings);
+        } catch (error) {
+          if (!(error instanceof Fault)) throw error;
+          heeded.delete(address);
+          retry_at = world.elapsed() + retry_ms;
+          telemetry.warn("start_not_looked_up", { chain, wallet: address, error: error.code });
+          return;
+        }
+      }
     },
   };
 }
