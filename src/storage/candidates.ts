@@ -41,16 +41,22 @@ const isInPot = and(
 /** Canonical integer texts compare as numbers by (length, text), which is how an index has them. */
 const digitsOf = sql`length(${slots.units})`;
 
-const selectExact = statement((db) =>
-  db
-    .select(columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isInPot, sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`))
-    .limit(sql.placeholder("limit"))
-    .prepare(),
-);
+/** Promises of a pot, at most `limit`. */
+function selectPromises(where: SQL | undefined, ...order: SQL[]) {
+  return statement((db) =>
+    db
+      .select(columns)
+      .from(slots)
+      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .innerJoin(orders, eq(orders.id, deposits.order_id))
+      .where(and(isInPot, where))
+      .orderBy(...order)
+      .limit(sql.placeholder("limit"))
+      .prepare(),
+  );
+}
+
+const selectExact = selectPromises(sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`);
 
 /**
  * Who was promised exactly one of these amounts, at most `around_max` for each of them. `transfer` is the one being
@@ -94,57 +100,37 @@ export function promisesBetween(
   transfer: number,
 ): Candidate[] {
   return spans(range.above, range.through)
-    .flatMap((span) => selectBetween(at).all({ ...pot, ...span, transfer }))
+    .flatMap((span) => selectBetween(at).all({ ...pot, ...span, transfer, limit: around_max }))
     .slice(0, around_max)
     .map(candidateOf);
 }
 
-const selectBetween = statement((db) =>
-  db
-    .select(columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(
-      and(
-        isInPot,
-        gte(slots.units, sql.placeholder("from")),
-        lte(slots.units, sql.placeholder("to")),
-        sql`${digitsOf} = ${sql.placeholder("digits")}`,
-      ),
-    )
-    .orderBy(asc(slots.units))
-    .limit(around_max)
-    .prepare(),
+const selectBetween = selectPromises(
+  and(
+    sql`${digitsOf} = ${sql.placeholder("digits")}`,
+    gte(slots.units, sql.placeholder("from")),
+    lte(slots.units, sql.placeholder("to")),
+  ),
+  asc(slots.units),
 );
 
 /** Promises of a pot below an amount, highest first, at most `around_max`. */
 export function promisesBelow(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
-  const where = { ...pot, units: units.toString(), digits: units.toString().length, transfer };
+  const where = { ...pot, units: units.toString(), digits: units.toString().length, transfer, limit: around_max };
   const rows = selectBelow(at).all(where);
   if (rows.length < around_max) rows.push(...selectShorter(at).all(where));
   return rows.slice(0, around_max).map(candidateOf);
 }
 
-function selectSmaller(where: SQL | undefined, ...order: SQL[]) {
-  return statement((db) =>
-    db
-      .select(columns)
-      .from(slots)
-      .innerJoin(deposits, eq(deposits.id, slots.deposit))
-      .innerJoin(orders, eq(orders.id, deposits.order_id))
-      .where(and(isInPot, where))
-      .orderBy(...order)
-      .limit(around_max)
-      .prepare(),
-  );
-}
-
-const selectBelow = selectSmaller(
+const selectBelow = selectPromises(
   and(sql`${digitsOf} = ${sql.placeholder("digits")}`, lt(slots.units, sql.placeholder("units"))),
   desc(slots.units),
 );
-const selectShorter = selectSmaller(sql`${digitsOf} < ${sql.placeholder("digits")}`, desc(digitsOf), desc(slots.units));
+const selectShorter = selectPromises(
+  sql`${digitsOf} < ${sql.placeholder("digits")}`,
+  desc(digitsOf),
+  desc(slots.units),
+);
 
 /**
  * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
