@@ -32,6 +32,11 @@ function reconfigure(story: Story, change: (config: Config) => Partial<Config>):
   story.config.replace({ ...story.config.current(), ...change(story.config.current()) });
 }
 
+const startAt = (story: Story, start_block: number | null) =>
+  reconfigure(story, ({ chains }) => ({
+    chains: new Map([...chains].map(([id, settings]) => [id, { ...settings, start_block }])),
+  }));
+
 describe("a two-hour outage with a kill in it", () => {
   test("is told truly before, during and after, and every payment of it finds its place", async () => {
     const story = await begin({ proxies: 1, lifetime: "60m" });
@@ -181,13 +186,42 @@ describe("where a watch begins", () => {
     expect(usdtOf(story)).toMatchObject({ from: { block: start_block }, outstanding: 0 });
     expect(story.transfers().map((row) => row.amount)).toEqual(["1"]);
   });
+
+  test("is that of each wallet by itself: what came to another one before is nobody's business", async () => {
+    const story = await begin();
+    const starting_tx = await story.usdt.transfer(payer, second_wallet, usd(2));
+    const first_payment = await story.usdt.transfer(payer, wallet, usd(1));
+    await story.mine(30);
+    const late = await head(story);
+    const both = (): Config["wallets"] => {
+      const [one] = story.config.current().wallets;
+      return one === undefined ? [] : [one, { ...one, address: second_wallet, starting_tx }];
+    };
+    startAt(story, late);
+    await story.poll();
+    startAt(story, null);
+    reconfigure(story, () => ({ wallets: both() }));
+    await story.watching.sync(story.config.current());
+    for (let polls = 0; polls < 3; polls++) await story.poll();
+    const begins = (address: string) =>
+      story.operator.coverage()[0]?.watches.find((one) => one.wallet === address && one.label === "USDT")?.from?.block;
+    expect([begins(wallet), (begins(second_wallet) ?? late) < late]).toEqual([late, true]);
+    expect(story.transfers().map((row) => [row.wallet, row.amount])).toEqual([[second_wallet, "2"]]);
+    expect(story.events("unknown_transfer")).toHaveLength(1);
+
+    // Named later on, the beginning of the first one is below blocks that were read for the second.
+    reconfigure(story, () => ({
+      wallets: both().map((one, index) => (index === 0 ? { ...one, starting_tx: first_payment } : one)),
+    }));
+    for (let polls = 0; polls < 3; polls++) await story.poll();
+    expect(story.transfers().map((row) => [row.wallet, row.amount])).toEqual([
+      [second_wallet, "2"],
+      [wallet, "1"],
+    ]);
+  });
 });
 
 describe("a beginning that is named later on", () => {
-  const startAt = (story: Story, start_block: number | null) =>
-    reconfigure(story, ({ chains }) => ({
-      chains: new Map([...chains].map(([id, settings]) => [id, { ...settings, start_block }])),
-    }));
   const startFrom = (story: Story, starting_tx: string) =>
     reconfigure(story, ({ wallets }) => ({ wallets: wallets.map((one) => ({ ...one, starting_tx })) }));
   /** A story that is read from now on only; the payment in it is older. Resolves with that payment's block and hash. */

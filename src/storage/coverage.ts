@@ -1,6 +1,6 @@
 // What is watched and what has been read of it: watches and block intervals.
 
-import { and, asc, eq, gte, lte, or, sql } from "drizzle-orm";
+import { and, asc, eq, gt, gte, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
 import type { BlockRef } from "../domain/finality.ts";
@@ -196,7 +196,7 @@ const deleteReplaced = statement((db) =>
 );
 
 /** True for the values of a JSON list given as a parameter. */
-function among(column: typeof coverage.id | typeof coverage.watch, list: string) {
+function among(column: typeof coverage.id | typeof coverage.watch | typeof watches.id, list: string) {
   return sql`${column} in (select value from json_each(${sql.placeholder(list)}))`;
 }
 
@@ -237,8 +237,28 @@ export function coveredOn(at: Reader, chain: ChainId, pass?: Pass): Map<number, 
   return found;
 }
 
-/** Adds a completely read range to watches. A final interval replaces the head intervals it contains. */
+/**
+ * Adds a completely read range to watches, to each from where it begins: what is below that was read for others, and
+ * nothing of it was kept. A final interval replaces the head intervals it contains.
+ */
 export function cover(tx: Tx, watches: readonly number[], pass: Pass, added: Interval): void {
+  const late = selectLate(tx).all({ watches: JSON.stringify(watches), from: added.from });
+  for (const { id, start } of late) {
+    if (start !== null && start <= added.to) coverAll(tx, [id], pass, { ...added, from: start });
+  }
+  const begun = late.length === 0 ? watches : watches.filter((watch) => late.every(({ id }) => id !== watch));
+  if (begun.length > 0) coverAll(tx, begun, pass, added);
+}
+
+const selectLate = statement((db) =>
+  db
+    .select({ id: watches.id, start: watches.start_block })
+    .from(watches)
+    .where(and(among(watches.id, "watches"), gt(watches.start_block, sql.placeholder("from"))))
+    .prepare(),
+);
+
+function coverAll(tx: Tx, watches: readonly number[], pass: Pass, added: Interval): void {
   const list = JSON.stringify(watches);
   const known = Map.groupBy(selectIntervalsOf(tx).all({ watches: list, pass }), (row) => row.watch);
   const grown: number[] = [];

@@ -268,7 +268,7 @@ export function createScan(needs: {
       end: answer.end,
       provider: answer.provider,
       zero_value: answer.zero_value,
-      transfers,
+      transfers: transfers.filter((transfer) => isOwed(watches, transfer)),
       gone,
       chainEnd: end,
     });
@@ -303,7 +303,7 @@ export function createScan(needs: {
       const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
       const before = new Set(stored().map((row) => row.id));
       await takeIn(answer, transfers, "final", watches, end);
-      const missed = stored().filter((row) => !before.has(row.id) && isOwed(watches, row)).length;
+      const missed = stored().filter((row) => !before.has(row.id)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }
     // Where more is left than one poll may read, the next poll goes on with it.
@@ -338,11 +338,11 @@ function unserved(error: unknown): Fault {
   throw error;
 }
 
-/** True for a transfer at or after the block its watch began at: earlier ones are a gift of asking for all wallets at once. */
-function isOwed(
-  watches: readonly WatchRow[],
-  transfer: { wallet: string; token: string; block_number: number },
-): boolean {
-  const watch = watches.find(({ wallet, token }) => wallet === transfer.wallet && token === transfer.token);
-  return watch !== undefined && transfer.block_number >= (watch.start_block ?? 0);
+/**
+ * False for a transfer before the block its watch began at. One question asks for all wallets, so the answer tells of
+ * them too; nobody asked what was on a wallet before, and nobody could tell what it was for.
+ */
+function isOwed(watches: readonly WatchRow[], { wallet, token, block }: Transfer): boolean {
+  const watch = watches.find((one) => one.wallet === wallet && one.token === token);
+  return watch === undefined || block.number >= (watch.start_block ?? 0);
 }
