@@ -260,10 +260,11 @@ function bind(world: World, config: Config, answer: Parameters<World["listen"]>[
     return world.listen({ hostname, port, max_body_bytes, answer });
   } catch (error) {
     const code = (error as { code?: string }).code ?? "unknown";
-    throw new Fault(
-      "address_in_use",
-      `server.listen: cannot listen on ${hostname}:${port} (${code}); stop what uses it or choose another with --listen`,
-    );
+    const cure =
+      code === "EADDRNOTAVAIL"
+        ? "it is no address of this machine; choose another with --listen"
+        : "stop what uses it or choose another with --listen";
+    throw new Fault("address_in_use", `server.listen: cannot listen on ${hostname}:${port} (${code}); ${cure}`);
   }
 }
 

@@ -59,7 +59,7 @@ export interface Files {
   size(path: string): number | null;
   /** The disk a folder is on and whether files can be made there; null when there is no such folder. */
   disk(folder: string): { free_bytes: number; writable: boolean } | null;
-  /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one. */
+  /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one; behind a link, the file it leads to. */
   replace(path: string, text: string): void;
   copy(from: string, to: string): void;
   makeFolder(path: string): void;
@@ -233,9 +233,10 @@ const files: Files = {
     const { bavail, bsize } = fs.statfsSync(folder);
     return { free_bytes: bavail * bsize, writable: isWritable(folder) };
   },
-  replace(path, text) {
+  replace(named, text) {
+    const old = fs.statSync(named, { throwIfNoEntry: false });
+    const path = old === undefined ? named : fs.realpathSync(named);
     const beside = `${path}.new`;
-    const old = fs.statSync(path, { throwIfNoEntry: false });
     const handle = fs.openSync(beside, "w", old ? old.mode & 0o777 : 0o600);
     try {
       fs.writeSync(handle, text);

@@ -279,6 +279,8 @@ describe("a command that is written wrongly", () => {
     ["wallets extra", `extra argument "extra"; "ocrch wallets" takes none`],
     ["wallets -- --json", `extra argument "--json"; "ocrch wallets" takes none`],
     ["mark-paid", `ORDER is missing; write "ocrch mark-paid ORDER"`],
+    ["assign", `TRANSFER is missing; write "ocrch assign TRANSFER ORDER"`],
+    ["assign 2", `ORDER is missing; write "ocrch assign TRANSFER ORDER"`],
     ["mark-paid 12", `ORDER: "12" is no UUID; "ocrch orders" shows them`],
     [`mark-paid ${unknown_order} twice`, `extra argument "twice"; "ocrch mark-paid" takes only ORDER`],
     ["resend-webhook", `write either "ocrch resend-webhook ORDER" or "ocrch resend-webhook --transfer ID"`],
@@ -483,6 +485,13 @@ describe("ocrch serve", () => {
       [`ocrch: database.path: another ocrch serves ${database}; stop it first`],
     ]);
 
+    const elsewhere = await ocrch(place().folder, ["serve", "--listen", "192.0.2.1:8080"]);
+    expect([elsewhere.status, lines(elsewhere.err)]).toEqual([
+      1,
+      [
+        "ocrch: server.listen: cannot listen on 192.0.2.1:8080 (EADDRNOTAVAIL); it is no address of this machine; choose another with --listen",
+      ],
+    ]);
     const { host } = new URL(first.url);
     const third = await ocrch(place().folder, ["serve", "--listen", host]);
     expect([third.status, third.out, lines(third.err)]).toEqual([

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { keepChains } from "../src/config/chains.ts";
@@ -958,6 +958,15 @@ describe("loading", () => {
     const again = await loadConfig(world, file);
     expect(again.config).toEqual(config);
     expect(statSync(file)).toMatchObject({ ino: before.ino, mtimeMs: before.mtimeMs });
+  });
+
+  test("behind a link, the file it leads to is the one that is changed", async () => {
+    write(sound);
+    const link = join(folder, "link.toml");
+    symlinkSync(file, link);
+    const { config } = await loadConfig(world, link);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readFileSync(file, "utf8")).toBe(sound.replace(`"open sesame"`, `"${config.admin.secret_hash}"`));
   });
 
   test("a read-only file still starts: hash in memory, a warning, the file as it was", async () => {

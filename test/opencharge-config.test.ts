@@ -150,8 +150,12 @@ describe("the section", () => {
 
   test("needs to know where others call", () => {
     const text = withSection(least).replace('[server]\npublic_url = "https://pay.example"\n', "");
-    expect(parseConfig(text, "/etc/ocrch/ocrch-config.toml").problems).toEqual([
-      "opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call",
+    const missing = "opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call";
+    const problems = (file: string) => parseConfig(file, "/etc/ocrch/ocrch-config.toml").problems;
+    expect(problems(text)).toEqual([missing]);
+    expect(problems(text.replace('orders = "catalog"', 'orders = "approval"'))).toEqual([
+      expect.stringMatching(/^opencharge\.approval_url: missing/),
+      missing,
     ]);
   });
 

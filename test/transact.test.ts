@@ -2,12 +2,18 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Fault } from "../src/domain/errors.ts";
 import type { Tx } from "../src/storage/database.ts";
+import { examineDatabase } from "../src/storage/examine.ts";
 import { migrateDatabase, openForCommand, openForServing } from "../src/storage/open.ts";
 import { recordAudit } from "../src/storage/outbox.ts";
 import { realWorld } from "../src/world.ts";
 import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
+
+/** A user that owns nothing. */
+const somebody = 65_534;
 
 const opened: TempDatabase[] = [];
 function open(options: Parameters<typeof tempDatabase>[0] = {}): TempDatabase {
@@ -200,6 +206,54 @@ describe("opening a database", () => {
     raw.run("CREATE TABLE notes (text TEXT)");
     raw.close();
     expect(() => openForServing({ ...needs(`${path}.foreign`), migrateFirst: true })).toThrow("of another program");
+  });
+
+  /** Root may write everything: what such a file means to others is seen as one of them. */
+  const asUser = <T>(act: () => T): T => {
+    if (process.geteuid?.() !== 0) return act();
+    process.seteuid?.(somebody);
+    try {
+      return act();
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+  const openToAll = (folder: string) => {
+    for (const name of ["", ...readdirSync(folder)]) chmodSync(join(folder, name), 0o777);
+  };
+  const cure = "must be writable for the user that runs ocrch";
+
+  test("a lock that may only be read locks nobody out, so it is refused", async () => {
+    const path = `${open().path}.shared`;
+    await migrateDatabase(needs(path));
+    openToAll(dirname(path));
+    chmodSync(`${path}.lock`, 0o444);
+    const serve = () => asUser(() => openForServing({ ...needs(path), migrateFirst: false }));
+    expect(serve).toThrow(new RegExp(`^database\\.path: ${path}\\.lock cannot be used: .*${cure}$`));
+    chmodSync(`${path}.lock`, 0o666);
+    await serve().close();
+  });
+
+  test("a database that may only be read is refused with the cure", async () => {
+    const path = `${open().path}.read-only`;
+    await migrateDatabase(needs(path));
+    openToAll(dirname(path));
+    chmodSync(path, 0o444);
+    const refusal = new RegExp(`^database\\.path: ${path} cannot be used: .*${cure}$`);
+    expect(() => asUser(() => openForServing({ ...needs(path), migrateFirst: false }))).toThrow(refusal);
+  });
+
+  test("a damaged one says what to do about it", async () => {
+    const path = `${open().path}.damaged`;
+    await migrateDatabase(needs(path));
+    for (const log of [`${path}-wal`, `${path}-shm`]) rmSync(log, { force: true });
+    writeFileSync(path, "what a full disk left of it".repeat(1000));
+    for (const openIt of [
+      () => openForServing({ ...needs(path), migrateFirst: false }),
+      () => examineDatabase(needs(path)),
+    ]) {
+      expect(openIt).toThrow(/not a database; stop ocrch, put the file aside and restore a backup$/);
+    }
   });
 
   test("a path that cannot be written gives one line that names the key", () => {

@@ -160,7 +160,8 @@ function checkWords(words: readonly string[], path: readonly (Command | Group)[]
   }
   const missing = wanted.slice(words.length).find((word) => word.required);
   if (missing === undefined) return;
-  throw new Fault("usage", `${missing.name} is missing; write "${typed(path)} ${missing.name}"`);
+  const whole = wanted.filter((word) => word.required).map((word) => word.name);
+  throw new Fault("usage", `${missing.name} is missing; write "${typed(path)} ${whole.join(" ")}"`);
 }
 
 function spell([name, value]: [string, string | true]): string {

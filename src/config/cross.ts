@@ -26,6 +26,7 @@ export function crossProblems(tree: Raw): string[] {
   }
   return [
     ...secretProblems(tree),
+    ...endpointProblems(tree),
     ...walletProblems(tree, sections, sound),
     ...[...sound].flatMap(([id, section]) => [
       ...tokenProblems(id, section),
@@ -38,6 +39,12 @@ export function crossProblems(tree: Raw): string[] {
 function secretProblems({ merchant }: Raw): string[] {
   if (!isTable(merchant) || merchant.secret !== merchant.previous_secret || merchant.secret === undefined) return [];
   return ["merchant.previous_secret: the same as merchant.secret; put the old one here, or remove the key"];
+}
+
+function endpointProblems({ opencharge, server }: Raw): string[] {
+  if (!isTable(opencharge) || opencharge.endpoint !== undefined) return [];
+  if (isTable(server) && server.public_url !== undefined) return [];
+  return ["opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call"];
 }
 
 function walletProblems(tree: Raw, sections: Raw, sound: Map<ChainId, ChainSection>): string[] {

@@ -15,11 +15,11 @@ export function buildOpencharge(
   section: Section | undefined,
   around: { shop: string; public_url: string | undefined },
   folder: string,
-): OpenchargeDraft | null | "no_endpoint" {
+): OpenchargeDraft | null {
   if (section === undefined) return null;
   const { public_url } = around;
   const endpoint = section.endpoint ?? (public_url === undefined ? undefined : `${public_url}${opencharge_path}`);
-  if (endpoint === undefined) return "no_endpoint";
+  if (endpoint === undefined) throw new Error("a section without an endpoint was to be refused");
   const gateway_ocid = section.gateway_ocid ?? null;
   return {
     merchant_ocid: section.merchant_ocid ?? null,

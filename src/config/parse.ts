@@ -13,7 +13,6 @@ import { buildOpencharge, openchargeWarnings } from "./opencharge-build.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
 
-const no_endpoint = "opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call";
 const still_accepted = "still accepted; remove it once your shop signs with merchant.secret";
 
 /** What the command line or the environment put above the file. */
@@ -63,7 +62,6 @@ function build(file: File, path: string, over: Over): Parsed {
   const { server, merchant, orders, webhooks } = file;
   const around = { shop: merchant.name, public_url: server.public_url };
   const network = buildOpencharge(file.opencharge, around, dirname(path));
-  if (network === "no_endpoint") return { draft: null, network: null, problems: [no_endpoint], warnings: [] };
   const draft: Draft = {
     path,
     server: {

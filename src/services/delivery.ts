@@ -2,7 +2,7 @@
 // endpoint from delaying anybody else. At-least-once: an attempt that was not recorded is made again.
 
 import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
-import { codeOf, Fault } from "../domain/errors.ts";
+import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/database.ts";
@@ -26,6 +26,8 @@ const passing_refusals: readonly number[] = [408, 429];
 interface Outcome {
   status: number | null;
   error: string | null;
+  /** What a person can make of the error, where there was no answer. */
+  reason?: string;
   final: boolean;
 }
 
@@ -84,7 +86,7 @@ export function createDelivery(needs: {
     const settings = config.current();
     const started_at = world.now();
     world.point("delivery.sending");
-    const { status, error, final } = await (row.schedule === "proof"
+    const { status, error, reason, final } = await (row.schedule === "proof"
       ? postProof(row, settings)
       : post(row, settings, started_at));
     const ended_at = world.now();
@@ -102,6 +104,7 @@ export function createDelivery(needs: {
       origin: row.origin,
       status,
       error,
+      reason,
       retry_in_ms: delivered ? undefined : delay,
     });
     return {
@@ -139,7 +142,7 @@ export function createDelivery(needs: {
       return { status: answer.status, error: taken ? null : "not_accepted", final: false };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return { status: null, error: error.code, final: false };
+      return { status: null, error: error.code, reason: wordsOf(error), final: false };
     }
   }
 
@@ -163,7 +166,7 @@ export function createDelivery(needs: {
       return { status, error: taken ? null : "not_accepted", final: is_refused };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return { status: null, error: error.code, final: false };
+      return { status: null, error: error.code, reason: wordsOf(error), final: false };
     }
   }
 

@@ -5,6 +5,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import { versionOf } from "./migrations.ts";
+import { cureFor } from "./open.ts";
 
 const problems_max = 3;
 const recent_deliveries_max = 1000;
@@ -43,7 +44,7 @@ export function examineDatabase({ world, path }: { world: World; path: string })
       webhook_origins: originsOf(raw),
     };
   } catch (error) {
-    throw new Fault("database_unusable", `${path} cannot be read: ${wordsOf(error)}`);
+    throw new Fault("database_unusable", `${path} cannot be read: ${wordsOf(error)}${cureFor(error)}`);
   } finally {
     raw?.close();
   }

@@ -38,6 +38,7 @@ export function openForServing(needs: Needs & { migrateFirst: boolean }): Opened
       try {
         const applied = bringUpToDate(needs, raw, needs.migrateFirst);
         quickCheck(raw, needs.path);
+        writeCheck(raw);
         return opened(needs, raw, applied, lock);
       } catch (error) {
         raw.close();
@@ -96,10 +97,12 @@ function takeServingLock(path: string): Sqlite {
   try {
     lock.run("PRAGMA busy_timeout = 0");
     lock.run("BEGIN EXCLUSIVE");
+    // A file that may only be read locks nobody out: SQLite says so at the first write, not before.
+    lock.run("PRAGMA user_version = 1");
     return lock;
   } catch (error) {
     lock.close();
-    if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error;
+    if (sqliteCode(error) !== "SQLITE_BUSY") throw unusable(`${path}.lock`, error);
     throw new Fault("database_in_use", `database.path: another ocrch serves ${path}; stop it first`);
   }
 }
@@ -142,12 +145,42 @@ function quickCheck(raw: Sqlite, path: string): void {
   }
 }
 
+/** Throws SQLite's error for a file that may not be written, which only a write tells. That somebody else writes now is none. */
+function writeCheck(raw: Sqlite): void {
+  try {
+    raw.run("BEGIN IMMEDIATE");
+    raw.run(`PRAGMA user_version = ${schema_version}`);
+    raw.run("ROLLBACK");
+  } catch (error) {
+    if (sqliteCode(error) !== "SQLITE_BUSY") throw error;
+  }
+}
+
+function sqliteCode(error: unknown): string {
+  return String((error as { code?: unknown }).code ?? "");
+}
+
+/** What SQLite says about a file as one line that names the key and the cure. */
+function unusable(path: string, error: unknown): Fault {
+  return new Fault("database_unusable", `database.path: ${path} cannot be used: ${wordsOf(error)}${cureFor(error)}`);
+}
+
+/** What helps against an error of SQLite, to be read behind its words; empty where nobody knows. */
+export function cureFor(error: unknown): string {
+  const code = sqliteCode(error);
+  if (/^SQLITE_(?:READONLY|PERM|CANTOPEN)/.test(code)) {
+    return "; it, the files beside it and their folder must be writable for the user that runs ocrch";
+  }
+  if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) return "; stop ocrch, put the file aside and restore a backup";
+  return "";
+}
+
 /** Turns what SQLite says about a path into one line that names the key. */
 function guarded<T>(needs: Needs, act: () => T): T {
   try {
     return act();
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw new Fault("database_unusable", `database.path: ${needs.path} cannot be used: ${wordsOf(error)}`);
+    throw unusable(needs.path, error);
   }
 }
