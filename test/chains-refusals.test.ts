@@ -169,6 +169,12 @@ describe("what of a provider's words may be shown", () => {
     });
   }
 
+  test("nor one that is the whole query, nor as it is spelled in the address", () => {
+    const shown = (address: string) => providerUrl(address).redact(`no route POST ${address.slice(19)}`);
+    expect(shown("https://rpc.example/?abcdef123456")).not.toContain("abcdef123456");
+    expect(shown("https://rpc.example/?apikey=abcd%2Befgh%3D")).not.toContain("efgh");
+  });
+
   test("what is shown is one line of at most 200 characters", () => {
     const shown = url.redact(`first\nsecond ${"x".repeat(500)}`);
     expect(shown).toStartWith("first second x");

@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Config } from "../src/config/config.ts";
 import { payer, type Story, type StoryOptions, second_wallet, startStory, usd, wallet } from "./support/chain-story.ts";
-import { answering, rangeCap, refusing } from "./support/provider-proxy.ts";
+import { altering, answering, rangeCap, refusing } from "./support/provider-proxy.ts";
 import { said as saidBy } from "./support/story-cli.ts";
 
 let started: Story[] = [];
@@ -171,6 +171,20 @@ describe("where a watch begins", () => {
     await story.poll();
     expect(usdtOf(story).outstanding).toBe(0);
     expect(story.log.filter((line) => line.includes("warn starting_tx_unknown"))).toHaveLength(1);
+  });
+
+  test("is found by another provider where the first one does not know starting_tx", async () => {
+    const story = await begin({ proxies: 2 });
+    const starting_tx = await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(3);
+    const block = (await head(story)) - 2;
+    reconfigure(story, ({ wallets }) => ({ wallets: wallets.map((one) => ({ ...one, starting_tx })) }));
+    story.proxies[0]?.behave(altering("eth_getTransactionReceipt", () => null));
+    await story.poll().catch(() => {});
+    story.proxies[0]?.behave();
+    await story.poll();
+    expect(usdtOf(story)).toMatchObject({ from: { block }, outstanding: 0 });
+    expect(story.log.filter((line) => line.includes("starting_tx_unknown"))).toEqual([]);
   });
 
   test("is start_block where that is set", async () => {

@@ -26,6 +26,8 @@ export interface Watching {
   begin(watches: readonly number[], block: Pick<BlockRef, "number" | "time">): Promise<void>;
   /** The chain was rewritten above `top`: nothing above it counts as read any more. */
   rewind(chain: ChainId, top: number): Promise<void>;
+  /** Blocks above `top` were taken for final and are not: nothing above it counts as read for good any more. */
+  recede(chain: ChainId, top: number): Promise<void>;
   /** A poll that found nothing to read. */
   quiet(chain: ChainId, end: ChainEnd): Promise<void>;
   /** A chain that cannot be read; keeps the time of the first failure. */
@@ -61,9 +63,14 @@ export function createWatching(needs: { database: Database }): Watching {
 
     rewind: (chain, top) =>
       database.transact((tx) => {
-        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top);
+        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "head");
         forgetBlocksAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
+      }),
+
+    recede: (chain, top) =>
+      database.transact((tx) => {
+        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "final");
       }),
 
     quiet: (chain, end) => database.transact((tx) => recordPoll(tx, chain, end)),

@@ -275,10 +275,10 @@ function coverAll(tx: Tx, watches: readonly number[], pass: Pass, added: Interva
   if (pass === "final") deleteReplaced(tx).run({ watches: list, from: added.from, to: added.to });
 }
 
-/** Takes back head coverage above a block. */
-export function uncoverAbove(tx: Tx, watch: number, top: number): void {
-  const rows = selectIntervals(tx).all({ watch, pass: "head" });
-  replace(tx, watch, "head", rows, cutAbove(rows.map(intervalOf), top));
+/** Takes back the coverage of one pass above a block. */
+export function uncoverAbove(tx: Tx, watch: number, top: number, pass: Pass): void {
+  const rows = selectIntervals(tx).all({ watch, pass });
+  replace(tx, watch, pass, rows, cutAbove(rows.map(intervalOf), top));
 }
 
 type IntervalRow = typeof coverage.$inferSelect;

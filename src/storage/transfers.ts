@@ -224,10 +224,31 @@ const selectBetween = statement((db) =>
     .prepare(),
 );
 
-/** Transfers waiting at or below a block, lowest first: those whose policy may be met. */
-export function waitingTransfers(at: Reader, chain: ChainId, through: number, limit: number): TransferRow[] {
-  return selectWaiting(at).all({ chain, through, limit });
+/** Transfers of one policy waiting at or below a block, lowest first. */
+export function waitingTransfers(
+  at: Reader,
+  chain: ChainId,
+  finality: string,
+  through: number,
+  limit: number,
+): TransferRow[] {
+  return selectWaiting(at).all({ chain, finality, through, limit });
 }
+
+/** The policies that waiting transfers of a chain were frozen with. */
+export function waitingPolicies(at: Reader, chain: ChainId): string[] {
+  return selectPolicies(at)
+    .all({ chain })
+    .map((row) => row.finality);
+}
+
+const selectPolicies = statement((db) =>
+  db
+    .selectDistinct({ finality: transfers.finality })
+    .from(transfers)
+    .where(and(eq(transfers.chain, sql.placeholder("chain")), isWaiting))
+    .prepare(),
+);
 
 const selectWaiting = statement((db) =>
   db
@@ -237,6 +258,7 @@ const selectWaiting = statement((db) =>
       and(
         eq(transfers.chain, sql.placeholder("chain")),
         isWaiting,
+        eq(transfers.finality, sql.placeholder("finality")),
         lte(transfers.block_number, sql.placeholder("through")),
       ),
     )
@@ -244,6 +266,12 @@ const selectWaiting = statement((db) =>
     .limit(sql.placeholder("limit"))
     .prepare(),
 );
+
+/** True for a transfer that is not recorded, or recorded as one that left the chain. */
+export function isUnrecorded(at: Reader, transfer: Parameters<typeof knownTransfer>[1]): boolean {
+  const known = knownTransfer(at, transfer);
+  return known === null || known.status === "failed_to_confirm" || known.reverted_at !== null;
+}
 
 /** A transfer by its id, or null. */
 export function transferById(at: Reader, id: number): TransferRow | null {

@@ -12,7 +12,7 @@ import type { Settlement } from "../services/settlement.ts";
 import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../storage/checks.ts";
 import { coveredBlocks } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { knownTransfer } from "../storage/transfers.ts";
+import { isUnrecorded } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import type { Evidence } from "./evidence.ts";
@@ -94,7 +94,7 @@ export function createCaseWork(needs: {
   /** Hands to settlement what the logs show and no row tells. Returns how many. */
   async function takeIn(side: Side): Promise<number> {
     const found = side.pages.flatMap(({ transfers }) => transfers);
-    const missing = database.read((at) => found.filter((transfer) => knownTransfer(at, transfer) === null));
+    const missing = database.read((at) => found.filter((transfer) => isUnrecorded(at, transfer)));
     if (missing.length === 0) return 0;
     await settlement.admit(missing, "missed by the scan, shown by a balance");
     telemetry.error("transfers_missed_by_scan", { chain, found_by: "balances", transfers: missing.length });

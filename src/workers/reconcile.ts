@@ -14,7 +14,7 @@ import type { Settlement } from "../services/settlement.ts";
 import { type ComparedRow, dueComparisons, transfersTo } from "../storage/compared.ts";
 import { intervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { knownTransfer } from "../storage/transfers.ts";
+import { isUnrecorded } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createLookUp } from "./lookup.ts";
@@ -122,11 +122,11 @@ export function createReconcile(needs: {
     await comparing.done({ ...of, block: to.number, block_time: to.time, doubted_block, doubts });
   }
 
-  /** Transfers to the wallet in these transactions that are not recorded; those of no mined one are none. */
+  /** Transfers to the wallet in these transactions that are not recorded as they stand; those of no mined one are none. */
   async function missingOf(wallet: string, hashes: readonly string[]): Promise<Transfer[]> {
     const found: Transfer[] = [];
     for (const tx_hash of hashes) found.push(...((await lookUp(chain, tx_hash)) ?? []));
-    return database.read((at) => found.filter((one) => one.wallet === wallet && knownTransfer(at, one) === null));
+    return database.read((at) => found.filter((one) => one.wallet === wallet && isUnrecorded(at, one)));
   }
 
   /** The block through which all contracts of a wallet were read finally. */

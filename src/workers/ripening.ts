@@ -11,10 +11,11 @@ import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged } from "../services/settlement.ts";
 import type { Database } from "../storage/database.ts";
-import { type TransferRow, transferOf, waitingTransfers } from "../storage/transfers.ts";
+import { type TransferRow, transferOf, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 
+/** Of each policy. */
 const ripe_per_poll_max = 500;
 /** How long a payment waits for a second opinion that only our default asks for. */
 const unasked_patience_ms = 600_000;
@@ -55,10 +56,9 @@ export function createRipening(needs: {
   const told = new Map<number, number>();
 
   async function look(heads: Heads, settings: ChainSettings): Promise<Ripened> {
-    const cases = database
-      .read((at) => waitingTransfers(at, chain, heads.latest.number, ripe_per_poll_max))
-      .filter((row) => row.block_number <= ripeTo(row, heads, settings))
-      .map((row): Case => ({ row, needed: opinionsFor(row, settings), opinions: [], moved: new Map() }));
+    const cases = ripe(heads, settings).map(
+      (row): Case => ({ row, needed: opinionsFor(row, settings), opinions: [], moved: new Map() }),
+    );
     forgetOthers(cases);
     if (cases.length === 0) return { judged: [], held: null };
     const silence = await hear(cases);
@@ -74,6 +74,17 @@ export function createRipening(needs: {
     }
     const [first] = reasons;
     return { judged, held: first === undefined ? null : `${counted(reasons.length)}: ${first}` };
+  }
+
+  /** What is to be looked at, lowest first; of each policy as many, so that a slow one holds up no other. */
+  function ripe(heads: Heads, { facts }: ChainSettings): TransferRow[] {
+    const rows = database.read((at) =>
+      waitingPolicies(at, chain).flatMap((finality) => {
+        const through = Math.min(finalBlock(parseFinality(finality), heads, facts.tagless_depth), heads.latest.number);
+        return waitingTransfers(at, chain, finality, through, ripe_per_poll_max);
+      }),
+    );
+    return rows.sort((a, b) => a.block_number - b.block_number || a.id - b.id);
   }
 
   /** Hears one provider after the other until every case is settled or nobody is left. Returns why nobody is. */
@@ -145,10 +156,6 @@ export function createRipening(needs: {
   return { look };
 }
 
-function ripeTo({ finality }: TransferRow, heads: Heads, { facts }: ChainSettings): number {
-  return finalBlock(parseFinality(finality), heads, facts.tagless_depth);
-}
-
 /** How many companies must say the same of a transfer. */
 function opinionsFor({ amount }: TransferRow, { verify }: ChainSettings): number {
   return verify.above !== null && !atMost(amount, verify.above) ? 2 : 1;
@@ -157,6 +164,8 @@ function opinionsFor({ amount }: TransferRow, { verify }: ChainSettings): number
 /** True while one more provider could settle the case: one that was unclear, the second of two, the arbiter of a dispute. */
 function isOpen({ opinions, needed }: Case): boolean {
   const found = consensus(opinions, needed);
+  // What one provider does not show is asked of another where there is one: a single bad answer drops no payment.
+  if (found.state === "agreed" && found.verdict === "gone" && opinions.length < 2) return true;
   return found.state === "wanting" || (found.state === "disputed" && found.outvoted.length === 0);
 }
 

@@ -10,7 +10,7 @@ import { type BlockRef, finalBlock, type Heads, tagsOf, withoutStaleTags } from 
 import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
-import { type ChainEnd, chainRow, markAtOrBelow, marksBelow } from "../storage/chains.ts";
+import { type ChainEnd, chainRow, markAtOrBelow } from "../storage/chains.ts";
 import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
@@ -18,6 +18,7 @@ import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
+import { createRewinding } from "./rewinding.ts";
 import { createRipening } from "./ripening.ts";
 import { createStarts } from "./start.ts";
 import { verify } from "./verify.ts";
@@ -26,12 +27,12 @@ import { verify } from "./verify.ts";
 const pages_per_poll_max = 20;
 /** A poll that has lasted this long, and has read an older page beside the newest, leaves the others to the next one. */
 const catching_up_max_ms = 5_000;
-const marks_per_rewind_max = 1000;
-const marks_per_batch = 20;
 /** The final pass follows the final block at this many polls' distance in time. */
 const final_pass_polls = 15;
 const health_interval_ms = 15_000;
 const late_alarm_interval_ms = 600_000;
+/** Providers whose branch is compared with the final block before a stretch is left to the next poll. */
+const final_branch_tries_max = 2;
 
 export interface Scan {
   chain: ChainId;
@@ -57,6 +58,7 @@ export function createScan(needs: {
   let last = needs.settings;
   const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
   const evidence = createEvidence({ chain, source, database, telemetry });
+  const rewinding = createRewinding({ chain, source, database, watching, telemetry });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
@@ -161,7 +163,7 @@ export function createScan(needs: {
         return;
       }
       if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
-      await rewind(broken);
+      await rewinding.rewind(broken, end);
     }
   }
 
@@ -225,31 +227,6 @@ export function createScan(needs: {
     return { ...range, wallets, tokens, mark: mark?.number ?? null };
   }
 
-  /** Takes coverage back to the newest remembered header that still stands below the broken one. */
-  async function rewind(broken: BlockRef): Promise<void> {
-    const end = database.read((at) => chainRow(at, chain));
-    const final = end?.final_number ?? -1;
-    const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
-    for (let done = 0; done < marks.length; done += marks_per_batch) {
-      const part = marks.slice(done, done + marks_per_batch);
-      const headers = await source.blocks(part.map((mark) => mark.number));
-      const standing = part.find((mark, index) => headers[index]?.hash === mark.hash);
-      if (standing !== undefined) return rewindTo(standing.number);
-    }
-    const below_final = broken.number <= final || marks.some((mark) => mark.number <= final);
-    // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.
-    if (below_final && (end?.final_hash == null || (await source.blocks([final]))[0]?.hash !== end.final_hash)) {
-      throw new Fault("chain_rewritten_below_final", `block ${broken.number} changed although ${final} was final`);
-    }
-    return rewindTo(-1);
-  }
-
-  async function rewindTo(top: number): Promise<void> {
-    telemetry.warn("chain_rewritten", { chain, above: top });
-    telemetry.count("chain_rewritten", { chain });
-    await watching.rewind(chain, top);
-  }
-
   /** Finds what left the chain, and hands the page to settlement. */
   async function takeIn(
     answer: Answer,
@@ -293,7 +270,8 @@ export function createScan(needs: {
       const head = database.read((at) => [...coveredOn(at, chain, "head").values()].flat());
       const reader = intervalAt(head, from);
       const asked = ask(watches, { from, to: Math.min(last, reader?.to ?? last) }, null);
-      const page = await evidence.read(asked, reader?.provider).catch(unserved);
+      const page = await readOnFinal(asked, end, reader?.provider).catch(unserved);
+      if (page === null) return;
       if (page instanceof Fault) {
         refused ??= page;
         skipped.push({ from, to: upperHalf(range) - 1 });
@@ -309,6 +287,20 @@ export function createScan(needs: {
     // Where more is left than one poll may read, the next poll goes on with it.
     if (range === undefined) final_pass_at = world.elapsed();
     if (refused !== null) throw refused;
+  }
+
+  /** Reads a page that lies on the branch of the final block; null when two providers show another block at its height. */
+  async function readOnFinal(asked: Question, { final }: ChainEnd, avoid: string | undefined) {
+    let refused = avoid;
+    for (let tries = 0; tries < final_branch_tries_max; tries++) {
+      const page = await evidence.read(asked, refused);
+      const { end, provider } = page.answer;
+      if (final.hash === null || end.number !== final.number || end.hash === final.hash) return page;
+      telemetry.warn("final_block_contradicted", { chain, provider, block: end.number });
+      telemetry.count("final_block_contradicted", { chain, provider });
+      refused = provider;
+    }
+    return null;
   }
 
   async function recordHealth(): Promise<void> {

@@ -1,7 +1,7 @@
 // Where the watching of a wallet begins: where the merchant says, else at the moment the wallet was added. A beginning is
 // moved down when the merchant names an earlier one later on, and never up: what was read stays accounted for.
 
-import type { Source } from "../chains/source.ts";
+import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
@@ -13,7 +13,7 @@ import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 
-/** After a failure to look up an earlier beginning. */
+/** After a beginning could not be looked up. */
 const retry_ms = 600_000;
 /** A bisection over all blocks a chain can have takes fewer. */
 const bisection_steps_max = 64;
@@ -28,10 +28,10 @@ export interface Starts {
   moveDown(latest: BlockRef, settings: ChainSettings): Promise<void>;
 }
 
-/** The beginnings on one chain. A `starting_tx` that is on no block of it counts for nothing, and that is told. */
+/** The beginnings on one chain. A `starting_tx` that is on no block of it counts for nothing until it is, and that is told. */
 export function createStarts(needs: {
   chain: ChainId;
-  source: Source;
+  source: Providers;
   config: LiveConfig;
   database: Database;
   watching: Watching;
@@ -39,8 +39,9 @@ export function createStarts(needs: {
   world: World;
 }): Starts {
   const { chain, source, config, database, watching, telemetry, world } = needs;
-  /** What was asked for each wallet and has been seen to. */
+  /** What was asked for each wallet: seen to, and known to no provider so far. */
   const heeded = new Map<string, string>();
+  const unknown = new Map<string, string>();
   let retry_at = Number.NEGATIVE_INFINITY;
 
   function wishFor(wallet: string, { start_block }: ChainSettings): string | number | null {
@@ -53,12 +54,31 @@ export function createStarts(needs: {
   async function wished(latest: BlockRef, wallet: string, settings: ChainSettings): Promise<BlockRef | null> {
     const wish = wishFor(wallet, settings);
     if (wish === null) return null;
-    heeded.set(wallet, String(wish));
-    if (typeof wish === "number") return blockAt(source, Math.min(wish, latest.number));
-    const [receipt] = await source.receipts([wish]);
-    if (receipt !== null && receipt !== undefined) return blockAt(source, receipt.block.number);
-    telemetry.warn("starting_tx_unknown", { chain, wallet, starting_tx: wish });
+    const number = typeof wish === "number" ? Math.min(wish, latest.number) : await blockOf(wish);
+    if (number !== null) {
+      const block = await blockAt(source, number);
+      heeded.set(wallet, String(wish));
+      return block;
+    }
+    if (unknown.get(wallet) !== wish) telemetry.warn("starting_tx_unknown", { chain, wallet, starting_tx: wish });
+    unknown.set(wallet, String(wish));
+    retry_at = world.elapsed() + retry_ms;
     return null;
+  }
+
+  /** The block of a transaction; null when two providers, or the only one, do not know it. */
+  async function blockOf(tx_hash: string): Promise<number | null> {
+    const matter = { hashes: [tx_hash], heights: [] };
+    const first = await source.testify(matter, []);
+    const receipt = first.receipts.get(tx_hash);
+    if (receipt !== null && receipt !== undefined) return receipt.block.number;
+    try {
+      const second = await source.testify(matter, [first.provider]);
+      return second.receipts.get(tx_hash)?.block.number ?? null;
+    } catch (error) {
+      if (error instanceof Fault && error.code === "second_opinion_missing") return null;
+      throw error;
+    }
   }
 
   /**
@@ -112,7 +132,6 @@ export function createStarts(needs: {
           await moveOne(latest, address, settings);
         } catch (error) {
           if (!(error instanceof Fault)) throw error;
-          heeded.delete(address);
           retry_at = world.elapsed() + retry_ms;
           telemetry.warn("start_not_looked_up", { chain, wallet: address, error: error.code });
           return;

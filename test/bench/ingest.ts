@@ -6,7 +6,7 @@ import type { BlockRef } from "../../src/domain/finality.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
 import { countOrders } from "../../src/storage/orders.ts";
-import { waitingTransfers } from "../../src/storage/transfers.ts";
+import { waitingPolicies, waitingTransfers } from "../../src/storage/transfers.ts";
 import { megabytes, number, spread, table } from "./report.ts";
 import { type Bench, openDeposits, openShop, payer, type Shop, wallet } from "./stand.ts";
 
@@ -80,7 +80,11 @@ export async function measureIngest(bench: Bench): Promise<string[]> {
   const confirmed: Part[] = [];
   while (performance.now() < deadline) {
     const started = performance.now();
-    const rows = shop.database.read((at) => waitingTransfers(at, chain, Number.MAX_SAFE_INTEGER, confirmed_at_once));
+    const rows = shop.database.read((at) =>
+      waitingPolicies(at, chain).flatMap((finality) =>
+        waitingTransfers(at, chain, finality, Number.MAX_SAFE_INTEGER, confirmed_at_once),
+      ),
+    );
     if (rows.length === 0) break;
     await shop.settlement.confirm(
       chain,

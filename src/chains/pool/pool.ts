@@ -2,7 +2,7 @@
 // one is asked. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
 
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
-import type { FinalityTag } from "../../domain/finality.ts";
+import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Matter, Providers, Source, Testimony } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
@@ -131,7 +131,12 @@ export function createPool(needs: PoolNeeds): Providers {
       const asks = others.map(
         (member) => (wanted: readonly FinalityTag[]) => member.ask((source) => source.heads(wanted), null),
       );
-      return tags.complete(heads, asked, asks);
+      const own = members.find((member) => member.provider === provider);
+      const stands = async ({ number, hash }: BlockRef) => {
+        const headers = await own?.ask((source) => source.blocks([number]), null);
+        return headers?.[0]?.hash === hash;
+      };
+      return tags.complete(heads, asked, asks, stands);
     },
     read: (question, avoid) =>
       first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid }),

@@ -14,8 +14,16 @@ const others_max = 2;
 export type AskForTags = (tags: readonly FinalityTag[]) => Promise<Heads>;
 
 export interface Tags {
-  /** One provider's heads with the tags it does not serve filled in: from the others, else from memory, else null. */
-  complete(heads: Heads, tags: readonly FinalityTag[], others: Iterable<AskForTags>): Promise<Heads>;
+  /**
+   * One provider's heads with the tags it does not serve filled in: from the others, else from memory, else null. Another
+   * one's block counts only where it `stands` on the chain of the one whose heads these are.
+   */
+  complete(
+    heads: Heads,
+    tags: readonly FinalityTag[],
+    others: Iterable<AskForTags>,
+    stands: (block: BlockRef) => Promise<boolean>,
+  ): Promise<Heads>;
 }
 
 /** The tags of one chain; nothing is known of them yet. */
@@ -28,7 +36,7 @@ export function createTags({ world }: { world: World }): Tags {
   }
 
   return {
-    async complete(heads, tags, others) {
+    async complete(heads, tags, others, stands) {
       const filled = { ...heads };
       const missing = () => tags.filter((tag) => filled[tag] === null);
       let asked = 0;
@@ -37,7 +45,12 @@ export function createTags({ world }: { world: World }): Tags {
         if (wanted.length === 0 || asked === others_max) break;
         asked += 1;
         const answer = await ask(wanted).catch(unanswered);
-        for (const tag of wanted) filled[tag] = notAhead(answer?.[tag] ?? null, heads.latest);
+        for (const tag of wanted) {
+          const block = answer?.[tag] ?? null;
+          const counts =
+            block !== null && block.number <= heads.latest.number && (await stands(block).catch(unanswered));
+          filled[tag] = counts ? block : null;
+        }
       }
       for (const tag of tags) {
         const block = filled[tag];
@@ -49,8 +62,9 @@ export function createTags({ world }: { world: World }): Tags {
   };
 }
 
+/** A tag ahead of the head is of another branch, or the head lags: it says nothing of what lies below. */
 function notAhead(block: BlockRef | null, latest: BlockRef): BlockRef | null {
-  return block !== null && block.number >= latest.number ? latest : block;
+  return block !== null && block.number > latest.number ? null : block;
 }
 
 function unanswered(error: unknown): null {

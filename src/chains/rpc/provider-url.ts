@@ -16,7 +16,13 @@ const hidden = "***";
 /** The parts of a provider's URL. Throws a TypeError when it is none. */
 export function providerUrl(text: string): ProviderUrl {
   const url = new URL(text);
-  const parts = [...url.pathname.split("/"), ...url.searchParams.values(), url.username, url.password];
+  const parts = [
+    ...url.pathname.split("/"),
+    ...url.searchParams.values(),
+    ...url.search.slice(1).split(/[&=]/),
+    url.username,
+    url.password,
+  ];
   const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
   const secrets = [...parts, ...parts.map(decoded), Buffer.from(credentials).toString("base64")]
     .filter((part) => part.length >= secret_chars_min)

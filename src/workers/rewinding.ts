@@ -1,0 +1,73 @@
+// How far a chain was rewritten, and the coverage that this takes back. What was final stays, unless the chain itself says
+// now that it never was.
+
+import type { Source } from "../chains/source.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import type { Watching } from "../services/watching.ts";
+import { type ChainEnd, chainRow, marksBelow } from "../storage/chains.ts";
+import type { Database } from "../storage/database.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+const marks_per_rewind_max = 1000;
+const marks_per_batch = 20;
+
+export interface Rewinding {
+  /**
+   * Takes coverage back to the newest remembered header that still stands below `broken`, which no longer does. `end`:
+   * the chain as it is read now. Faults: chain_rewritten_below_final, and those of the source.
+   */
+  rewind(broken: BlockRef, end: ChainEnd): Promise<void>;
+}
+
+/** The rewinding of one chain. */
+export function createRewinding(needs: {
+  chain: ChainId;
+  source: Source;
+  database: Database;
+  watching: Watching;
+  telemetry: Telemetry;
+}): Rewinding {
+  const { chain, source, database, watching, telemetry } = needs;
+
+  async function rewindTo(top: number): Promise<void> {
+    telemetry.warn("chain_rewritten", { chain, above: top });
+    telemetry.count("chain_rewritten", { chain });
+    await watching.rewind(chain, top);
+  }
+
+  /** The newest of the remembered headers that still stands; null when none does. */
+  async function newestStanding(marks: readonly BlockRef[]): Promise<BlockRef | null> {
+    for (let done = 0; done < marks.length; done += marks_per_batch) {
+      const part = marks.slice(done, done + marks_per_batch);
+      const headers = await source.blocks(part.map((mark) => mark.number));
+      const standing = part.find((mark, index) => headers[index]?.hash === mark.hash);
+      if (standing !== undefined) return standing;
+    }
+    return null;
+  }
+
+  return {
+    async rewind(broken, end) {
+      const known = database.read((at) => chainRow(at, chain));
+      const final = known?.final_number ?? -1;
+      const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
+      const standing = await newestStanding(marks);
+      if (standing !== null) return rewindTo(standing.number);
+      if (broken.number > end.final.number && end.final.number < final) {
+        // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
+        telemetry.error("finality_receded", { chain, from: final, to: end.final.number });
+        telemetry.count("finality_receded", { chain });
+        await watching.recede(chain, end.final.number);
+        return rewindTo(end.final.number);
+      }
+      const below_final = broken.number <= final || marks.some((mark) => mark.number <= final);
+      // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.
+      if (below_final && (known?.final_hash == null || (await source.blocks([final]))[0]?.hash !== known.final_hash)) {
+        throw new Fault("chain_rewritten_below_final", `block ${broken.number} changed although ${final} was final`);
+      }
+      return rewindTo(-1);
+    },
+  };
+}
