@@ -35,6 +35,8 @@ CREATE TABLE transfers (
   -- Why it waits for a person, and whose it probably is.
   reason TEXT,
   likely_order TEXT REFERENCES orders (id),
+  -- The newest deposit there was when its transaction was first seen: later ones were not what it was sent for.
+  newest_deposit INTEGER,
   seen_at INTEGER NOT NULL,
   confirmed_at INTEGER,
   -- Its block left the chain although its policy had been met; cleared when its transaction is mined again.

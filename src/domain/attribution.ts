@@ -117,7 +117,7 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
 function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Around): Match | null {
   const under = timely(arrival, below);
   const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
-  if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
+  if (meant === undefined || ordersOf(under).size > 1 || isMany(below) || isMany(above)) return null;
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
   const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
   if (timely(arrival, [...higher, ...elsewhere, ...expected]).some((one) => one.order_id !== meant.order_id))
@@ -137,7 +137,7 @@ function short(arrival: Arrival, { above }: Around): Match | null {
 
 /** Without promises that were made only after the money had come. */
 function timely(arrival: Arrival, candidates: readonly Candidate[]): Candidate[] {
-  return candidates.filter((candidate) => !isOlder(arrival.block, candidate));
+  return candidates.filter((candidate) => !isOlder(arrival, candidate));
 }
 
 function ordersOf(candidates: readonly Candidate[]): Set<string> {

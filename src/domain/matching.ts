@@ -38,6 +38,8 @@ export interface Arrival {
   sender: string;
   units: bigint;
   block: Pick<BlockRef, "number" | "time">;
+  /** The newest deposit there was when its transaction was first seen, in whichever block; null where that is not known. */
+  newest_deposit: number | null;
   /** The contract is accepted as a coin; the wallet offers that coin; the sender is a wallet of the merchant. */
   accepted: boolean;
   offered: boolean;
@@ -55,7 +57,7 @@ export function matchExact(arrival: Arrival, candidates: readonly [Candidate, ..
     return { reason: "other_sender", likely_order: candidates.length === 1 ? candidates[0].order_id : null };
   }
 
-  if (isOlder(arrival.block, candidate)) return { reason: "too_early", likely_order: null };
+  if (isOlder(arrival, candidate)) return { reason: "too_early", likely_order: null };
   return settled(arrival, candidate, candidate.rest ? "part" : "match");
 }
 
@@ -76,7 +78,12 @@ export function settled(
 }
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
-export function isOlder(block: Arrival["block"], candidate: Candidate): boolean {
+export function isOlder(
+  { block, newest_deposit }: Pick<Arrival, "block" | "newest_deposit">,
+  candidate: Candidate,
+): boolean {
+  // A transaction that is mined again in a later block is not newer for that.
+  if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
   return block.time * 1000 < candidate.opened_at - max_chain_clock_skew_s * 1000;
 }

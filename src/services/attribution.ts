@@ -11,6 +11,7 @@ import { isShared } from "../domain/payment.ts";
 import { feesOf } from "../domain/slots.ts";
 import { highestPaid } from "../domain/tolerance.ts";
 import {
+  candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
   depositsExpecting,
@@ -94,12 +95,18 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
     const units = BigInt(row.units);
-    const exact = coin === null ? [] : candidatesFor(at, { chain, coin, wallet }, [units], row.id);
+    const pot: Pot | null = coin === null ? null : { chain, coin, wallet };
+    // Whoever expects this very sender, and then the others: of them only a few are looked at.
+    const exact =
+      pot === null
+        ? []
+        : [...candidateOfSender(at, pot, units, sender, row.id), ...candidatesFor(at, pot, [units], row.id)];
     return attribute(
       {
         sender,
         units,
         block: { number: row.block_number, time: row.block_time },
+        newest_deposit: row.newest_deposit,
         accepted: coin !== null,
         offered: watch?.offered ?? false,
         own: isWatchedWallet(at, chain, sender),
@@ -114,7 +121,11 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     decide,
     decideFinally(at, row) {
       const [found, before] = [decide(at, row), orderOnSight(at, row)];
-      if (before === null) return found;
+      if (before === null) {
+        // What could be meant for several when it was seen is not made certain by one of them being settled since.
+        const isGuess = "deposit" in found && found.kind !== "match";
+        return isGuess && row.reason !== null ? { reason: row.reason, likely_order: null } : found;
+      }
       if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
       return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },

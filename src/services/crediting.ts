@@ -174,6 +174,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     recount(tx, order_id, back) {
       const order = orderById(tx, order_id);
       if (order === null) return;
+      for (const deposit of openDepositsOf(tx, order_id)) promiseLeft(tx, deposit);
       const received = receivedFor(tx, order_id);
       // What stands with an order that ended is there by an operator's word, which was to pay it once it is enough.
       const pays = order.status !== "paid" && isCovered(order, received);

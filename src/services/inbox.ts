@@ -15,6 +15,7 @@ import {
 } from "../storage/allocations.ts";
 import { askedNear } from "../storage/asked.ts";
 import type { Database, Reader, Tx } from "../storage/database.ts";
+import { openDepositsOf } from "../storage/deposits.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
@@ -141,6 +142,7 @@ export function createInbox(needs: { database: Database; config: LiveConfig }): 
           likely_order: null,
           confirmed_at: transfer.confirmed_at,
         });
+        for (const deposit of openDepositsOf(tx, live.order_id)) crediting.promiseLeft(tx, deposit);
         setDismissed(tx, id, false);
         tell(tx, { id, order_id: live.order_id, actor, assigned: false, reason });
         return live.order_id;

@@ -107,7 +107,7 @@ function isNoise({ reason }: TransferRow): boolean {
 }
 
 /** Whether a transaction that was mined again did what it did before. */
-function isSame(before: Transfer, now: Transfer): boolean {
+export function isSame(before: Transfer, now: Transfer): boolean {
   return (
     before.token === now.token &&
     before.sender === now.sender &&

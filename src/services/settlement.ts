@@ -26,11 +26,12 @@ import {
   movePlace,
   type TransferRow,
   transferById,
+  transferOf,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
-import { createReverts } from "./reverts.ts";
+import { createReverts, isSame } from "./reverts.ts";
 
 /** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
 export const slice_max_transfers = 500;
@@ -91,7 +92,10 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   /** Stores one transfer as the chain shows it, or what has changed of it. Whatever comes twice is stored once. */
   function takeIn(tx: Tx, transfer: Transfer): void {
     const known = knownTransfer(tx, transfer);
-    const stands = known?.block_hash === transfer.block.hash && known.reverted_at === null;
+    const stands =
+      known?.block_hash === transfer.block.hash &&
+      known.reverted_at === null &&
+      (known.confirmed_at !== null || isSame(transferOf(known), transfer));
     if (stands && known.status !== "failed_to_confirm") return;
     if (known !== null && known.confirmed_at !== null && reverts.remine(tx, known, transfer)) return;
     const watch = watchFor(tx, transfer);
@@ -101,6 +105,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     const row = known === null ? insertTransfer(tx, transfer, sight) : movePlace(tx, known.id, transfer, sight);
 
     const found = bind(tx, row);
+    if (known !== null && known.deposit !== null && known.deposit !== ("deposit" in found ? found.deposit : null))
+      bindNext(tx, known);
     appendEvent(tx, {
       type: "transfer_seen",
       order_id: "order_id" in found ? found.order_id : null,
@@ -154,6 +160,11 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       confirmed_at: null,
     });
     appendEvent(tx, { type: "transfer_dropped", order_id: null, transfer: row.id, body: "{}", url: null });
+    bindNext(tx, row);
+  }
+
+  /** A transfer left the place it had: whoever waited for that place is asked again. */
+  function bindNext(tx: Tx, row: TransferRow): void {
     if (row.coin === null) return;
     const pot = { chain: row.chain, coin: row.coin, wallet: row.wallet };
     const order_id = row.deposit === null ? null : depositById(tx, row.deposit)?.order_id;

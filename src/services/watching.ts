@@ -8,6 +8,7 @@ import {
   allChains,
   type ChainEnd,
   forgetBlocksAbove,
+  forgetHeadAbove,
   insertChain,
   type ProviderRow,
   recordHeld,
@@ -66,6 +67,7 @@ export function createWatching(needs: { database: Database }): Watching {
         for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "head");
         forgetBlocksAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
+        forgetHeadAbove(tx, chain, top);
       }),
 
     recede: (chain, top) =>

@@ -58,6 +58,17 @@ function selectPromises(where: SQL | undefined, ...order: SQL[]) {
 
 const selectExact = selectPromises(sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`);
 
+const selectExactFor = selectPromises(
+  and(eq(slots.units, sql.placeholder("units")), eq(slots.sender, sql.placeholder("sender"))),
+);
+
+/** Who was promised exactly this amount and expects this sender: at most one. */
+export function candidateOfSender(at: Reader, pot: Pot, units: bigint, sender: string, transfer: number): Candidate[] {
+  return selectExactFor(at)
+    .all({ ...pot, units: units.toString(), sender, transfer, limit: 1 })
+    .map(candidateOf);
+}
+
 /**
  * Who was promised exactly one of these amounts, at most `around_max` for each of them. `transfer` is the one being
  * matched: a deposit it pays itself is not taken.

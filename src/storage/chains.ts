@@ -73,6 +73,15 @@ export function forgetBlocksAbove(tx: Tx, chain: ChainId, top: number): void {
     .run();
 }
 
+/** Takes back the head that deposits are opened at: blocks above `top` left the chain. */
+export function forgetHeadAbove(tx: Tx, chain: ChainId, top: number): void {
+  tx.live()
+    .update(chains)
+    .set({ head_number: top < 0 ? null : top })
+    .where(and(eq(chains.chain, chain), gt(chains.head_number, top)))
+    .run();
+}
+
 /** Forgets headers that are final, but for the newest of them: the anchor nothing may be rewritten below. */
 export function forgetFinalBlocks(tx: Tx, chain: ChainId, final: number): void {
   deleteFinalBlocks(tx).run({ chain, final });

@@ -31,7 +31,8 @@ export function syncWatches(tx: Tx, chain: ChainId, wanted: readonly NewWatch[])
       .onConflictDoUpdate({
         target: [watches.chain, watches.wallet, watches.token],
         set: {
-          coin: watch.coin,
+          // A coin that is taken out of use pays what was promised in it until that is over.
+          coin: sql`coalesce(${watch.coin}, case when exists (select 1 from ${slots} s where s.chain = ${watch.chain} and s.wallet = ${watch.wallet} and s.coin = ${watches.coin}) then ${watches.coin} end)`,
           label: watch.label,
           decimals: watch.decimals,
           offered: watch.offered,

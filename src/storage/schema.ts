@@ -204,6 +204,7 @@ export const transfers = sqliteTable("transfers", {
   part: integer({ mode: "boolean" }).notNull().default(false),
   reason: text().$type<InboxReason>(),
   likely_order: text(),
+  newest_deposit: integer(),
   seen_at: integer().notNull(),
   confirmed_at: integer(),
   reverted_at: integer(),

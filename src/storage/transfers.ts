@@ -5,7 +5,7 @@ import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
-import { transfers } from "./schema.ts";
+import { deposits, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
 export type TransferRow = typeof transfers.$inferSelect;
@@ -47,6 +47,7 @@ const insert = statement((db) =>
       log_index: sql.placeholder("log_index"),
       status: "waiting_for_confirmation",
       finality: sql.placeholder("finality"),
+      newest_deposit: sql`(select coalesce(max(id), 0) from ${deposits})`,
       seen_at: sql.placeholder("now"),
     })
     .returning()

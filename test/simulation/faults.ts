@@ -67,8 +67,8 @@ export const faults: readonly PlantedFault[] = [
     "an old transfer pays a new order",
     "src/domain/matching.ts",
     [
-      'if (isOlder(arrival.block, candidate)) return { reason: "too_early", likely_order: null };',
-      "isOlder(arrival.block, candidate);",
+      'if (isOlder(arrival, candidate)) return { reason: "too_early", likely_order: null };',
+      "isOlder(arrival, candidate);",
     ],
     /opened after it|opened above its block/,
   ),
