@@ -72,6 +72,28 @@ async function carry({ json }: Answer): Promise<Fields> {
   return (await (await fetch(url, { method: "POST", headers, body })).json()) as Fields;
 }
 
+describe("one transfer of a provider", () => {
+  const deliver = (envelope: object) => provider.call(shop.endpoint, "POST", "/transfer/webhook", { ...envelope });
+  const paid = async (...ids: string[]) => {
+    const statuses = await Promise.all(ids.map(async (id) => (await statusOf(id)).status));
+    return statuses.filter((status) => status === "paid").length;
+  };
+  const both: [what: string, ways: ("settle" | "deliver")[]][] = [
+    ["settled, then delivered for an order named like the payment", ["settle", "deliver"]],
+    ["delivered for that order, then settled", ["deliver", "settle"]],
+  ];
+  test.each(both)("%s pays once", async (_, ways) => {
+    await order("first");
+    const txid = await pending({ order: { id: "first", urls: [] } });
+    await order(txid);
+    const proof = { txid: "p1", to: { ocid: shop_ocid, reference: txid }, amount: "10.00", currency: "USD" };
+    const envelope = provider.proof(proof);
+    const codes: string[] = [];
+    for (const way of ways) codes.push(codeOf(await (way === "settle" ? settle(txid, envelope) : deliver(envelope))));
+    expect([codes[1], await paid("first", txid)]).toEqual(["400 INVALID_PROOF", 1]);
+  });
+});
+
 describe("a payment from a foreign wallet", () => {
   test("is settled by a provider's proof, proved to the merchant, and pays the order", async () => {
     const id = await order("ord_1");

@@ -638,6 +638,14 @@ describe("a signed object", () => {
     expect(isSignedBy(spell(given.webhookProof, "recursive"), signature, public_key)).toBe(true);
   });
 
+  test("the shallow form is what JSON.stringify writes with a list of keys, however they are named", () => {
+    const object = {
+      ...{ b: { "10": 1, "2": [{ a: 1, z: 2 }, [3, "b"], null], a: true, é: 1 }, a: "19.90", "2": { "10": {}, b: [] } },
+      ...{ "10": 1.5, é: null, "\u{1F600}": { "\u{1F600}": 1, "\uFB01": 2 }, "\uFB01": -0 },
+    };
+    expect(canonicalIn("shallow", object)).toBe(JSON.stringify(object, Object.keys(object).sort()));
+  });
+
   test("of ours reads the same to whoever sorts only the outermost keys", () => {
     const order: Order = {
       id: "o",

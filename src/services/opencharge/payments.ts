@@ -5,7 +5,7 @@
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
 import type { Database, Tx } from "../../storage/database.ts";
-import { signedOrder } from "../../storage/opencharge.ts";
+import { proofOf, signedOrder } from "../../storage/opencharge.ts";
 import {
   insertPayment,
   isSpentOnPayment,
@@ -111,6 +111,9 @@ export function createPayments(needs: {
     if (row.expires_at < tx.now) return refuse("PAYMENT_EXPIRED");
     if (isSpentOnPayment(tx, proof.issuer, proof.txid)) {
       return refuse("INVALID_PROOF", { message: "the proof has settled another payment" });
+    }
+    if (proofOf(tx, proof.issuer, proof.txid) !== null) {
+      return refuse("INVALID_PROOF", { message: "the proof was delivered for an order" });
     }
 
     const own_proof: Proof = {

@@ -13,6 +13,7 @@ import {
   signedOrder,
   signedOrderByReference,
 } from "../../storage/opencharge.ts";
+import { isSpentOnPayment } from "../../storage/opencharge-payments.ts";
 import { orderById } from "../../storage/orders.ts";
 import { recordAudit } from "../../storage/outbox.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
@@ -63,6 +64,12 @@ export function takeProof(
   if (earlier !== null) {
     const message = "the issuer has proved another payment under this txid";
     return { answer: refuse("INVALID_PROOF", { message }), alert: "proof_txid_reused" };
+  }
+  if (isSpentOnPayment(tx, issuer, txid)) {
+    return {
+      answer: refuse("INVALID_PROOF", { message: "the proof has settled a payment" }),
+      alert: "proof_txid_reused",
+    };
   }
   const row = orderNamedBy(tx, proof);
   if (row !== null && toUnits(proof.amount, amount_decimals) !== toUnits(row.amount, amount_decimals)) {
