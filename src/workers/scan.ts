@@ -271,7 +271,11 @@ export function createScan(needs: {
       const reader = intervalAt(head, from);
       const asked = ask(watches, { from, to: Math.min(last, reader?.to ?? last) }, null);
       const page = await readOnFinal(asked, end, reader?.provider).catch(unserved);
-      if (page === null) return;
+      if (page === null) {
+        // Whoever is right shows at the next pass, not at the next poll.
+        range = undefined;
+        break;
+      }
       if (page instanceof Fault) {
         refused ??= page;
         skipped.push({ from, to: upperHalf(range) - 1 });
