@@ -16,7 +16,7 @@ import {
   recordProviders,
   recordStall,
 } from "../storage/chains.ts";
-import { everWatched, type NewWatch, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
+import { everWatched, type NewWatch, type Pass, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { forgetOpenedHeads } from "../storage/deposits.ts";
 
@@ -25,10 +25,8 @@ export interface Watching {
   sync(config: Config): Promise<void>;
   /** Fixes the first block of watches; `block` is its header. */
   begin(watches: readonly number[], block: Pick<BlockRef, "number" | "time">): Promise<void>;
-  /** The chain was rewritten above `top`: nothing above it counts as read any more. */
-  rewind(chain: ChainId, top: number): Promise<void>;
-  /** Blocks above `top` were taken for final and are not: nothing above it counts as read for good any more. */
-  recede(chain: ChainId, top: number): Promise<void>;
+  /** The chain was rewritten above `top`: nothing above it counts as read any more by these passes; without them, by the head's. */
+  rewind(chain: ChainId, top: number, passes?: readonly Pass[]): Promise<void>;
   /** A poll that found nothing to read. */
   quiet(chain: ChainId, end: ChainEnd): Promise<void>;
   /** A chain that cannot be read; keeps the time of the first failure. */
@@ -62,17 +60,12 @@ export function createWatching(needs: { database: Database }): Watching {
         for (const watch of watches) startWatch(tx, watch, block);
       }),
 
-    rewind: (chain, top) =>
+    rewind: (chain, top, passes = ["head"]) =>
       database.transact((tx) => {
-        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "head");
+        for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);
         forgetBlocksAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
         forgetHeadAbove(tx, chain, top);
-      }),
-
-    recede: (chain, top) =>
-      database.transact((tx) => {
-        for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "final");
       }),
 
     quiet: (chain, end) => database.transact((tx) => recordPoll(tx, chain, end)),

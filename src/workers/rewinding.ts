@@ -7,6 +7,7 @@ import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, chainRow, marksBelow } from "../storage/chains.ts";
+import type { Pass } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -31,10 +32,10 @@ export function createRewinding(needs: {
 }): Rewinding {
   const { chain, source, database, watching, telemetry } = needs;
 
-  async function rewindTo(top: number): Promise<void> {
+  async function rewindTo(top: number, passes?: readonly Pass[]): Promise<void> {
     telemetry.warn("chain_rewritten", { chain, above: top });
     telemetry.count("chain_rewritten", { chain });
-    await watching.rewind(chain, top);
+    await watching.rewind(chain, top, passes);
   }
 
   /** The newest of the remembered headers that still stands; null when none does. */
@@ -59,8 +60,7 @@ export function createRewinding(needs: {
         // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
         telemetry.error("finality_receded", { chain, from: final, to: end.final.number });
         telemetry.count("finality_receded", { chain });
-        await watching.recede(chain, end.final.number);
-        return rewindTo(end.final.number);
+        return rewindTo(end.final.number, ["head", "final"]);
       }
       const below_final = broken.number <= final || marks.some((mark) => mark.number <= final);
       // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.

@@ -139,8 +139,8 @@ export const faults: readonly PlantedFault[] = [
     changes: [
       {
         file: "src/services/watching.ts",
-        find: 'for (const watch of everWatched(tx, chain)) uncoverAbove(tx, watch, top, "head");',
-        put: 'for (const watch of watchesOf(tx, chain)) uncoverAbove(tx, watch.id, top, "head");',
+        find: "for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);",
+        put: "for (const watch of watchesOf(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch.id, top, pass);",
       },
       { file: "src/services/watching.ts", find: "import { everWatched,", put: "import { watchesOf," },
     ],
