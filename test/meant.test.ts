@@ -152,6 +152,14 @@ describe("what could be meant for several when it was seen", () => {
   });
 });
 
+test("many promises of more than double make nothing uncertain: what is over pays", async () => {
+  await begin();
+  const order = await till.asked("10.00");
+  for (let n = 0; n < 25; n++) await till.asked(`90.${10 + n}`);
+  const row = await till.receive({ amount: "15.00" });
+  expect([till.status(order), row.reason]).toEqual(["paid", "overpaid"]);
+});
+
 describe("a promise", () => {
   test("of a price that many senders are expected for is found for each of them", async () => {
     await begin();

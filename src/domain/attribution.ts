@@ -117,9 +117,11 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
 function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Around): Match | null {
   const under = timely(arrival, below);
   const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
-  if (meant === undefined || ordersOf(under).size > 1 || isMany(below) || isMany(above)) return null;
+  if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
   const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
+  // They come lowest first: only where the last one looked at is among them there may be more.
+  if (isMany(higher)) return null;
   if (timely(arrival, [...higher, ...elsewhere, ...expected]).some((one) => one.order_id !== meant.order_id))
     return null;
   // What was paid already was not meant: the money is new, and nobody's.
