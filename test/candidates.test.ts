@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { around_max } from "../src/domain/attribution.ts";
 import { askedNear } from "../src/storage/asked.ts";
 import {
+  candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
   depositsExpecting,
@@ -80,6 +81,11 @@ describe("is read by index:", () => {
       "an exact amount",
       ["sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=?)"],
       (at) => candidatesFor(at, pot, [1n], nobody),
+    ],
+    [
+      "an exact amount of one sender",
+      ["sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=? AND sender=?)"],
+      (at) => candidateOfSender(at, pot, 1n, ann, nobody),
     ],
     [
       "amounts between two",

@@ -15,7 +15,7 @@ import { type Bench, startNode } from "./stand.ts";
 import { measureStartup } from "./startup.ts";
 import { measureStorage } from "./storage.ts";
 
-/** Three to five times what a machine of two cores needs: what takes longer hangs. */
+/** For what hangs, not for what is slow: no figure makes a run fail. */
 const limit_ms = { full: 600_000, quick: 180_000 };
 const interrupted_status = 130;
 
