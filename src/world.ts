@@ -3,7 +3,7 @@
 
 import { lookup } from "node:dns/promises";
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 
 /** What one incoming WebSocket connection offers to the side that feeds it. */
 export interface Socket {
@@ -101,6 +101,8 @@ export interface World {
   point(name: string): void;
 }
 
+/** As many as Linux follows. */
+const links_max = 40;
 const server_idle_timeout_s = 30;
 const socket_idle_timeout_s = 120;
 
@@ -235,7 +237,7 @@ const files: Files = {
   },
   replace(named, text) {
     const old = fs.statSync(named, { throwIfNoEntry: false });
-    const path = old === undefined ? named : fs.realpathSync(named);
+    const path = old === undefined ? named : fileBehind(named);
     const beside = `${path}.new`;
     const handle = fs.openSync(beside, "w", old ? old.mode & 0o777 : 0o600);
     try {
@@ -259,6 +261,21 @@ const files: Files = {
   copy: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
   makeFolder: (path) => void fs.mkdirSync(path, { recursive: true }),
 };
+
+/**
+ * The file that a path leads to over its links. Throws for an open descriptor: it goes on reading what it was opened
+ * with, whatever takes the name's place.
+ */
+function fileBehind(named: string): string {
+  let path = named;
+  for (let links = 0; links < links_max; links++) {
+    const folder = fs.realpathSync(dirname(path));
+    if (folder.startsWith("/proc/")) throw new Error(`${named} is an open descriptor and no file of its own`);
+    if (!fs.lstatSync(path).isSymbolicLink()) return path;
+    path = resolve(folder, fs.readlinkSync(path));
+  }
+  throw new Error(`${named} leads over too many links`);
+}
 
 function isWritable(folder: string): boolean {
   try {

@@ -1,5 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { keepChains } from "../src/config/chains.ts";
@@ -967,6 +979,27 @@ describe("loading", () => {
     const { config } = await loadConfig(world, link);
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect(readFileSync(file, "utf8")).toBe(sound.replace(`"open sesame"`, `"${config.admin.secret_hash}"`));
+  });
+
+  test("behind a chain of links too, but never what was handed over as an open descriptor", async () => {
+    write(sound);
+    mkdirSync(join(folder, "etc"));
+    symlinkSync("../shop.toml", join(folder, "etc", "one.toml"));
+    symlinkSync("etc/one.toml", join(folder, "two.toml"));
+    const troubles = async (path: string) =>
+      (await loadConfig(world, path)).warnings.filter((warning) => warning.startsWith("admin.secret"));
+    expect(await troubles(join(folder, "two.toml"))).toEqual([]);
+    expect(readFileSync(file, "utf8")).not.toContain("open sesame");
+    expect(lstatSync(join(folder, "etc", "one.toml")).isSymbolicLink()).toBe(true);
+
+    write(sound);
+    const handle = openSync(file, "r");
+    symlinkSync(`/proc/self/fd/${handle}`, join(folder, "stdin"));
+    for (const path of [`/proc/self/fd/${handle}`, join(folder, "stdin")]) {
+      expect(await troubles(path)).toEqual([expect.stringContaining("is an open descriptor")]);
+      expect(readFileSync(file, "utf8")).toBe(sound);
+    }
+    closeSync(handle);
   });
 
   test("a read-only file still starts: hash in memory, a warning, the file as it was", async () => {
