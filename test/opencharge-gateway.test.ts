@@ -49,7 +49,8 @@ let directory: ReturnType<typeof createDirectory>;
 beforeEach(() => {
   clock = start_ms;
   const now = () => clock;
-  world = { ...realWorld(), now };
+  const real = realWorld();
+  world = { ...real, now, elapsed: () => real.elapsed() + clock - start_ms };
   temp = tempDatabase({ now });
   merchant = startParty({ ocid: merchant_ocid, role: "payment_app", now, accepts: [ours, caller_ocid] });
   caller = startParty({ ocid: caller_ocid, role: "merchant_gateway", now, accepts: [caller_ocid, ours] });
@@ -259,6 +260,37 @@ describe("a checkout", () => {
     expect(codeOf(await checkout({ signed: merchant.signOrder(order({ amount: "20.00" })) }))).toBe(
       "409 ORDER_CONFLICT",
     );
+  });
+
+  test("is not blocked by whoever brought the order with other items, where the merchant signed none of them", async () => {
+    const items = [{ id: "i", name: "Thing", quantity: 1, price: "19.90" }];
+    const signed = merchant.signOrder(order({ items }), "shallow");
+    const changed = { ...signed, order: { ...signed.order, items: [{ ...items[0], name: "Trinket", price: "0.01" }] } };
+    const [strangers, own] = [await checkout({ signed: changed }), await checkout({ from: merchant, signed })];
+    expect([codeOf(strangers), codeOf(own)]).toEqual(["open", "open"]);
+    expect(opened(await checkout({ signed })).id).toBe(opened(strangers).id);
+    const dearer = merchant.signOrder(order({ items, amount: "20.00" }), "shallow");
+    expect(codeOf(await checkout({ from: merchant, signed: dearer }))).toBe("409 ORDER_CONFLICT");
+  });
+
+  test("of an order signed over everything is a conflict for other items under its name", async () => {
+    const signed = (name: string) =>
+      merchant.signOrder(order({ items: [{ id: "i", name, quantity: 1, price: "19.90" }] }));
+    expect(codeOf(await checkout({ signed: signed("Thing") }))).toBe("open");
+    expect(codeOf(await checkout({ signed: signed("Trinket") }))).toBe("409 ORDER_CONFLICT");
+  });
+
+  test("of an order that leaves its acceptance to the merchant's metadata needs a signature over that", async () => {
+    const { accepts: _named, ...open_order } = order();
+    const signed = merchant.signOrder(open_order);
+    expect(codeOf(await checkout({ signed }))).toBe("open");
+    for (const mode of ["signed_shallow", "flat"] as const) {
+      merchant.serveMetadataAs(mode);
+      clock += 6 * 60_000;
+      const later = merchant.signOrder({ ...open_order, id: `ord_${mode}` });
+      expect(codeOf(await checkout({ signed: later }))).toBe("400 SETTLEMENT_NOT_SUPPORTED");
+      expect(codeOf(await checkout({ signed: merchant.signOrder(order({ id: `ord_named_${mode}` })) }))).toBe("open");
+    }
   });
 
   test("is each caller's own; once one of them is paid the others are closed", async () => {

@@ -2,11 +2,19 @@
 // merchant, and that pays the merchant's order here.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { liveConfig } from "../src/config/config.ts";
+import { createCrediting } from "../src/services/crediting.ts";
+import { insertChain } from "../src/storage/chains.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
+import { proofOf, signedOrder } from "../src/storage/opencharge.ts";
 import { dueDeliveries, dueOrigins } from "../src/storage/outbox.ts";
+import { insertTransfer } from "../src/storage/transfers.ts";
+import { canonicalJson } from "../src/wire/opencharge/canonical.ts";
+import { createSigner } from "../src/wire/opencharge/keys.ts";
 import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
-import { type Shop, shop_ocid, startShop } from "./support/opencharge/shop.ts";
+import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
 import type { Fields } from "./support/opencharge/spelling.ts";
+import { testConfig } from "./support/server.ts";
 
 const [ours, provider_ocid, wallet_ocid] = [200, 100, 201];
 
@@ -79,18 +87,21 @@ describe("one transfer of a provider", () => {
     return statuses.filter((status) => status === "paid").length;
   };
   const both: [what: string, ways: ("settle" | "deliver")[]][] = [
-    ["settled, then delivered for an order named like the payment", ["settle", "deliver"]],
-    ["delivered for that order, then settled", ["deliver", "settle"]],
+    ["settled, then delivered for an order", ["settle", "deliver"]],
+    ["delivered for an order, then settled", ["deliver", "settle"]],
   ];
   test.each(both)("%s pays once", async (_, ways) => {
     await order("first");
     const txid = await pending({ order: { id: "first", urls: [] } });
-    await order(txid);
-    const proof = { txid: "p1", to: { ocid: shop_ocid, reference: txid }, amount: "10.00", currency: "USD" };
-    const envelope = provider.proof(proof);
+    await order("second");
+    const for_order = { ...terms(txid), to: { ocid: shop_ocid, reference: "second" } };
+    const answers = {
+      settle: () => settle(txid, provider.proof({ ...terms(txid), txid: "p1" })),
+      deliver: () => deliver(provider.proof({ ...for_order, txid: "p1" })),
+    };
     const codes: string[] = [];
-    for (const way of ways) codes.push(codeOf(await (way === "settle" ? settle(txid, envelope) : deliver(envelope))));
-    expect([codes[1], await paid("first", txid)]).toEqual(["400 INVALID_PROOF", 1]);
+    for (const way of ways) codes.push(codeOf(await answers[way]()));
+    expect([codes, await paid("first", "second")]).toEqual([["200 none", "400 INVALID_PROOF"], 1]);
   });
 });
 
@@ -257,16 +268,152 @@ describe("a payment from a foreign wallet", () => {
   });
 });
 
+/** The signed order as anybody may read it. */
+const published = async (id: string) => (await (await fetch(`${shop.endpoint}/orders/${id}`)).json()) as Fields;
+
+const checkout = (signed: Fields) =>
+  wallet.call(shop.endpoint, "POST", "/checkout/create", { ...signed, merchantOcid: shop_ocid, urls: {} });
+
+/** A page for an order of the shop. */
+async function open(id: string) {
+  const { status, json, text } = await checkout(await published(id));
+  if (status !== 200) throw new Error(text);
+  const session = shop.gateway.session(String(json?.session_id));
+  if (session === null) throw new Error("no session");
+  return session;
+}
+
+const crediting = createCrediting({ config: liveConfig(testConfig()) });
+
+/** Does something to the order behind a signed one. */
+async function end(id: string, command: "pay" | "cancel" | "expire"): Promise<void> {
+  await shop.database.transact((tx) => {
+    const row = signedOrder(tx, id);
+    if (row !== null) crediting.end(tx, row.order_id, command);
+  });
+}
+
+describe("an order of our own shop that has ended", () => {
+  const endings = [
+    ["pay", "409 ORDER_CONFLICT"],
+    ["cancel", "400 ORDER_EXPIRED"],
+    ["expire", "400 ORDER_EXPIRED"],
+  ] as const;
+  test.each(endings)("by %s is put on no page and asked of no wallet: %s", async (command, code) => {
+    const id = await order("ord_over");
+    const signed = await published(id);
+    expect(codeOf(await checkout(signed))).toBe("200 none");
+    await end(id, command);
+    expect(codeOf(await checkout(signed))).toBe(code);
+    expect(codeOf(await create({ order: { id, urls: [] } }))).toBe(code);
+  });
+
+  test("because a foreign proof paid it, asks for money on no page any more", async () => {
+    const id = await order("ord_pages");
+    const session = await open(id);
+    const txid = await pending({ order: { id, urls: [] } });
+    expect((await settle(txid, provider.proof(terms(txid)))).status).toBe(200);
+    expect(shop.gateway.session(session.row.id)?.order.status).toBe("cancelled");
+  });
+
+  const commands = [
+    ["pay", "cancelled"],
+    ["cancel", "cancelled"],
+    ["expire", "pending"],
+  ] as const;
+  test.each(commands)("by the operator or the clock (%s) leaves its page %s", async (command, status) => {
+    const id = await order("ord_pages");
+    const session = await open(id);
+    await end(id, command);
+    expect(shop.gateway.session(session.row.id)?.order.status).toBe(status);
+  });
+
+  test("gives back what had come in on its page, and tells of it", async () => {
+    const id = await order("ord_part");
+    const session = await open(id);
+    await shop.database.transact((tx) => {
+      insertChain(tx, "eth");
+      const block = { number: 1, hash: "0xb", time: 1 };
+      const place = { tx_hash: "0xt", position: 0, log_index: 0, block };
+      const seen = { chain: "eth", token: "0x", sender: "0xs", wallet: "0xw", units: 4_000_000n, ...place } as const;
+      const transfer = insertTransfer(tx, seen, { coin: "USDT", label: "USDT", amount: "4", finality: "1" });
+      crediting.credit(tx, { transfer, order_id: session.order.id, kind: "assign" });
+    });
+    await end(id, "cancel");
+    expect(shop.events().slice(-2)).toEqual(["order_status_changed cancelled", "unknown_transfer"]);
+  });
+
+  test("and stands for another order than the one that is shown is a conflict", async () => {
+    const { order: made } = await published(await order("ord_twice"));
+    const other = { ...(made as Fields), amount: "0.01" };
+    const signed = { order: other, signature: createSigner(shop_secret)?.sign(canonicalJson(other)) ?? "" };
+    expect(codeOf(await checkout(signed))).toBe("409 ORDER_CONFLICT");
+  });
+});
+
+describe("a proof that holds and comes", () => {
+  const deliver = (envelope: object, from = provider) =>
+    from.call(shop.endpoint, "POST", "/transfer/webhook", { ...envelope });
+  const keptFor = (txid: string) => shop.database.read((at) => proofOf(at, provider_ocid, txid))?.oc_payment ?? null;
+  const alerts = (code: string) => shop.log.filter((line) => line.includes(code)).length;
+
+  test("after its payment has expired is kept and told, once, and rejected without a retry", async () => {
+    const txid = await pending({ expiresAt: seconds() + 60 });
+    const late = provider.proof({ ...terms(txid), txid: "late" });
+    shop.advance(62_000);
+    for (let time = 0; time < 2; time++) {
+      expect((await deliver(late)).json).toEqual({
+        ...{ status: "rejected", txid: "late" },
+        message: "the payment has expired; the proof is kept for review",
+      });
+    }
+    expect(codeOf(await settle(txid, late))).toBe("400 PAYMENT_EXPIRED");
+    expect([keptFor("late"), alerts("proof_late")]).toEqual([txid, 1]);
+  });
+
+  test("second, for a payment that another has settled, likewise", async () => {
+    const txid = await pending();
+    const first = provider.proof({ ...terms(txid), txid: "one" });
+    expect((await deliver(first)).json).toMatchObject({ status: "accepted" });
+    const second = provider.proof({ ...terms(txid), txid: "two" });
+    expect(codeOf(await settle(txid, second))).toBe("400 INVALID_STATE");
+    for (let time = 0; time < 2; time++) {
+      expect((await deliver(second)).json).toMatchObject({ status: "rejected", txid: "two" });
+    }
+    expect([keptFor("two"), alerts("proof_duplicate")]).toEqual([txid, 1]);
+    expect((await deliver(first)).json).toMatchObject({ status: "accepted" });
+  });
+
+  test("too late may not come again for something else", async () => {
+    const txid = await pending({ expiresAt: seconds() + 60 });
+    shop.advance(62_000);
+    await deliver(provider.proof({ ...terms(txid), txid: "late" }));
+    const other = await pending();
+    expect(codeOf(await settle(other, provider.proof({ ...terms(other), txid: "late" })))).toBe("400 INVALID_PROOF");
+  });
+
+  test("of another amount is refused and told", async () => {
+    const txid = await pending();
+    expect(codeOf(await deliver(provider.proof({ ...terms(txid), amount: "9.00" })))).toBe("400 AMOUNT_MISMATCH");
+    expect(alerts("proof_amount_differs")).toBe(1);
+  });
+
+  test("from somebody who is not its issuer, for a payment, is not taken", async () => {
+    shop.reconfigure({ accepts: [ours, provider_ocid, wallet_ocid] });
+    const txid = await pending();
+    const envelope = provider.proof(terms(txid));
+    expect(codeOf(await deliver(envelope, wallet))).toBe("400 INVALID_PROOF");
+    expect((await deliver(envelope)).json).toMatchObject({ status: "accepted" });
+  });
+
+  test("made out to our merchant settles no payment of our gateway", async () => {
+    const txid = await pending();
+    const misaddressed = provider.proof({ ...terms(txid), to: { ocid: shop_ocid, reference: txid } });
+    expect(codeOf(await settle(txid, misaddressed))).toBe("400 INVALID_PROOF");
+  });
+});
+
 describe("an order of our own shop, paid on our own page", () => {
-  const open = async (id: string) => {
-    const made = await (await fetch(`${shop.endpoint}/orders/${id}`)).json();
-    const body = { ...(made as Fields), merchantOcid: shop_ocid, urls: {} };
-    const { status, json, text } = await wallet.call(shop.endpoint, "POST", "/checkout/create", body);
-    if (status !== 200) throw new Error(text);
-    const session = shop.gateway.session(String(json?.session_id));
-    if (session === null) throw new Error("no session");
-    return session;
-  };
   const pay = async (order_id: string) => {
     await shop.database.transact((tx) => void recordTransition(tx, order_id, "pay"));
     await shop.proofs.issueOwed();
@@ -289,8 +436,9 @@ describe("an order of our own shop, paid on our own page", () => {
     const id = await order("ord_own");
     const session = await open(id);
     const txid = await pending({ order: { id, urls: [] } });
+    await shop.database.transact((tx) => void recordTransition(tx, session.order.id, "pay"));
     await settle(txid, provider.proof(terms(txid)));
-    await pay(session.order.id);
+    await shop.proofs.issueOwed();
     expect(await statusOf(id)).toMatchObject({ status: "paid", txid });
     expect(shop.log.join("\n")).toContain("proof_duplicate");
   });

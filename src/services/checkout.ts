@@ -125,7 +125,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
       });
     },
 
-    cancel: (order_id) => database.transact((tx) => crediting.end(tx, order_id, "cancel")),
+    cancel: (order_id) => database.transact((tx) => crediting.end(tx, order_id, "cancel").order),
   };
 }
 

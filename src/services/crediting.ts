@@ -5,12 +5,13 @@ import { coinDecimals, type LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { unknownTransferBody } from "../domain/events.ts";
 import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
+import type { OrderCommand } from "../domain/order.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { highestPaid } from "../domain/tolerance.ts";
 import { allocate, allocatedTo, receivedFor } from "../storage/allocations.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, depositsOf, openDepositsOf, promiseRest } from "../storage/deposits.ts";
-import { recordTransition } from "../storage/ledger.ts";
+import { recordTransition, type Transition } from "../storage/ledger.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
 import { judgeTransfer, type TransferRow } from "../storage/transfers.ts";
@@ -49,6 +50,8 @@ export interface CreditOutcome {
   excess: string;
 }
 
+type Ended = Pick<Transition, "changed" | "order">;
+
 export interface Crediting {
   /** What `credit` would do, without doing it. Fault: order_not_found. */
   foresee(at: Reader, request: CreditRequest): CreditOutcome;
@@ -66,8 +69,8 @@ export interface Crediting {
    * (one that ended as `mark_paid`), and flags the transfer `overpaid` when there is more now than was ever asked for.
    */
   recount(tx: Tx, order_id: string, back: TransferRow): void;
-  /** Ends a pending order unpaid; its parts go to the inbox. Faults as `recordTransition`. */
-  end(tx: Tx, order_id: string, command: "cancel" | "expire"): OrderRow;
+  /** Ends an order; parts that pay nothing any more, its own or those of its pages, go to the inbox. As `recordTransition`. */
+  end(tx: Tx, order_id: string, command: OrderCommand): Ended;
   /** Appends the event about a transfer that pays nothing, with its webhook. */
   tellStranger(tx: Tx, row: TransferRow): void;
 }
@@ -105,7 +108,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   }
 
   function pay(tx: Tx, order: OrderRow): OrderRow {
-    return recordTransition(tx, order.id, order.status === "pending" ? "pay" : "mark_paid").order;
+    return end(tx, order.id, order.status === "pending" ? "pay" : "mark_paid").order;
   }
 
   function tellStranger(tx: Tx, row: TransferRow): void {
@@ -116,6 +119,12 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       body: unknownTransferBody(row, tx.now),
       url: config.current().merchant.unknown_transfer_webhook_url,
     });
+  }
+
+  function end(tx: Tx, order_id: string, command: OrderCommand): Ended {
+    const { changed, order, released } = recordTransition(tx, order_id, command);
+    for (const row of released) if (row.reverted_at === null) tellStranger(tx, row);
+    return { changed, order };
   }
 
   /** Tells of a part and promises the rest: of every open deposit, in its own coin, whichever the payer goes on with. */
@@ -148,6 +157,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   return {
     foresee,
     promiseLeft,
+    end,
     tellStranger,
 
     credit(tx, request) {
@@ -182,12 +192,6 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       if ((pays || order.status === "paid") && received > mostAsked(tx, order)) {
         judgeTransfer(tx, back.id, { ...back, reason: "overpaid" });
       }
-    },
-
-    end(tx, order_id, command) {
-      const { order, released } = recordTransition(tx, order_id, command);
-      for (const row of released) if (row.reverted_at === null) tellStranger(tx, row);
-      return order;
     },
   };
 }

@@ -12,7 +12,7 @@ import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
-import { announceStatus, recordTransition } from "../storage/ledger.ts";
+import { announceStatus } from "../storage/ledger.ts";
 import {
   countOrders,
   type ListedOrder,
@@ -27,6 +27,7 @@ import { type ListedTransfer, listTransfers, type TransferFilter } from "../stor
 import { transferById } from "../storage/transfers.ts";
 import { type CoinCapacity, capacityOf } from "./capacity.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";
+import { createCrediting } from "./crediting.ts";
 
 export interface Page {
   limit: number;
@@ -82,6 +83,7 @@ export interface Operator {
 /** The operator's verbs over one database; works beside a running server. */
 export function createOperator(needs: { database: Database; config: LiveConfig }): Operator {
   const { database, config } = needs;
+  const crediting = createCrediting(needs);
   return {
     orders: (filter, page) => database.read((at) => listOrders(at, filter, page.limit, page.offset)),
     deposits: (filter, page) => database.read((at) => listDeposits(at, filter, page.limit, page.offset)),
@@ -128,7 +130,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
       const was = await database.transact((tx) => {
         const before = orderById(tx, order_id);
         if (before === null) throw new Fault("resource_not_found");
-        const { changed } = recordTransition(tx, order_id, "mark_paid");
+        const { changed } = crediting.end(tx, order_id, "mark_paid");
         if (changed) recordAudit(tx, { actor, action: "mark_paid", subject: `order:${order_id}`, detail: reason });
         return before.status;
       });

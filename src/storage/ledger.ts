@@ -8,7 +8,7 @@ import { type OrderCommand, transition } from "../domain/order.ts";
 import { allocatedTo, reverseAllocation } from "./allocations.ts";
 import type { Tx } from "./database.ts";
 import { closeDepositsOf } from "./deposits.ts";
-import { oweProof } from "./opencharge-gateway.ts";
+import { openPagesFor, oweProof } from "./opencharge-gateway.ts";
 import { type OrderRow, orderById } from "./orders.ts";
 import { appendEvent } from "./outbox.ts";
 import { orders } from "./schema.ts";
@@ -31,7 +31,7 @@ const updateStatus = statement((db) =>
 export interface Transition {
   changed: boolean;
   order: OrderRow;
-  /** Money that had paid a part of an order which ended unpaid: it waits for a person now. */
+  /** Money that had paid a part of an order which ended unpaid, this one or a page of it: it waits for a person now. */
   released: TransferRow[];
 }
 
@@ -56,11 +56,15 @@ export function recordTransition(tx: Tx, id: string, command: OrderCommand): Tra
   announceStatus(tx, after);
   const money = allocatedTo(tx, id);
   if (outcome === "paid") for (const row of money) keepMoney(tx, row);
-  return {
-    changed: true,
-    order: after,
-    released: outcome === "paid" ? [] : money.map((row) => releaseMoney(tx, row, id)),
-  };
+  const released = outcome === "paid" ? [] : money.map((row) => releaseMoney(tx, row, id));
+  // A page has its own clock, which a payment on its way may hold up.
+  const from_pages = command === "expire" ? [] : closePages(tx, id);
+  return { changed: true, order: after, released: [...released, ...from_pages] };
+}
+
+/** Closes the hosted pages of a signed order that has ended; answers the money that had come in on them. */
+function closePages(tx: Tx, id: string): TransferRow[] {
+  return openPagesFor(tx, id).flatMap((page) => recordTransition(tx, page, "cancel").released);
 }
 
 /** What was kept with an order while it was ended unpaid waits for nobody once it is paid. */

@@ -10,6 +10,7 @@ import attribution from "../../migrations/0005_attribution.sql" with { type: "te
 import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
 import providers from "../../migrations/0007_providers.sql" with { type: "text" };
 import reconciliation from "../../migrations/0008_reconciliation.sql" with { type: "text" };
+import openchargeReview from "../../migrations/0009_opencharge_review.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -26,6 +27,7 @@ const migrations: readonly Migration[] = [
   { version: 6, name: "0006_inbox.sql", sql: inbox },
   { version: 7, name: "0007_providers.sql", sql: providers },
   { version: 8, name: "0008_reconciliation.sql", sql: reconciliation },
+  { version: 9, name: "0009_opencharge_review.sql", sql: openchargeReview },
 ];
 
 /** The schema version this code reads and writes. */

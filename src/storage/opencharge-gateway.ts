@@ -4,7 +4,7 @@
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import type { OrderRow } from "./orders.ts";
-import { ocSessions, orders } from "./schema.ts";
+import { ocOrders, ocSessions, orders } from "./schema.ts";
 import { statement } from "./statement.ts";
 
 export type SessionRow = typeof ocSessions.$inferSelect;
@@ -33,6 +33,7 @@ const insert = statement((db) =>
       signature: sql.placeholder("signature"),
       currency: sql.placeholder("currency"),
       notify: sql.placeholder("notify"),
+      form: sql`${sql.placeholder("form")}`,
       created_at: sql.placeholder("created_at"),
     })
     .prepare(),
@@ -87,6 +88,26 @@ const selectOf = statement((db) =>
       ),
     )
     .orderBy(desc(orders.seq))
+    .prepare(),
+);
+
+/** Pending orders of the pages that are open for the signed order behind an order. */
+export function openPagesFor(at: Reader, order_id: string): string[] {
+  return selectPages(at)
+    .all({ order_id })
+    .map(({ id }) => id);
+}
+
+const selectPages = statement((db) =>
+  db
+    .select({ id: orders.id })
+    .from(ocOrders)
+    .innerJoin(
+      ocSessions,
+      sql`${ocSessions.merchant} = json_extract(${ocOrders.object}, '$.ocid') and ${ocSessions.merchant_order} = ${ocOrders.id}`,
+    )
+    .innerJoin(orders, and(eq(orders.id, ocSessions.order_id), eq(orders.status, "pending")))
+    .where(eq(ocOrders.order_id, sql.placeholder("order_id")))
     .prepare(),
 );
 

@@ -110,6 +110,7 @@ const insertProofRow = statement((db) =>
       proof_hash: sql.placeholder("proof_hash"),
       outcome: sql`${sql.placeholder("outcome")}`,
       oc_order: sql.placeholder("oc_order"),
+      oc_payment: sql.placeholder("oc_payment"),
       sender: sql.placeholder("sender"),
       form: sql`${sql.placeholder("form")}`,
       public_key: sql.placeholder("public_key"),

@@ -277,6 +277,7 @@ export const ocSessions = sqliteTable("oc_sessions", {
   created_at: integer().notNull(),
   paid_at: integer(),
   proof: text(),
+  form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
 });
 
 export const ocPayments = sqliteTable("oc_payments", {
@@ -337,4 +338,5 @@ export const ocProofs = sqliteTable("oc_proofs", {
   signature: text().notNull(),
   proved_s: integer().notNull(),
   received_at: integer().notNull(),
+  oc_payment: text(),
 });

@@ -73,12 +73,7 @@ export function merchantRows({
       async handle({ caller, body }) {
         const envelope = readEnvelope(body);
         if (isRefusal(envelope)) return envelope;
-        const txid = payments.namedBy(envelope.proof);
-        if (txid !== null) {
-          const settled = await payments.settle(caller, { ...envelope, txid });
-          return isRefusal(settled) ? settled : webhookAnswer("accepted", envelope.proof.txid);
-        }
-        const receipt = await merchant.receive(caller, envelope);
+        const receipt = (await payments.receive(caller, envelope)) ?? (await merchant.receive(caller, envelope));
         return isRefusal(receipt) ? receipt : webhookAnswer(receipt.status, receipt.txid, receipt.message);
       },
     },

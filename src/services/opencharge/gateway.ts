@@ -17,7 +17,7 @@ import {
 import { insertOrder, orderById } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { checkAccepts } from "../../wire/opencharge/audience.ts";
-import { canonicalJson } from "../../wire/opencharge/canonical.ts";
+import { canonicalJson, type Form } from "../../wire/opencharge/canonical.ts";
 import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
 import { keysForObject, type Metadata } from "../../wire/opencharge/metadata.ts";
 import type { Order } from "../../wire/opencharge/orders.ts";
@@ -29,6 +29,7 @@ import type { Caller } from "./access.ts";
 import type { Directory } from "./directory.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import { recipientOf } from "./partners.ts";
+import { checkPayable, isSameOrder } from "./standing.ts";
 
 const session_lifetime_s = 30 * 60;
 const session_random_bytes = 24;
@@ -71,23 +72,26 @@ export function createGateway(needs: {
 
   const secretText = (prefix: string, bytes: number) => prefix + Buffer.from(world.random(bytes)).toString("base64url");
 
-  /** The merchant of an order whose signature holds. */
-  async function signerOf(caller: Caller, { order, object, signature }: SignedOrder): Promise<Metadata | Refusal> {
-    const holds = (known: Metadata) => verifyObject(object, signature, keysForObject(known, order.created_at)) !== null;
+  /** The merchant of an order whose signature holds, and in which form it does. */
+  async function signerOf(caller: Caller, { order, object, signature }: SignedOrder): Promise<Signer | Refusal> {
+    const signerAs = (merchant: Metadata): Signer | null => {
+      const match = verifyObject(object, signature, keysForObject(merchant, order.created_at));
+      return match === null ? null : { merchant, form: match.form };
+    };
     const merchant = caller.ocid === order.ocid ? caller.metadata : await directory.find(order.ocid);
-    if (isRefusal(merchant) || holds(merchant)) return merchant;
-    const renewed = await directory.refresh(order.ocid);
-    if (renewed !== null && holds(renewed)) return renewed;
-    return refuseSubmitted("INVALID_SIGNATURE", { message: "the signature of the order does not verify" });
+    if (isRefusal(merchant)) return merchant;
+    const renewed = signerAs(merchant) === null ? await directory.refresh(order.ocid) : merchant;
+    const signer = renewed === null ? null : signerAs(renewed);
+    return signer ?? refuseSubmitted("INVALID_SIGNATURE", { message: "the signature of the order does not verify" });
   }
 
-  /** The checks of an order in the order the network knows them; the merchant's metadata when it passes all of them. */
+  /** The checks of an order in the order the network knows them; its signer and whom it accepts when it passes all of them. */
   async function check(
     caller: Caller,
     request: SignedOrder & { urls: ReturnUrls },
     as: "checkout" | "merchant",
     own: Part,
-  ): Promise<Metadata | Refusal> {
+  ): Promise<Checked | Refusal> {
     const { order, urls } = request;
     if (as === "merchant" && caller.ocid !== order.ocid) {
       return refuseFields([{ path: "order.ocid", message: "is not the caller" }]);
@@ -95,29 +99,38 @@ export function createGateway(needs: {
     if (order.ocid !== own.settings.merchant_ocid && !own.settings.merchants.includes(order.ocid)) {
       return as === "merchant" ? refuse("MERCHANT_NOT_REGISTERED") : refuse("CONNECTION_REFUSED");
     }
-    const merchant = await signerOf(caller, request);
-    if (isRefusal(merchant)) return merchant;
+    const signer = await signerOf(caller, request);
+    if (isRefusal(signer)) return signer;
     if (order.expires_at !== null && order.expires_at * 1000 <= world.now()) return refuseSubmitted("ORDER_EXPIRED");
     const reports_to = as === "checkout" ? caller.ocid : null;
     const settings = config.current();
+    const { settlement, settlement_signed } = signer.merchant;
+    // A list that nobody signed could be written by whoever wants the money to come here.
+    const accepts = order.accepts ?? (settlement_signed ? settlement.accepts : []);
     return (
-      checkAccepts(order, merchant.settlement.accepts, new Set([own.ocid]), reports_to) ??
+      checkAccepts(accepts, new Set([own.ocid]), reports_to) ??
       checkPrice(order, settings, own.settings) ??
-      checkReturnUrls(urls, { allow_local_http: settings.webhooks.allow_private_targets }) ??
-      merchant
+      checkReturnUrls(urls, { allow_local_http: settings.webhooks.allow_private_targets }) ?? { ...signer, accepts }
     );
   }
 
   function openIn(tx: Tx, wanted: Wanted): Session | Refusal {
+    const copy = { text: wanted.signed_order, form: wanted.form };
+    const known = wanted.is_ours ? signedOrder(tx, wanted.merchant_order) : null;
+    if (known !== null) {
+      // Its first signature is ours, and covers everything or what is compared here.
+      if (!isSameOrder({ text: known.object, form: "recursive" }, copy)) return refuse("ORDER_CONFLICT");
+      const over = checkPayable(tx, known, tx.now);
+      if (over !== null) return over;
+    }
     for (const { row, order } of sessionsOf(tx, wanted.merchant, wanted.merchant_order)) {
-      if (row.signed_order !== wanted.signed_order) return refuse("ORDER_CONFLICT");
+      if (!isSameOrder({ text: row.signed_order, form: row.form }, copy)) return refuse("ORDER_CONFLICT");
       if (order.status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
       // Each caller has its own page and is told itself; nobody blocks an order for the others.
       if (order.status === "pending" && row.caller === wanted.caller) return { row, order };
     }
     // An order that we signed ourselves tells the shop when the proof pays it; once is enough.
-    const is_told = wanted.is_ours && signedOrder(tx, wanted.merchant_order) !== null;
-    const webhook_url = is_told ? "" : wanted.order.webhook_url;
+    const webhook_url = known === null ? wanted.order.webhook_url : "";
     const made = insertOrder(tx, { ...wanted.order, webhook_url, expires_at: tx.now + wanted.lifetime_s * 1000 });
     appendEvent(tx, { type: "order_created", order_id: made.id, transfer: null, body: "{}", url: null });
     const { order: _terms, lifetime_s: _lifetime, is_ours: _ours, ...row } = wanted;
@@ -128,13 +141,13 @@ export function createGateway(needs: {
     async open(caller, request, as) {
       const own = identities.current()?.gateway ?? null;
       if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
-      const merchant = await check(caller, request, as, own);
-      if (isRefusal(merchant)) return merchant;
+      const checked = await check(caller, request, as, own);
+      if (isRefusal(checked)) return checked;
 
+      const { merchant, form, accepts } = checked;
       const { order, urls } = request;
       const now_s = Math.floor(world.now() / 1000);
       const lifetime_s = Math.min(session_lifetime_s, (order.expires_at ?? now_s + session_lifetime_s) - now_s);
-      const accepts = order.accepts ?? merchant.settlement.accepts;
       const pays_merchant = recipientOf(own.settings, caller.ocid, order.ocid) === order.ocid;
       const is_told = pays_merchant && accepts.includes(own.ocid);
       const receivers = [caller, ...(is_told ? [{ ocid: order.ocid, metadata: merchant }] : [])];
@@ -151,6 +164,7 @@ export function createGateway(needs: {
         merchant_order: order.id,
         signed_order: canonicalJson(request.object),
         signature: request.signature,
+        form,
         currency: order.currency,
         notify: JSON.stringify([...notify]),
         lifetime_s: Math.max(1, lifetime_s),
@@ -180,6 +194,16 @@ export function createGateway(needs: {
         return row === null || order === null ? null : { row, order };
       }),
   };
+}
+
+interface Signer {
+  merchant: Metadata;
+  form: Form;
+}
+
+interface Checked extends Signer {
+  /** Whom the merchant trusts with its money: the order's own word, else its signed metadata's. */
+  accepts: readonly number[];
 }
 
 type Wanted = Omit<NewSession, "order_id"> & {

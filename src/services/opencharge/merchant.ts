@@ -15,6 +15,7 @@ import { isRefusal, type Refusal, refuse } from "../../wire/opencharge/errors.ts
 import type { Envelope, OrderCreate, ReturnUrls } from "../../wire/opencharge/readers.ts";
 import { isJsonObject, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
+import { createCrediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import { createApproval } from "./approval.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
@@ -63,6 +64,7 @@ export function createOpenchargeMerchant(needs: {
 }): OpenchargeMerchant {
   const { database, config, world, telemetry, identities, issuers } = needs;
 
+  const crediting = createCrediting(needs);
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
   function merchant(): Part {
@@ -139,7 +141,7 @@ export function createOpenchargeMerchant(needs: {
       }
 
       const { answer, alert } = await database.transact((tx) =>
-        takeProof(tx, own.settings, caller.ocid, envelope, match),
+        takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope),
       );
       if (alert !== null) {
         const { issuer, txid } = proof;

@@ -2,10 +2,11 @@
 // prove it to the merchant in our own name. One foreign proof settles one payment, however often and by whatever way it
 // comes.
 
+import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
 import type { Database, Tx } from "../../storage/database.ts";
-import { proofOf, signedOrder } from "../../storage/opencharge.ts";
+import { insertProof, type ProofRow, proofOf, signedOrder } from "../../storage/opencharge.ts";
 import {
   insertPayment,
   isSpentOnPayment,
@@ -17,23 +18,40 @@ import type { Telemetry } from "../../telemetry.ts";
 import type { PendingPayment, Signed } from "../../wire/opencharge/answers.ts";
 import { checkMerchant, checkRecipient } from "../../wire/opencharge/audience.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
-import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
+import {
+  isRefusal,
+  type NetworkCode,
+  type Refusal,
+  refuse,
+  refuseFields,
+  refuseSubmitted,
+} from "../../wire/opencharge/errors.ts";
+import { sha256Hex } from "../../wire/opencharge/keys.ts";
 import { type Proof, proofObject } from "../../wire/opencharge/orders.ts";
 import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } from "../../wire/opencharge/readers.ts";
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
+import { createCrediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
 import { isSameCurrency } from "./partners.ts";
-import { takeProof } from "./receipts.ts";
+import { proofRow, type Receipt, type Seen, takeProof } from "./receipts.ts";
+import { checkPayable } from "./standing.ts";
 
 const default_lifetime_s = 3600;
 const lifetime_max_s = 24 * 60 * 60;
 /** A proof may be this far ahead of our clock. */
 const proof_ahead_max_s = 300;
 const txid_random_bytes = 16;
+/** What `settle` refuses and keeps all the same, and what the operator hears of it. */
+const kept = { PAYMENT_EXPIRED: "proof_late", INVALID_STATE: "proof_duplicate" } as const;
+/** What the operator hears of a proof that holds and pays something else than it should. */
+const differing: ReadonlyMap<NetworkCode, string> = new Map([
+  ["AMOUNT_MISMATCH", "proof_amount_differs"],
+  ["CURRENCY_MISMATCH", "proof_currency_differs"],
+]);
 /** Amounts have no more. */
 const amount_decimals = 18;
 
@@ -53,19 +71,22 @@ export interface Payments {
    */
   create(caller: Caller, wanted: PaymentCreate): Promise<{ payment: PendingPayment; accepts: number[] } | Refusal>;
   /**
-   * Settles a payment with an issuer's proof and answers ours; the same proof again gets the same answer. Refusals:
-   * PAYMENT_NOT_FOUND, PAYMENT_EXPIRED, INVALID_STATE, ISSUER_NOT_ACCEPTED, PROOF_SIGNATURE_INVALID, INVALID_PROOF,
+   * Settles a payment with an issuer's proof and answers ours; the same proof again gets the same answer. A proof that
+   * holds and comes too late, or second, is kept for the operator. Refusals: PAYMENT_NOT_FOUND, PAYMENT_EXPIRED, INVALID_STATE, ISSUER_NOT_ACCEPTED, PROOF_SIGNATURE_INVALID, INVALID_PROOF,
    * AMOUNT_MISMATCH, CURRENCY_MISMATCH, METADATA_UNAVAILABLE.
    */
   settle(caller: Caller, wanted: PaymentSettle): Promise<Signed | Refusal>;
   /** A payment by our transaction id, or null. */
   state(txid: string): PaymentState | null;
-  /** The payment that a proof for our gateway means; null for a proof that is the merchant's business. */
-  namedBy(proof: Proof): string | null;
+  /**
+   * Takes a proof that its issuer delivers for a payment; null for one that is the merchant's business. Refusals: those
+   * of `settle`, but for proofs that are kept: delivered again, they could not do more.
+   */
+  receive(caller: Caller, envelope: Envelope): Promise<Receipt | Refusal | null>;
 }
 
 interface Settled {
-  issued: Signed;
+  answer: Signed | Refusal;
   /** What the operator should hear of. */
   alert: string | null;
 }
@@ -86,8 +107,10 @@ export function createPayments(needs: {
   telemetry: Telemetry;
   identities: OwnIdentities;
   issuers: Issuers;
+  config: LiveConfig;
 }): Payments {
   const { database, world, telemetry, identities, issuers } = needs;
+  const crediting = createCrediting(needs);
 
   const seconds = () => Math.floor(world.now() / 1000);
 
@@ -102,19 +125,17 @@ export function createPayments(needs: {
   function settleIn(
     tx: Tx,
     { settings, gateway: { ocid: gateway, signer } }: Us,
-    { txid, proof, object, signature }: PaymentSettle,
-  ): Settled | Refusal {
+    wanted: PaymentSettle,
+    seen: Seen,
+  ): Settled {
+    const { txid, proof, object, signature } = wanted;
     const row = paymentByTxid(tx, txid);
-    if (row === null) return refuse("PAYMENT_NOT_FOUND");
-    if (row.proof !== null)
-      return isSettledBy(row, object) ? { issued: signedIn(row.proof), alert: null } : refuse("INVALID_STATE");
-    if (row.expires_at < tx.now) return refuse("PAYMENT_EXPIRED");
-    if (isSpentOnPayment(tx, proof.issuer, proof.txid)) {
-      return refuse("INVALID_PROOF", { message: "the proof has settled another payment" });
-    }
-    if (proofOf(tx, proof.issuer, proof.txid) !== null) {
-      return refuse("INVALID_PROOF", { message: "the proof was delivered for an order" });
-    }
+    if (row === null) return { answer: refuse("PAYMENT_NOT_FOUND"), alert: null };
+    if (row.proof !== null && isSettledBy(row, object)) return { answer: signedIn(row.proof), alert: null };
+    const spent = checkUnspent(tx, row, wanted);
+    if (spent !== null) return { answer: spent, alert: null };
+    if (row.proof !== null) return unused(tx, row, wanted, seen, "INVALID_STATE");
+    if (row.expires_at < tx.now) return unused(tx, row, wanted, seen, "PAYMENT_EXPIRED");
 
     const own_proof: Proof = {
       txid,
@@ -127,19 +148,56 @@ export function createPayments(needs: {
       memo: `settled by ${proof.txid} of OCID ${proof.issuer}`,
     };
     const made = proofObject(own_proof);
-    const issued = { object: made, signature: signObject(signer, made) };
-    const body = JSON.stringify({ proof: issued.object, signature: issued.signature });
+    const answer = { object: made, signature: signObject(signer, made) };
+    const body = JSON.stringify({ proof: answer.object, signature: answer.signature });
     const envelope = JSON.stringify({ proof: object, signature });
     settlePayment(tx, txid, { issuer: proof.issuer, txid: proof.txid, envelope, proof: body });
     const { public_key } = signer;
+    const own_match = { form: "recursive", public_key } as const;
     const { alert } = takeProof(
       tx,
+      crediting,
       settings,
-      gateway,
-      { ...issued, proof: own_proof },
-      { form: "recursive", public_key },
+      { sender: gateway, match: own_match },
+      { ...answer, proof: own_proof },
     );
-    return { issued, alert };
+    return { answer, alert };
+  }
+
+  async function settle(caller: Caller, wanted: PaymentSettle, by: "anybody" | "issuer"): Promise<Signed | Refusal> {
+    const own = us();
+    if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+    const { proof, txid } = wanted;
+    const row = database.read((at) => paymentByTxid(at, txid));
+    if (row === null) return refuse("PAYMENT_NOT_FOUND");
+    const accepted = issuersOf(own);
+    if (!accepted.includes(proof.issuer)) {
+      const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
+      return refuse("ISSUER_NOT_ACCEPTED", { details });
+    }
+    if (by === "issuer" && caller.ocid !== proof.issuer) {
+      return refuse("INVALID_PROOF", { message: "the proof of a payment is delivered by its issuer alone" });
+    }
+    const match = await issuers.verify(caller, wanted);
+    if (isRefusal(match)) return match;
+    const about = { issuer: proof.issuer, txid: proof.txid, payment: txid, order: row.reference };
+    const refused = checkTerms(proof, row, own, seconds());
+    if (refused !== null) {
+      const alert = differing.get(refused.refused);
+      if (alert !== undefined) telemetry.warn(alert, about);
+      return refused;
+    }
+    const { answer, alert } = await database.transact((tx) =>
+      settleIn(tx, own, wanted, { sender: caller.ocid, match }),
+    );
+    if (alert !== null) telemetry.warn(alert, about);
+    return answer;
+  }
+
+  /** The payment that a proof for our gateway means. */
+  function namedBy({ to: { ocid, reference } }: Proof): string | null {
+    if (reference === null || ocid !== us()?.gateway.ocid) return null;
+    return database.read((at) => paymentByTxid(at, reference))?.txid ?? null;
   }
 
   return {
@@ -165,26 +223,16 @@ export function createPayments(needs: {
       return isRefusal(row) ? row : { payment: pendingOf(row), accepts: issuersOf(own) };
     },
 
-    async settle(caller, wanted) {
-      const own = us();
-      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
-      const { proof, txid } = wanted;
-      const row = database.read((at) => paymentByTxid(at, txid));
-      if (row === null) return refuse("PAYMENT_NOT_FOUND");
-      const accepted = issuersOf(own);
-      if (!accepted.includes(proof.issuer)) {
-        const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
-        return refuse("ISSUER_NOT_ACCEPTED", { details });
-      }
-      const match = await issuers.verify(caller, wanted);
-      if (isRefusal(match)) return match;
-      const refused = checkTerms(proof, row, own, seconds());
-      if (refused !== null) return refused;
-      const settled = await database.transact((tx) => settleIn(tx, own, wanted));
-      if (isRefusal(settled)) return settled;
-      if (settled.alert !== null)
-        telemetry.warn(settled.alert, { issuer: own.gateway.ocid, txid, order: row.reference });
-      return settled.issued;
+    settle: (caller, wanted) => settle(caller, wanted, "anybody"),
+
+    async receive(caller, envelope) {
+      const payment = namedBy(envelope.proof);
+      if (payment === null) return null;
+      const { txid } = envelope.proof;
+      const settled = await settle(caller, { ...envelope, txid: payment }, "issuer");
+      if (!isRefusal(settled)) return { status: "accepted", txid, message: null };
+      if (!(settled.refused in kept)) return settled;
+      return { status: "rejected", txid, message: `${settled.message}; the proof is kept for review` };
     },
 
     state(txid) {
@@ -193,27 +241,23 @@ export function createPayments(needs: {
       const proof = row.proof === null ? null : signedIn(row.proof);
       return { pending: pendingOf(row), is_expired: row.expires_at < world.now(), proof };
     },
-
-    namedBy(proof) {
-      const { ocid, reference } = proof.to;
-      if (reference === null || ocid !== us()?.gateway.ocid) return null;
-      return database.read((at) => paymentByTxid(at, reference))?.txid ?? null;
-    },
   };
 }
 
-/** Null for what an order of ours asks for. */
+/** Null for what an order of ours asks for, and still waits for. */
 function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): Refusal | null {
   const order = signedOrder(tx, id);
   if (order === null) return refuseSubmitted("ORDER_NOT_FOUND");
+  const over = checkPayable(tx, order, tx.now);
+  if (over !== null) return over;
   if (!isSameAmount(amount, order.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: order.amount } });
   if (currency !== order.currency) return refuse("CURRENCY_MISMATCH", { details: { expected: order.currency } });
   return null;
 }
 
 /** Null for a proof that pays exactly this payment, to us. */
-function checkTerms(proof: Proof, row: PaymentRow, { settings, ocids }: Us, now_s: number): Refusal | null {
-  const elsewhere = checkRecipient(proof, ocids);
+function checkTerms(proof: Proof, row: PaymentRow, { settings, gateway }: Us, now_s: number): Refusal | null {
+  const elsewhere = checkRecipient(proof, new Set([gateway.ocid]));
   if (elsewhere !== null) return elsewhere;
   if (proof.to.reference !== row.txid) {
     return refuseFields([{ path: "proof.to.reference", message: "is not this payment" }], "INVALID_PROOF");
@@ -240,6 +284,31 @@ function signedIn(stored: string): Signed {
   const envelope = readEnvelope(parseStrictJson(stored));
   if (isRefusal(envelope)) throw new Error("a stored proof is unreadable");
   return envelope;
+}
+
+/** A proof that holds and does not settle its payment: the provider has the money, and a person must look, once. */
+function unused(tx: Tx, row: PaymentRow, envelope: Envelope, seen: Seen, code: keyof typeof kept): Settled {
+  const { issuer, txid } = envelope.proof;
+  const is_new = proofOf(tx, issuer, txid) === null;
+  if (is_new) {
+    const about = { outcome: "unmatched", oc_order: null, oc_payment: row.txid, sender: seen.sender } as const;
+    insertProof(tx, { ...proofRow(envelope, seen.match), ...about });
+  }
+  return { answer: refuse(code), alert: is_new ? kept[code] : null };
+}
+
+/** Null for a proof that was used for nothing but this payment. Refusal: INVALID_PROOF. */
+function checkUnspent(tx: Tx, row: PaymentRow, { proof, object }: Envelope): Refusal | null {
+  if (isSpentOnPayment(tx, proof.issuer, proof.txid)) {
+    return refuse("INVALID_PROOF", { message: "the proof has settled another payment" });
+  }
+  const earlier = proofOf(tx, proof.issuer, proof.txid);
+  if (earlier === null || isKeptFor(row, earlier, object)) return null;
+  return refuse("INVALID_PROOF", { message: "the proof was delivered for something else" });
+}
+
+function isKeptFor({ txid }: PaymentRow, { oc_payment, proof_hash }: ProofRow, object: Envelope["object"]): boolean {
+  return oc_payment === txid && proof_hash === sha256Hex(canonicalJson(object));
 }
 
 function isSettledBy(row: PaymentRow, object: Envelope["object"]): boolean {

@@ -114,5 +114,6 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: 
   }
   if (row.merchant !== settings.merchant_ocid) return null;
   const { public_key } = signer;
-  return takeProof(tx, settings, ocid, { proof, object, signature }, { form: "recursive", public_key }).alert;
+  const seen = { sender: ocid, match: { form: "recursive", public_key } } as const;
+  return takeProof(tx, crediting, settings, seen, { proof, object, signature }).alert;
 }

@@ -4,7 +4,6 @@
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
 import type { Reader, Tx } from "../../storage/database.ts";
-import { recordTransition } from "../../storage/ledger.ts";
 import {
   insertProof,
   type ProofRow,
@@ -22,6 +21,7 @@ import { sha256Hex } from "../../wire/opencharge/keys.ts";
 import type { Proof } from "../../wire/opencharge/orders.ts";
 import type { Envelope } from "../../wire/opencharge/readers.ts";
 import type { ObjectMatch } from "../../wire/opencharge/signed-objects.ts";
+import type { Crediting } from "../crediting.ts";
 import { isSameCurrency } from "./partners.ts";
 
 /** Amounts have no more. */
@@ -40,6 +40,12 @@ export function orderNamedBy(at: Reader, { to }: Proof): SignedOrderRow | null {
   return signedOrder(at, to.reference) ?? signedOrderByReference(at, to.reference);
 }
 
+/** Who brought a proof, and the form and key it held under. */
+export interface Seen {
+  sender: number;
+  match: Pick<ObjectMatch, "form" | "public_key">;
+}
+
 interface Settled {
   answer: Receipt | Refusal;
   /** What the operator should hear of. */
@@ -52,13 +58,15 @@ interface Settled {
  */
 export function takeProof(
   tx: Tx,
+  crediting: Crediting,
   settings: OpenchargeSettings,
-  sender: number,
-  { proof, object, signature }: Envelope,
-  match: Pick<ObjectMatch, "form" | "public_key">,
+  { sender, match }: Seen,
+  envelope: Envelope,
 ): Settled {
+  const { proof } = envelope;
   const { issuer, txid } = proof;
-  const proof_hash = sha256Hex(canonicalJson(object));
+  const content = proofRow(envelope, match);
+  const { proof_hash } = content;
   const earlier = proofOf(tx, issuer, txid);
   if (earlier !== null && earlier.proof_hash === proof_hash) return { answer: receiptOf(earlier), alert: null };
   if (earlier !== null) {
@@ -80,39 +88,39 @@ export function takeProof(
     return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
   }
 
-  const outcome = row === null ? "unmatched" : payWith(tx, row, proof);
-  const kept: Omit<ProofRow, "received_at"> = {
-    issuer,
-    txid,
-    proof_hash,
-    outcome,
-    oc_order: row?.id ?? null,
-    sender,
-    form: match.form,
-    public_key: match.public_key,
-    object: JSON.stringify(object),
-    signature,
-    proved_s: proof.timestamp,
-  };
+  const outcome: ProofRow["outcome"] = row === null ? "unmatched" : payWith(tx, crediting, row, proof);
+  const kept = { ...content, outcome, oc_order: row?.id ?? null, oc_payment: null, sender };
   insertProof(tx, kept);
   const is_early = row !== null && proof.timestamp < row.created_s;
   const alert = outcome === "paid" ? (is_early ? "proof_older_than_order" : null) : `proof_${outcome}`;
   return { answer: receiptOf(kept), alert };
 }
 
+/** What is kept of a proof, whatever becomes of it. */
+export function proofRow(
+  { proof, object, signature }: Envelope,
+  { form, public_key }: Seen["match"],
+): Pick<ProofRow, "issuer" | "txid" | "proof_hash" | "form" | "public_key" | "object" | "signature" | "proved_s"> {
+  const { issuer, txid, timestamp: proved_s } = proof;
+  const proof_hash = sha256Hex(canonicalJson(object));
+  return { issuer, txid, proof_hash, form, public_key, object: JSON.stringify(object), signature, proved_s };
+}
+
 /** A proof pays a pending order as a transfer would, and an expired one still; money for others is the operator's to return. */
-function payWith(tx: Tx, row: SignedOrderRow, { issuer, txid }: Proof): "paid" | "duplicate" {
+function payWith(tx: Tx, crediting: Crediting, row: SignedOrderRow, { issuer, txid }: Proof): "paid" | "duplicate" {
   const status = orderById(tx, row.order_id)?.status;
-  if (status === "pending") recordTransition(tx, row.order_id, "pay");
+  if (status === "pending") crediting.end(tx, row.order_id, "pay");
   else if (status === "expired") {
-    recordTransition(tx, row.order_id, "mark_paid");
+    crediting.end(tx, row.order_id, "mark_paid");
     const detail = `proof ${txid} of OCID ${issuer} came after the order had expired`;
     recordAudit(tx, { actor: "opencharge", action: "mark_paid", subject: `order:${row.order_id}`, detail });
   } else return "duplicate";
   return "paid";
 }
 
-function receiptOf({ outcome, txid }: Pick<ProofRow, "outcome" | "txid">): Receipt {
+function receiptOf({ outcome, txid, oc_payment }: Pick<ProofRow, "outcome" | "txid" | "oc_payment">): Receipt {
+  if (oc_payment !== null)
+    return { status: "rejected", txid, message: "the payment had ended before; kept for review" };
   if (outcome === "paid") return { status: "accepted", txid, message: null };
   if (outcome === "unmatched")
     return { status: "accepted", txid, message: "no order has this reference; kept for review" };

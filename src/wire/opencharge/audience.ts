@@ -2,7 +2,7 @@
 // server that listens on the same path; only what stands in its body binds it to us.
 
 import { type Refusal, refuse, refuseFields } from "./errors.ts";
-import type { Order, Proof } from "./orders.ts";
+import type { Proof } from "./orders.ts";
 
 /** Null when the body names one of our OCIDs as the merchant; `path` is where it does. Refusal: INVALID_REQUEST. */
 export function checkMerchant(path: "ocid" | "to", named: number, ours: ReadonlySet<number>): Refusal | null {
@@ -10,20 +10,17 @@ export function checkMerchant(path: "ocid" | "to", named: number, ours: Readonly
 }
 
 /**
- * Null when somebody the merchant trusts with its money takes part: one of our gateways, or the caller whom we report
- * to (null: the caller does not count). `fallback` is the merchant's published list, for an order without one.
- * Refusal: SETTLEMENT_NOT_SUPPORTED.
+ * Null when somebody the merchant trusts with its money (`accepts`) takes part: one of our gateways, or the caller whom
+ * we report to (null: the caller does not count). Refusal: SETTLEMENT_NOT_SUPPORTED.
  */
 export function checkAccepts(
-  order: Order,
-  fallback: readonly number[],
+  accepts: readonly number[],
   ours: ReadonlySet<number>,
   caller: number | null,
 ): Refusal | null {
-  const accepts = order.accepts ?? fallback;
   const is_ours = accepts.some((ocid) => ours.has(ocid));
   if (is_ours || (caller !== null && accepts.includes(caller))) return null;
-  return refuse("SETTLEMENT_NOT_SUPPORTED", { details: { accepts } });
+  return refuse("SETTLEMENT_NOT_SUPPORTED", { details: { accepts: [...accepts] } });
 }
 
 /** Null when the proof pays one of our OCIDs, or a merchant we serve as its gateway. Refusal: INVALID_PROOF. */

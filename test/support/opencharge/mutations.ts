@@ -228,7 +228,7 @@ function isMeantFor(path: string, body: Uint8Array, sender: number, ours: Readon
   }
   if (path !== "/checkout/create") return false;
   const read = readCheckoutCreate(json);
-  return !isRefusal(read) && checkAccepts(read.order, [], ours, sender) === null;
+  return !isRefusal(read) && checkAccepts(read.order.accepts ?? [], ours, sender) === null;
 }
 
 /** What may be accepted, told without our code: the lines signed by this sender, this body, this recipient. */

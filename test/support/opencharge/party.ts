@@ -37,6 +37,7 @@ export type MetadataMode =
   | "honest"
   | "nested_only"
   | "flat"
+  | "signed_shallow"
   | "compressed_key"
   | "keys_differ"
   | "unsigned"
@@ -128,7 +129,10 @@ export function startParty(options: PartyOptions) {
     if (mode === "key_off_curve") config.publicKey = "ab".repeat(64);
     const head = { opencharge: "0.1", name: `${role} ${ocid}` };
     if (mode === "flat") return { ...head, ...config };
-    const signature = sign(spell(config, dialect), mode === "signed_by_another" ? newSecret() : secret);
+    const signature = sign(
+      spell(config, mode === "signed_shallow" ? "shallow" : dialect),
+      mode === "signed_by_another" ? newSecret() : secret,
+    );
     const nested: Fields = { ...head, config, kyc: [], ...(mode === "unsigned" ? {} : { signature }) };
     if (mode === "nested_only") return nested;
     return { ...nested, ...config, ...(mode === "keys_differ" ? { publicKey: publicKeyOf(newSecret()) } : {}) };

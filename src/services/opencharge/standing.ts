@@ -1,0 +1,38 @@
+// What stands of an order before somebody is asked to pay it: whether it can still be paid, and whether another copy of it
+// says the same. Changes nothing.
+
+import type { Reader } from "../../storage/database.ts";
+import type { SignedOrderRow } from "../../storage/opencharge.ts";
+import { orderById } from "../../storage/orders.ts";
+import { canonicalIn, type Form } from "../../wire/opencharge/canonical.ts";
+import { type Refusal, refuse, refuseSubmitted } from "../../wire/opencharge/errors.ts";
+import { isJsonObject, type JsonObject, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
+
+/** Null for an order of ours that waits for its money. Refusals: ORDER_CONFLICT (paid), ORDER_EXPIRED (or cancelled). */
+export function checkPayable(at: Reader, { order_id, expires_s }: SignedOrderRow, now_ms: number): Refusal | null {
+  const status = orderById(at, order_id)?.status;
+  if (status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
+  if (status === "cancelled") return refuseSubmitted("ORDER_EXPIRED", { message: "the order was cancelled" });
+  return status === "expired" || expires_s * 1000 <= now_ms ? refuseSubmitted("ORDER_EXPIRED") : null;
+}
+
+/** An order as JSON text, and the form in which its merchant signed it. */
+export interface OrderCopy {
+  text: string;
+  form: Form;
+}
+
+/**
+ * Whether two copies of an order are the same as far as the merchant has signed both. What a shallow signature leaves
+ * open is whatever the bearer wrote there, so it tells no two copies apart.
+ */
+export function isSameOrder(one: OrderCopy, other: OrderCopy): boolean {
+  const form = one.form === "shallow" || other.form === "shallow" ? "shallow" : "recursive";
+  return canonicalIn(form, objectIn(one.text)) === canonicalIn(form, objectIn(other.text));
+}
+
+function objectIn(text: string): JsonObject {
+  const value = parseStrictJson(text);
+  if (!isJsonObject(value)) throw new Error("a stored order is no object");
+  return value;
+}
