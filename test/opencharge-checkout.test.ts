@@ -183,6 +183,31 @@ describe("the payer's page", () => {
     expect(html).not.toContain("<button");
   });
 
+  test("asks for the rest of an order that was paid in part, and cancels it no more", async () => {
+    const { url, order_id } = await openPage();
+    await submit(url, { pay: "eth.USDT" });
+    await shop.payPart(order_id, "7.4");
+    const html = await show(url);
+    expect(html).toContain("7.4 was received. What follows is the rest.");
+    expect(html).toContain('<p class="exact">12.5</p>');
+    expect(html).not.toContain('name="cancel"');
+    const other = await submit(url, { other: "yes" });
+    expect(other.html).toContain("Choose what to pay the rest with");
+    expect(other.html).not.toContain('name="cancel"');
+    await submit(url, { cancel: "yes" });
+    expect(shop.gateway.session(url.split("/").at(-1) ?? "")?.order.status).toBe("pending");
+    await submit(url, { pay: "polygon.USDC" });
+    expect(await show(url)).toContain('<p class="exact">12.5</p>');
+  });
+
+  test("stays a page when what is sent to it is no form of its", async () => {
+    const { url } = await openPage();
+    for (const body of ["pay=".padEnd(5000, "x"), new Uint8Array([0xff, 0xfe])]) {
+      const answer = await fetch(url, { method: "POST", body });
+      expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining("Choose what to pay with")]);
+    }
+  });
+
   test("offers another coin, and keeps the first promise", async () => {
     const { url } = await openPage();
     await submit(url, { pay: "eth.USDT" });

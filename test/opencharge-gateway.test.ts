@@ -254,6 +254,15 @@ describe("a checkout", () => {
     }
   });
 
+  test("is opened for an order signed with the key its merchant has replaced since, and not after", async () => {
+    const [before, later] = [merchant.signOrder(order()), order({ id: "ord_2", createdAt: now_s + 1 })];
+    const signed_late = merchant.signOrder(later);
+    merchant.rotateKey({ announced: true });
+    expect(codeOf(await checkout({ signed: before }))).toBe("open");
+    expect(codeOf(await checkout({ signed: signed_late }))).toBe("400 INVALID_SIGNATURE");
+    expect(codeOf(await checkout({ signed: merchant.signOrder(later) }))).toBe("open");
+  });
+
   test("is the same one for the same order, and a conflict for another under its name", async () => {
     const first = opened(await checkout());
     expect(opened(await checkout())).toEqual(first);

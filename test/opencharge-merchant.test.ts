@@ -198,6 +198,14 @@ describe("a request is believed", () => {
     expect(verdict(await app.replay(first.sent))).toEqual([401, "NONCE_REUSED"]);
   });
 
+  test("once, for as long as its timestamp could still be believed: ten minutes, whatever else comes meanwhile", async () => {
+    const first = await create(coffee(), app, { timestamp: seconds() + 299 });
+    expect(first.status).toBe(200);
+    shop.advance(595_000);
+    expect((await create(coffee())).status).toBe(200);
+    expect(verdict(await app.replay(first.sent))).toEqual([401, "NONCE_REUSED"]);
+  });
+
   test("a nonce is not spent by a signature that fails, and is each caller's own", async () => {
     const nonce = "shared-nonce";
     expect((await create(coffee(), app, { nonce, secret: "22".repeat(32) })).status).toBe(401);
@@ -333,12 +341,23 @@ describe("an order that somebody asks us to sign", () => {
     ["with an item nobody sells", items(line({ id: "yacht" })), [400, "INVALID_ITEM"]],
     ["with a part of an item", { ...items(line({ quantity: 0.002 })), amount: "0.01" }, [400, "INVALID_ITEM"]],
     ["with more than anybody may buy", items(line({ id: "item_002", quantity: 6 })), [400, "INVALID_ITEM"]],
+    [
+      "with more than anybody may buy, line by line",
+      items(...[2, 2, 2].map((quantity) => line({ id: "item_002", quantity }))),
+      [400, "INVALID_ITEM"],
+    ],
     ["with more than there is", items(line({ id: "item_002", quantity: 4 })), [400, "INSUFFICIENT_STOCK"]],
+    [
+      "with more than there is, line by line",
+      items(...[2, 2].map((quantity) => line({ id: "item_002", quantity }))),
+      [400, "INSUFFICIENT_STOCK"],
+    ],
     ["with a quantity below nothing", items(line({ quantity: -2 })), [400, "INVALID_REQUEST"]],
     ["for another merchant", { ocid: 501 }, [400, "INVALID_REQUEST"]],
     ["in a currency that is not taken", { currency: "EUR" }, [400, "SETTLEMENT_NOT_SUPPORTED"]],
     ["that has ended before it began", { expiresAt: 1706400000 }, [400, "ORDER_EXPIRED"]],
     ["with an id that is a path", { id: "../orders/1" }, [400, "INVALID_REQUEST"]],
+    ["with an id that leads to the folder above", { id: ".." }, [400, "INVALID_REQUEST"]],
     ["with a number for an amount", { amount: 15 }, [400, "INVALID_REQUEST"]],
     ["without items", { items: null }, [400, "INVALID_REQUEST"]],
   ];
@@ -366,6 +385,14 @@ describe("an order that somebody asks us to sign", () => {
       return Number(order.expiresAt) - Number(order.createdAt);
     };
     expect([await life(null), await life(seconds() + 10 * 86_400)]).toEqual([3600, 86_400]);
+  });
+
+  test("does not take the name by which another order may be paid", async () => {
+    const named = await ordered({ reference: "cart-9" });
+    expect(verdict(await create(coffee({ id: "cart-9" })))).toEqual([409, "ORDER_CONFLICT"]);
+    expect(verdict(await create(coffee({ id: "cart-10", reference: "cart-10" })))).toEqual([200, "ok"]);
+    await deliver(proofFor(named, { to: { ocid: shop_ocid, reference: "cart-9" } }));
+    expect((await read(`/orders/${named.id}/status`)).json.status).toBe("paid");
   });
 
   test("may have a price of the caller's only with the operator's leave", async () => {
@@ -519,6 +546,14 @@ describe("a proof", () => {
     const envelope = proofFor(order);
     expect(verdict(await deliver(envelope, stranger))).toEqual([400, "INVALID_PROOF"]);
     expect(verdict(await deliver(envelope, relay))).toEqual([200, "accepted"]);
+  });
+
+  test("is believed of those whom its own order accepts, whomever the settings accept by now", async () => {
+    const order = await ordered();
+    configure({ accepts: [666] });
+    expect(verdict(await deliver(proofFor(order, {}, stranger), stranger))).toEqual([400, "ISSUER_NOT_ACCEPTED"]);
+    expect(verdict(await deliver(proofFor(order), stranger))).toEqual([400, "INVALID_PROOF"]);
+    expect(verdict(await deliver(proofFor(order), relay))).toEqual([200, "accepted"]);
   });
 
   test("signed with a key that its issuer has replaced since, and announced, still pays", async () => {

@@ -259,6 +259,27 @@ describe("a payment from a foreign wallet", () => {
     expect(codeOf(await create(fields))).toBe(code);
   });
 
+  test("is not opened in other money than its order's, though that is taken", async () => {
+    shop.reconfigure({ currencies: ["USD", "USDT"] });
+    expect(codeOf(await create({ order: { id: await order("ord_9"), urls: [] }, currency: "USDT" }))).toBe(
+      "400 CURRENCY_MISMATCH",
+    );
+  });
+
+  test("for an order pays that one, whatever reference is beside it", async () => {
+    const [id, other] = [await order("ord_meant"), await order("ord_other")];
+    const txid = await pending({ order: { id, urls: [] }, reference: other });
+    const { json } = await settle(txid, provider.proof(terms(txid)));
+    expect(json?.proof).toMatchObject({ to: { ocid: shop_ocid, reference: id } });
+    expect([(await statusOf(id)).status, (await statusOf(other)).status]).toEqual(["paid", "pending"]);
+  });
+
+  test("waits an hour by default and a day at most", async () => {
+    const life = async (more: Fields) => Number((await create(more)).json?.expiresAt) - seconds();
+    const [usual, longest] = [await life({}), await life({ expiresAt: seconds() + 10 * 86_400 })];
+    expect([Math.abs(usual - 3600) <= 1, Math.abs(longest - 86_400) <= 1]).toEqual([true, true]);
+  });
+
   test("is offered only by an appliance that is both merchant and gateway", async () => {
     const capabilities = async () => ((await (await fetch(shop.metadata_url)).json()) as Fields).capabilities;
     expect(await capabilities()).toEqual(expect.arrayContaining(["payment.create", "payment.settle"]));

@@ -101,6 +101,11 @@ export function signedOrderByReference(at: Reader, reference: string): SignedOrd
   return another === undefined ? (only ?? null) : null;
 }
 
+/** Whether an order is known by this reference. */
+export function isReference(at: Reader, text: string): boolean {
+  return selectByReference(at).get({ reference: text }) !== undefined;
+}
+
 const insertProofRow = statement((db) =>
   db
     .insert(ocProofs)

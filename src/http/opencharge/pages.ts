@@ -3,8 +3,10 @@
 
 import { chains as chainFacts } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
+import { fromCommon, toCommon } from "../../domain/money.ts";
 import type { Checkout } from "../../services/checkout.ts";
 import type { Gateway } from "../../services/opencharge/gateway.ts";
+import { receivedFor } from "../../storage/allocations.ts";
 import { isPaymentSeen } from "../../storage/bound.ts";
 import type { Database } from "../../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
@@ -56,7 +58,9 @@ export function createCheckoutPages(needs: Needs): {
 
   function view(session: Session, chosen: string | null, problem: string | null): View {
     const { row, order } = session;
-    const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency };
+    const units = database.read((at) => receivedFor(at, order.id));
+    const received = units === 0n ? null : fromCommon(units);
+    const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency, received };
     if (order.status === "paid") return { ...head, state: "paid", next: order.success_url };
     if (order.status !== "pending") return { ...head, state: order.status, next: order.cancel_url };
     const ends_in_s = Math.ceil((order.expires_at - world.now()) / 1000);
@@ -68,14 +72,16 @@ export function createCheckoutPages(needs: Needs): {
     return { ...head, state: "choosing", choices: choicesFor(session), problem, ends_in_s };
   }
 
-  /** The deposit that a payment was seen for, else the chosen one, else the newest. */
+  /** The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. */
   function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
     return database.read((at) => {
       const open = openDepositsOf(at, order_id).sort((a, b) => b.id - a.id);
       const seen = open.find(({ id }) => isPaymentSeen(at, id));
       const deposit = seen ?? open.find((one) => pairOf(one) === chosen) ?? open[0];
       if (deposit === undefined) return null;
-      const { chain, coin, wallet, amount } = deposit;
+      const { chain, coin, wallet } = deposit;
+      const received = receivedFor(at, order_id);
+      const amount = received === 0n ? deposit.amount : fromCommon(toCommon(deposit.amount) - received);
       return { coin, chain: chainFacts[chain].name, address: wallet, amount, seen: seen !== undefined };
     });
   }
@@ -83,6 +89,17 @@ export function createCheckoutPages(needs: Needs): {
   const page = (status: number, html: string) => new Response(html, { status, headers: pageHeaders });
   const back = (query: string) =>
     new Response(null, { status: 303, headers: { ...pageHeaders, location: query === "" ? "?" : `?${query}` } });
+
+  /** Null for what no browser makes of the form on the page. */
+  async function formOf(request: Request): Promise<URLSearchParams | null> {
+    try {
+      const text = readUtf8(await readBody(world, request, form_limit_bytes));
+      return text === null ? null : new URLSearchParams(text);
+    } catch (error) {
+      if (codeOf(error) === "unreadable_body") return null;
+      throw error;
+    }
+  }
 
   async function choose(session: Session, value: string): Promise<Response> {
     const [blockchain = "", stablecoin = ""] = value.split(".");
@@ -97,9 +114,10 @@ export function createCheckoutPages(needs: Needs): {
     }
   }
 
-  /** Not while money is on its way: it would arrive for nobody. */
+  /** Not while money is on its way, or has come: it would be there for nobody. */
   async function cancel({ order }: Session): Promise<Response> {
-    if (awaitedDeposit(order.id, null)?.seen) return back("");
+    const has_part = database.read((at) => receivedFor(at, order.id)) > 0n;
+    if (has_part || awaitedDeposit(order.id, null)?.seen) return back("");
     try {
       await checkout.cancel(order.id);
     } catch (error) {
@@ -120,7 +138,8 @@ export function createCheckoutPages(needs: Needs): {
     async take(id, request) {
       const session = find(id);
       if (session === null) return page(404, missingPage());
-      const form = new URLSearchParams(readUtf8(await readBody(world, request, form_limit_bytes)) ?? "");
+      const form = await formOf(request);
+      if (form === null) return page(400, checkoutPage(view(session, null, null)));
       if (form.has("cancel")) return cancel(session);
       const value = form.get("pay");
       return value === null ? back(form.has("other") ? "other" : "") : choose(session, value);

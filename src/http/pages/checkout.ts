@@ -56,6 +56,8 @@ interface Head {
   merchant: string;
   amount: string;
   currency: string;
+  /** What has come in of an order that asks for more; null for nothing. */
+  received: string | null;
 }
 
 /** What the page is about; times in seconds from now. */
@@ -119,9 +121,9 @@ function refreshOf(view: View): string | null {
 function bodyOf(view: View): string {
   switch (view.state) {
     case "choosing":
-      return choosing(view.choices, view.problem);
+      return choosing(view);
     case "awaiting":
-      return awaiting(view.awaited, view.has_choice, view.ends_in_s);
+      return awaiting(view);
     case "paid":
       return `<p role="status">Paid. Thank you.</p>\n${goOn(view.next)}`;
     case "expired":
@@ -131,23 +133,23 @@ function bodyOf(view: View): string {
   }
 }
 
-function choosing(choices: readonly Choice[], problem: string | null): string {
+function choosing({ choices, problem, received }: Extract<View, { state: "choosing" }>): string {
   const buttons = choices.map(
     ({ value, coin, chain }) =>
       `<button name="pay" value="${escaped(value)}">${escaped(coin)} on ${escaped(chain)}</button>`,
   );
-  return `${problem === null ? "" : `<p class="note" role="alert">${escaped(problem)}</p>\n`}<p>Choose what to pay with.</p>
+  return `${problem === null ? "" : `<p class="note" role="alert">${escaped(problem)}</p>\n`}${soFar(received)}<p>Choose what to pay ${received === null ? "" : "the rest "}with.</p>
 <form method="post">
 ${buttons.join("\n")}
-<button class="quiet" name="cancel" value="yes">Cancel</button>
-</form>`;
+${cancelButton(received)}</form>`;
 }
 
-function awaiting({ coin, chain, address, amount, seen }: Awaited, has_choice: boolean, ends_in_s: number): string {
+function awaiting({ awaited, has_choice, ends_in_s, received }: Extract<View, { state: "awaiting" }>): string {
+  const { coin, chain, address, amount, seen } = awaited;
   if (seen) return `<p role="status">Your payment was seen on ${escaped(chain)}. It counts in a moment.</p>`;
   if (ends_in_s <= 0)
     return `<p role="status">The time to pay is over. Do not send anything now; what was sent before still counts.</p>`;
-  return `<p class="label">Send exactly</p>
+  return `${soFar(received)}<p class="label">Send exactly</p>
 <p class="exact">${escaped(amount)}</p>
 <p class="label">in</p>
 <p>${escaped(coin)} on ${escaped(chain)}</p>
@@ -156,8 +158,16 @@ function awaiting({ coin, chain, address, amount, seen }: Awaited, has_choice: b
 <p class="note">Another amount, coin or network cannot be matched to your order. Fees come on top.</p>
 <p role="status">Waiting for your payment, ${minutes(ends_in_s)} more.</p>
 <form method="post">
-${has_choice ? '<button class="quiet" name="other" value="yes">Pay with another coin</button>\n' : ""}<button class="quiet" name="cancel" value="yes">Cancel</button>
-</form>`;
+${has_choice ? '<button class="quiet" name="other" value="yes">Pay with another coin</button>\n' : ""}${cancelButton(received)}</form>`;
+}
+
+function soFar(received: string | null): string {
+  return received === null ? "" : `<p>${escaped(received)} was received. What follows is the rest.</p>\n`;
+}
+
+/** None once money has come in: cancelled, it would have paid for nothing. */
+function cancelButton(received: string | null): string {
+  return received === null ? '<button class="quiet" name="cancel" value="yes">Cancel</button>\n' : "";
 }
 
 /** Told before it is followed: the address came with a request, and the payer should know where it leads. */

@@ -2,7 +2,7 @@
 // an order of ours from the commit that keeps its signature on.
 
 import type { Database, Tx } from "../../storage/database.ts";
-import { insertSignedOrder, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
+import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { insertOrder } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { checkMerchant } from "../../wire/opencharge/audience.ts";
@@ -65,6 +65,8 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     return database.transact((tx) => {
       const meanwhile = signedOrder(tx, id);
       if (meanwhile !== null) return again(meanwhile);
+      // A proof may name an order by its reference: from here on that name would lead here.
+      if (isReference(tx, id)) return refuse("ORDER_CONFLICT", { message: "the id is the reference of another order" });
       place(tx, row, settings.webhook_url);
       return row;
     });

@@ -9,6 +9,7 @@ import type { OrderCreate } from "../../wire/opencharge/readers.ts";
 
 const price_decimals = 18;
 const quantity_decimals = 6;
+const one_item = 10n ** BigInt(quantity_decimals);
 const total_decimals = price_decimals + quantity_decimals;
 /** Decimals that a total has at least. */
 const usual_scale = 2;
@@ -41,9 +42,10 @@ function fromCatalog(
   stated: string | null,
 ): Pick<Order, "amount" | "items"> | Refusal {
   const items: Items[number][] = [];
+  const counts = countsOf(wanted);
   let total = 0n;
   for (const line of wanted) {
-    const priced = pricedLine(settings, line);
+    const priced = pricedLine(settings, line, counts.get(line.id) ?? 0n);
     if (isRefusal(priced)) return priced;
     items.push(priced.item);
     total += priced.units;
@@ -53,17 +55,31 @@ function fromCatalog(
   return checkStated(stated, amount) ?? { amount: stated ?? amount, items };
 }
 
-function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number]) {
+/** How much of each item an order asks for, over all its lines. */
+function countsOf(items: Items): ReadonlyMap<string, bigint> {
+  const counts = new Map<string, bigint>();
+  for (const { id, quantity } of items) counts.set(id, (counts.get(id) ?? 0n) + (countOf(quantity) ?? 0n));
+  return counts;
+}
+
+/** A quantity as a whole number of its least part; null for more decimals than quantities have. */
+function countOf(quantity: number): bigint | null {
+  return toUnits(String(quantity), quantity_decimals);
+}
+
+/** `ordered`: how much of the item the whole order asks for. */
+function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number], ordered: bigint) {
   const entry = settings.items.find((item) => item.id === id);
-  const count = toUnits(String(quantity), quantity_decimals);
+  const count = countOf(quantity);
   const price = entry === undefined ? null : toUnits(entry.price, price_decimals);
   if (entry === undefined || price === null || count === null) return refuse("INVALID_ITEM", { details: { item: id } });
   const { min_qty, max_qty } = entry;
-  if (quantity < min_qty || (max_qty !== null && quantity > max_qty)) {
+  const isAbove = (limit: number | null) => limit !== null && ordered > BigInt(limit) * one_item;
+  if (ordered < BigInt(min_qty) * one_item || isAbove(max_qty)) {
     const words = "the quantity is not one that is sold";
     return refuse("INVALID_ITEM", { message: words, details: { item: id, min_qty, max_qty } });
   }
-  if (entry.quantity !== null && quantity > entry.quantity) {
+  if (isAbove(entry.quantity)) {
     return refuse("INSUFFICIENT_STOCK", { details: { item: id, available: entry.quantity } });
   }
   return { item: { id, name: entry.name, quantity, price: entry.price }, units: price * count };
@@ -72,7 +88,7 @@ function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number
 /** Whether an amount is exactly what its items cost. */
 export function isSumOf(amount: string, items: Items): boolean {
   const units = items.map(({ quantity, price }) => {
-    const [count, each] = [toUnits(String(quantity), quantity_decimals), toUnits(price, price_decimals)];
+    const [count, each] = [countOf(quantity), toUnits(price, price_decimals)];
     return count === null || each === null ? null : count * each;
   });
   const known = units.filter((line) => line !== null);

@@ -20,8 +20,8 @@ const quantity_min = 0.000001;
 const quantity_max = 1_000_000_000;
 const price_pattern = /^\d{1,18}(\.\d{1,18})?$/;
 const currency_pattern = /^[A-Z0-9]{2,10}$/;
-/** Ids that may stand in our own addresses. */
-const own_id_pattern = /^[A-Za-z0-9._:-]{1,64}$/;
+/** Ids that may stand in our own addresses: a segment of `.` or `..` would lead to another one. */
+const own_id_pattern = /^(?!\.{1,2}$)[A-Za-z0-9._:-]{1,64}$/;
 
 const text = (max_chars: number) => z.string().min(1).max(max_chars);
 
@@ -31,7 +31,9 @@ export function optional<T extends z.ZodType>(field: T) {
 }
 
 export const id = text(id_max_chars);
-export const ownId = z.string().regex(own_id_pattern, "must be 1 to 64 letters, digits, dots, colons, _ or -");
+export const ownId = z
+  .string()
+  .regex(own_id_pattern, "must be 1 to 64 letters, digits, dots, colons, _ or -, and not . or ..");
 export const name = text(name_max_chars);
 /** May be empty, which says as little as its absence. */
 export const reference = z.string().max(reference_max_chars);

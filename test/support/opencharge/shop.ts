@@ -7,6 +7,7 @@ import { parseNetwork } from "../../../src/domain/network.ts";
 import { createHttp, max_body_bytes } from "../../../src/http/server.ts";
 import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
+import { createCrediting } from "../../../src/services/crediting.ts";
 import { createExpiry } from "../../../src/services/expiry.ts";
 import { createInbox } from "../../../src/services/inbox.ts";
 import { createOpenchargeAccess } from "../../../src/services/opencharge/access.ts";
@@ -172,6 +173,19 @@ export async function startShop(
         const { id } = insertTransfer(tx, transfer, { coin, label: coin, amount, finality: "12" });
         const judged = { status: "waiting_for_confirmation", deposit: deposit.id, part: false, reason: null } as const;
         judgeTransfer(tx, id, { ...judged, likely_order: null, confirmed_at: null });
+      });
+    },
+    /** A final transfer pays a part of the order. */
+    payPart(order_id: string, amount: string) {
+      return database.transact((tx) => {
+        const [deposit] = openDepositsOf(tx, order_id);
+        if (deposit === undefined) throw new Error("nothing is awaited");
+        const { chain, coin, wallet } = deposit;
+        const block = { number: 1, hash: `0x${"1".repeat(64)}`, time: 1 };
+        const place = { tx_hash: `0x${"3".repeat(64)}`, log_index: 0, position: 0, block };
+        const transfer = { chain, token: "0x", sender: wallet, wallet, units: 1n, ...place };
+        const row = insertTransfer(tx, transfer, { coin, label: coin, amount, finality: "12" });
+        createCrediting({ config }).credit(tx, { transfer: row, order_id, kind: "assign" });
       });
     },
     /** Types of the events so far, with the status of those that have one. */
