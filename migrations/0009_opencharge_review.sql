@@ -1,5 +1,9 @@
--- How much of a hosted order its merchant's signature covers, and the payment that a proof came for which it did not settle.
+-- How much of a hosted order its merchant signed, and the payment that a proof came for which it did not settle.
 
 ALTER TABLE oc_sessions ADD COLUMN form TEXT NOT NULL DEFAULT 'recursive'
   CHECK (form IN ('recursive','top_level','shallow'));
 ALTER TABLE oc_proofs ADD COLUMN oc_payment TEXT REFERENCES oc_payments (txid);
+
+-- Proofs, newest first, all and by what became of them.
+CREATE INDEX oc_proofs_received ON oc_proofs (received_at, issuer, txid);
+CREATE INDEX oc_proofs_outcome ON oc_proofs (outcome, received_at, issuer, txid);

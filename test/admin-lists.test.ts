@@ -15,6 +15,7 @@ import type { Reader } from "../src/storage/database.ts";
 import { type DepositFilter, listDeposits } from "../src/storage/deposits.ts";
 import { openForServing } from "../src/storage/open.ts";
 import { listOrders, type OrderFilter } from "../src/storage/orders.ts";
+import { listProofs } from "../src/storage/proof-lists.ts";
 import { listTransfers, type TransferFilter } from "../src/storage/transfer-lists.ts";
 import { realWorld } from "../src/world.ts";
 import { filled_wallet, fillLists } from "./bench/lists.ts";
@@ -133,10 +134,16 @@ describe("the plan of every list", () => {
       found,
       (at) => listTransfers(at, filter, page_max, 0),
     ]),
+    ["oc_proofs by nothing", "SCAN oc_proofs USING INDEX oc_proofs_received", (at) => listProofs(at, {}, page_max, 0)],
+    [
+      "oc_proofs by outcome",
+      "SEARCH oc_proofs USING INDEX oc_proofs_outcome",
+      (at) => listProofs(at, { outcome: "paid" }, page_max, 0),
+    ],
   ];
 
   test("covers every choice of filters", () => {
-    expect(plans).toHaveLength(2 ** 2 + 2 ** 3 + 2 ** 4);
+    expect(plans).toHaveLength(2 ** 2 + 2 ** 3 + 2 ** 4 + 2);
   });
 
   test.each(plans)("%s: read newest first, never sorted", (what, found, run) => {

@@ -647,6 +647,30 @@ describe("an operator's commands", () => {
     expect((await jsonOf(folder, ["status"])).orders).toEqual(status.orders);
   });
 
+  test("list the proofs of the network, whatever became of them", async () => {
+    const { folder, database } = place();
+    await stop(await ready(folder));
+    expect((await ocrch(folder, ["opencharge", "proofs"])).out).toBe(
+      "RECEIVED  ISSUER  TXID  AMOUNT  CURRENCY  OUTCOME  ORDER  REFERENCE  WHY\n",
+    );
+    const rows = new Sqlite(database);
+    const object = { to: { ocid: 500, reference: "no such\norder" }, amount: "15.00", currency: "USD" };
+    rows.run(
+      `INSERT INTO oc_proofs (issuer, txid, proof_hash, outcome, sender, form, public_key, object, signature, proved_s, received_at)
+         VALUES (100, 'tx_1', 'h', 'unmatched', 300, 'recursive', 'k', ?, 's', 1700000000, 1700000100000)`,
+      [JSON.stringify(object)],
+    );
+    rows.close();
+    const { out } = await ocrch(folder, ["opencharge", "proofs", "--outcome", "unmatched"]);
+    expect(out.split("\n")[1]).toMatch(
+      /^2023-11-14T22:15:00Z +100 +tx_1 +15\.00 +USD +unmatched +- +no such\\u\{a\}order +no order has this reference$/,
+    );
+    expect(await jsonOf(folder, ["opencharge", "proofs"])).toMatchObject([
+      { issuer: 100, txid: "tx_1", order_id: null, payment: null, sender: 300, proved_at: 1_700_000_000 },
+    ]);
+    expect(await jsonOf(folder, ["opencharge", "proofs", "--outcome", "paid"])).toEqual([]);
+  });
+
   test("mark an order paid: a running server tells the shop, a stopped one when it is back", async () => {
     using merchant = shop();
     const { folder, database } = place();

@@ -6,6 +6,7 @@ import { tokens } from "../src/domain/assets.ts";
 import { Fault } from "../src/domain/errors.ts";
 import { orderStatusBody, paymentRevertedBody, unknownTransferBody } from "../src/domain/events.ts";
 import { createSettlement } from "../src/services/settlement.ts";
+import { insertProof } from "../src/storage/opencharge.ts";
 import {
   type Answer,
   evm_wallet,
@@ -48,6 +49,7 @@ const operations = [
   "GET /api/v1/admin/wallets/{address}/transfers",
   "GET /api/v1/admin/coverage",
   "GET /api/v1/admin/inbox",
+  "GET /api/v1/admin/opencharge/proofs",
   "POST /api/v1/admin/transfers/{transfer_id}/assign",
   "POST /api/v1/admin/transfers/{transfer_id}/unassign",
   "POST /api/v1/admin/transfers/{transfer_id}/dismiss",
@@ -101,8 +103,24 @@ beforeAll(async () => {
   await server.user("POST", `orders/${paid}/payment`, { body });
   await receive(1, 19_990_000n);
   await receive(2, 7_000_000n);
+  await server.database.transact((tx) => insertProof(tx, proof));
 });
 afterAll(() => server.stop());
+
+const proof: Parameters<typeof insertProof>[1] = {
+  issuer: 100,
+  txid: "tx_1",
+  proof_hash: "h",
+  outcome: "unmatched",
+  oc_order: null,
+  oc_payment: null,
+  sender: 300,
+  form: "recursive",
+  public_key: "k",
+  object: JSON.stringify({ to: { ocid: 500 }, amount: "15.00", currency: "USD" }),
+  signature: "s",
+  proved_s: start_s,
+};
 
 /** One confirmed transfer of USDT to the wallet, in a block of its own. */
 async function receive(n: number, units: bigint): Promise<void> {
@@ -300,6 +318,7 @@ function successes(): [operation: Operation, body: unknown, call: (body: unknown
     ["POST /api/v1/admin/orders/{order_id}/resend-webhook", null, admin("POST", `orders/${paid}/resend-webhook`)],
     ["POST /api/v1/admin/transfers/{transfer_id}/resend-webhook", null, admin("POST", "transfers/2/resend-webhook")],
     ["GET /api/v1/admin/inbox", null, admin("GET", "inbox?dust=true")],
+    ["GET /api/v1/admin/opencharge/proofs", null, admin("GET", "opencharge/proofs?outcome=unmatched")],
     ["POST /api/v1/admin/transfers/{transfer_id}/dismiss", { reason: "refunded" }, repair("transfers/2/dismiss")],
     [
       "POST /api/v1/admin/transfers/{transfer_id}/assign",
@@ -424,6 +443,7 @@ function refusals(): [operation: Operation, status: number, call: () => Promise<
       400,
       admin("GET", `inbox?${query}`),
     ]),
+    ["GET /api/v1/admin/opencharge/proofs", 400, admin("GET", "opencharge/proofs?outcome=x")],
     ...["assign", "unassign"].flatMap((verb): [Operation, number, () => Promise<Answer>][] => {
       const operation = `POST /api/v1/admin/transfers/{transfer_id}/${verb}` as Operation;
       const body = JSON.stringify({ order_id: pending, reason: "x" });

@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { liveConfig } from "../src/config/config.ts";
+import { createAdmin, type ProofOutcome } from "../src/sdk/index.ts";
 import { createCrediting } from "../src/services/crediting.ts";
 import { insertChain } from "../src/storage/chains.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
@@ -14,7 +15,7 @@ import { createSigner } from "../src/wire/opencharge/keys.ts";
 import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
 import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
 import type { Fields } from "./support/opencharge/spelling.ts";
-import { testConfig } from "./support/server.ts";
+import { admin_secret, testConfig } from "./support/server.ts";
 
 const [ours, provider_ocid, wallet_ocid] = [200, 100, 201];
 
@@ -431,6 +432,35 @@ describe("a proof that holds and comes", () => {
     const txid = await pending();
     const misaddressed = provider.proof({ ...terms(txid), to: { ocid: shop_ocid, reference: txid } });
     expect(codeOf(await settle(txid, misaddressed))).toBe("400 INVALID_PROOF");
+  });
+});
+
+describe("the operator", () => {
+  const admin = (outcome?: ProofOutcome) =>
+    createAdmin({ url: shop.origin, secret: admin_secret }).proofs(outcome === undefined ? {} : { outcome });
+
+  test("sees every proof that held, with the order it means and what became of it", async () => {
+    const id = await order("ord_seen");
+    const txid = await pending({ order: { id, urls: [] }, expiresAt: seconds() + 60 });
+    shop.advance(62_000);
+    await settle(txid, provider.proof({ ...terms(txid), txid: "late" }));
+    const deliver = (proof: Parameters<Party["proof"]>[0]) =>
+      provider.call(shop.endpoint, "POST", "/transfer/webhook", { ...provider.proof(proof) });
+    for (const [n, reference] of [id, id, "nobody"].entries()) {
+      shop.advance(1000);
+      await deliver({ ...terms(reference), to: { ocid: shop_ocid, reference }, txid: `t${n}` });
+    }
+    const order_id = shop.database.read((at) => signedOrder(at, id))?.order_id ?? "";
+    const means = { order_id, merchant_order_id: id, issuer: provider_ocid, sender: provider_ocid, amount: "10.00" };
+    const list = await admin();
+    expect(list).toMatchObject([
+      { txid: "t2", outcome: "unmatched", order_id: null, reference: "nobody", payment: null },
+      { txid: "t1", outcome: "duplicate", ...means, reason_text: "the order was paid or cancelled before" },
+      { txid: "t0", outcome: "paid", ...means, reason_text: "it paid the order", reference: id },
+      { ...{ ...means, sender: wallet_ocid }, txid: "late", outcome: "unmatched", payment: txid },
+    ]);
+    expect(list[3]?.reason_text).toBe("the payment had expired or was settled before");
+    expect(await admin("paid")).toEqual(list.slice(2, 3));
   });
 });
 

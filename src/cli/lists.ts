@@ -120,7 +120,8 @@ export function wallets(tools: Tools): Command {
   });
 }
 
-function show<Row>(
+/** Prints a list: as a table, or in the API's own shapes. */
+export function show<Row>(
   tools: Tools,
   as_json: boolean | undefined,
   rows: readonly Row[],

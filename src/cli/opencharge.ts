@@ -1,10 +1,15 @@
-// `ocrch opencharge keygen`: a key for this appliance's identity on the network. Writes it where nobody else may read
-// it, never over another key, and never to the screen.
+// `ocrch opencharge keygen` and `proofs`. A key is written where nobody else may read it, never over another key, and
+// never to the screen.
 
 import { resolve } from "node:path";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { proofOutcomes, proofWords } from "../domain/proof.ts";
 import { addressOf, createSigner, newSecretKey } from "../wire/opencharge/keys.ts";
-import { type Command, command, type Tools } from "./command.ts";
+import { adminProofShape } from "../wire/shapes.ts";
+import { withOperator } from "./appliance.ts";
+import { type Command, choice, command, everywhere, json, type Tools } from "./command.ts";
+import { pageOf, paging, show } from "./lists.ts";
+import { isoTime, shortened } from "./table.ts";
 
 const usual_path = "opencharge.key";
 
@@ -34,5 +39,26 @@ export function keygen(tools: Tools): Command {
         "who steals this one can then sign for you, but not take your identity away.",
       ].join("\n"),
     );
+  });
+}
+
+/** `ocrch opencharge proofs`. */
+export function proofs(tools: Tools): Command {
+  const outcome = choice(proofOutcomes, "Only with this outcome");
+  const args = { outcome, ...paging, ...json, ...everywhere } as const;
+  return command("proofs", "List proofs of payment that verified, and what became of them", args, async (args) => {
+    const page = pageOf(args);
+    const rows = await withOperator(tools, args, ({ operator }) => operator.proofs({ outcome: args.outcome }, page));
+    show(tools, args.json, rows, adminProofShape, [
+      { title: "RECEIVED", value: (row) => isoTime(row.received_at) },
+      { title: "ISSUER", value: (row) => row.issuer, right: true },
+      { title: "TXID", value: (row) => shortened(row.txid) },
+      { title: "AMOUNT", value: (row) => row.amount, right: true },
+      { title: "CURRENCY", value: (row) => row.currency },
+      { title: "OUTCOME", value: (row) => row.outcome },
+      { title: "ORDER", value: (row) => row.order_id },
+      { title: "REFERENCE", value: (row) => (row.reference === null ? null : shortened(row.reference)) },
+      { title: "WHY", value: (row) => proofWords(row.outcome, row.payment !== null) },
+    ]);
   });
 }

@@ -7,7 +7,7 @@ import { doctor } from "./doctor.ts";
 import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { migrate } from "./migrate.ts";
-import { keygen } from "./opencharge.ts";
+import { keygen, proofs } from "./opencharge.ts";
 import { markPaid, resendWebhook } from "./repair.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
@@ -22,7 +22,7 @@ export function program(tools: Tools): Group {
   const opencharge: Group = {
     name: "opencharge",
     summary: "Take part in the Opencharge network",
-    commands: [keygen(tools)],
+    commands: [keygen(tools), proofs(tools)],
   };
   return {
     name: "ocrch",

@@ -9,6 +9,7 @@ import { readAssignment, readDismissal, readUnassignment } from "../wire/request
 import {
   adminDepositShape,
   adminOrderShape,
+  adminProofShape,
   adminTransferShape,
   adminWalletShape,
   assignmentShape,
@@ -26,6 +27,7 @@ import {
   integerOf,
   orderIdOf,
   orderQuery,
+  proofQuery,
   readQuery,
   transferQuery,
 } from "./parameters.ts";
@@ -75,6 +77,10 @@ export function adminRoutes(needs: { world: World; auth: AdminAuth; operator: Op
     route(admin.inbox, "GET", "inbox", ({ query }) => {
       const { blockchain: chain, reason, dust, ...page } = readQuery(inboxQuery, query);
       return json(200, inbox.list({ chain, reason, dust: dust === "true" }, page).map(inboxEntryShape));
+    }),
+    route(admin.proofs, "GET", "opencharge/proofs", ({ query }) => {
+      const { outcome, ...page } = readQuery(proofQuery, query);
+      return json(200, operator.proofs({ outcome }, page).map(adminProofShape));
     }),
     route(admin.assign, "POST", "transfers/:transfer_id/assign", async (call) => {
       const id = integerOf(call, "transfer_id");

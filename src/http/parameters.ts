@@ -5,6 +5,7 @@ import { chainIds, coins } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { orderStatuses } from "../domain/order.ts";
 import { type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
+import { proofOutcomes } from "../domain/proof.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import type { Call } from "./route.ts";
 
@@ -37,6 +38,9 @@ export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...
 
 /** Filters of the list of a wallet's transfers. */
 export const transferQuery = z.object({ status: z.enum(transferStatuses).optional(), blockchain, token, ...page });
+
+/** Filter of proofs. */
+export const proofQuery = z.object({ outcome: z.enum(proofOutcomes).optional(), ...page });
 
 /** Filter of the coverage. */
 export const coverageQuery = z.object({ blockchain });

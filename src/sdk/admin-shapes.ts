@@ -165,3 +165,30 @@ export interface AdminWallet {
   address: string;
   enabled_coins: Stablecoin[];
 }
+
+/** What became of a proof: it paid an order, came for one that was paid or cancelled before, or for none. */
+export type ProofOutcome = "paid" | "duplicate" | "unmatched";
+
+/** A proof of payment of the Opencharge network that verified. */
+export interface AdminProof {
+  /** OCID. */
+  issuer: number;
+  txid: string;
+  outcome: ProofOutcome;
+  reason_text: string;
+  /** The order it means. */
+  order_id: string | null;
+  /** The id that order was signed under. */
+  merchant_order_id: string | null;
+  /** The payment it came for without settling it. */
+  payment: string | null;
+  reference: string | null;
+  amount: string;
+  currency: string;
+  /** OCID of whoever brought it. */
+  sender: number;
+  /** Unix seconds, by its issuer's word. */
+  proved_at: number;
+  /** Unix seconds. */
+  received_at: number;
+}

@@ -4,11 +4,13 @@
 import type {
   AdminDeposit,
   AdminOrder,
+  AdminProof,
   AdminTransfer,
   AdminWallet,
   Assignment,
   ChainCoverage,
   InboxEntry,
+  ProofOutcome,
 } from "./admin-shapes.ts";
 import { type Connection, createCaller, jsonOf } from "./request.ts";
 import type { Blockchain, OrderStatus, Stablecoin, TransferStatus } from "./shapes.ts";
@@ -56,6 +58,11 @@ export interface InboxFilter extends Page {
   dust?: boolean | undefined;
 }
 
+/** Which proofs to list. */
+export interface ProofFilter extends Page {
+  outcome?: ProofOutcome | undefined;
+}
+
 /** The Admin API of one Ocrch. Every verb throws OcrchError with the server's status and words. */
 export interface Admin {
   /** Orders, newest first. */
@@ -70,6 +77,8 @@ export interface Admin {
   coverage(filter?: { blockchain?: Blockchain | undefined }): Promise<ChainCoverage[]>;
   /** Money that waits for a person, newest first. */
   inbox(filter?: InboxFilter): Promise<InboxEntry[]>;
+  /** Proofs of payment of the Opencharge network, newest first. */
+  proofs(filter?: ProofFilter): Promise<AdminProof[]>;
   /**
    * Credits a transfer to an order: pays a pending one or a part of it, an expired or cancelled one when it is enough.
    * 409: the transfer pays another order, is not confirmed or has left the chain, or other money paid the order.
@@ -105,6 +114,7 @@ export function createAdmin(options: AdminOptions): Admin {
     wallets: () => list<AdminWallet>("wallets"),
     coverage: (filter) => list<ChainCoverage>("coverage", filter),
     inbox: (filter) => list<InboxEntry>("inbox", filter),
+    proofs: (filter) => list<AdminProof>("opencharge/proofs", filter),
     async assign(transfer_id, order_id, reason) {
       return jsonOf<Assignment>(await repair("transfers", transfer_id, "assign", { order_id, reason }));
     },

@@ -9,17 +9,20 @@ export {
   type InboxFilter,
   type OrderFilter,
   type Page,
+  type ProofFilter,
   type TransferFilter,
 } from "./admin.ts";
 export type {
   AdminDeposit,
   AdminOrder,
+  AdminProof,
   AdminTransfer,
   AdminWallet,
   Assignment,
   Candidate,
   ChainCoverage,
   InboxEntry,
+  ProofOutcome,
   UnexplainedBalance,
   WalletCoverage,
 } from "./admin-shapes.ts";

@@ -22,6 +22,7 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
+import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof-lists.ts";
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
@@ -63,6 +64,8 @@ export interface Operator {
   orders(filter: OrderFilter, page: Page): ListedOrder[];
   deposits(filter: DepositFilter, page: Page): ListedDeposit[];
   transfers(filter: TransferFilter, page: Page): ListedTransfer[];
+  /** Proofs of the Opencharge network that verified, whatever became of them. */
+  proofs(filter: ProofFilter, page: Page): ListedProof[];
   wallets(): WalletView[];
   status(): Status;
   /** How many more orders of the amounts most asked for can be told apart; `now` in ms. */
@@ -92,6 +95,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
       const wallet = filter.wallet === undefined ? undefined : (anyCase(filter.wallet) ?? filter.wallet);
       return database.read((at) => listTransfers(at, { ...filter, wallet }, page.limit, page.offset));
     },
+    proofs: (filter, page) => database.read((at) => listProofs(at, filter, page.limit, page.offset)),
     wallets: () => config.current().wallets.map(({ chain, address, coins }) => ({ chain, address, coins })),
 
     status: () =>

@@ -5,6 +5,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderCommand, OrderStatus } from "../domain/order.ts";
 import type { AllocationKind, InboxReason, TransferStatus } from "../domain/payment.ts";
+import type { ProofOutcome } from "../domain/proof.ts";
 import type { ProviderState } from "../domain/provider.ts";
 
 export const chains = sqliteTable("chains", {
@@ -329,7 +330,7 @@ export const ocProofs = sqliteTable("oc_proofs", {
   issuer: integer().notNull(),
   txid: text().notNull(),
   proof_hash: text().notNull(),
-  outcome: text().$type<"paid" | "duplicate" | "unmatched">().notNull(),
+  outcome: text().$type<ProofOutcome>().notNull(),
   oc_order: text(),
   sender: integer().notNull(),
   form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),

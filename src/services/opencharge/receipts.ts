@@ -3,6 +3,7 @@
 
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
+import { proofWords } from "../../domain/proof.ts";
 import type { Reader, Tx } from "../../storage/database.ts";
 import {
   insertProof,
@@ -119,10 +120,8 @@ function payWith(tx: Tx, crediting: Crediting, row: SignedOrderRow, { issuer, tx
 }
 
 function receiptOf({ outcome, txid, oc_payment }: Pick<ProofRow, "outcome" | "txid" | "oc_payment">): Receipt {
-  if (oc_payment !== null)
-    return { status: "rejected", txid, message: "the payment had ended before; kept for review" };
+  const is_late = oc_payment !== null;
   if (outcome === "paid") return { status: "accepted", txid, message: null };
-  if (outcome === "unmatched")
-    return { status: "accepted", txid, message: "no order has this reference; kept for review" };
-  return { status: "rejected", txid, message: "the order was paid or cancelled before; kept for review" };
+  const message = `${proofWords(outcome, is_late)}; kept for review`;
+  return { status: outcome === "duplicate" || is_late ? "rejected" : "accepted", txid, message };
 }
