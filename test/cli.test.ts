@@ -596,7 +596,7 @@ describe("an operator's commands", () => {
     expect(Math.abs(eth.stalled_since - seconds())).toBeLessThan(60);
     expect(tron).toMatchObject({ head_block: null, unread_blocks: null, wallets: 1, contracts: 2, open_deposits: 0 });
     const text = (await ocrch(folder, ["status"])).out;
-    expect(text).toStartWith("orders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
+    expect(text).toStartWith("server      running\norders      2 pending, 0 paid, 0 expired, 0 cancelled\n");
     expect(text).toMatch(/^eth +stalled since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /m);
     expect(text).toMatch(/^tron +(stalled since|not read yet) /m);
     expect(status.amounts[0]).toMatchObject({ blockchain: "eth", stablecoin: "USDT", promised: 1 });
@@ -644,7 +644,9 @@ describe("an operator's commands", () => {
     expect(await jsonOf(folder, ["orders"])).toEqual(orders);
     const elsewhere = ["-c", join(folder, "ocrch-config.toml"), "--database", database];
     expect(await jsonOf(top, ["deposits", ...elsewhere])).toEqual([deposit]);
-    expect((await jsonOf(folder, ["status"])).orders).toEqual(status.orders);
+    const stopped = await jsonOf(folder, ["status"]);
+    expect([status.server, stopped.server, stopped.orders]).toEqual(["running", "not running", status.orders]);
+    expect((await ocrch(folder, ["status"])).out).toStartWith("server      not running: no chain is watched");
   });
 
   test("list the proofs of the network, whatever became of them", async () => {

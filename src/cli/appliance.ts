@@ -8,7 +8,7 @@ import { Fault } from "../domain/errors.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
 import type { Database } from "../storage/database.ts";
-import { openForCommand } from "../storage/open.ts";
+import { isServed, openForCommand } from "../storage/open.ts";
 import { createTelemetry } from "../telemetry.ts";
 import type { Places, Tools } from "./command.ts";
 
@@ -25,7 +25,7 @@ export function readConfig(tools: Tools, places: Places): Promise<{ config: Conf
 export async function withOperator<T>(
   tools: Tools,
   places: Places,
-  act: (open: { operator: Operator; inbox: Inbox; database: Database }) => T | Promise<T>,
+  act: (open: { operator: Operator; inbox: Inbox; database: Database; is_served: boolean }) => T | Promise<T>,
 ): Promise<T> {
   const { world } = tools;
   const { config } = await readConfig(tools, places);
@@ -39,6 +39,7 @@ export async function withOperator<T>(
       operator: createOperator({ database, config: live }),
       inbox: createInbox({ database, config: live }),
       database,
+      is_served: isServed(config.database.path),
     });
   } finally {
     await opened.close();

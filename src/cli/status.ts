@@ -15,14 +15,16 @@ import { isoSeconds, isoTime, printable, table } from "./table.ts";
 /** Fewer further orders of one amount than this are worth a warning. */
 const scarce_below = 50;
 
+const unserved = 'no chain is watched and no shop is told; start "ocrch serve" or "systemctl start ocrch"';
+
 /** `ocrch status`. */
 export function status(tools: Tools): Command {
   const args = { ...json, ...everywhere } as const;
   return command("status", "Show orders, deliveries, chains and providers at a glance", args, async (args) => {
-    const view = await withOperator(tools, args, ({ operator, database }) => {
+    const view = await withOperator(tools, args, ({ operator, database, is_served }) => {
       const status = operator.status();
       const capacity = operator.capacity(tools.world.now());
-      return database.read((at) => viewOf(status, capacity, (chain) => unreadBlocks(at, chain)));
+      return database.read((at) => viewOf(status, capacity, is_served, (chain) => unreadBlocks(at, chain)));
     });
     tools.world.print(args.json ? JSON.stringify(view, null, 2) : words(view, tools.world.now()));
   });
@@ -32,10 +34,16 @@ type View = ReturnType<typeof viewOf>;
 type ChainView = ReturnType<typeof chainView>;
 
 /** What `--json` prints: times in seconds, as in the API. */
-function viewOf(status: Status, capacity: readonly CoinCapacity[], unread: (chain: ChainStatus) => number | null) {
+function viewOf(
+  status: Status,
+  capacity: readonly CoinCapacity[],
+  is_served: boolean,
+  unread: (chain: ChainStatus) => number | null,
+) {
   const { waiting, delivered, gave_up } = status.deliveries;
   return {
     version,
+    server: is_served ? "running" : "not running",
     orders: Object.fromEntries(orderStatuses.map((name) => [name, status.orders.get(name) ?? 0])),
     deliveries: { waiting, delivered, gave_up },
     chains: status.chains.map((chain) => chainView(chain, unread(chain))),
@@ -128,6 +136,7 @@ function words(view: View, now: number): string {
   return [
     table(
       [
+        ["server", view.server === "running" ? view.server : `${view.server}: ${unserved}`],
         ["orders", counted(view.orders)],
         ["deliveries", counted(view.deliveries)],
       ] as const,

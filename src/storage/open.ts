@@ -9,6 +9,8 @@ import type { World } from "../world.ts";
 import { createDatabase, type Database, type Gathering, openRaw } from "./database.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 
+const lock_patience_ms = 200;
+
 interface Needs {
   world: World;
   telemetry: Telemetry;
@@ -91,11 +93,27 @@ function opened(needs: Needs, raw: Sqlite, applied: string[], lock: Sqlite | nul
   };
 }
 
+/** Whether a server holds the database now: it alone keeps others from reading its lock. */
+export function isServed(path: string): boolean {
+  let lock: Sqlite | null = null;
+  try {
+    lock = new Sqlite(`${path}.lock`, { readonly: true });
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.query("SELECT count(*) FROM sqlite_schema").get();
+    return false;
+  } catch (error) {
+    return sqliteCode(error) === "SQLITE_BUSY";
+  } finally {
+    lock?.close();
+  }
+}
+
 /** An exclusive transaction on a small database beside the real one, held for life: a killed process frees it. */
 function takeServingLock(path: string): Sqlite {
   const lock = new Sqlite(`${path}.lock`, { create: true, readwrite: true });
   try {
-    lock.run("PRAGMA busy_timeout = 0");
+    // Long enough for whoever only asks whether somebody holds it.
+    lock.run(`PRAGMA busy_timeout = ${lock_patience_ms}`);
     lock.run("BEGIN EXCLUSIVE");
     // A file that may only be read locks nobody out: SQLite says so at the first write, not before.
     lock.run("PRAGMA user_version = 1");
