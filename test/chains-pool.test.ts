@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../src/chains/connect.ts";
 import { createPaces } from "../src/chains/pace.ts";
-import type { Question, Source } from "../src/chains/source.ts";
+import type { Providers, Question } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf } from "../src/domain/errors.ts";
@@ -53,7 +53,7 @@ afterAll(async () => {
 });
 
 /** Both providers behind one face, on a clock moved by hand. `chance` 255 is the longest back-off. */
-function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Source {
+function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Providers {
   elapsed = 0;
   lines = [];
   const world: World = {
@@ -118,18 +118,19 @@ describe("two providers as one", () => {
     const pool = connected();
     const before = await pool.heads(["finalized"]);
     a.behave(unknown_tags);
-    expect(await pool.heads(["finalized"])).toEqual(before);
+    expect(before.by).toMatchObject({ latest: a.host, finalized: a.host });
+    expect(await pool.heads(["finalized"])).toEqual({ ...before, by: { ...before.by, finalized: b.host } });
     expect(b.requests()).toBe(1);
   });
 
   test("a tag that nobody serves any more stays where it was seen for an hour, then depth stands in", async () => {
     const pool = connected();
-    const { finalized } = await pool.heads(["finalized"]);
-    expect(finalized).not.toBeNull();
+    const { finalized, by } = await pool.heads(["finalized"]);
+    expect([finalized, by.finalized]).toEqual([expect.anything(), a.host]);
     a.behave(unknown_tags);
     b.behave(unknown_tags);
     elapsed = 3_599_999;
-    expect((await pool.heads(["finalized"])).finalized).toEqual(finalized);
+    expect(await pool.heads(["finalized"])).toMatchObject({ finalized, by });
     elapsed += 1;
     expect((await pool.heads(["finalized"])).finalized).toBeNull();
   });

@@ -7,7 +7,7 @@ import { type Consensus, consensus } from "../src/domain/consensus.ts";
 import type { Verdict } from "../src/domain/matching.ts";
 import { configText } from "./support/appliance.ts";
 import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
-import { altering, alteringLogs, answering, type Behaviour } from "./support/provider-proxy.ts";
+import { altering, alteringLogs, answering, type Behaviour, type Call } from "./support/provider-proxy.ts";
 
 const moved = { moved: { number: 7, hash: "0x07" } };
 const elsewhere = { moved: { number: 7, hash: "0x77" } };
@@ -214,6 +214,134 @@ describe("two that contradict each other", () => {
     await story.poll();
     expect(story.status(order)).toBe("paid");
     expect(liar?.requests()).toBe(before);
+  });
+});
+
+describe("finality that two must vouch for", () => {
+  const isTag = ({ method, params }: Call) => method === "eth_getBlockByNumber" && params[0] === "finalized";
+  /** Says of its newest block that it is final. */
+  const eager = (story: Story, at: string): Promise<Behaviour> =>
+    story.anvil.rpc("eth_getBlockByNumber", [at, false]).then((block) => ({
+      alter: (call, answer) => (isTag(call) ? { ...answer, result: block } : answer),
+    }));
+  const tagless: Behaviour = {
+    refuse: (call) => (isTag(call) ? { code: -32602, message: "invalid argument 0" } : null),
+  };
+  const tagged = { slots: 16, finality: '"finalized"' };
+  const finalized = async (story: Story) => {
+    await story.mine(40);
+    await story.poll();
+  };
+
+  test("is not what one of them says of the tag", async () => {
+    const story = await begin({ proxies: 2, verify: "true", ...tagged });
+    await finalized(story);
+    const order = await ripe(story, 5);
+    story.proxies[0]?.behave(await eager(story, "latest"));
+    for (let polls = 0; polls < 3; polls++) {
+      await story.poll();
+      story.wait(3600);
+    }
+    expect(story.status(order)).toBe("pending");
+    story.proxies[0]?.behave();
+    await finalized(story);
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("nor even where only our default asks for two", async () => {
+    const tiers = '[{ up_to = "4", finality = 2 }, { finality = "finalized" }]';
+    const story = await begin({ proxies: 2, slots: 16, finality: tiers });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(await eager(story, "earliest"));
+    await story.mine(40);
+    await story.poll();
+    story.wait(3600);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+  });
+
+  test("where blocks are counted, is counted from the lower head", async () => {
+    const story = await begin({ proxies: 2, verify: "true", finality: "6" });
+    const order = await ripe(story, 5);
+    await story.mine(3);
+    const behind = await story.anvil.rpc("eth_getBlockByNumber", ["latest", false]);
+    story.proxies[1]?.behave({
+      alter: (call, answer) => (call.params[0] === "latest" ? { ...answer, result: behind } : answer),
+    });
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(story.rows("SELECT held_reason FROM chains")).toEqual([{ held_reason: null }]);
+    story.proxies[1]?.behave();
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("waits for another company while the second one serves no tag", async () => {
+    const story = await begin({ proxies: 2, verify: "true", ...tagged });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(tagless);
+    await finalized(story);
+    story.wait(3600);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(String(story.rows("SELECT held_reason FROM chains")[0]?.held_reason)).toContain("serves no finalized block");
+    story.proxies[1]?.behave();
+    story.wait(600);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("is no second word where the tag was the second one's already", async () => {
+    const story = await begin({ proxies: 3, verify: "true", ...tagged });
+    const order = await ripe(story, 5);
+    story.proxies[0]?.behave(tagless);
+    story.proxies[2]?.behave(down);
+    await finalized(story);
+    expect(story.status(order)).toBe("pending");
+    story.proxies[2]?.reset();
+    story.wait(600);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+
+  test("by our default waits ten minutes for a second word, and then rests on one", async () => {
+    const tiers = '[{ up_to = "4", finality = 2 }, { finality = "finalized" }]';
+    const story = await begin({ proxies: 2, slots: 16, finality: tiers });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(tagless);
+    await finalized(story);
+    story.wait(599);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+    story.wait(1);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.log.join("\n")).toContain("counted_without_second_opinion");
+  });
+
+  test("of one whose finality stands still is told as what holds payments back", async () => {
+    const story = await begin({ proxies: 2, verify: "true", ...tagged });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(await eager(story, "earliest"));
+    await story.advance(3600);
+    await finalized(story);
+    expect(story.status(order)).toBe("pending");
+    expect(String(story.rows("SELECT held_reason FROM chains")[0]?.held_reason)).toMatch(
+      /^1 payment is held back: second_opinion_missing: .+ is \d+ seconds behind with what is final$/,
+    );
+  });
+
+  test("costs one question a round, however many payments wait for it", async () => {
+    const story = await begin({ proxies: 2, verify: "true", ...tagged });
+    const asked = () => story.proxies[1]?.calls("eth_chainId") ?? 0;
+    for (const amount of [5, 6, 7]) await ripe(story, amount);
+    await story.mine(33);
+    const before = asked();
+    await story.poll();
+    expect(story.transfers().map((row) => row.status)).toEqual(["matched", "matched", "matched"]);
+    expect(story.proxies[1]?.seen().filter(isTag)).toHaveLength(1);
+    expect(asked() - before).toBeLessThanOrEqual(2);
   });
 });
 

@@ -125,8 +125,25 @@ export interface Testimony {
   headers: ReadonlyMap<number, BlockRef | null>;
 }
 
+/** What one provider says of a chain's end. */
+export interface Word {
+  provider: string;
+  heads: Heads;
+}
+
+/** A chain's end, and which provider each of its blocks is from; null for a tag that nobody serves. */
+export interface ToldHeads extends Heads {
+  by: { latest: string } & Record<FinalityTag, string | null>;
+}
+
 /** All providers of one chain: any of them answers a verb of Source, and each can be heard by itself. */
 export interface Providers extends Source {
+  heads(tags: readonly FinalityTag[]): Promise<ToldHeads>;
+  /**
+   * What one provider says of the chain's end, of another company than those of `heard` and out of its own mouth: it serves
+   * each of these tags. Fault `second_opinion_missing` when none is left that answers.
+   */
+  headsBeside(tags: readonly FinalityTag[], heard: readonly string[]): Promise<Word>;
   /**
    * What one provider tells, of another company than those of `heard`. Fault `second_opinion_missing` when none is left
    * that answers; with nobody heard yet, the Faults of Source.

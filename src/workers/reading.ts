@@ -129,6 +129,7 @@ function switchable(first: Providers, settings: ChainSettings): Switch {
     },
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),
+    headsBeside: (tags, heard) => source.headsBeside(tags, heard),
     read: (question, avoid) => source.read(question, avoid),
     balances: (holdings, block, or_later) => source.balances(holdings, block, or_later),
     blocks: (numbers) => source.blocks(numbers),

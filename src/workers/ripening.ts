@@ -1,12 +1,13 @@
 // The second look at transfers whose policy is met, by one provider or, for payments that are worth it, by two of
-// different companies. Asks and judges; writes nothing. What is disputed or unheard never counts.
+// different companies: they must show the same, and both call it final. Asks and judges; writes nothing. What is disputed
+// or unheard never counts.
 
-import type { Providers, Testimony } from "../chains/source.ts";
+import type { Providers, Testimony, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { type Consensus, consensus, type Opinion } from "../domain/consensus.ts";
 import { Fault, texts } from "../domain/errors.ts";
-import { type BlockRef, finalBlock, type Heads, parseFinality } from "../domain/finality.ts";
+import type { BlockRef } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged } from "../services/settlement.ts";
@@ -14,6 +15,7 @@ import type { Database } from "../storage/database.ts";
 import { type TransferRow, transferOf, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { reachOf, type SecondWord, secondWords } from "./final-word.ts";
 
 /** Of each policy. */
 const ripe_per_poll_max = 500;
@@ -31,12 +33,14 @@ export interface Ripened {
 
 export interface Ripening {
   /** Looks again at the transfers whose policy is met. Faults: those of the source when nobody answers at all. */
-  look(heads: Heads, settings: ChainSettings): Promise<Ripened>;
+  look(told: ToldHeads, settings: ChainSettings): Promise<Ripened>;
 }
 
 interface Case {
   row: TransferRow;
   needed: number;
+  /** Why only one company's word says that its policy is met, where two are needed; null when nothing is missing. */
+  unvouched: string | null;
   opinions: Opinion[];
   /** Headers by which a transfer that moved is re-pointed. */
   moved: Map<string, BlockRef>;
@@ -55,21 +59,17 @@ export function createRipening(needs: {
   const waiting = new Map<number, number>();
   const told = new Map<number, number>();
 
-  async function look(heads: Heads, settings: ChainSettings): Promise<Ripened> {
-    const cases = ripe(heads, settings).map(
-      (row): Case => ({ row, needed: opinionsFor(row, settings), opinions: [], moved: new Map() }),
-    );
+  async function look(told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
+    const { cases, reasons } = await begin(ripe(told, settings), told, settings);
     forgetOthers(cases);
-    if (cases.length === 0) return { judged: [], held: null };
     const silence = await hear(cases);
     const judged: Judged[] = [];
-    const reasons: string[] = [];
     for (const one of cases) {
       const { row } = one;
       const found = patientWith(one, settings, silence);
       if (found.state === "agreed") judged.push(...judgement(one, found));
       else if (found.state === "disputed") reasons.push(dispute(one, found.outvoted));
-      else if (one.needed > 1) reasons.push(`second_opinion_missing: ${silence ?? texts.second_opinion_missing}`);
+      else if (one.needed > 1) reasons.push(missing(one.unvouched ?? silence));
       else unclear(row);
     }
     const [first] = reasons;
@@ -77,14 +77,34 @@ export function createRipening(needs: {
   }
 
   /** What is to be looked at, lowest first; of each policy as many, so that a slow one holds up no other. */
-  function ripe(heads: Heads, { facts }: ChainSettings): TransferRow[] {
+  function ripe(told: ToldHeads, { facts }: ChainSettings): TransferRow[] {
     const rows = database.read((at) =>
-      waitingPolicies(at, chain).flatMap((finality) => {
-        const through = Math.min(finalBlock(parseFinality(finality), heads, facts.tagless_depth), heads.latest.number);
-        return waitingTransfers(at, chain, finality, through, ripe_per_poll_max);
-      }),
+      waitingPolicies(at, chain).flatMap((finality) =>
+        waitingTransfers(at, chain, finality, reachOf(finality, told, facts), ripe_per_poll_max),
+      ),
     );
     return rows.sort((a, b) => a.block_number - b.block_number || a.id - b.id);
+  }
+
+  /** The cases of those rows that two call final where two must, and what there is to say of the others. */
+  async function begin(
+    rows: readonly TransferRow[],
+    told: ToldHeads,
+    settings: ChainSettings,
+  ): Promise<{ cases: Case[]; reasons: string[] }> {
+    const twice = rows.filter((row) => opinionsFor(row, settings) > 1);
+    const words = await secondWords(source, told, new Set(twice.map((row) => row.finality)), settings.facts);
+    const cases: Case[] = [];
+    const reasons: string[] = [];
+    for (const row of rows) {
+      const needed = opinionsFor(row, settings);
+      const second = needed > 1 ? words.get(row.finality) : undefined;
+      if (isFinalBy(second, row)) {
+        const unvouched = second?.through === null ? second.complaint : null;
+        cases.push({ row, needed, unvouched, opinions: [], moved: new Map() });
+      } else if (second?.complaint) reasons.push(missing(second.complaint));
+    }
+    return { cases, reasons };
   }
 
   /** Hears one provider after the other until every case is settled or nobody is left. Returns why nobody is. */
@@ -108,14 +128,15 @@ export function createRipening(needs: {
 
   /** What to make of the opinions there are, once patience that nobody asked for has run out. */
   function patientWith(one: Case, { verify }: ChainSettings, silence: string | null): Consensus {
-    const found = consensus(one.opinions, one.needed);
+    const heard = consensus(one.opinions, one.needed);
+    const found: Consensus = heard.state === "agreed" && one.unvouched !== null ? { state: "wanting" } : heard;
     if (found.state !== "wanting" || one.needed === 1 || verify.asked) return found;
     const since = waiting.get(one.row.id) ?? world.elapsed();
     waiting.set(one.row.id, since);
     if (world.elapsed() - since < unasked_patience_ms) return found;
     const alone = consensus(one.opinions, 1);
     if (alone.state !== "agreed") return alone;
-    telemetry.warn("counted_without_second_opinion", { chain, transfer: one.row.id, error: silence });
+    telemetry.warn("counted_without_second_opinion", { chain, transfer: one.row.id, error: one.unvouched ?? silence });
     telemetry.count("counted_without_second_opinion", { chain });
     return alone;
   }
@@ -161,6 +182,11 @@ function opinionsFor({ amount }: TransferRow, { verify }: ChainSettings): number
   return verify.above !== null && !atMost(amount, verify.above) ? 2 : 1;
 }
 
+/** False where a second company says that the row's policy is not met yet. */
+function isFinalBy(second: SecondWord | undefined, row: TransferRow): boolean {
+  return second === undefined || second.through === null || row.block_number <= second.through;
+}
+
 /** True while one more provider could settle the case: one that was unclear, the second of two, the arbiter of a dispute. */
 function isOpen({ opinions, needed }: Case): boolean {
   const found = consensus(opinions, needed);
@@ -188,6 +214,10 @@ function saidOf(verdict: Opinion["verdict"]): string {
   if (verdict === "unclear") return "nothing clear";
   if (verdict === "gone") return "it is not there";
   return verdict === "confirmed" ? "it is there" : `it is in block ${verdict.moved.number}`;
+}
+
+function missing(why: string | null): string {
+  return `second_opinion_missing: ${why ?? texts.second_opinion_missing}`;
 }
 
 function counted(payments: number): string {

@@ -1,7 +1,7 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Answer, Providers, Question } from "../chains/source.ts";
+import type { Answer, Providers, Question, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { gaps, intervalAt, plan, type Range, union, upperHalf } from "../domain/coverage.ts";
@@ -92,7 +92,7 @@ export function createScan(needs: {
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
       const failed = await readTwice(watches, end);
-      await secondLook(heads);
+      await secondLook(told);
       if (failed !== null) throw failed;
       stalled = false;
       await starts.moveDown(heads.latest, settings());
@@ -129,8 +129,8 @@ export function createScan(needs: {
     return failed;
   }
 
-  async function secondLook(heads: Heads): Promise<void> {
-    const { judged, held: reason } = await ripening.look(heads, settings());
+  async function secondLook(told: ToldHeads): Promise<void> {
+    const { judged, held: reason } = await ripening.look(told, settings());
     await settlement.confirm(chain, judged);
     if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
     if (reason !== held) await watching.hold(chain, reason);

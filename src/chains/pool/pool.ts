@@ -3,7 +3,7 @@
 
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
-import type { Matter, Providers, Source, Testimony } from "../source.ts";
+import type { Matter, Providers, Source, Testimony, Word } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
 import { createTags } from "./tags.ts";
@@ -101,9 +101,11 @@ export function createPool(needs: PoolNeeds): Providers {
     return fault;
   }
 
-  async function testify(matter: Matter, heard: readonly string[]): Promise<Testimony> {
-    const verb = (source: Source, provider: string) => testimony(source, provider, matter);
-    if (heard.length === 0) return first(verb);
+  /** The word of another company than those that were heard. */
+  async function beside<T>(
+    heard: readonly string[],
+    verb: (source: Source, provider: string) => Promise<T>,
+  ): Promise<T> {
     const parties = heard.map(partyOf);
     const others = ranked().filter(({ provider }) => !parties.includes(partyOf(provider)));
     const free = available(others, null);
@@ -128,23 +130,28 @@ export function createPool(needs: PoolNeeds): Providers {
       });
       survey.answered(provider, heads.latest, took_ms);
       const others = available(ranked(), null).filter((member) => member.provider !== provider);
-      const asks = others.map(
-        (member) => (wanted: readonly FinalityTag[]) => member.ask((source) => source.heads(wanted), null),
-      );
+      const asks = others.map((member) => ({
+        provider: member.provider,
+        ask: (wanted: readonly FinalityTag[]) => member.ask((source) => source.heads(wanted), null),
+      }));
       const own = members.find((member) => member.provider === provider);
       const stands = async ({ number, hash }: BlockRef) => {
         const headers = await own?.ask((source) => source.blocks([number]), null);
         return headers?.[0]?.hash === hash;
       };
-      return tags.complete(heads, asked, asks, stands);
+      return tags.complete({ provider, heads }, asked, asks, stands);
     },
+    headsBeside: (asked, heard) => beside(heard, (source, provider) => ownWord(source, provider, asked)),
     read: (question, avoid) =>
       first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid }),
     balances: (holdings, block, or_later) =>
       first((source) => source.balances(holdings, block, or_later), { depth: { of: "balances", block } }),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
     receipts: (hashes) => first((source) => source.receipts(hashes)),
-    testify,
+    testify(matter, heard) {
+      const verb = (source: Source, provider: string) => testimony(source, provider, matter);
+      return heard.length === 0 ? first(verb) : beside(heard, verb);
+    },
     distrust(provider, matter) {
       const member = members.find((one) => one.provider === provider);
       if (member?.trust.state() !== "trusted") return;
@@ -164,6 +171,14 @@ function available(members: readonly PoolMember[], depth: Depth | null): PoolMem
 
 function missing(heard: readonly string[], why: string): Fault {
   return new Fault("second_opinion_missing", `asked after ${heard.join(", ")}: ${why}`);
+}
+
+/** One provider's heads with every tag that was asked for. Fault `provider_cannot_answer` where it does not serve one. */
+async function ownWord(source: Source, provider: string, asked: readonly FinalityTag[]): Promise<Word> {
+  const heads = await source.heads(asked);
+  const unserved = asked.find((tag) => heads[tag] === null);
+  if (unserved === undefined) return { provider, heads };
+  throw new Fault("provider_cannot_answer", `${provider}: serves no ${unserved} block`);
 }
 
 /** Receipts, then the headers of their blocks: all of it must come from the same provider to mean anything. */

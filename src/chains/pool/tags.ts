@@ -4,14 +4,18 @@
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { World } from "../../world.ts";
+import type { ToldHeads, Word } from "../source.ts";
 
 /** How long a tag that nobody serves any more stays where it was last seen; then depth stands in for it. */
 const tag_memory_ms = 3_600_000;
 /** Other providers asked for what the first does not serve, per poll. */
 const others_max = 2;
 
-/** Asks one more provider for tags. */
-export type AskForTags = (tags: readonly FinalityTag[]) => Promise<Heads>;
+/** One more provider that can be asked for tags. */
+export interface Another {
+  provider: string;
+  ask(tags: readonly FinalityTag[]): Promise<Heads>;
+}
 
 export interface Tags {
   /**
@@ -19,28 +23,36 @@ export interface Tags {
    * one's block counts only where it `stands` on the chain of the one whose heads these are.
    */
   complete(
-    heads: Heads,
+    word: Word,
     tags: readonly FinalityTag[],
-    others: Iterable<AskForTags>,
+    others: Iterable<Another>,
     stands: (block: BlockRef) => Promise<boolean>,
-  ): Promise<Heads>;
+  ): Promise<ToldHeads>;
+}
+
+interface Saying {
+  block: BlockRef;
+  /** The provider it is from. */
+  by: string | null;
 }
 
 /** The tags of one chain; nothing is known of them yet. */
 export function createTags({ world }: { world: World }): Tags {
-  const seen = new Map<FinalityTag, { block: BlockRef; at: number }>();
+  const seen = new Map<FinalityTag, Saying & { at: number }>();
 
-  function remembered(tag: FinalityTag): BlockRef | null {
+  function remembered(tag: FinalityTag): Saying | null {
     const last = seen.get(tag);
-    return last !== undefined && world.elapsed() - last.at < tag_memory_ms ? last.block : null;
+    return last !== undefined && world.elapsed() - last.at < tag_memory_ms ? last : null;
   }
 
   return {
-    async complete(heads, tags, others, stands) {
-      const filled = { ...heads };
+    async complete({ provider, heads }, tags, others, stands) {
+      const own = (tag: FinalityTag) => (heads[tag] === null ? null : provider);
+      const by: ToldHeads["by"] = { latest: provider, safe: own("safe"), finalized: own("finalized") };
+      const filled: ToldHeads = { ...heads, by };
       const missing = () => tags.filter((tag) => filled[tag] === null);
       let asked = 0;
-      for (const ask of others) {
+      for (const { provider, ask } of others) {
         const wanted = missing();
         if (wanted.length === 0 || asked === others_max) break;
         asked += 1;
@@ -49,22 +61,22 @@ export function createTags({ world }: { world: World }): Tags {
           const block = answer?.[tag] ?? null;
           const counts =
             block !== null && block.number <= heads.latest.number && (await stands(block).catch(unanswered));
-          filled[tag] = counts ? block : null;
+          if (counts) [filled[tag], by[tag]] = [block, provider];
         }
       }
       for (const tag of tags) {
         const block = filled[tag];
-        if (block === null) filled[tag] = notAhead(remembered(tag), heads.latest);
-        else seen.set(tag, { block, at: world.elapsed() });
+        if (block !== null) {
+          seen.set(tag, { block, by: by[tag], at: world.elapsed() });
+          continue;
+        }
+        const last = remembered(tag);
+        // A tag ahead of the head is of another branch, or the head lags: it says nothing of what lies below.
+        if (last !== null && last.block.number <= heads.latest.number) [filled[tag], by[tag]] = [last.block, last.by];
       }
       return filled;
     },
   };
-}
-
-/** A tag ahead of the head is of another branch, or the head lags: it says nothing of what lies below. */
-function notAhead(block: BlockRef | null, latest: BlockRef): BlockRef | null {
-  return block !== null && block.number > latest.number ? null : block;
 }
 
 function unanswered(error: unknown): null {

@@ -1,0 +1,66 @@
+// How far back a chain is final for a policy: by the heads that were read, and by what a second company says for payments
+// that two must vouch for. Asks; judges no payment.
+
+import type { Providers, ToldHeads, Word } from "../chains/source.ts";
+import type { ChainFacts } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import { finalBlock, type Heads, parseFinality, tagsOf, withoutStaleTags } from "../domain/finality.ts";
+
+/** What a second company says of one policy. */
+export interface SecondWord {
+  /** The highest block that meets the policy by what it says; null when nobody says anything. */
+  through: number | null;
+  /** Why nobody does, or how far behind it is, in words for the operator; null when there is nothing to tell. */
+  complaint: string | null;
+}
+
+/** The highest block that meets a policy (as `formatFinality` wrote it) by these heads. */
+export function reachOf(finality: string, heads: Heads, { tagless_depth, stale_tag_s }: ChainFacts): number {
+  const fresh = withoutStaleTags(heads, stale_tag_s ?? null);
+  return Math.min(finalBlock(parseFinality(finality), fresh, tagless_depth), heads.latest.number);
+}
+
+/**
+ * What another company says of these policies than the one whose word each of them rests on in `told`. One question for all,
+ * unless their words are of different providers.
+ */
+export async function secondWords(
+  source: Pick<Providers, "headsBeside">,
+  told: ToldHeads,
+  policies: ReadonlySet<string>,
+  facts: ChainFacts,
+): Promise<Map<string, SecondWord>> {
+  const words = new Map<string, SecondWord>();
+  for (const [speaker, group] of Map.groupBy(policies, (finality) => speakerOf(finality, told))) {
+    // Depth stands in for a tag that nobody serves: then the second one's head is its word.
+    const tags = tagsOf(group.map(parseFinality)).filter((tag) => told[tag] !== null);
+    const word = await source.headsBeside(tags, [speaker]).catch(unheard);
+    for (const finality of group) words.set(finality, wordOn(finality, word, told, facts));
+  }
+  return words;
+}
+
+function wordOn(finality: string, word: Word | string, told: ToldHeads, facts: ChainFacts): SecondWord {
+  if (typeof word === "string") return { through: null, complaint: word };
+  const { provider, heads } = word;
+  const behind_s = told.latest.time - decisive(finality, heads).time;
+  const complaint = behind_s > facts.late_tag_s ? `${provider} is ${behind_s} seconds behind with what is final` : null;
+  return { through: reachOf(finality, heads, facts), complaint };
+}
+
+/** The provider whose word a policy rests on. */
+function speakerOf(finality: string, { by }: ToldHeads): string {
+  const { tag } = parseFinality(finality);
+  return (tag === undefined ? null : by[tag]) ?? by.latest;
+}
+
+/** The block by which heads decide about a policy. */
+function decisive(finality: string, heads: Heads) {
+  const { tag } = parseFinality(finality);
+  return (tag === undefined ? null : heads[tag]) ?? heads.latest;
+}
+
+function unheard(error: unknown): string {
+  if (error instanceof Fault && error.code === "second_opinion_missing") return error.message;
+  throw error;
+}
