@@ -2,6 +2,7 @@
 // ends and operators' words over a real database, and what they must come to.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { codeOf } from "../src/domain/errors.ts";
 import type { Transfer } from "../src/domain/payment.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { createWatching } from "../src/services/watching.ts";
@@ -324,6 +325,51 @@ test("unassigned after its block left the chain, a part counts no more when it i
   await mineAgain(part);
   await till.receive({ amount: "5" });
   expect([till.status(order_id), fate(part)]).toEqual(["pending", ["waiting_for_match", "unassigned", null]]);
+});
+
+describe("after the clock was set back", () => {
+  const refusal = (id: number) =>
+    unassign(id).then(
+      () => null,
+      (error: unknown) => codeOf(error),
+    );
+
+  test("what an order was paid with is not taken back: what came first is told by the log, not by the clock", async () => {
+    await begin();
+    const order_id = await till.asked("20.00");
+    const [first, second] = [(await till.receive({ amount: "15" })).id, (await till.receive({ amount: "5" })).id];
+    await assign(first, order_id);
+    till.advance(-hour_ms);
+    await assign(second, order_id);
+    expect(till.status(order_id)).toBe("paid");
+    expect([await refusal(first), await refusal(second)]).toEqual(["order_paid_by_transfer", "order_paid_by_transfer"]);
+    expect(paidWith(order_id)).toEqual([first, second]);
+  });
+
+  test("what the payer's own parts and an operator's brought together stays together", async () => {
+    await begin();
+    const order_id = await till.asked("20.00", ann);
+    const stray = (await till.receive({ amount: "5" })).id;
+    const part = (await till.receive({ amount: "15", sender: ann })).id;
+    till.advance(-hour_ms);
+    await assign(stray, order_id);
+    expect([till.status(order_id), await refusal(part)]).toEqual(["paid", "order_paid_by_transfer"]);
+  });
+
+  test("what was added to a paid order, or given to it once more, is taken back", async () => {
+    await begin();
+    const order_id = await till.asked("20.00");
+    const again = (await till.receive({ amount: "3" })).id;
+    await assign(again, order_id);
+    await unassign(again);
+    const paying = (await till.receive({ amount: "20.00" })).id;
+    await till.quiet([paying]);
+    till.advance(-hour_ms);
+    await assign(again, order_id);
+    expect([till.status(order_id), paidWith(order_id)]).toEqual(["paid", [paying, again]]);
+    await unassign(again);
+    expect(paidWith(order_id)).toEqual([paying]);
+  });
 });
 
 test("a shop marks an order paid while its payment is on the way, and adds the payment afterwards", async () => {

@@ -18,7 +18,7 @@ import type { Database, Reader, Tx } from "../storage/database.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
-import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
+import { appendEvent, isAudited, paidAndAssigned, recordAudit } from "../storage/outbox.ts";
 import { type ListedTransfer, listedTransfer } from "../storage/transfer-lists.ts";
 import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
 import { type CreditOutcome, createCrediting } from "./crediting.ts";
@@ -173,12 +173,18 @@ function existing(tx: Tx, id: number): TransferRow {
   return row;
 }
 
-/** Whether the order became paid with this money in it. What was added to an order marked paid by hand never made it so. */
-function hasPaid(at: Reader, { order_id, created_at }: AllocationRow): boolean {
+/**
+ * Whether the order became paid with this money in it. Only an operator gives money to an order that is paid already; what
+ * came first the numbers of the events say, for a clock may have been set back in between. What was added to an order
+ * marked paid by hand never made it so.
+ */
+function hasPaid(at: Reader, { transfer, order_id, kind }: AllocationRow): boolean {
   const order = orderById(at, order_id);
   if (order?.status !== "paid") return false;
-  const by_hand = order.cause === "mark_paid" && isAudited(at, "mark_paid", `order:${order_id}`);
-  return !by_hand && created_at <= (order.ended_at ?? 0);
+  if (order.cause === "mark_paid" && isAudited(at, "mark_paid", `order:${order_id}`)) return false;
+  if (kind !== "assign") return true;
+  const { paid, assigned } = paidAndAssigned(at, order_id, transfer);
+  return paid === null || assigned === null || assigned < paid;
 }
 
 function reasonOf(row: TransferRow): EntryReason | null {

@@ -255,6 +255,30 @@ const selectStatusesAfter = statement((db) =>
     .prepare(),
 );
 
+/** Numbers of the event by which an order first became paid, and of the newest that gave it a transfer by hand. */
+export function paidAndAssigned(
+  at: Reader,
+  order_id: string,
+  transfer: number,
+): { paid: number | null; assigned: number | null } {
+  return returned(selectPaidAndAssigned(at).get({ order_id, transfer }));
+}
+
+const selectPaidAndAssigned = statement((db) =>
+  db
+    .select({
+      paid: sql<
+        number | null
+      >`min(${events.n}) filter (where ${events.type} = 'order_status_changed' and ${events.body} ->> 'status' = 'paid')`,
+      assigned: sql<
+        number | null
+      >`max(${events.n}) filter (where ${events.type} = 'transfer_assigned' and ${events.transfer} = ${sql.placeholder("transfer")} and ${events.body} ->> 'assigned')`,
+    })
+    .from(events)
+    .where(eq(events.order_id, sql.placeholder("order_id")))
+    .prepare(),
+);
+
 /** Writes down who changed what by hand. */
 export function recordAudit(tx: Tx, entry: { actor: string; action: string; subject: string; detail: string }): void {
   insertAudit(tx).run({ ...entry, now: tx.now });
