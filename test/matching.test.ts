@@ -105,6 +105,7 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
   const many = (amount: number) => Array.from({ length: around_max }, () => at(amount));
   const late = { expires_at: 999_000 };
   const later = { opened_head: 50 };
+  const newer = (amount: number) => many(amount).map((one) => ({ ...one, ...later, opened_at: 1_020_000 }));
   const bound = { sender: "payer" };
   const foreign = { sender: "somebody else" };
   const rows: [what: string, arrival: Partial<Arrival>, around: Partial<Around>, answer: string][] = [
@@ -170,6 +171,40 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
       { mine: [at(9)], below: [at(9), at(4, 8)] },
       "over pays 7",
     ],
+    // More than are looked at, all of them made after it: one that was made before may be behind them.
+    ["a part close to too many", {}, { mine: [at(50, 7, bound)], close: newer(10.1) }, "ambiguous order-7"],
+    ["a part that is the cut of too many", {}, { mine: [at(50, 7, bound)], cut: newer(10.9) }, "ambiguous order-7"],
+    ["a part that is too many less a fee", {}, { mine: [at(50, 7, bound)], shortened: newer(11) }, "ambiguous order-7"],
+    ["a part, and too many elsewhere", {}, { mine: [at(50, 7, bound)], elsewhere: newer(10) }, "ambiguous order-7"],
+    [
+      "less, by one known from a part alone, than too many",
+      {},
+      { mine: [at(50)], above: newer(60) },
+      "ambiguous order-7",
+    ],
+    [
+      "more, by one known from a part alone, than too many",
+      {},
+      { mine: [at(9)], below: newer(9) },
+      "ambiguous order-7",
+    ],
+    ["less, by the expected one, than too many", {}, { mine: [at(50, 7, bound)], above: newer(60) }, "part pays 7"],
+    ["more, by the expected one, than too many", {}, { mine: [at(9, 7, bound)], below: newer(9) }, "over pays 7"],
+    [
+      "more, by one known from a part, than too many of less than half",
+      {},
+      { mine: [at(9)], below: newer(4) },
+      "over pays 7",
+    ],
+    [
+      "a little less than one, and too many elsewhere",
+      {},
+      { tolerant: [at(10.05)], elsewhere: newer(10) },
+      "ambiguous",
+    ],
+    ["one cut, and too many less a fee", {}, { cut: [at(10.99)], shortened: newer(11) }, "ambiguous"],
+    ["more than one, and too many elsewhere", {}, { below: [at(9)], elsewhere: newer(10) }, "no_such_amount"],
+    ["more than one, by a sender of too many", {}, { below: [at(9)], expected: newer(30) }, "no_such_amount"],
     // Mistakes
     ["one promise cut", {}, { cut: [at(10.99)] }, "cut order-7"],
     ["one promise less a fee", {}, { shortened: [at(11)] }, "fee_shortened order-7"],

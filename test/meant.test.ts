@@ -152,6 +152,17 @@ describe("what could be meant for several when it was seen", () => {
   });
 });
 
+test("a part of an expected sender is not made certain by twenty newer promises beside it", async () => {
+  await begin();
+  const mine = await till.asked("50.00", ann);
+  await till.asked("10.40");
+  const id = await till.arrive({ amount: "10.00", sender: ann });
+  for (let n = 0; n < 20; n++) await till.asked(`10.${10 + n}`);
+  await till.confirm(id);
+  const { reason, likely_order } = till.transfer(id);
+  expect([reason, likely_order, till.status(mine)]).toEqual(["ambiguous", mine, "pending"]);
+});
+
 test("many promises of more than double make nothing uncertain: what is over pays", async () => {
   await begin();
   const order = await till.asked("10.00");

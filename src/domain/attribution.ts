@@ -9,7 +9,7 @@ export const around_max = 20;
 /** More than twice what was asked is no overpayment but something else. */
 const over_most_times = 2n;
 
-/** What is promised around an amount. Each list has at most `around_max` entries. */
+/** What is promised around an amount. A list of fewer than `around_max` entries is complete. */
 export interface Around {
   /** The sender's address was made to look like one that is known. */
   lookalike: boolean;
@@ -71,9 +71,8 @@ function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around): Mat
   const near = timely(arrival, tolerant);
   const [meant] = near.sort((a, b) => (a.units < b.units ? -1 : 1));
   if (meant === undefined) return null;
-  if (isMany(tolerant) || ordersOf([...near, ...timely(arrival, [...mine, ...elsewhere])]).size > 1) {
-    return ambiguous;
-  }
+  const isUnclear = [tolerant, mine, elsewhere].some(isMany);
+  if (isUnclear || ordersOf([...near, ...timely(arrival, [...mine, ...elsewhere])]).size > 1) return ambiguous;
   if (!isFor(arrival, meant)) return { reason: "other_sender", likely_order: meant.order_id };
   return settled(arrival, meant, "tolerance");
 }
@@ -86,8 +85,10 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
   if (only === undefined) return null;
   if (own.length > 1 || isMany(mine)) return ambiguous;
   // Whoever is expected here may have been asked for something else under no name.
-  const others = timely(arrival, [...cut, ...shortened, ...close, ...elsewhere, ...ifShared(arrival, only, near)]);
-  if (others.some((one) => one.order_id !== only.order_id)) return { reason: "ambiguous", likely_order: only.order_id };
+  const others = [cut, shortened, close, elsewhere, ...ifShared(arrival, only, near)];
+  if (others.some((list) => isMany(list) || timely(arrival, list).some((one) => one.order_id !== only.order_id))) {
+    return { reason: "ambiguous", likely_order: only.order_id };
+  }
   return settled(arrival, only, arrival.units > only.units ? "over" : "part");
 }
 
@@ -95,9 +96,10 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
  * Who else may be meant by a sender that nobody named and that is only known for having paid a part: an exchange sends for
  * many. Whatever asks for more, and whatever asks for no less than half, also of late.
  */
-function ifShared(arrival: Arrival, only: Candidate, { above, below }: Around): Candidate[] {
+function ifShared(arrival: Arrival, only: Candidate, { above, below }: Around): (readonly Candidate[])[] {
   if (only.sender === arrival.sender) return [];
-  return [...above, ...below.filter((one) => arrival.units <= one.units * over_most_times)];
+  // Those below come highest first: only where the last one looked at is no less than half there may be more.
+  return [above, below.filter((one) => arrival.units <= one.units * over_most_times)];
 }
 
 /** One promise with decimals left out, or less a fee: almost certain, and for a person to say. */
@@ -106,7 +108,7 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
   const orders = ordersOf([...cuts, ...fees]);
   const [only] = orders;
   if (only === undefined) return null;
-  if (orders.size > 1 || isMany(cut)) return ambiguous;
+  if (orders.size > 1 || isMany(cut) || isMany(shortened)) return ambiguous;
   return { reason: cuts.length > 0 ? "cut" : "fee_shortened", likely_order: only };
 }
 
@@ -121,7 +123,7 @@ function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Aroun
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
   const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
   // They come lowest first: only where the last one looked at is among them there may be more.
-  if (isMany(higher)) return null;
+  if ([higher, elsewhere, expected].some(isMany)) return null;
   if (timely(arrival, [...higher, ...elsewhere, ...expected]).some((one) => one.order_id !== meant.order_id))
     return null;
   // What was paid already was not meant: the money is new, and nobody's.
