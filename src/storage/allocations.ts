@@ -81,9 +81,26 @@ const selectReversed = statement((db) =>
 
 /** Units of the common scale that live allocations brought an order; what left the chain again is not there. */
 export function receivedFor(at: Reader, order_id: string): bigint {
-  const standing = allocatedTo(at, order_id).filter((row) => row.reverted_at === null);
-  return standing.reduce((sum, row) => sum + toCommon(row.amount), 0n);
+  const standing = selectReceived(at).all({ order_id });
+  return standing.reduce((sum, { amount, times }) => sum + toCommon(amount) * BigInt(times), 0n);
 }
+
+/** Each amount once: it is asked at every part, and there may be a thousand of them. */
+const selectReceived = statement((db) =>
+  db
+    .select({ amount: transfers.amount, times: sql<number>`count(*)` })
+    .from(allocations)
+    .innerJoin(transfers, eq(transfers.id, allocations.transfer))
+    .where(
+      and(
+        eq(allocations.order_id, sql.placeholder("order_id")),
+        isNull(allocations.reversed_at),
+        isNull(transfers.reverted_at),
+      ),
+    )
+    .groupBy(transfers.amount)
+    .prepare(),
+);
 
 /** Takes back the live allocation of a transfer, which then pays nothing. False when it had none. */
 export function reverseAllocation(tx: Tx, transfer: number): boolean {
