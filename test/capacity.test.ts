@@ -1,8 +1,10 @@
 // How many more orders of an amount can be told apart: counted as checkout would promise them, and spent when they are.
 
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
+import { createInbox } from "../src/services/inbox.ts";
+import { transferOf } from "../src/storage/transfers.ts";
 import { evm_wallet, type Settings } from "./support/server.ts";
-import { startTill, type Till } from "./support/till.ts";
+import { ann, bob, startTill, type Till } from "./support/till.ts";
 
 let till: Till;
 afterEach(() => till.stop());
@@ -60,4 +62,55 @@ test("forgets what was asked before the last hour, not what was promised", async
   await till.asked("5.00");
   time += hour_ms + 1;
   expect(usdt()).toMatchObject({ promised: 1, amounts: [] });
+});
+
+describe("what is left after parts", () => {
+  const amounts = () =>
+    till
+      .rows<{ units: string; rest: number }>("SELECT units, rest FROM slots ORDER BY id")
+      .map(({ units, rest }) => `${Number(units) / 1e6}${rest === 1 ? " rest" : ""}`);
+  const assign = async (amount: string, order_id: string) => {
+    const { id } = await till.receive({ amount });
+    await createInbox(till).assign(id, order_id, "operator", "test");
+    return id;
+  };
+
+  test("of a thousand crumbs from one payer keeps few amounts from others, and the newest still pays", async () => {
+    await eth({});
+    const order_id = await till.asked("20.00", ann);
+    const crumb = transferOf(await till.receive({ amount: "0.01", sender: ann }));
+    const crumbs = Array.from({ length: 999 }, (_, n) => ({ ...crumb, tx_hash: `0xcc${n}` }));
+    const rows = await till.settlement.admit(crumbs, "crumbs");
+    await till.settlement.confirm(
+      "eth",
+      rows.map(({ id, block_hash }) => ({ id, block_hash, verdict: "confirmed" as const })),
+    );
+    expect(till.told("order_part_paid").at(-1)).toEqual({ received: "10", remaining: "10" });
+    expect(amounts()).toEqual(["20", "10.04 rest", "10.03 rest", "10.02 rest", "10.01 rest", "10 rest"]);
+    const other = await till.select(await till.order("15.00"));
+    expect(other.amount).toBe("15.00");
+    await till.receive({ amount: "10", sender: ann });
+    expect([till.status(order_id), till.transfer(1001).reason]).toEqual(["paid", null]);
+  });
+
+  test("is promised to nobody else while it is one of the newest, and pays from wherever it comes", async () => {
+    await eth({});
+    const order_id = await till.asked("20.00");
+    for (let parts = 0; parts < 8; parts++) await assign("0.5", order_id);
+    expect((await till.select(await till.order("18.00"))).amount).toBe("18.01");
+    expect((await till.select(await till.order("19.00"))).amount).toBe("19.00");
+    const seen = await till.receive({ amount: "18", sender: bob });
+    expect([till.status(order_id), seen.reason]).toEqual(["paid", "overpaid"]);
+  });
+
+  test("is the newest again when a part is taken back", async () => {
+    await eth({});
+    const order_id = await till.asked("20.00");
+    for (const part of ["1", "2", "3"]) await assign(part, order_id);
+    const last = await assign("4", order_id);
+    await createInbox(till).unassign(last, "operator", "test");
+    expect(amounts()).toEqual(["20", "19 rest", "17 rest", "10 rest", "14 rest"]);
+    for (const part of ["0.5", "0.6", "0.7", "0.8"]) await assign(part, order_id);
+    expect(amounts().slice(0, 2)).toEqual(["20", "14 rest"]);
+  });
 });

@@ -5,8 +5,14 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
 import { chains, deposits } from "./schema.ts";
-import { closeSlots, isFree, takeSlot } from "./slots.ts";
+import { closeSlots, isFree, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
+
+/**
+ * What was left of a deposit after its newest parts stays promised: a payer who was shown it may be about to send it.
+ * No more, so that many small parts of one payer do not take the amounts of others.
+ */
+const rests_kept_max = 5;
 
 export type DepositRow = typeof deposits.$inferSelect;
 
@@ -85,12 +91,18 @@ export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   return row;
 }
 
-/** Promises what is left of a deposit to its payer. False when that amount is promised already. */
+/**
+ * Promises what is left of an open deposit to its payer; the oldest of what was left of it before is let go. False when
+ * that amount is promised to somebody else.
+ */
 export function promiseRest(tx: Tx, deposit: DepositRow, units: bigint): boolean {
   const { chain, coin, wallet, sender, id } = deposit;
   const pot = { chain, coin, wallet };
+  // What was left before and is left again, after a part was taken back, becomes the newest.
+  releaseRest(tx, id, units);
   if (!isFree(tx, pot, units, sender)) return false;
   takeSlot(tx, { ...pot, units, sender, deposit: id, rest: true });
+  releaseOldRests(tx, id, rests_kept_max);
   return true;
 }
 

@@ -43,6 +43,37 @@ const insertSlot = statement((db) =>
     .prepare(),
 );
 
+/** Lets go of one amount that was left to pay of a deposit. */
+export function releaseRest(tx: Tx, deposit: number, units: bigint): void {
+  deleteRest(tx).run({ deposit, units: units.toString() });
+}
+
+const isRestOf = and(eq(slots.deposit, sql.placeholder("deposit")), eq(slots.rest, true));
+
+const deleteRest = statement((db) =>
+  db
+    .delete(slots)
+    .where(and(isRestOf, eq(slots.units, sql.placeholder("units"))))
+    .prepare(),
+);
+
+/** Lets go of all amounts that were left to pay of a deposit but the `kept` newest. */
+export function releaseOldRests(tx: Tx, deposit: number, kept: number): void {
+  deleteOldRests(tx).run({ deposit, kept });
+}
+
+const deleteOldRests = statement((db) =>
+  db
+    .delete(slots)
+    .where(
+      and(
+        isRestOf,
+        sql`${slots.id} not in (select s.id from slots s where s.deposit = ${sql.placeholder("deposit")} and s.rest = 1 order by s.id desc limit ${sql.placeholder("kept")})`,
+      ),
+    )
+    .prepare(),
+);
+
 /** Puts the slots of a deposit in quarantine. */
 export function closeSlots(tx: Tx, deposit: number): void {
   updateClosed(tx).run({ deposit, now: tx.now });
