@@ -160,6 +160,25 @@ describe("a payment that two must confirm", () => {
     expect(story.proxies[1]?.calls("eth_getTransactionReceipt")).toBe(0);
   });
 
+  test("holds up no smaller one of the same policy, however many wait", async () => {
+    const story = await begin({ proxies: 2, verify: '"500"' });
+    for (let index = 0; index < 505; index++) await story.usdt.transfer(payer, wallet, usd(501) + BigInt(index));
+    while (story.transfers().length < 505) {
+      await story.mine();
+      await story.poll();
+    }
+    story.proxies[1]?.behave(down);
+    const order = await ripe(story, 5);
+    const held = () => String(story.rows("SELECT held_reason FROM chains")[0]?.held_reason);
+    for (let polls = 0; polls < 3; polls++) await story.poll();
+    expect([story.status(order), held()]).toEqual(["paid", expect.stringMatching(/^505 payments are held back: /)]);
+    expect(story.log.filter((line) => line.includes("payments_held_back"))).toHaveLength(1);
+    story.proxies[1]?.reset();
+    story.wait(300);
+    for (let polls = 0; polls < 4; polls++) await story.poll();
+    expect([story.transfers().filter((row) => row.confirmed_at === null).length, held()]).toEqual([0, "null"]);
+  });
+
   test("by our default waits ten minutes for the second and then counts, with a warning", async () => {
     const story = await begin({ proxies: 2, finality: '[{ up_to = "4", finality = 2 }, { finality = 2 }]' });
     const order = await ripe(story, 5);

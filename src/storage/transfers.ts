@@ -225,15 +225,15 @@ const selectBetween = statement((db) =>
     .prepare(),
 );
 
-/** Transfers of one policy waiting at or below a block, lowest first. */
+/** Transfers of one policy waiting at or below a block, lowest first; those behind `after`, the last of a page before. */
 export function waitingTransfers(
   at: Reader,
   chain: ChainId,
   finality: string,
-  through: number,
-  limit: number,
+  page: { after: { block: number; id: number } | null; through: number; limit: number },
 ): TransferRow[] {
-  return selectWaiting(at).all({ chain, finality, through, limit });
+  const { block, id } = page.after ?? { block: 0, id: 0 };
+  return selectWaiting(at).all({ chain, finality, block, id, through: page.through, limit: page.limit });
 }
 
 /** The policies that waiting transfers of a chain were frozen with. */
@@ -260,6 +260,7 @@ const selectWaiting = statement((db) =>
         eq(transfers.chain, sql.placeholder("chain")),
         isWaiting,
         eq(transfers.finality, sql.placeholder("finality")),
+        sql`(${transfers.block_number}, ${transfers.id}) > (${sql.placeholder("block")}, ${sql.placeholder("id")})`,
         lte(transfers.block_number, sql.placeholder("through")),
       ),
     )

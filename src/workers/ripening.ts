@@ -12,13 +12,12 @@ import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged } from "../services/settlement.ts";
 import type { Database } from "../storage/database.ts";
-import { type TransferRow, transferOf, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
+import { type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { reachOf, type SecondWord, secondWords } from "./final-word.ts";
+import { createRounds, type Ripe } from "./rounds.ts";
 
-/** Of each policy. */
-const ripe_per_poll_max = 500;
 /** How long a payment waits for a second opinion that only our default asks for. */
 const unasked_patience_ms = 600_000;
 /** A dispute that lasts is told again this often. */
@@ -36,8 +35,7 @@ export interface Ripening {
   look(told: ToldHeads, settings: ChainSettings): Promise<Ripened>;
 }
 
-interface Case {
-  row: TransferRow;
+interface Case extends Ripe {
   needed: number;
   /** Why only one company's word says that its policy is met, where two are needed; null when nothing is missing. */
   unvouched: string | null;
@@ -54,57 +52,41 @@ export function createRipening(needs: {
   world: World;
   telemetry: Telemetry;
 }): Ripening {
-  const { chain, source, database, world, telemetry } = needs;
-  /** On `world.elapsed()`: since when a transfer waits for its second opinion, and when its dispute was last told. */
-  const waiting = new Map<number, number>();
-  const told = new Map<number, number>();
+  const { chain, source, world, telemetry } = needs;
+  const rounds = createRounds(needs);
 
   async function look(told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
-    const { cases, reasons } = await begin(ripe(told, settings), told, settings);
-    forgetOthers(cases);
+    const ripe = rounds.next((finality) => reachOf(finality, told, settings.facts));
+    const cases = await begin(ripe, told, settings);
     const silence = await hear(cases);
     const judged: Judged[] = [];
     for (const one of cases) {
-      const { row } = one;
+      const { row, memory } = one;
       const found = patientWith(one, settings, silence);
+      memory.held = null;
       if (found.state === "agreed") judged.push(...judgement(one, found));
-      else if (found.state === "disputed") reasons.push(dispute(one, found.outvoted));
-      else if (one.needed > 1) reasons.push(missing(one.unvouched ?? silence));
+      else if (found.state === "disputed") memory.held = dispute(one, found.outvoted);
+      else if (one.needed > 1) memory.held = missing(one.unvouched ?? silence);
       else unclear(row);
     }
-    const [first] = reasons;
-    return { judged, held: first === undefined ? null : `${counted(reasons.length)}: ${first}` };
+    return { judged, held: counted(rounds.held()) };
   }
 
-  /** What is to be looked at, lowest first; of each policy as many, so that a slow one holds up no other. */
-  function ripe(told: ToldHeads, { facts }: ChainSettings): TransferRow[] {
-    const rows = database.read((at) =>
-      waitingPolicies(at, chain).flatMap((finality) =>
-        waitingTransfers(at, chain, finality, reachOf(finality, told, facts), ripe_per_poll_max),
-      ),
-    );
-    return rows.sort((a, b) => a.block_number - b.block_number || a.id - b.id);
-  }
-
-  /** The cases of those rows that two call final where two must, and what there is to say of the others. */
-  async function begin(
-    rows: readonly TransferRow[],
-    told: ToldHeads,
-    settings: ChainSettings,
-  ): Promise<{ cases: Case[]; reasons: string[] }> {
-    const twice = rows.filter((row) => opinionsFor(row, settings) > 1);
-    const words = await secondWords(source, told, new Set(twice.map((row) => row.finality)), settings.facts);
-    const cases: Case[] = [];
-    const reasons: string[] = [];
-    for (const row of rows) {
+  /** The cases of those that two call final where two must; why it is not so is remembered of the others. */
+  async function begin(ripe: readonly Ripe[], told: ToldHeads, settings: ChainSettings): Promise<Case[]> {
+    const twice = ripe.filter(({ row }) => opinionsFor(row, settings) > 1).map(({ row }) => row.finality);
+    const words = await secondWords(source, told, new Set(twice), settings.facts);
+    return ripe.flatMap(({ row, memory }) => {
       const needed = opinionsFor(row, settings);
       const second = needed > 1 ? words.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
-        cases.push({ row, needed, unvouched, opinions: [], moved: new Map() });
-      } else if (second?.complaint) reasons.push(missing(second.complaint));
-    }
-    return { cases, reasons };
+        return [{ row, memory, needed, unvouched, opinions: [], moved: new Map() }];
+      }
+      memory.waiting_since = null;
+      memory.held = second?.complaint ? missing(second.complaint) : null;
+      return [];
+    });
   }
 
   /** Hears one provider after the other until every case is settled or nobody is left. Returns why nobody is. */
@@ -131,9 +113,8 @@ export function createRipening(needs: {
     const heard = consensus(one.opinions, one.needed);
     const found: Consensus = heard.state === "agreed" && one.unvouched !== null ? { state: "wanting" } : heard;
     if (found.state !== "wanting" || one.needed === 1 || verify.asked) return found;
-    const since = waiting.get(one.row.id) ?? world.elapsed();
-    waiting.set(one.row.id, since);
-    if (world.elapsed() - since < unasked_patience_ms) return found;
+    one.memory.waiting_since ??= world.elapsed();
+    if (world.elapsed() - one.memory.waiting_since < unasked_patience_ms) return found;
     const alone = consensus(one.opinions, 1);
     if (alone.state !== "agreed") return alone;
     telemetry.warn("counted_without_second_opinion", { chain, transfer: one.row.id, error: one.unvouched ?? silence });
@@ -148,11 +129,10 @@ export function createRipening(needs: {
     return block === undefined ? [] : [{ id, block_hash, verdict: { moved: block } }];
   }
 
-  function dispute({ row, opinions }: Case, outvoted: readonly string[]): string {
+  function dispute({ row, memory, opinions }: Case, outvoted: readonly string[]): string {
     const sides = opinions.map(({ provider, verdict }) => `${provider} says ${saidOf(verdict)}`).join(", ");
-    const last = told.get(row.id);
-    if (last === undefined || world.elapsed() - last >= alert_interval_ms) {
-      told.set(row.id, world.elapsed());
+    if (memory.told_at === null || world.elapsed() - memory.told_at >= alert_interval_ms) {
+      memory.told_at = world.elapsed();
       telemetry.error("provider_disagrees", { chain, transfer: row.id, txn: row.tx_hash, opinions: sides });
     }
     telemetry.count("provider_disagrees", { chain });
@@ -165,13 +145,6 @@ export function createRipening(needs: {
   function unclear(row: TransferRow): void {
     telemetry.warn("confirmation_unclear", { chain, transfer: row.id });
     telemetry.count("confirmation_unclear", { chain });
-  }
-
-  function forgetOthers(cases: readonly Case[]): void {
-    const ripe = new Set(cases.map(({ row }) => row.id));
-    for (const kept of [waiting, told]) {
-      for (const id of kept.keys()) if (!ripe.has(id)) kept.delete(id);
-    }
   }
 
   return { look };
@@ -220,6 +193,10 @@ function missing(why: string | null): string {
   return `second_opinion_missing: ${why ?? texts.second_opinion_missing}`;
 }
 
-function counted(payments: number): string {
-  return payments === 1 ? "1 payment is held back" : `${payments} payments are held back`;
+/** Why payments are held back: how many, and the reason of the first; null when none is. */
+function counted(reasons: readonly string[]): string | null {
+  const [first] = reasons;
+  if (first === undefined) return null;
+  const payments = reasons.length === 1 ? "1 payment is" : `${reasons.length} payments are`;
+  return `${payments} held back: ${first}`;
 }
