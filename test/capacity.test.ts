@@ -103,6 +103,17 @@ describe("what is left after parts", () => {
     expect([till.status(order_id), seen.reason]).toEqual(["paid", "overpaid"]);
   });
 
+  test("is kept for the payment of it that was seen already", async () => {
+    await eth({});
+    const order_id = await till.asked("20.00");
+    await assign("1", order_id);
+    const seen = await till.arrive({ amount: "19", sender: bob });
+    for (let parts = 0; parts < 6; parts++) await assign("0.5", order_id);
+    expect((await till.select(await till.order("19.00"))).amount).toBe("19.01");
+    await till.confirm(seen);
+    expect([till.status(order_id), till.transfer(seen).reason]).toEqual(["paid", "overpaid"]);
+  });
+
   test("is the newest again when a part is taken back", async () => {
     await eth({});
     const order_id = await till.asked("20.00");

@@ -57,7 +57,10 @@ const deleteRest = statement((db) =>
     .prepare(),
 );
 
-/** Lets go of all amounts that were left to pay of a deposit but the `kept` newest. */
+/**
+ * Lets go of all amounts that were left to pay of a deposit but the `kept` newest, and those that an unconfirmed transfer
+ * is on its way to pay.
+ */
 export function releaseOldRests(tx: Tx, deposit: number, kept: number): void {
   deleteOldRests(tx).run({ deposit, kept });
 }
@@ -69,6 +72,8 @@ const deleteOldRests = statement((db) =>
       and(
         isRestOf,
         sql`${slots.id} not in (select s.id from slots s where s.deposit = ${sql.placeholder("deposit")} and s.rest = 1 order by s.id desc limit ${sql.placeholder("kept")})`,
+        sql`not exists (select 1 from transfers t where t.chain = slots.chain and t.coin = slots.coin and t.wallet = slots.wallet
+          and t.units = slots.units and t.deposit = slots.deposit and t.status = 'waiting_for_confirmation')`,
       ),
     )
     .prepare(),
