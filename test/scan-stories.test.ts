@@ -518,6 +518,33 @@ describe("a reorg deeper than the overlap", () => {
   });
 });
 
+describe("a payment whose policy no setting names any more", () => {
+  test("waits for the tag it was promised under", async () => {
+    story = await begin({ finality: '"safe"', slots: 120 });
+    await story.mine(300);
+    const order = await story.order("2.00");
+    await story.poll();
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine();
+    await story.poll();
+    const settings = story.config.current();
+    const eth = settings.chains.get("eth");
+    if (eth === undefined) throw new Error("no chain");
+    const chains = new Map(settings.chains).set("eth", {
+      ...eth,
+      finality: [{ up_to: null, finality: { blocks: 2 } }],
+    });
+    story.config.replace({ ...settings, chains });
+    await story.mine(110);
+    await story.poll();
+    expect(story.status(order.id)).toBe("pending");
+    await story.mine(15);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+});
+
 describe("the final pass", () => {
   test("reads what has become final once more, from the other provider, and finds what the first one hid for good", async () => {
     story = await begin({ proxies: 2, finality: '"finalized"' });

@@ -10,9 +10,9 @@ import { returned, statement } from "./statement.ts";
 
 /**
  * What was left of a deposit after its newest parts stays promised: a payer who was shown it may be about to send it.
- * No more, so that many small parts of one payer do not take the amounts of others.
+ * No more, so that a thousand small parts of one payer do not take the amounts of others.
  */
-const rests_kept_max = 5;
+const rests_kept_max = 20;
 
 export type DepositRow = typeof deposits.$inferSelect;
 

@@ -6,7 +6,15 @@ import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { gaps, intervalAt, plan, type Range, union, upperHalf } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
-import { type BlockRef, finalBlock, type Heads, tagsOf, withoutStaleTags } from "../domain/finality.ts";
+import {
+  type BlockRef,
+  type FinalityTag,
+  finalBlock,
+  type Heads,
+  parseFinality,
+  tagsOf,
+  withoutStaleTags,
+} from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
@@ -14,10 +22,11 @@ import { type ChainEnd, chainRow, markAtOrBelow } from "../storage/chains.ts";
 import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
-import { hasWaiting, transfersBetween } from "../storage/transfers.ts";
+import { hasWaiting, transfersBetween, waitingPolicies } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
+import { createLateness } from "./lateness.ts";
 import { createRewinding } from "./rewinding.ts";
 import { createRipening } from "./ripening.ts";
 import { createStarts } from "./start.ts";
@@ -30,7 +39,6 @@ const catching_up_max_ms = 5_000;
 /** The final pass follows the final block at this many polls' distance in time. */
 const final_pass_polls = 15;
 const health_interval_ms = 15_000;
-const late_alarm_interval_ms = 600_000;
 /** Providers whose branch is compared with the final block before a stretch is left to the next poll. */
 const final_branch_tries_max = 2;
 
@@ -57,6 +65,7 @@ export function createScan(needs: {
   const chain = needs.settings.id;
   let last = needs.settings;
   const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
+  const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
   const ripening = createRipening({ chain, source, database, world, telemetry });
@@ -69,7 +78,6 @@ export function createScan(needs: {
   let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
   let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
-  let late_told_at = Number.NEGATIVE_INFINITY;
 
   /** A chain that was taken out of the configuration is read as before until its deposits have closed. */
   function settings(): ChainSettings {
@@ -86,8 +94,8 @@ export function createScan(needs: {
         // Nodes that were replaced go away at once.
         health_at = Number.NEGATIVE_INFINITY;
       }
-      const told = await source.heads(tagsOf([...now.finality.map((tier) => tier.finality), now.facts.final]));
-      lateness(told);
+      const told = await source.heads(tagsAsked(now));
+      lateness(told, now.facts.late_tag_s);
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
@@ -104,14 +112,10 @@ export function createScan(needs: {
     }
   }
 
-  /** Says so when finality stands still while the chain goes on. */
-  function lateness({ latest, safe, finalized }: Heads): void {
-    const { late_tag_s } = settings().facts;
-    const behind_s = latest.time - Math.min(latest.time, ...[safe, finalized].flatMap((block) => block?.time ?? []));
-    if (behind_s <= late_tag_s || world.elapsed() - late_told_at < late_alarm_interval_ms) return;
-    late_told_at = world.elapsed();
-    telemetry.error("finality_late", { chain, behind_s });
-    telemetry.count("finality_late", { chain });
+  /** The tags that the settings name, and those that waiting payments were promised under before. */
+  function tagsAsked({ finality, facts }: ChainSettings): FinalityTag[] {
+    const promised = database.read((at) => waitingPolicies(at, chain)).map(parseFinality);
+    return tagsOf([...finality.map((tier) => tier.finality), facts.final, ...promised]);
   }
 
   /** Both readings. Returns what kept one from its end: an old stretch that nobody serves must not hold up what was read. */
