@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
+import { networkOrderName } from "../src/domain/network-orders.ts";
 import { realWorld } from "../src/world.ts";
 import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
 import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
@@ -174,7 +175,12 @@ describe("the shop's backend", () => {
     expect(codes.filter((code) => code === "ORDER_CONFLICT").length).toBeGreaterThanOrEqual(2);
     expect(new Set(codes)).toEqual(new Set(["made", "ORDER_CONFLICT"]));
     expect(backend.asked).toHaveLength(1);
-    expect(shop.operator.orders({ merchant_order_id: String(order.id) }, { limit: 5, offset: 0 })).toHaveLength(1);
+    expect(
+      shop.operator.orders(
+        { merchant_order_id: networkOrderName(shop_ocid, String(order.id)) },
+        { limit: 5, offset: 0 },
+      ),
+    ).toHaveLength(1);
   });
 
   test("is asked again after it has declined, and may then agree", async () => {

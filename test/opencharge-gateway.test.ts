@@ -194,7 +194,7 @@ describe("a checkout", () => {
     expect(session.id).toMatch(/^[\w-]{32}$/);
     expect(session.expires_at).toBe(now_s + 1800);
     expect(orderOf(session)).toMatchObject({
-      merchant_order_id: "ord_1",
+      merchant_order_id: "opencharge-page:500:ord_1",
       amount: "19.90",
       status: "pending",
       success_url: "https://shop.example/done",
@@ -277,6 +277,10 @@ describe("a checkout", () => {
     const changed = { ...signed, order: { ...signed.order, items: [{ ...items[0], name: "Trinket", price: "0.01" }] } };
     const [strangers, own] = [await checkout({ signed: changed }), await checkout({ from: merchant, signed })];
     expect([codeOf(strangers), codeOf(own)]).toEqual(["open", "open"]);
+    const whole = merchant.signOrder(order({ id: "ord_2", items }));
+    const loose = merchant.signOrder(order({ id: "ord_2", items: [{ ...items[0], name: "Trinket" }] }), "shallow");
+    expect(codeOf(await checkout({ signed: whole }))).toBe("open");
+    expect(codeOf(await checkout({ from: merchant, signed: loose }))).toBe("open");
     expect(opened(await checkout({ signed })).id).toBe(opened(strangers).id);
     const dearer = merchant.signOrder(order({ items, amount: "20.00" }), "shallow");
     expect(codeOf(await checkout({ from: merchant, signed: dearer }))).toBe("409 ORDER_CONFLICT");
@@ -362,6 +366,7 @@ describe("a proof of payment", () => {
     const session = opened(await checkout());
     clock += 60_000;
     await pay(session);
+    clock += 5_000;
     await deliver();
     const [atCaller, atMerchant] = [proofsAt(caller), proofsAt(merchant)];
     expect([atCaller.length, atMerchant.length]).toEqual([1, 1]);

@@ -101,7 +101,8 @@ test("the merchant signs the order, the gateway hosts and proves it, and the ord
   expect(isSignedBy(spell(proof, "recursive"), String(verified.signature), gateway_key)).toBe(true);
   const status = await fetch(`${shop.endpoint}/orders/${order.id}/status`);
   expect(await status.json()).toMatchObject({ status: "paid", txid: String(proof.txid) });
-  expect(shop.proofs.sign(`${app.endpoint}/transfer/webhook`, "{}")?.["X-OC-ID"]).toBe(String(gateway_ocid));
+  const sent = JSON.stringify({ proof, signature: verified.signature });
+  expect(shop.proofs.sign(`${app.endpoint}/transfer/webhook`, sent)?.["X-OC-ID"]).toBe(String(gateway_ocid));
 });
 
 test("one key may change without the other", async () => {

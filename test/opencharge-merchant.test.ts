@@ -3,6 +3,8 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
+import { networkOrderName } from "../src/domain/network-orders.ts";
+import { isAudited } from "../src/storage/outbox.ts";
 import { type Answer, type Overrides, type Party, startParty } from "./support/opencharge/party.ts";
 import type { SignedEnvelope } from "./support/opencharge/roles.ts";
 import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
@@ -86,7 +88,10 @@ async function ordered(more: Fields = {}): Promise<Fields> {
 
 /** The appliance's own id of an order. */
 function ownId({ id }: Fields): string {
-  const [order] = shop.operator.orders({ merchant_order_id: String(id) }, { limit: 1, offset: 0 });
+  const [order] = shop.operator.orders(
+    { merchant_order_id: networkOrderName(shop_ocid, String(id)) },
+    { limit: 1, offset: 0 },
+  );
   if (order === undefined) throw new Error(`no order behind ${id}`);
   return order.id;
 }
@@ -280,9 +285,12 @@ describe("an order that somebody asks us to sign", () => {
     });
   });
 
-  test("is an order of the appliance too, under the network's id", async () => {
+  test("is an order of the appliance too, under a name that no shop gives its own", async () => {
     const { id } = await ordered();
-    const [listed] = shop.operator.orders({ merchant_order_id: String(id) }, { limit: 2, offset: 0 });
+    const [listed] = shop.operator.orders(
+      { merchant_order_id: networkOrderName(shop_ocid, String(id)) },
+      { limit: 2, offset: 0 },
+    );
     expect(listed).toMatchObject({ amount: "15.00", status: "pending", webhook_url: "" });
   });
 
@@ -325,12 +333,23 @@ describe("an order that somebody asks us to sign", () => {
     expect(verdict(await create(asked, relay))).toEqual([409, "ORDER_CONFLICT"]);
   });
 
+  test("asked for by two callers at the same time is one's order, and a conflict for the other", async () => {
+    const asked = coffee();
+    const answers = await Promise.all([create(asked), create(asked, relay), create({ ...asked, memo: "Table 6" })]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
+  });
+
   test("asked for twice at the same time is one order", async () => {
     const asked = coffee();
     const answers = await Promise.all([create(asked), create(asked), create(asked)]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
-    expect(shop.operator.orders({ merchant_order_id: String(asked.id) }, { limit: 5, offset: 0 })).toHaveLength(1);
+    expect(
+      shop.operator.orders(
+        { merchant_order_id: networkOrderName(shop_ocid, String(asked.id)) },
+        { limit: 5, offset: 0 },
+      ),
+    ).toHaveLength(1);
   });
 
   const items = (...list: Fields[]): Fields => ({ items: list });
@@ -448,10 +467,11 @@ describe("what anybody may read", () => {
 });
 
 describe("the operator", () => {
-  test("marks an order of the network paid; its status then names our own order", async () => {
+  test("marks an order of the network paid; its status then names no transaction", async () => {
     const order = await ordered();
     await shop.operator.markPaid(ownId(order), "test", "cash");
-    expect((await read(`/orders/${order.id}/status`)).json).toMatchObject({ status: "paid", txid: ownId(order) });
+    const { json } = await read(`/orders/${order.id}/status`);
+    expect(json).toEqual({ orderId: order.id ?? null, status: "paid", paidAt: expect.any(Number) });
     expect((await deliver(proofFor(order))).json).toMatchObject({ status: "rejected" });
   });
 
@@ -740,5 +760,17 @@ describe("a proof", () => {
     expect(verdict(await deliver(proofFor(order)))).toEqual([200, "accepted"]);
     expect(shop.events().slice(before)).toEqual(["order_status_changed paid"]);
     expect((await read(`/orders/${order.id}/status`)).json.status).toBe("paid");
+    const audited = shop.database.read((at) => isAudited(at, "mark_paid", `order:${ownId(order)}`));
+    expect(audited).toBe(true);
+  });
+
+  test("older than its order pays it, and is told", async () => {
+    const order = await ordered();
+    shop.log.length = 0;
+    await deliver(proofFor(order, { timestamp: Number(order.createdAt) - 1 }));
+    expect([(await read(`/orders/${order.id}/status`)).json.status, shop.log.join("\n")]).toEqual([
+      "paid",
+      expect.stringContaining("proof_older_than_order"),
+    ]);
   });
 });

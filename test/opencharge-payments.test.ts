@@ -330,6 +330,12 @@ describe("an order of our own shop that has ended", () => {
     expect(codeOf(await create({ order: { id, urls: [] } }))).toBe(code);
   });
 
+  test("by its own time is asked of no wallet, though nobody has looked at the clock yet", async () => {
+    const id = await order("ord_due");
+    shop.advance(2 * 3_600_000);
+    expect(codeOf(await create({ order: { id, urls: [] } }))).toBe("400 ORDER_EXPIRED");
+  });
+
   test("because a foreign proof paid it, asks for money on no page any more", async () => {
     const id = await order("ord_pages");
     const session = await open(id);
@@ -451,7 +457,7 @@ describe("the operator", () => {
       await deliver({ ...terms(reference), to: { ocid: shop_ocid, reference }, txid: `t${n}` });
     }
     const order_id = shop.database.read((at) => signedOrder(at, id))?.order_id ?? "";
-    const means = { order_id, merchant_order_id: id, issuer: provider_ocid, sender: provider_ocid, amount: "10.00" };
+    const means = { order_id, network_id: id, issuer: provider_ocid, sender: provider_ocid, amount: "10.00" };
     const list = await admin();
     expect(list).toMatchObject([
       { txid: "t2", outcome: "unmatched", order_id: null, reference: "nobody", payment: null },

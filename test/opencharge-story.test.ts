@@ -172,7 +172,7 @@ test("an order marked paid while no server runs is proved by the next one", asyn
   const raw = new Sqlite(stage.folder.database, { readonly: true });
   const id = raw
     .query<{ id: string }, [string]>("SELECT id FROM orders WHERE merchant_order_id = ?")
-    .get("ord_cash")?.id;
+    .get(`opencharge-page:${merchant_ocid}:ord_cash`)?.id;
   raw.close();
   expect(await ocrch.stop("SIGTERM")).toBe(0);
   const command = [...fromSource, "mark-paid", id ?? "", "-c", stage.folder.config, "--reason", "cash"];
@@ -279,11 +279,11 @@ test("a payment app's order is signed, paid through a settlement provider, and p
 
   const status = await fetch(`${endpoint}/orders/ord_app/status`);
   expect(await status.json()).toMatchObject({ orderId: "ord_app", status: "paid", txid });
-  const told = await stage.merchant.awaitWebhook(({ body }) => body.merchant_order_id === "ord_app");
+  const told = await stage.merchant.awaitWebhook(({ body }) => body.merchant_order_id === "opencharge:700:ord_app");
   expect([told.verified, told.body.status]).toEqual([true, "paid"]);
   const raw = new Sqlite(stage.folder.database, { readonly: true });
   const events = raw.query<{ type: string }, []>(
-    "SELECT type FROM events JOIN orders ON orders.id = order_id WHERE merchant_order_id = 'ord_app' ORDER BY n",
+    "SELECT type FROM events JOIN orders ON orders.id = order_id WHERE merchant_order_id = 'opencharge:700:ord_app' ORDER BY n",
   );
   expect(events.all().map(({ type }) => type)).toEqual(["order_created", "order_status_changed"]);
   raw.close();

@@ -179,7 +179,7 @@ export interface AdminProof {
   /** The order it means. */
   order_id: string | null;
   /** The id that order was signed under. */
-  merchant_order_id: string | null;
+  network_id: string | null;
   /** The payment it came for without settling it. */
   payment: string | null;
   reference: string | null;

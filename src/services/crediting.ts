@@ -71,6 +71,8 @@ export interface Crediting {
   recount(tx: Tx, order_id: string, back: TransferRow): void;
   /** Ends an order; parts that pay nothing any more, its own or those of its pages, go to the inbox. As `recordTransition`. */
   end(tx: Tx, order_id: string, command: OrderCommand): Ended;
+  /** True for a paid order whose money left the chain, so that what stands covers it no more. */
+  isBereft(at: Reader, order: OrderRow): boolean;
   /** Appends the event about a transfer that pays nothing, with its webhook. */
   tellStranger(tx: Tx, row: TransferRow): void;
 }
@@ -101,7 +103,6 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     return received > 0n && highestPaid(underpaid_tolerance, received, common_decimals) >= toCommon(order.amount);
   }
 
-  /** True for a paid order whose money left the chain, so that what stands covers it no more. */
   function isBereft(at: Reader, order: OrderRow): boolean {
     if (order.status !== "paid" || isCovered(order, receivedFor(at, order.id))) return false;
     return allocatedTo(at, order.id).some((row) => row.reverted_at !== null);
@@ -158,6 +159,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     foresee,
     promiseLeft,
     end,
+    isBereft,
     tellStranger,
 
     credit(tx, request) {

@@ -13,6 +13,7 @@ import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
 import { announceStatus } from "../storage/ledger.ts";
+import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import {
   countOrders,
   type ListedOrder,
@@ -21,7 +22,7 @@ import {
   type OrderFilter,
   orderById,
 } from "../storage/orders.ts";
-import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
+import { appendEvent, countDeliveries, queueProofOf, recordAudit } from "../storage/outbox.ts";
 import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof-lists.ts";
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
@@ -77,7 +78,10 @@ export interface Operator {
    * Fault: resource_not_found.
    */
   markPaid(order_id: string, actor: string, reason: string): Promise<{ order: ListedOrder; was: OrderStatus }>;
-  /** Queues one more webhook with the order's current status. Fault: resource_not_found. */
+  /**
+   * Queues one more webhook with the order's current status, and the proof of a hosted checkout for all its receivers.
+   * Fault: resource_not_found.
+   */
   resendOrder(order_id: string, actor: string): Promise<void>;
   /** Queues the webhook of a transfer that pays nothing again. Faults: resource_not_found, transfer_matched, no_unknown_transfer_url. */
   resendTransfer(transfer: number, actor: string): Promise<void>;
@@ -148,6 +152,8 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         const order = orderById(tx, order_id);
         if (order === null) throw new Fault("resource_not_found");
         announceStatus(tx, order);
+        const page = sessionOfOrder(tx, order_id);
+        if (page !== null) queueProofOf(tx, page);
         recordAudit(tx, { actor, action: "resend_webhook", subject: `order:${order_id}`, detail: "" });
       }),
 

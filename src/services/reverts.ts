@@ -7,6 +7,7 @@ import { noiseReasons, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { setReverted } from "../storage/inbox.ts";
+import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -20,6 +21,12 @@ export interface Reverts {
    * transaction did something else this time and nothing was paid with what it did before: then it is a new transfer.
    */
   remine(tx: Tx, row: TransferRow, transfer: Transfer): boolean;
+}
+
+/** The transaction id under which an order's payment was proved to others, where it was. */
+function provedBy(tx: Tx, order_id: string): string | undefined {
+  const page = sessionOfOrder(tx, order_id);
+  return page === null || page.proof === null ? undefined : page.txid;
 }
 
 /** Reverts with the live settings' webhook address. */
@@ -39,6 +46,8 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
       transfer: row.id,
       block: row.block_number,
       order: order_id ?? undefined,
+      // No proof can be taken back: whoever was shown it has to be told by a person.
+      proof: order_id === null ? undefined : provedBy(tx, order_id),
     });
     telemetry.count("payment_reverted", { chain: row.chain });
     note(tx, "payment_reverted", row, row.block_hash);

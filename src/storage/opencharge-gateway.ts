@@ -34,6 +34,7 @@ const insert = statement((db) =>
       currency: sql.placeholder("currency"),
       notify: sql.placeholder("notify"),
       form: sql`${sql.placeholder("form")}`,
+      gateway: sql.placeholder("gateway"),
       created_at: sql.placeholder("created_at"),
     })
     .prepare(),
@@ -71,23 +72,58 @@ export interface Session {
   order: OrderRow;
 }
 
-/** Every session of a merchant's order, newest first. */
-export function sessionsOf(at: Reader, merchant: number, merchant_order: string): Session[] {
-  return selectOf(at).all({ merchant, merchant_order });
+const isOf = and(
+  eq(ocSessions.merchant, sql.placeholder("merchant")),
+  eq(ocSessions.merchant_order, sql.placeholder("merchant_order")),
+);
+
+/** The newest session of a merchant's order, whatever became of it; null for an order that was never opened. */
+export function newestSession(at: Reader, merchant: number, merchant_order: string): SessionRow | null {
+  return selectNewest(at).get({ merchant, merchant_order }) ?? null;
 }
 
-const selectOf = statement((db) =>
+const selectNewest = statement((db) =>
+  db.select().from(ocSessions).where(isOf).orderBy(desc(ocSessions.created_at)).limit(1).prepare(),
+);
+
+/** The session on which a merchant's order was paid, or null. */
+export function paidSession(at: Reader, merchant: number, merchant_order: string): SessionRow | null {
+  return selectPaid(at).get({ merchant, merchant_order }) ?? null;
+}
+
+const selectPaid = statement((db) =>
+  db
+    .select()
+    .from(ocSessions)
+    .where(and(isOf, isNotNull(ocSessions.paid_at)))
+    .prepare(),
+);
+
+/** The sessions of a merchant's order that wait for a payment, newest first. */
+export function pendingSessions(at: Reader, merchant: number, merchant_order: string): Session[] {
+  return selectPending(at).all({ merchant, merchant_order });
+}
+
+const selectPending = statement((db) =>
   db
     .select({ row: ocSessions, order: orders })
     .from(ocSessions)
-    .innerJoin(orders, eq(orders.id, ocSessions.order_id))
-    .where(
-      and(
-        eq(ocSessions.merchant, sql.placeholder("merchant")),
-        eq(ocSessions.merchant_order, sql.placeholder("merchant_order")),
-      ),
-    )
+    .innerJoin(orders, and(eq(orders.id, ocSessions.order_id), eq(orders.status, "pending")))
+    .where(isOf)
     .orderBy(desc(orders.seq))
+    .prepare(),
+);
+
+/** The session whose order of ours this is, or null. */
+export function sessionOfOrder(at: Reader, order_id: string): SessionRow | null {
+  return selectByOrder(at).get({ order_id }) ?? null;
+}
+
+const selectByOrder = statement((db) =>
+  db
+    .select()
+    .from(ocSessions)
+    .where(eq(ocSessions.order_id, sql.placeholder("order_id")))
     .prepare(),
 );
 
@@ -124,17 +160,26 @@ const markPaid = statement((db) =>
     .prepare(),
 );
 
-/** Sessions that are paid and have no proof yet, longest paid first. */
-export function owedProofs(at: Reader, limit: number): SessionRow[] {
-  return selectOwed(at).all({ limit });
+/** A place in the list of owed proofs; the beginning without one. */
+export type OwedPlace = { paid_at: number; id: string } | null;
+
+/** Sessions that are paid and have no proof yet, longest paid first, behind a place in that order. */
+export function owedProofs(at: Reader, after: OwedPlace, limit: number): SessionRow[] {
+  return selectOwed(at).all({ paid_at: after?.paid_at ?? 0, id: after?.id ?? "", limit });
 }
 
 const selectOwed = statement((db) =>
   db
     .select()
     .from(ocSessions)
-    .where(and(isNotNull(ocSessions.paid_at), isNull(ocSessions.proof)))
-    .orderBy(asc(ocSessions.paid_at))
+    .where(
+      and(
+        isNotNull(ocSessions.paid_at),
+        isNull(ocSessions.proof),
+        sql`(${ocSessions.paid_at}, ${ocSessions.id}) > (${sql.placeholder("paid_at")}, ${sql.placeholder("id")})`,
+      ),
+    )
+    .orderBy(asc(ocSessions.paid_at), asc(ocSessions.id))
     .limit(sql.placeholder("limit"))
     .prepare(),
 );

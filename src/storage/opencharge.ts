@@ -1,7 +1,7 @@
 // Rows of the network: nonces that were used, orders we signed as a merchant, proofs we were shown. What was signed is
 // kept to the byte and never changes; the status of an order is the ledger's.
 
-import { and, eq, lte, sql } from "drizzle-orm";
+import { and, eq, gt, lte, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import { ocNonces, ocOrders, ocProofs } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -101,10 +101,19 @@ export function signedOrderByReference(at: Reader, reference: string): SignedOrd
   return another === undefined ? (only ?? null) : null;
 }
 
-/** Whether an order is known by this reference. */
-export function isReference(at: Reader, text: string): boolean {
-  return selectByReference(at).get({ reference: text }) !== undefined;
+/** Whether an order that ends, or ended, after `since` (seconds) is known by this reference. */
+export function isReference(at: Reader, reference: string, since: number): boolean {
+  return selectReferred(at).get({ reference, since }) !== undefined;
 }
+
+const selectReferred = statement((db) =>
+  db
+    .select({ id: ocOrders.id })
+    .from(ocOrders)
+    .where(and(eq(ocOrders.reference, sql.placeholder("reference")), gt(ocOrders.expires_s, sql.placeholder("since"))))
+    .limit(1)
+    .prepare(),
+);
 
 const insertProofRow = statement((db) =>
   db

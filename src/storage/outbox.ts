@@ -84,7 +84,7 @@ export function appendEvent(tx: Tx, event: NewEvent): number {
 }
 
 /** Queues a proof of payment for one address. It waits for no webhook, and none waits for it. */
-export function queueProof(tx: Tx, url: string, body: string): void {
+function queueProof(tx: Tx, url: string, body: string): void {
   insertDelivery(tx).run({
     event: null,
     kind: "proof",
@@ -96,6 +96,12 @@ export function queueProof(tx: Tx, url: string, body: string): void {
     schedule: "proof",
     now: tx.now,
   });
+}
+
+/** Queues the proof of a hosted checkout for all its receivers; nothing where there is none yet. */
+export function queueProofOf(tx: Tx, { notify, proof }: { notify: string; proof: string | null }): void {
+  if (proof === null) return;
+  for (const url of JSON.parse(notify) as string[]) queueProof(tx, url, proof);
 }
 
 /** Events after number `n`, in order. */

@@ -15,7 +15,7 @@ export interface ListedProof {
   outcome: ProofOutcome;
   /** The order it means: our own id, and the one it was signed under. */
   order_id: string | null;
-  merchant_order_id: string | null;
+  network_id: string | null;
   /** Our transaction id of the payment it came for without settling it. */
   payment: string | null;
   /** As the proof states them. */
@@ -39,7 +39,7 @@ export function listProofs(at: Reader, { outcome }: ProofFilter, limit: number, 
       txid: ocProofs.txid,
       outcome: ocProofs.outcome,
       order_id: ocOrders.order_id,
-      merchant_order_id: ocOrders.id,
+      network_id: ocOrders.id,
       payment: ocProofs.oc_payment,
       reference: sql<string | null>`${ocProofs.object} ->> '$.to.reference'`,
       amount: sql<string>`${ocProofs.object} ->> '$.amount'`,

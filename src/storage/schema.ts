@@ -279,6 +279,7 @@ export const ocSessions = sqliteTable("oc_sessions", {
   paid_at: integer(),
   proof: text(),
   form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
+  gateway: integer(),
 });
 
 export const ocPayments = sqliteTable("oc_payments", {

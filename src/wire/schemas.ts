@@ -135,7 +135,7 @@ export const adminProof = z
     outcome: z.enum(proofOutcomes),
     reason_text: z.string(),
     order_id: uuid.nullable().meta({ description: "The order it means." }),
-    merchant_order_id: z.string().nullable().meta({ description: "The id that order was signed under." }),
+    network_id: z.string().nullable().meta({ description: "The id that order was signed under." }),
     payment: z.string().nullable().meta({ description: "The payment it came for without settling it." }),
     reference: z.string().nullable(),
     amount: z.string(),

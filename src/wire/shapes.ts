@@ -186,7 +186,7 @@ export interface AdminProofInput {
   txid: string;
   outcome: ProofOutcome;
   order_id: string | null;
-  merchant_order_id: string | null;
+  network_id: string | null;
   payment: string | null;
   reference: string | null;
   amount: string;
@@ -200,10 +200,10 @@ export interface AdminProofInput {
 
 /** AdminProof. */
 export function adminProofShape(proof: AdminProofInput): Shape<typeof schemas.adminProof> {
-  const { issuer, txid, outcome, order_id, merchant_order_id, payment, reference, amount, currency, sender } = proof;
+  const { issuer, txid, outcome, order_id, network_id, payment, reference, amount, currency, sender } = proof;
   return {
     ...{ issuer, txid, outcome, reason_text: proofWords(outcome, payment !== null) },
-    ...{ order_id, merchant_order_id, payment, reference, amount, currency, sender },
+    ...{ order_id, network_id, payment, reference, amount, currency, sender },
     proved_at: proof.proved_s,
     received_at: seconds(proof.received_at),
   };

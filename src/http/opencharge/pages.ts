@@ -5,12 +5,11 @@ import { chains as chainFacts } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import { fromCommon, toCommon } from "../../domain/money.ts";
 import type { Checkout } from "../../services/checkout.ts";
-import type { Gateway } from "../../services/opencharge/gateway.ts";
+import type { Gateway, ShownSession } from "../../services/opencharge/gateway.ts";
 import { receivedFor } from "../../storage/allocations.ts";
 import { isPaymentSeen } from "../../storage/bound.ts";
 import type { Database } from "../../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
-import type { Session } from "../../storage/opencharge-gateway.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
 import { readBody } from "../body.ts";
@@ -45,10 +44,10 @@ export function createCheckoutPages(needs: Needs): {
 } {
   const { world, database, checkout, gateway } = needs;
 
-  const find = (id: string) => (session_pattern.test(id) ? gateway.session(id) : null);
+  const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
   /** What may be chosen for an order: each pair once, whatever number of wallets takes it. */
-  function choicesFor({ order }: Session): Choice[] {
+  function choicesFor({ order }: ShownSession): Choice[] {
     const choices = checkout
       .options()
       .filter(({ coin }) => order.coin === null || order.coin === coin)
@@ -56,16 +55,17 @@ export function createCheckoutPages(needs: Needs): {
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }
 
-  function view(session: Session, chosen: string | null, problem: string | null): View {
-    const { row, order } = session;
+  function view(session: ShownSession, chosen: string | null, problem: string | null): View {
+    const { row, order, is_paid_elsewhere } = session;
     const units = database.read((at) => receivedFor(at, order.id));
     const received = units === 0n ? null : fromCommon(units);
     const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency, received };
-    if (order.status === "paid") return { ...head, state: "paid", next: order.success_url };
+    if (order.status === "paid" || is_paid_elsewhere) return { ...head, state: "paid", next: order.success_url };
     if (order.status !== "pending") return { ...head, state: order.status, next: order.cancel_url };
     const ends_in_s = Math.ceil((order.expires_at - world.now()) / 1000);
-    const deposit = chosen === "" ? null : awaitedDeposit(order.id, chosen);
-    if (deposit !== null) {
+    const deposit = awaitedDeposit(order.id, chosen);
+    // A payment that was seen is told whatever the payer wanted to look at: nobody is to pay twice.
+    if (deposit !== null && (chosen !== "" || deposit.seen)) {
       const has_choice = choicesFor(session).length > 1;
       return { ...head, state: "awaiting", awaited: deposit, has_choice, ends_in_s };
     }
@@ -101,7 +101,7 @@ export function createCheckoutPages(needs: Needs): {
     }
   }
 
-  async function choose(session: Session, value: string): Promise<Response> {
+  async function choose(session: ShownSession, value: string): Promise<Response> {
     const [blockchain = "", stablecoin = ""] = value.split(".");
     try {
       await checkout.select(session.order.id, { blockchain, stablecoin });
@@ -115,7 +115,7 @@ export function createCheckoutPages(needs: Needs): {
   }
 
   /** Not while money is on its way, or has come: it would be there for nobody. */
-  async function cancel({ order }: Session): Promise<Response> {
+  async function cancel({ order }: ShownSession): Promise<Response> {
     const has_part = database.read((at) => receivedFor(at, order.id)) > 0n;
     if (has_part || awaitedDeposit(order.id, null)?.seen) return back("");
     try {

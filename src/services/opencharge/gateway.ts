@@ -5,16 +5,22 @@ import { type Config, coinDecimals, type LiveConfig } from "../../config/config.
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { isCoin } from "../../domain/assets.ts";
 import { toUnits } from "../../domain/money.ts";
-import type { Database, Tx } from "../../storage/database.ts";
+import { networkPageName } from "../../domain/network-orders.ts";
+import { isPaymentSeen } from "../../storage/bound.ts";
+import type { Database, Reader, Tx } from "../../storage/database.ts";
+import { openDepositsOf } from "../../storage/deposits.ts";
 import { signedOrder } from "../../storage/opencharge.ts";
 import {
   insertSession,
   type NewSession,
+  newestSession,
+  paidSession,
+  pendingSessions,
   type Session,
+  type SessionRow,
   sessionById,
-  sessionsOf,
 } from "../../storage/opencharge-gateway.ts";
-import { insertOrder, orderById } from "../../storage/orders.ts";
+import { insertOrder, type OrderRow, orderById } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { checkAccepts } from "../../wire/opencharge/audience.ts";
 import { canonicalJson, type Form } from "../../wire/opencharge/canonical.ts";
@@ -29,7 +35,7 @@ import type { Caller } from "./access.ts";
 import type { Directory } from "./directory.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import { recipientOf } from "./partners.ts";
-import { checkPayable, isSameOrder } from "./standing.ts";
+import { checkPayable, checkUnpaid, isSameOrder, merchantOf } from "./standing.ts";
 
 const session_lifetime_s = 30 * 60;
 const session_random_bytes = 24;
@@ -46,6 +52,12 @@ export interface OpenedSession {
   expires_at: number;
 }
 
+/** A session as its payer sees it. */
+export interface ShownSession extends Session {
+  /** The order was paid, but not here: by another page or by a proof. */
+  is_paid_elsewhere: boolean;
+}
+
 export interface Gateway {
   /**
    * Hosts the checkout of a signed order, or returns the one that is open for it. `as` says whose call it is: a
@@ -57,7 +69,7 @@ export interface Gateway {
     as: "checkout" | "merchant",
   ): Promise<OpenedSession | Refusal>;
   /** A session by the secret in its address, or null. */
-  session(id: string): Session | null;
+  session(id: string): ShownSession | null;
 }
 
 /** The gateway over one database with the live settings. */
@@ -123,12 +135,17 @@ export function createGateway(needs: {
       const over = checkPayable(tx, known, tx.now);
       if (over !== null) return over;
     }
-    for (const { row, order } of sessionsOf(tx, wanted.merchant, wanted.merchant_order)) {
-      if (!isSameOrder({ text: row.signed_order, form: row.form }, copy)) return refuse("ORDER_CONFLICT");
-      if (order.status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
-      // Each caller has its own page and is told itself; nobody blocks an order for the others.
-      if (order.status === "pending" && row.caller === wanted.caller) return { row, order };
+    const newest = newestSession(tx, wanted.merchant, wanted.merchant_order);
+    if (newest !== null && !isSameOrder({ text: newest.signed_order, form: newest.form }, copy)) {
+      return refuse("ORDER_CONFLICT");
     }
+    const paid = checkUnpaid(tx, wanted.merchant, wanted.merchant_order);
+    if (paid !== null) return paid;
+    // Each caller has its own page and is told itself; nobody blocks an order for the others.
+    const open = pendingSessions(tx, wanted.merchant, wanted.merchant_order).find(
+      ({ row, order }) => row.caller === wanted.caller && isLive(tx, order),
+    );
+    if (open !== undefined) return open;
     // An order that we signed ourselves tells the shop when the proof pays it; once is enough.
     const webhook_url = known === null ? wanted.order.webhook_url : "";
     const made = insertOrder(tx, { ...wanted.order, webhook_url, expires_at: tx.now + wanted.lifetime_s * 1000 });
@@ -165,13 +182,14 @@ export function createGateway(needs: {
         signed_order: canonicalJson(request.object),
         signature: request.signature,
         form,
+        gateway: own.ocid,
         currency: order.currency,
         notify: JSON.stringify([...notify]),
         lifetime_s: Math.max(1, lifetime_s),
         is_ours: order.ocid === own.settings.merchant_ocid,
         order: {
           id: uuid7(world.now(), world.random(uuid_random_bytes)),
-          merchant_order_id: order.id,
+          merchant_order_id: networkPageName(order.ocid, order.id),
           amount: order.amount,
           chain: null,
           coin: isCoin(order.currency) ? order.currency : null,
@@ -191,7 +209,8 @@ export function createGateway(needs: {
       database.read((at) => {
         const row = sessionById(at, id);
         const order = row === null ? null : orderById(at, row.order_id);
-        return row === null || order === null ? null : { row, order };
+        if (row === null || order === null) return null;
+        return { row, order, is_paid_elsewhere: order.status !== "paid" && isPaid(at, row) };
       }),
   };
 }
@@ -212,6 +231,19 @@ type Wanted = Omit<NewSession, "order_id"> & {
   is_ours: boolean;
   order: Omit<Parameters<typeof insertOrder>[1], "expires_at">;
 };
+
+/** Whether a page can still be paid, or is being paid. */
+function isLive(tx: Tx, { id, expires_at }: OrderRow): boolean {
+  return expires_at > tx.now || openDepositsOf(tx, id).some((deposit) => isPaymentSeen(tx, deposit.id));
+}
+
+/** Whether the order behind a session was paid, on whichever page or by whichever proof. */
+function isPaid(at: Reader, { merchant, merchant_order }: SessionRow): boolean {
+  if (paidSession(at, merchant, merchant_order) !== null) return true;
+  const known = signedOrder(at, merchant_order);
+  if (known === null || merchantOf(known) !== merchant) return false;
+  return orderById(at, known.order_id)?.status === "paid";
+}
 
 /** Null when a wallet can be paid exactly this much: a dollar is one coin. Refusal: SETTLEMENT_NOT_SUPPORTED. */
 function checkPrice({ amount, currency }: Order, config: Config, { currencies }: OpenchargeSettings): Refusal | null {

@@ -7,6 +7,7 @@ import type { OrderStatus } from "../../domain/order.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Database, Reader } from "../../storage/database.ts";
 import { payingProof, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
+import { openPagesFor } from "../../storage/opencharge-gateway.ts";
 import { type OrderRow, orderById } from "../../storage/orders.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { Signed } from "../../wire/opencharge/answers.ts";
@@ -21,7 +22,7 @@ import { createApproval } from "./approval.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
 import { createOrdering } from "./ordering.ts";
-import { orderNamedBy, type Receipt, takeProof } from "./receipts.ts";
+import { earlierReceipt, orderNamedBy, type Receipt, takeProof } from "./receipts.ts";
 
 /** A proof may be this far ahead of our clock. */
 const proof_ahead_max_s = 300;
@@ -30,7 +31,7 @@ export interface OrderState {
   id: string;
   status: OrderStatus;
   /** Seconds. */
-  paid: { at: number; txid: string } | null;
+  paid: { at: number; txid: string | null } | null;
 }
 
 export interface OpenchargeMerchant {
@@ -92,11 +93,14 @@ export function createOpenchargeMerchant(needs: {
     },
 
     order(id) {
-      const known = database.read((at) => withOrder(at, id));
+      const known = database.read((at) => {
+        const found = withOrder(at, id);
+        return found === null ? null : { ...found, has_page: openPagesFor(at, found.order.id).length > 0 };
+      });
       if (known === null) return refuse("ORDER_NOT_FOUND");
-      const { row, order } = known;
+      const { row, order, has_page } = known;
       if (order.status === "cancelled") return refuse("ORDER_EXPIRED", { message: "the order was cancelled" });
-      const is_over = order.status === "pending" && row.expires_s < seconds();
+      const is_over = order.status === "pending" && row.expires_s < seconds() && !has_page;
       return order.status === "expired" || is_over ? refuse("ORDER_EXPIRED") : shown(row);
     },
 
@@ -107,10 +111,11 @@ export function createOpenchargeMerchant(needs: {
       });
       if (known === null) return refuse("ORDER_NOT_FOUND");
       const { order, proof } = known;
-      const paid =
-        proof === null
-          ? { at: Math.floor((order.ended_at ?? 0) / 1000), txid: order.id }
-          : { at: proof.proved_s, txid: proof.txid };
+      const paid = {
+        at: proof?.proved_s ?? Math.floor((order.ended_at ?? 0) / 1000),
+        // None for an order that was marked paid by hand.
+        txid: proof?.txid ?? null,
+      };
       return { id, status: order.status, paid: order.status === "paid" ? paid : null };
     },
 
@@ -123,9 +128,11 @@ export function createOpenchargeMerchant(needs: {
       const own = identities.current();
       if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
       const { proof } = envelope;
+      const receipt = database.read((at) => earlierReceipt(at, envelope));
+      if (receipt !== null) return receipt;
       const named = database.read((at) => orderNamedBy(at, proof));
       const accepts = named?.accepts ?? own.settings.accepts;
-      if (!accepts.includes(proof.issuer)) {
+      if (!accepts.includes(proof.issuer) || own.settings.blocked.includes(proof.issuer)) {
         const details = { providedIssuer: proof.issuer, acceptedIssuers: accepts };
         return refuse("ISSUER_NOT_ACCEPTED", { details });
       }
@@ -134,19 +141,21 @@ export function createOpenchargeMerchant(needs: {
       }
       const match = await issuers.verify(caller, envelope);
       if (isRefusal(match)) return match;
+      const about = { issuer: proof.issuer, txid: proof.txid, order: named?.id ?? null, sender: caller.ocid };
       const elsewhere = checkRecipient(proof, own.ocids);
-      if (elsewhere !== null) return elsewhere;
+      if (elsewhere !== null) {
+        // It holds, and its issuer is one we take money from: an OCID that was ours, perhaps.
+        telemetry.warn("proof_for_another", { ...about, recipient: proof.to.ocid });
+        return elsewhere;
+      }
       if (proof.timestamp > seconds() + proof_ahead_max_s) {
         return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
       }
 
       const { answer, alert } = await database.transact((tx) =>
-        takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope),
+        takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
       );
-      if (alert !== null) {
-        const { issuer, txid } = proof;
-        telemetry.warn(alert, { issuer, txid, order: named?.id ?? null, sender: caller.ocid });
-      }
+      if (alert !== null) telemetry.warn(alert, about);
       return answer;
     },
   };

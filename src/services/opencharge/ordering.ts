@@ -1,8 +1,10 @@
 // Orders that others ask us to sign in our merchant's name. The same request gets the same order, to the byte; each is
 // an order of ours from the commit that keeps its signature on.
 
+import { networkOrderName } from "../../domain/network-orders.ts";
 import type { Database, Tx } from "../../storage/database.ts";
 import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
+import { newestSession } from "../../storage/opencharge-gateway.ts";
 import { insertOrder } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { checkMerchant } from "../../wire/opencharge/audience.ts";
@@ -25,6 +27,8 @@ const uuid_random_bytes = 10;
 /** Orders the shop's backend is asked about, or waits to be asked about, at once. */
 const questions_max = 64;
 const crowded_retry_s = 2;
+/** For so long after its end an order's name is kept for it: a proof is sent again for three days. */
+const proof_patience_s = 3 * 86_400;
 
 /**
  * Signs an order for a caller and creates it, or returns the one it asked for before. Refusals: INVALID_REQUEST,
@@ -38,13 +42,6 @@ export function createOrdering(needs: { database: Database; world: World; askSho
   // In turns by id: a copy that comes while the shop is thinking finds the order instead of asking again.
   const turns = createTurns(questions_max);
 
-  /** What the order may say of its price; the shop is asked where it decides. */
-  async function agreed({ settings }: Part, caller: Caller, wanted: OrderCreate, times: Times) {
-    if (settings.orders === "approval") return askShop(settings, caller.ocid, wanted, times);
-    const price = priced(settings, wanted);
-    return isRefusal(price) ? price : { ...price, reference: wanted.reference };
-  }
-
   async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
     const { settings } = seller;
     const request_hash = sha256Hex(canonicalJson({ ...wanted }));
@@ -55,19 +52,22 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     const foreign = checkCurrency(settings, wanted);
     if (foreign !== null) return foreign;
     const created_at = Math.floor(world.now() / 1000);
+    const price = settings.orders === "approval" ? null : priced(settings, wanted);
+    if (isRefusal(price)) return price;
     const expires_at = expiryOf(wanted, created_at);
     if (isRefusal(expires_at)) return expires_at;
     const times = { id, created_at, expires_at };
-    const terms = await agreed(seller, caller, wanted, times);
+    const terms =
+      price === null ? await askShop(settings, caller.ocid, wanted, times) : { ...price, reference: wanted.reference };
     if (isRefusal(terms)) return terms;
 
     const row = { ...signedRow(seller, caller, wanted, terms, times), request_hash };
     return database.transact((tx) => {
       const meanwhile = signedOrder(tx, id);
       if (meanwhile !== null) return again(meanwhile);
-      // A proof may name an order by its reference: from here on that name would lead here.
-      if (isReference(tx, id)) return refuse("ORDER_CONFLICT", { message: "the id is the reference of another order" });
-      place(tx, row, settings.webhook_url);
+      const taken = checkName(tx, seller.ocid, id, created_at);
+      if (taken !== null) return taken;
+      place(tx, seller.ocid, row, settings.webhook_url);
       return row;
     });
   }
@@ -115,11 +115,21 @@ interface Times {
   expires_at: number;
 }
 
+/** Null for an id that means no other order of our merchant. Refusal: ORDER_CONFLICT. */
+function checkName(tx: Tx, merchant: number, id: string, now_s: number): Refusal | null {
+  // A proof may name an order by its reference: from now on that name would lead here.
+  if (isReference(tx, id, now_s - proof_patience_s)) {
+    return refuse("ORDER_CONFLICT", { message: "the id is the reference of another order" });
+  }
+  // Where a page is known and its order is not, our merchant signed that one elsewhere.
+  return newestSession(tx, merchant, id) === null ? null : refuse("ORDER_CONFLICT");
+}
+
 /** Creates the order behind a signed one. */
-function place(tx: Tx, row: SignedOrderRow, webhook_url: string | null): void {
+function place(tx: Tx, merchant: number, row: SignedOrderRow, webhook_url: string | null): void {
   insertOrder(tx, {
     id: row.order_id,
-    merchant_order_id: row.id,
+    merchant_order_id: networkOrderName(merchant, row.id),
     amount: row.amount,
     chain: null,
     coin: null,

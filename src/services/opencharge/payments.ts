@@ -5,8 +5,8 @@
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
-import type { Database, Tx } from "../../storage/database.ts";
-import { insertProof, type ProofRow, proofOf, signedOrder } from "../../storage/opencharge.ts";
+import type { Database, Reader, Tx } from "../../storage/database.ts";
+import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import {
   insertPayment,
   isSpentOnPayment,
@@ -38,7 +38,7 @@ import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
 import { isSameCurrency } from "./partners.ts";
 import { proofRow, type Receipt, type Seen, takeProof } from "./receipts.ts";
-import { checkPayable } from "./standing.ts";
+import { checkPayable, merchantOf } from "./standing.ts";
 
 const default_lifetime_s = 3600;
 const lifetime_max_s = 24 * 60 * 60;
@@ -120,26 +120,25 @@ export function createPayments(needs: {
     return { settings: own.settings, ocids: own.ocids, merchant: own.merchant.ocid, gateway: own.gateway };
   }
 
-  const issuersOf = ({ settings, ocids }: Us) => settings.accepts.filter((ocid) => !ocids.has(ocid));
+  const issuersOf = ({ settings, ocids }: Us) =>
+    settings.accepts.filter((ocid) => !ocids.has(ocid) && !settings.blocked.includes(ocid));
 
-  function settleIn(
-    tx: Tx,
-    { settings, gateway: { ocid: gateway, signer } }: Us,
-    wanted: PaymentSettle,
-    seen: Seen,
-  ): Settled {
+  function settleIn(tx: Tx, own: Us, wanted: PaymentSettle, seen: Seen): Settled {
+    const { settings, gateway } = own;
     const { txid, proof, object, signature } = wanted;
     const row = paymentByTxid(tx, txid);
     if (row === null) return { answer: refuse("PAYMENT_NOT_FOUND"), alert: null };
     if (row.proof !== null && isSettledBy(row, object)) return { answer: signedIn(row.proof), alert: null };
     const spent = checkUnspent(tx, row, wanted);
-    if (spent !== null) return { answer: spent, alert: null };
+    if (spent !== null) return { answer: spent, alert: "proof_txid_reused" };
+    const refused = checkTerms(proof, row, own, seconds());
+    if (refused !== null) return { answer: refused, alert: differing.get(refused.refused) ?? null };
     if (row.proof !== null) return unused(tx, row, wanted, seen, "INVALID_STATE");
     if (row.expires_at < tx.now) return unused(tx, row, wanted, seen, "PAYMENT_EXPIRED");
 
     const own_proof: Proof = {
       txid,
-      issuer: gateway,
+      issuer: gateway.ocid,
       from: proof.from,
       to: { ocid: row.merchant, reference: row.reference },
       amount: row.amount,
@@ -148,19 +147,13 @@ export function createPayments(needs: {
       memo: `settled by ${proof.txid} of OCID ${proof.issuer}`,
     };
     const made = proofObject(own_proof);
-    const answer = { object: made, signature: signObject(signer, made) };
+    const answer = { object: made, signature: signObject(gateway.signer, made) };
     const body = JSON.stringify({ proof: answer.object, signature: answer.signature });
     const envelope = JSON.stringify({ proof: object, signature });
     settlePayment(tx, txid, { issuer: proof.issuer, txid: proof.txid, envelope, proof: body });
-    const { public_key } = signer;
-    const own_match = { form: "recursive", public_key } as const;
-    const { alert } = takeProof(
-      tx,
-      crediting,
-      settings,
-      { sender: gateway, match: own_match },
-      { ...answer, proof: own_proof },
-    );
+    const { public_key } = gateway.signer;
+    const by_us = { sender: gateway.ocid, match: { form: "recursive", public_key } } as const;
+    const { alert } = takeProof(tx, crediting, settings, by_us, { ...answer, proof: own_proof }, orderPaidBy(tx, row));
     return { answer, alert };
   }
 
@@ -170,6 +163,8 @@ export function createPayments(needs: {
     const { proof, txid } = wanted;
     const row = database.read((at) => paymentByTxid(at, txid));
     if (row === null) return refuse("PAYMENT_NOT_FOUND");
+    // What it settled stays settled, whatever became of its issuer and its key.
+    if (row.proof !== null && isSettledBy(row, wanted.object)) return signedIn(row.proof);
     const accepted = issuersOf(own);
     if (!accepted.includes(proof.issuer)) {
       const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
@@ -181,12 +176,6 @@ export function createPayments(needs: {
     const match = await issuers.verify(caller, wanted);
     if (isRefusal(match)) return match;
     const about = { issuer: proof.issuer, txid: proof.txid, payment: txid, order: row.reference };
-    const refused = checkTerms(proof, row, own, seconds());
-    if (refused !== null) {
-      const alert = differing.get(refused.refused);
-      if (alert !== undefined) telemetry.warn(alert, about);
-      return refused;
-    }
     const { answer, alert } = await database.transact((tx) =>
       settleIn(tx, own, wanted, { sender: caller.ocid, match }),
     );
@@ -213,10 +202,11 @@ export function createPayments(needs: {
       if (expires_s <= now_s) return refuse("PAYMENT_EXPIRED");
       const txid = `oc_${Buffer.from(world.random(txid_random_bytes)).toString("base64url")}`;
       const row = await database.transact((tx) => {
-        const mismatch = wanted.order === null ? null : checkOrder(tx, wanted.order.id, wanted);
-        if (mismatch !== null) return mismatch;
         const { amount, currency } = wanted;
         const reference = wanted.order?.id ?? wanted.reference;
+        const is_order = wanted.order !== null || (reference !== null && signedOrder(tx, reference) !== null);
+        const mismatch = is_order ? checkOrder(tx, String(reference), wanted) : null;
+        if (mismatch !== null) return mismatch;
         const terms = { txid, caller: caller.ocid, merchant: wanted.to, reference, amount, currency };
         return insertPayment(tx, { ...terms, expires_at: expires_s * 1000 });
       });
@@ -253,6 +243,13 @@ function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): Re
   if (!isSameAmount(amount, order.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: order.amount } });
   if (currency !== order.currency) return refuse("CURRENCY_MISMATCH", { details: { expected: order.currency } });
   return null;
+}
+
+/** The order that a payment was opened for; null for none. A reference that others gave their orders names no order here. */
+function orderPaidBy(at: Reader, { merchant, reference, amount, currency }: PaymentRow): SignedOrderRow | null {
+  const order = reference === null ? null : signedOrder(at, reference);
+  if (order === null || merchantOf(order) !== merchant || order.currency !== currency) return null;
+  return isSameAmount(order.amount, amount) ? order : null;
 }
 
 /** Null for a proof that pays exactly this payment, to us. */

@@ -6,9 +6,18 @@ import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
 import type { Database, Tx } from "../../storage/database.ts";
-import { owedProofs, sessionById, sessionByTxid, sessionsOf, storeProof } from "../../storage/opencharge-gateway.ts";
+import { signedOrder } from "../../storage/opencharge.ts";
+import {
+  type OwedPlace,
+  owedProofs,
+  pendingSessions,
+  type SessionRow,
+  sessionById,
+  sessionByTxid,
+  storeProof,
+} from "../../storage/opencharge-gateway.ts";
 import { orderById } from "../../storage/orders.ts";
-import { queueProof } from "../../storage/outbox.ts";
+import { queueProofOf } from "../../storage/outbox.ts";
 import type { TransferRow } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { Signed } from "../../wire/opencharge/answers.ts";
@@ -23,8 +32,11 @@ import { type Crediting, createCrediting } from "../crediting.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import { recipientOf } from "./partners.ts";
 import { takeProof } from "./receipts.ts";
+import { merchantOf } from "./standing.ts";
 
-const proofs_per_round = 100;
+const proofs_per_page = 100;
+/** What is behind them waits for the next round. */
+const pages_per_round = 10;
 /** Transfers that a proof names one by one. */
 const named_transfers_max = 10;
 
@@ -33,7 +45,7 @@ export interface Proofs {
   of(txid: string): Signed | Refusal;
   /** Issues every proof that is owed and queues it for its receivers. */
   issueOwed(): Promise<void>;
-  /** The headers under which a proof leaves now; null while this appliance is no gateway. Fault: invalid_request. */
+  /** The headers under which a proof leaves now; null while we do not answer to its issuer's OCID. Fault: invalid_request. */
   sign(url: string, body: string): Record<string, string> | null;
 }
 
@@ -47,6 +59,20 @@ export function createProofs(needs: {
 }): Proofs {
   const { database, world, telemetry, identities } = needs;
   const crediting = createCrediting(needs);
+  /** Sessions whose proof was told to wait. */
+  let told: ReadonlySet<string> = new Set();
+
+  /** Null once the proof is issued, else why it is not: it stays owed, and the others do not wait for it. */
+  async function issueOne(own: Part, { id, txid, merchant_order }: SessionRow): Promise<string | null> {
+    try {
+      const { alert, problem } = await database.transact((tx) => issue(tx, own, id, crediting));
+      if (alert !== null) telemetry.warn(alert, { issuer: own.ocid, txid, order: merchant_order });
+      return problem;
+    } catch (error) {
+      return codeOf(error);
+    }
+  }
+
   return {
     of(txid) {
       const row = database.read((at) => sessionByTxid(at, txid));
@@ -57,21 +83,29 @@ export function createProofs(needs: {
     async issueOwed() {
       const own = identities.current()?.gateway ?? null;
       if (own === null) return;
-      for (const { id, txid, merchant_order } of database.read((at) => owedProofs(at, proofs_per_round))) {
-        const about = { issuer: own.ocid, txid, order: merchant_order };
-        try {
-          const alert = await database.transact((tx) => issue(tx, own, id, crediting));
-          if (alert !== null) telemetry.warn(alert, about);
-        } catch (error) {
-          // It stays owed; the others must not wait for it.
-          telemetry.error("proof_not_issued", { ...about, code: codeOf(error) });
+      let after: OwedPlace = null;
+      const waiting = new Set<string>();
+      for (let page = 0; page < pages_per_round; page++) {
+        const owed: readonly SessionRow[] = database.read((at) => owedProofs(at, after, proofs_per_page));
+        for (const row of owed) {
+          const problem = await issueOne(own, row);
+          if (problem === null) continue;
+          waiting.add(row.id);
+          // Told once: it stays as it is until somebody does something about it.
+          const about = { issuer: own.ocid, txid: row.txid, order: row.merchant_order };
+          if (!told.has(row.id)) telemetry.error("proof_not_issued", { ...about, reason: problem });
         }
+        const last = owed.at(-1);
+        if (last === undefined || last.paid_at === null || owed.length < proofs_per_page) break;
+        after = { paid_at: last.paid_at, id: last.id };
       }
+      told = waiting;
     },
 
     sign(url, body) {
       const own = identities.current()?.gateway ?? null;
-      return own === null ? null : signRequest(own, { method: "POST", url, body }, world.now(), newNonce(world));
+      if (own === null || issuerIn(body) !== own.ocid) return null;
+      return signRequest(own, { method: "POST", url, body }, world.now(), newNonce(world));
     },
   };
 }
@@ -85,11 +119,29 @@ function paidIn(transfers: readonly TransferRow[]): string {
   return [...named, ...(more > 0 ? [`${more} more`] : [])].join(" + ");
 }
 
-/** Makes the proof of a paid session and everything that follows from it. Answers what the operator should hear of. */
-function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: Crediting): string | null {
+/** The issuer of a proof as it is sent. */
+function issuerIn(body: string): number | null {
+  const envelope = readEnvelope(parseStrictJson(body));
+  return isRefusal(envelope) ? null : envelope.proof.issuer;
+}
+
+interface Issued {
+  /** What the operator should hear of. */
+  alert: string | null;
+  /** Why there is no proof yet; null where there is. */
+  problem: string | null;
+}
+
+/** Makes the proof of a paid session and everything that follows from it, unless it would prove what is not so. */
+function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: Crediting): Issued {
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);
-  if (row === null || order === null || row.paid_at === null || row.proof !== null) return null;
+  const done = { alert: null, problem: null };
+  if (row === null || order === null || row.paid_at === null || row.proof !== null) return done;
+  if (row.gateway !== null && row.gateway !== ocid) return { ...done, problem: `opened at OCID ${row.gateway}` };
+  // No proof can be taken back: what left the chain again is not proved until it returns, or other money stands for it.
+  if (order.cause === "pay" && crediting.isBereft(tx, order))
+    return { ...done, problem: "its payment has left the chain" };
   const paid = allocatedTo(tx, order.id).filter((transfer) => transfer.reverted_at === null);
   const [first = null] = paid;
   const proof: Proof = {
@@ -107,13 +159,14 @@ function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: 
   const body = JSON.stringify({ proof: object, signature });
 
   storeProof(tx, id, body);
-  for (const url of JSON.parse(row.notify) as string[]) queueProof(tx, url, body);
+  queueProofOf(tx, { notify: row.notify, proof: body });
   // Others may hold a page for the same order: nobody is to pay it again.
-  for (const other of sessionsOf(tx, row.merchant, row.merchant_order)) {
-    if (other.order.status === "pending") crediting.end(tx, other.order.id, "cancel");
+  for (const other of pendingSessions(tx, row.merchant, row.merchant_order)) {
+    crediting.end(tx, other.order.id, "cancel");
   }
-  if (row.merchant !== settings.merchant_ocid) return null;
+  const known = signedOrder(tx, row.merchant_order);
+  if (known === null || merchantOf(known) !== row.merchant) return done;
   const { public_key } = signer;
   const seen = { sender: ocid, match: { form: "recursive", public_key } } as const;
-  return takeProof(tx, crediting, settings, seen, { proof, object, signature }).alert;
+  return { ...done, alert: takeProof(tx, crediting, settings, seen, { proof, object, signature }, known).alert };
 }

@@ -54,8 +54,8 @@ interface Settled {
 }
 
 /**
- * Everything that a verified proof for our merchant changes. Checks come first; behind the blank line nothing is
- * refused. Refusals: INVALID_PROOF, AMOUNT_MISMATCH, CURRENCY_MISMATCH.
+ * Everything that a verified proof changes for the order it means; null: for none. Checks come first; behind the blank
+ * line nothing is refused. Refusals: INVALID_PROOF, AMOUNT_MISMATCH, CURRENCY_MISMATCH.
  */
 export function takeProof(
   tx: Tx,
@@ -63,14 +63,13 @@ export function takeProof(
   settings: OpenchargeSettings,
   { sender, match }: Seen,
   envelope: Envelope,
+  row: SignedOrderRow | null,
 ): Settled {
   const { proof } = envelope;
   const { issuer, txid } = proof;
-  const content = proofRow(envelope, match);
-  const { proof_hash } = content;
-  const earlier = proofOf(tx, issuer, txid);
-  if (earlier !== null && earlier.proof_hash === proof_hash) return { answer: receiptOf(earlier), alert: null };
-  if (earlier !== null) {
+  const receipt = earlierReceipt(tx, envelope);
+  if (receipt !== null) return { answer: receipt, alert: null };
+  if (proofOf(tx, issuer, txid) !== null) {
     const message = "the issuer has proved another payment under this txid";
     return { answer: refuse("INVALID_PROOF", { message }), alert: "proof_txid_reused" };
   }
@@ -80,7 +79,6 @@ export function takeProof(
       alert: "proof_txid_reused",
     };
   }
-  const row = orderNamedBy(tx, proof);
   if (row !== null && toUnits(proof.amount, amount_decimals) !== toUnits(row.amount, amount_decimals)) {
     return { answer: refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } }), alert: "proof_amount_differs" };
   }
@@ -90,11 +88,17 @@ export function takeProof(
   }
 
   const outcome: ProofRow["outcome"] = row === null ? "unmatched" : payWith(tx, crediting, row, proof);
-  const kept = { ...content, outcome, oc_order: row?.id ?? null, oc_payment: null, sender };
+  const kept = { ...proofRow(envelope, match), outcome, oc_order: row?.id ?? null, oc_payment: null, sender };
   insertProof(tx, kept);
   const is_early = row !== null && proof.timestamp < row.created_s;
   const alert = outcome === "paid" ? (is_early ? "proof_older_than_order" : null) : `proof_${outcome}`;
   return { answer: receiptOf(kept), alert };
+}
+
+/** The receipt of a proof that was taken in before, to the byte; null for one that is new. */
+export function earlierReceipt(at: Reader, { proof, object }: Envelope): Receipt | null {
+  const earlier = proofOf(at, proof.issuer, proof.txid);
+  return earlier !== null && earlier.proof_hash === sha256Hex(canonicalJson(object)) ? receiptOf(earlier) : null;
 }
 
 /** What is kept of a proof, whatever becomes of it. */

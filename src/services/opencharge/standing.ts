@@ -3,17 +3,32 @@
 
 import type { Reader } from "../../storage/database.ts";
 import type { SignedOrderRow } from "../../storage/opencharge.ts";
+import { paidSession } from "../../storage/opencharge-gateway.ts";
 import { orderById } from "../../storage/orders.ts";
 import { canonicalIn, type Form } from "../../wire/opencharge/canonical.ts";
 import { type Refusal, refuse, refuseSubmitted } from "../../wire/opencharge/errors.ts";
 import { isJsonObject, type JsonObject, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 
 /** Null for an order of ours that waits for its money. Refusals: ORDER_CONFLICT (paid), ORDER_EXPIRED (or cancelled). */
-export function checkPayable(at: Reader, { order_id, expires_s }: SignedOrderRow, now_ms: number): Refusal | null {
-  const status = orderById(at, order_id)?.status;
+export function checkPayable(at: Reader, row: SignedOrderRow, now_ms: number): Refusal | null {
+  const status = orderById(at, row.order_id)?.status;
+  const on_page = checkUnpaid(at, merchantOf(row), row.id);
+  if (on_page !== null) return on_page;
   if (status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
   if (status === "cancelled") return refuseSubmitted("ORDER_EXPIRED", { message: "the order was cancelled" });
-  return status === "expired" || expires_s * 1000 <= now_ms ? refuseSubmitted("ORDER_EXPIRED") : null;
+  return status === "expired" || row.expires_s * 1000 <= now_ms ? refuseSubmitted("ORDER_EXPIRED") : null;
+}
+
+/** Null for an order that no page was paid for. Refusal: ORDER_CONFLICT, with the transaction id of the proof. */
+export function checkUnpaid(at: Reader, merchant: number, id: string): Refusal | null {
+  const paid = paidSession(at, merchant, id);
+  if (paid === null) return null;
+  return refuse("ORDER_CONFLICT", { message: "already paid", details: { txid: paid.txid } });
+}
+
+/** The OCID that an order of ours was signed for. */
+export function merchantOf({ object }: SignedOrderRow): number {
+  return Number(objectIn(object).ocid);
 }
 
 /** An order as JSON text, and the form in which its merchant signed it. */

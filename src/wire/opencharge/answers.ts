@@ -32,11 +32,11 @@ export function redirectAnswer(url: string): JsonObject {
   return { redirect_url: url };
 }
 
-/** `GET /orders/{id}/status`; `paid` only once the order is, its time in seconds. */
+/** `GET /orders/{id}/status`; `paid` only once the order is, its time in seconds, with the proof's txid where one paid it. */
 export function orderStatusAnswer(
   id: string,
   status: "pending" | "paid" | "expired" | "cancelled",
-  paid: { at: number; txid: string } | null,
+  paid: { at: number; txid: string | null } | null,
 ): JsonObject {
   return present({ orderId: id, status, paidAt: paid?.at ?? null, txid: paid?.txid ?? null });
 }
