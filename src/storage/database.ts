@@ -2,11 +2,12 @@
 // into one durable commit; `read` sees only what is committed. Nothing else in the product begins a transaction.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
+import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { sumUnits } from "./exact-sum.ts";
+import { steadyDrizzle } from "./steady.ts";
 
 /** Where statements run. `live()` throws once the place is no longer valid. */
 export interface Reader {
@@ -77,11 +78,11 @@ export function createDatabase(needs: {
 }): Database {
   const { raw, world, telemetry } = needs;
   const { batch_max_calls, batch_max_ms } = needs.gather ?? gathering;
-  const writer = drizzle(raw);
+  const writer = steadyDrizzle(raw);
   const readerRaw = new Sqlite(needs.path, { readonly: true });
   readerRaw.run(`PRAGMA busy_timeout = ${reader_busy_timeout_ms}`);
   sumUnits(readerRaw);
-  const readerDb = drizzle(readerRaw);
+  const readerDb = steadyDrizzle(readerRaw);
   const reader: Reader = { live: () => readerDb };
 
   const listeners = new Set<() => void>();

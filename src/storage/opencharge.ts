@@ -144,11 +144,12 @@ const selectProof = statement((db) =>
     .prepare(),
 );
 
+// Written out: a partial index is chosen when a statement is prepared, before its parameters are known.
 const selectPaying = statement((db) =>
   db
     .select()
     .from(ocProofs)
-    .where(and(eq(ocProofs.oc_order, sql.placeholder("oc_order")), eq(ocProofs.outcome, "paid")))
+    .where(and(eq(ocProofs.oc_order, sql.placeholder("oc_order")), sql`${ocProofs.outcome} = 'paid'`))
     .prepare(),
 );
 
