@@ -1,4 +1,4 @@
-// long
+// long, 60 s
 // A hundred thousand generated mutations of signed requests, every one of them put to the check of callers that the
 // server itself makes: not one is accepted whose sender did not sign exactly these bytes for exactly this recipient.
 

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 
-/** The thousand worlds of a simulation file take three minutes on two free cores, and their share of busy ones. */
+/** Files in the background have what the others leave of two cores. */
 const file_timeout_ms = 900_000;
 /** One test: stories start real nodes and servers, and machines are small and shared. */
 const test_timeout_ms = 60_000;
@@ -16,8 +16,13 @@ const drain_ms = 2_000;
 const files_at_once = 2;
 /** First line of a test file that must not run beside another. */
 const alone_mark = "// alone";
-/** First line of a test file that takes minutes: begun first, so that it is not what all the others have ended before. */
-const long_mark = "// long";
+/**
+ * First line of a test file that computes for minutes: it runs behind all others, those that run alone included, and has
+ * the time of the cores that they leave, which is most of it: they wait for nodes and servers. Longest first.
+ */
+const long_mark = /^\/\/ long, (\d+) s\n/;
+const long_files_at_once = 2;
+const least_priority = "19";
 
 const root = join(import.meta.dir, "..");
 const tool = (name: string) => join(root, "node_modules", ".bin", name);
@@ -92,8 +97,9 @@ async function check(name: string, command: string, args: readonly string[]): Pr
   report(name, ended, "", failed);
 }
 
-async function testFile(path: string): Promise<void> {
-  const ended = await run(process.execPath, ["test", `--timeout=${test_timeout_ms}`, `./${path}`], file_timeout_ms);
+async function testFile(path: string, before: readonly string[] = []): Promise<void> {
+  const [command = "", ...args] = [...before, process.execPath, "test", `--timeout=${test_timeout_ms}`, `./${path}`];
+  const ended = await run(command, args, file_timeout_ms);
   const passed = counted(ended.output, "pass");
   const skipped = counted(ended.output, "skip") + counted(ended.output, "todo");
   let failed = Math.max(counted(ended.output, "fail"), counted(ended.output, "errors?"));
@@ -115,16 +121,25 @@ function counted(output: string, word: string): number {
 
 async function testFiles(paths: readonly string[]): Promise<void> {
   heading(`tests (${paths.length} files)`);
-  const is = (mark: string) => (path: string) => readFileSync(join(root, path), "utf8").startsWith(mark);
-  const is_alone = is(alone_mark);
-  const beside = paths.filter((path) => !is_alone(path));
-  const long = beside.filter(is(long_mark));
-  const together = [...long, ...beside.filter((path) => !long.includes(path))];
+  const heads = new Map(paths.map((path) => [path, readFileSync(join(root, path), "utf8").slice(0, 100)]));
+  const isAlone = (path: string) => heads.get(path)?.startsWith(alone_mark) ?? false;
+  const seconds = (path: string) => Number(long_mark.exec(heads.get(path) ?? "")?.[1] ?? 0);
+  const long = paths.filter((path) => seconds(path) > 0).sort((a, b) => seconds(b) - seconds(a));
+  const short = paths.filter((path) => !isAlone(path) && seconds(path) === 0);
+
+  const behind = inTurn(long, long_files_at_once, (path) => testFile(path, ["nice", "-n", least_priority]));
+  await inTurn(short, files_at_once, testFile);
+  await inTurn(paths.filter(isAlone), 1, testFile);
+  await behind;
+}
+
+/** Runs every file, so many at once, in the order given. */
+async function inTurn(paths: readonly string[], at_once: number, test: (path: string) => Promise<void>): Promise<void> {
+  const left = [...paths];
   const worker = async () => {
-    for (let path = together.shift(); path !== undefined; path = together.shift()) await testFile(path);
+    for (let path = left.shift(); path !== undefined; path = left.shift()) await test(path);
   };
-  await Promise.all(Array.from({ length: files_at_once }, worker));
-  for (const path of paths) if (is_alone(path)) await testFile(path);
+  await Promise.all(Array.from({ length: at_once }, worker));
 }
 
 /** Test files below a folder, or the file itself; paths from the root. Exits when there is none. */

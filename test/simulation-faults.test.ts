@@ -1,4 +1,4 @@
-// long
+// long, 100 s
 // The proof that the simulation bites: every fault that is planted in a copy of the sources is found within a bounded
 // number of seeds.
 

@@ -1,11 +1,11 @@
-// long
+// long, 300 s
 // The whole product in simulated worlds, the first thousand seeds; and that these worlds are as hostile as they claim.
 
 import { expect, test } from "bun:test";
 import { simulate } from "./simulation/child.ts";
 
 const seeds = 1000;
-/** A small world; `simulation-seeds-b` has long ones. */
+/** A small world; `simulation-seeds-c` has long ones. */
 const steps = 60;
 const limit_ms = 900_000;
 
