@@ -14,8 +14,16 @@ export type ProviderRow = typeof providers.$inferSelect;
 
 /** Makes sure a chain has its row. */
 export function insertChain(tx: Tx, chain: ChainId): void {
-  tx.live().insert(chains).values({ chain }).onConflictDoNothing().run();
+  insertChainRow(tx).run({ chain });
 }
+
+const insertChainRow = statement((db) =>
+  db
+    .insert(chains)
+    .values({ chain: sql.placeholder("chain") })
+    .onConflictDoNothing()
+    .prepare(),
+);
 
 /** Remembers a header at the end of a poll. */
 export function rememberBlock(tx: Tx, chain: ChainId, block: BlockRef): void {
@@ -139,12 +147,19 @@ const updateChain = statement((db) =>
 
 /** Marks a chain as stalled, keeping the time of the first failure. */
 export function recordStall(tx: Tx, chain: ChainId, reason: string): void {
-  tx.live()
-    .update(chains)
-    .set({ stalled_since: sql`coalesce(${chains.stalled_since}, ${tx.now})`, stalled_reason: reason })
-    .where(eq(chains.chain, chain))
-    .run();
+  updateStalled(tx).run({ chain, reason, now: tx.now });
 }
+
+const updateStalled = statement((db) =>
+  db
+    .update(chains)
+    .set({
+      stalled_since: sql`coalesce(${chains.stalled_since}, ${sql.placeholder("now")})`,
+      stalled_reason: sql`${sql.placeholder("reason")}`,
+    })
+    .where(eq(chains.chain, sql.placeholder("chain")))
+    .prepare(),
+);
 
 /** Says why ripe payments of a chain do not count yet, keeping the time of the first reason; null: none is held back. */
 export function recordHeld(tx: Tx, chain: ChainId, reason: string | null): void {

@@ -23,25 +23,45 @@ export interface NewWatch {
 
 /** Makes the watched set of a chain what the configuration says: rows are added and kept, never deleted. */
 export function syncWatches(tx: Tx, chain: ChainId, wanted: readonly NewWatch[]): void {
-  const db = tx.live();
-  db.update(watches).set({ active: false, offered: false }).where(eq(watches.chain, chain)).run();
-  for (const watch of wanted) {
-    db.insert(watches)
-      .values({ ...watch, active: true, added_at: tx.now })
-      .onConflictDoUpdate({
-        target: [watches.chain, watches.wallet, watches.token],
-        set: {
-          // A coin that is taken out of use pays what was promised in it until that is over.
-          coin: sql`coalesce(${watch.coin}, case when exists (select 1 from ${slots} s where s.chain = ${watch.chain} and s.wallet = ${watch.wallet} and s.coin = ${watches.coin}) then ${watches.coin} end)`,
-          label: watch.label,
-          decimals: watch.decimals,
-          offered: watch.offered,
-          active: true,
-        },
-      })
-      .run();
-  }
+  retireWatches(tx).run({ chain });
+  for (const watch of wanted) upsertWatch(tx).run({ ...watch, now: tx.now });
 }
+
+const retireWatches = statement((db) =>
+  db
+    .update(watches)
+    .set({ active: false, offered: false })
+    .where(eq(watches.chain, sql.placeholder("chain")))
+    .prepare(),
+);
+
+const upsertWatch = statement((db) =>
+  db
+    .insert(watches)
+    .values({
+      chain: sql.placeholder("chain"),
+      wallet: sql.placeholder("wallet"),
+      token: sql.placeholder("token"),
+      coin: sql.placeholder("coin"),
+      label: sql.placeholder("label"),
+      decimals: sql.placeholder("decimals"),
+      offered: sql.placeholder("offered"),
+      active: true,
+      added_at: sql.placeholder("now"),
+    })
+    .onConflictDoUpdate({
+      target: [watches.chain, watches.wallet, watches.token],
+      set: {
+        // A coin that is taken out of use pays what was promised in it until that is over.
+        coin: sql`coalesce(excluded.coin, case when exists (select 1 from ${slots} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet} and s.coin = ${watches.coin}) then ${watches.coin} end)`,
+        label: sql`excluded.label`,
+        decimals: sql`excluded.decimals`,
+        offered: sql`excluded.offered`,
+        active: true,
+      },
+    })
+    .prepare(),
+);
 
 /** What to read on a chain: all that is configured, and whatever still owes somebody a slot. */
 export function watchesOf(at: Reader, chain: ChainId): WatchRow[] {
@@ -121,8 +141,16 @@ const selectWallet = statement((db) =>
 
 /** Fixes where a watch begins, once the block is known. */
 export function startWatch(tx: Tx, id: number, block: Pick<BlockRef, "number" | "time">): void {
-  tx.live().update(watches).set({ start_block: block.number, start_time: block.time }).where(eq(watches.id, id)).run();
+  updateStart(tx).run({ id, number: block.number, time: block.time });
 }
+
+const updateStart = statement((db) =>
+  db
+    .update(watches)
+    .set({ start_block: sql`${sql.placeholder("number")}`, start_time: sql`${sql.placeholder("time")}` })
+    .where(eq(watches.id, sql.placeholder("id")))
+    .prepare(),
+);
 
 const selectIntervals = statement((db) =>
   db
@@ -142,10 +170,18 @@ const selectCovered = statement((db) =>
     .prepare(),
 );
 
+const interval = {
+  from: coverage.from_block,
+  to: coverage.to_block,
+  hash: coverage.to_hash,
+  time: coverage.to_time,
+  provider: coverage.provider,
+};
+
 // One question for all wallets and contracts: a poll asks it, however many of them there are.
 const selectOfChain = statement((db) =>
   db
-    .select()
+    .select({ watch: coverage.watch, ...interval })
     .from(coverage)
     .where(
       sql`${coverage.watch} in (select w.id from ${watches} w where w.chain = ${sql.placeholder("chain")}) and ${coverage.pass} in (${sql.placeholder("pass")}, ${sql.placeholder("or_pass")})`,
@@ -230,10 +266,10 @@ export function coveredBlocks(at: Reader, watch: number): Interval[] {
 export function coveredOn(at: Reader, chain: ChainId, pass?: Pass): Map<number, Interval[]> {
   const rows = selectOfChain(at).all({ chain, pass: pass ?? "head", or_pass: pass ?? "final" });
   const found = new Map<number, Interval[]>();
-  for (const row of rows) {
-    const known = found.get(row.watch);
-    if (known === undefined) found.set(row.watch, [intervalOf(row)]);
-    else known.push(intervalOf(row));
+  for (const { watch, ...one } of rows) {
+    const known = found.get(watch);
+    if (known === undefined) found.set(watch, [one]);
+    else known.push(one);
   }
   return found;
 }

@@ -1,6 +1,6 @@
 // The event log and what is pushed from it: deliveries with their own schedule, and every attempt made.
 
-import { and, asc, desc, eq, gt, isNotNull, lte, min, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, isNotNull, lte, sql } from "drizzle-orm";
 import { type EventType, eventTypes } from "../domain/events.ts";
 import type { Reader, Tx } from "./database.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
@@ -131,30 +131,21 @@ const selectLast = statement((db) =>
 /** Origins with a delivery that is due. Hops from origin to origin over the index, whatever waits behind each. */
 export function dueOrigins(at: Reader, now: number): string[] {
   const origins: string[] = [];
-  let after = "";
-  for (;;) {
-    const next = selectNextOrigin(at).get({ after })?.origin;
-    if (next === null || next === undefined) return origins;
-    if (selectDueIn(at).get({ origin: next, now }) !== undefined) origins.push(next);
-    after = next;
+  let next = selectNextOrigin(at).get({ after: "" });
+  while (next !== undefined) {
+    if (next.next_at <= now) origins.push(next.origin);
+    next = selectNextOrigin(at).get({ after: next.origin });
   }
+  return origins;
 }
 
+/** The next origin where something waits, and when the first of it is due. */
 const selectNextOrigin = statement((db) =>
   db
-    .select({ origin: min(deliveries.origin) })
+    .select({ origin: deliveries.origin, next_at: deliveries.next_at })
     .from(deliveries)
     .where(and(isWaiting, gt(deliveries.origin, sql.placeholder("after"))))
-    .prepare(),
-);
-
-const selectDueIn = statement((db) =>
-  db
-    .select({ id: deliveries.id })
-    .from(deliveries)
-    .where(
-      and(isWaiting, eq(deliveries.origin, sql.placeholder("origin")), lte(deliveries.next_at, sql.placeholder("now"))),
-    )
+    .orderBy(asc(deliveries.origin), asc(deliveries.next_at))
     .limit(1)
     .prepare(),
 );
