@@ -10,7 +10,7 @@ const mutations = Number(process.env.OPENCHARGE_MUTATIONS ?? 100_000);
 const seed = Number(process.env.OPENCHARGE_SEED ?? 20260131);
 /** Judged side by side: nearly all of the time goes into curves. */
 const shares = 2;
-const patience_ms = 280_000;
+const patience_ms = 600_000;
 
 const judge = join(import.meta.dir, "support/opencharge/mutations.ts");
 

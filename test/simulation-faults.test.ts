@@ -11,7 +11,7 @@ import { faults, plant } from "./simulation/faults.ts";
 
 /** Most are found in the first few; `from` spares the others their way. */
 const seeds_max = 400;
-const limit_ms = 300_000;
+const limit_ms = 600_000;
 
 let folder: string;
 beforeAll(() => {

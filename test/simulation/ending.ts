@@ -1,7 +1,7 @@
 // What must be true at the end of a world, after a quiet and honest while: every transfer accounted for, every order
 // ended, every webhook taken in, every promise released. Reads only.
 
-import { Database as Sqlite } from "bun:sqlite";
+import type { Database as Sqlite } from "bun:sqlite";
 import { late_window_ms, type SimChainId, wrong_clock_max_s } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
@@ -68,22 +68,17 @@ interface Delivered {
 }
 
 /** Tells `stage.fail` of everything that is not as it must be at the end. Returns how many orders were paid on chain. */
-export function checkEnd(stage: Stage, path: string): { paid: number } {
-  const db = new Sqlite(path, { readonly: true });
-  try {
-    for (const [name, sql] of Object.entries(questions)) {
-      const row = db.query(sql).get() as Record<string, unknown> | null;
-      if (row !== null) stage.fail(`at the end, ${name}: ${Object.values(row).join(" ")}`);
-    }
-    checkTransfers(stage, db);
-    checkOrders(stage, db);
-    for (const words of [...unread(stage, db), ...gaps(db)]) stage.fail(words);
-    checkWebhooks(stage, db);
-    checkRetries(stage, db);
-    return db.query("SELECT count(*) AS paid FROM orders WHERE cause = 'pay'").get() as { paid: number };
-  } finally {
-    db.close();
+export function checkEnd(stage: Stage, db: Sqlite): { paid: number } {
+  for (const [name, sql] of Object.entries(questions)) {
+    const row = db.query(sql).get() as Record<string, unknown> | null;
+    if (row !== null) stage.fail(`at the end, ${name}: ${Object.values(row).join(" ")}`);
   }
+  checkTransfers(stage, db);
+  checkOrders(stage, db);
+  for (const words of [...unread(stage, db), ...gaps(db)]) stage.fail(words);
+  checkWebhooks(stage, db);
+  checkRetries(stage, db);
+  return db.query("SELECT count(*) AS paid FROM orders WHERE cause = 'pay'").get() as { paid: number };
 }
 
 function startOf(db: Sqlite) {
@@ -206,22 +201,13 @@ function unread(stage: Stage, db: Sqlite): string[] {
 }
 
 /** True when every order has ended, every promise is released and every webhook taken: time alone brings no more. */
-export function isQuiet(path: string): boolean {
-  return asked(path, (db) => waited_for.every((sql) => db.query(sql).get() === null));
+export function isQuiet(db: Sqlite): boolean {
+  return waited_for.every((sql) => db.query(sql).get() === null);
 }
 
 /** True when the chains are read as well: nothing is left to wait for. */
-export function isAtRest(stage: Stage, path: string): boolean {
-  return isQuiet(path) && asked(path, (db) => unread(stage, db).length + gaps(db).length === 0);
-}
-
-function asked<T>(path: string, ask: (db: Sqlite) => T): T {
-  const db = new Sqlite(path, { readonly: true });
-  try {
-    return ask(db);
-  } finally {
-    db.close();
-  }
+export function isAtRest(stage: Stage, db: Sqlite): boolean {
+  return isQuiet(db) && unread(stage, db).length + gaps(db).length === 0;
 }
 
 /** Stretches between the beginning of a watch and its last read block that nobody read, in words. */

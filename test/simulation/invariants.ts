@@ -1,7 +1,7 @@
 // What must hold after every step of every world: questions to the database that must return no rows, and comparisons
 // of what the product believes with what truly happened. Reads committed rows only; changes nothing.
 
-import { Database as Sqlite } from "bun:sqlite";
+import type { Database as Sqlite } from "bun:sqlite";
 import type { Finality } from "../../src/domain/finality.ts";
 import { pairKey } from "./provider.ts";
 import { clock_skew_s, late_window_ms, readings, type SimChainId, wrong_clock_max_s } from "./settings.ts";
@@ -57,7 +57,6 @@ const wrong_clock_max_ms = wrong_clock_max_s * 1000;
 export interface Invariants {
   /** Compares now. The first violation is told to `stage.fail`. */
   check(thorough?: boolean): void;
-  close(): void;
 }
 
 interface CoverageRow {
@@ -69,10 +68,9 @@ interface CoverageRow {
   provider: string;
 }
 
-/** The invariants of one world over its database file, which must exist. */
-export function createInvariants(stage: Stage, path: string): Invariants {
+/** The invariants of one world over a connection to its database, which the caller closes. */
+export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   const { chains, providers, server, fail } = stage;
-  const db = new Sqlite(path, { readonly: true });
   db.aggregate("signed_sum", {
     start: () => 0n,
     step: (sum: bigint, units: string, sign: number) => sum + BigInt(units) * BigInt(sign),
@@ -296,6 +294,5 @@ export function createInvariants(stage: Stage, path: string): Invariants {
         compareSockets();
       }
     },
-    close: () => db.close(),
   };
 }
