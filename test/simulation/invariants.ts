@@ -82,8 +82,9 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   const coverage = db.prepare<CoverageRow, []>(
     "SELECT w.chain, w.wallet, w.token, c.from_block, c.to_block, c.provider FROM coverage c JOIN watches w ON w.id = c.watch",
   );
+  // The plus keeps the plan: SQLite would make another for every chain it is asked about.
   const newestMark = db.prepare<{ hash: string }, [string]>(
-    "SELECT hash FROM blocks WHERE chain = ? ORDER BY number DESC LIMIT 1",
+    "SELECT hash FROM blocks WHERE chain = +? ORDER BY number DESC LIMIT 1",
   );
   const transfer = db.prepare<{ id: number }, [string, string, number]>(
     "SELECT id FROM transfers WHERE chain = ? AND tx_hash = ? AND position = ? AND status <> 'failed_to_confirm'",
