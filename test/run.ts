@@ -5,8 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 
-/** Files in the background have what the others leave of two cores. */
-const file_timeout_ms = 900_000;
+/** For what hangs, not for what is slow: files in the background have what the others leave of two cores. */
+const file_timeout_ms = 1_800_000;
 /** One test: stories start real nodes and servers, and machines are small and shared. */
 const test_timeout_ms = 60_000;
 const tool_timeout_ms = 240_000;
@@ -17,8 +17,8 @@ const files_at_once = 2;
 /** First line of a test file that must not run beside another. */
 const alone_mark = "// alone";
 /**
- * First line of a test file that computes for minutes: it runs behind all others, those that run alone included, and has
- * the time of the cores that they leave, which is most of it: they wait for nodes and servers. Longest first.
+ * First line of a test file that computes for minutes. It runs behind all others, those that run alone included: they
+ * wait for nodes and servers, and it has the time they leave of two cores. Longest first.
  */
 const long_mark = /^\/\/ long, (\d+) s\n/;
 const long_files_at_once = 2;

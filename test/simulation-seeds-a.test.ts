@@ -7,7 +7,7 @@ import { simulate } from "./simulation/child.ts";
 const seeds = 1000;
 /** A small world; `simulation-seeds-c` has long ones. */
 const steps = 60;
-const limit_ms = 900_000;
+const limit_ms = 1_800_000;
 
 /** What must have happened at least so often: a kind that dies out would otherwise go unnoticed. */
 const frequent: readonly (readonly [kind: string, times: number])[] = [

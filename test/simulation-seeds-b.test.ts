@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { simulate } from "./simulation/child.ts";
 
-const limit_ms = 900_000;
+const limit_ms = 1_800_000;
 
 test(
   "nothing is lost, paid twice or told wrong in the second thousand of worlds",
