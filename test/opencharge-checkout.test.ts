@@ -200,6 +200,18 @@ describe("the payer's page", () => {
     expect(await show(url)).toContain('<p class="exact">12.5</p>');
   });
 
+  test("asks for no rest that a coin has not the decimals for", async () => {
+    const { url, order_id } = await openPage();
+    await submit(url, { pay: "eth.USDT" });
+    await submit(url, { pay: "polygon.DAI" });
+    await shop.payPart(order_id, "2.000000000000000001");
+    const html = await show(`${url}?pay=eth.USDT`);
+    expect(html).toContain('<p class="exact">17.899999999999999999</p>');
+    expect(html).toContain("DAI on Polygon");
+    const other = await submit(url, { other: "yes" });
+    expect([other.html.includes("USDT on Ethereum"), other.html.includes("DAI on Polygon")]).toEqual([false, true]);
+  });
+
   test("stays a page when what is sent to it is no form of its", async () => {
     const { url } = await openPage();
     for (const body of ["pay=".padEnd(5000, "x"), new Uint8Array([0xff, 0xfe])]) {

@@ -1,9 +1,10 @@
 // What merchants and payers do with an order: create it, ask for an address and an amount, cancel it. Never looks at a
 // chain.
 
-import type { Config, LiveConfig } from "../config/config.ts";
+import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
+import { toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import type { Database, Tx } from "../storage/database.ts";
@@ -56,6 +57,8 @@ export interface Checkout {
   find(wanted: { merchant_order_id: string; limit: number; offset: number }): OrderRow[];
   /** Selectable pairs in the order of the configuration file. */
   options(): { chain: ChainId; coin: Coin; wallet: string }[];
+  /** Whether a coin has the decimals for an amount; of a coin that is not known here, nobody can say no. */
+  canHold(chain: ChainId, coin: Coin, amount: string): boolean;
   /**
    * Opens a deposit for an order on a chain in a coin, or returns the open one. Faults: order_not_found,
    * order_not_pending, invalid_blockchain, no_wallet_available, no_free_amount.
@@ -91,6 +94,11 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
 
     find: ({ merchant_order_id, limit, offset }) =>
       database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
+
+    canHold(chain, coin, amount) {
+      const decimals = coinDecimals(config.current(), chain, coin);
+      return decimals === null || toUnits(amount, decimals) !== null;
+    },
 
     options: () =>
       config

@@ -8,7 +8,7 @@ import type { Checkout } from "../../services/checkout.ts";
 import type { Gateway, ShownSession } from "../../services/opencharge/gateway.ts";
 import { receivedFor } from "../../storage/allocations.ts";
 import { isPaymentSeen } from "../../storage/bound.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database, Reader } from "../../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
@@ -46,11 +46,19 @@ export function createCheckoutPages(needs: Needs): {
 
   const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
-  /** What may be chosen for an order: each pair once, whatever number of wallets takes it. */
+  /** What is left of an amount that an order asks for. */
+  const leftOf = (at: Reader, order_id: string, amount: string) => {
+    const received = receivedFor(at, order_id);
+    return received === 0n ? amount : fromCommon(toCommon(amount) - received);
+  };
+
+  /** What may be chosen for an order: each pair once that can hold what is left, whatever number of wallets takes it. */
   function choicesFor({ order }: ShownSession): Choice[] {
+    const left = database.read((at) => leftOf(at, order.id, order.amount));
     const choices = checkout
       .options()
       .filter(({ coin }) => order.coin === null || order.coin === coin)
+      .filter(({ chain, coin }) => checkout.canHold(chain, coin, left))
       .map(({ chain, coin }) => ({ value: `${chain}.${coin}`, coin, chain: chainFacts[chain].name }));
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }
@@ -75,13 +83,14 @@ export function createCheckoutPages(needs: Needs): {
   /** The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. */
   function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
     return database.read((at) => {
-      const open = openDepositsOf(at, order_id).sort((a, b) => b.id - a.id);
+      const open = openDepositsOf(at, order_id)
+        .map((deposit) => ({ ...deposit, left: leftOf(at, order_id, deposit.amount) }))
+        .filter(({ chain, coin, left }) => checkout.canHold(chain, coin, left))
+        .sort((a, b) => b.id - a.id);
       const seen = open.find(({ id }) => isPaymentSeen(at, id));
       const deposit = seen ?? open.find((one) => pairOf(one) === chosen) ?? open[0];
       if (deposit === undefined) return null;
-      const { chain, coin, wallet } = deposit;
-      const received = receivedFor(at, order_id);
-      const amount = received === 0n ? deposit.amount : fromCommon(toCommon(deposit.amount) - received);
+      const { chain, coin, wallet, left: amount } = deposit;
       return { coin, chain: chainFacts[chain].name, address: wallet, amount, seen: seen !== undefined };
     });
   }
