@@ -123,18 +123,6 @@ describe("two providers as one", () => {
     expect(b.requests()).toBe(1);
   });
 
-  test("a tag that nobody serves any more stays where it was seen for an hour, then depth stands in", async () => {
-    const pool = connected();
-    const { finalized, by } = await pool.heads(["finalized"]);
-    expect([finalized, by.finalized]).toEqual([expect.anything(), a.host]);
-    a.behave(unknown_tags);
-    b.behave(unknown_tags);
-    elapsed = 3_599_999;
-    expect(await pool.heads(["finalized"])).toMatchObject({ finalized, by });
-    elapsed += 1;
-    expect((await pool.heads(["finalized"])).finalized).toBeNull();
-  });
-
   test("a tag that no provider ever served is unknown", async () => {
     a.behave(unknown_tags);
     b.behave(unknown_tags);

@@ -14,7 +14,7 @@ import {
   usd,
   wallet,
 } from "./support/chain-story.ts";
-import { answering, emptyLogs, filterOf, rangeCap } from "./support/provider-proxy.ts";
+import { answering, type Behaviour, emptyLogs, filterOf, rangeCap } from "./support/provider-proxy.ts";
 
 let story: Story;
 let started: Story[] = [];
@@ -542,6 +542,45 @@ describe("a payment whose policy no setting names any more", () => {
     await story.mine(15);
     await story.poll();
     expect(story.status(order.id)).toBe("paid");
+  });
+});
+
+describe("a finality tag that nobody serves any more", () => {
+  const tagless: Behaviour = {
+    refuse: ({ params: [tag] }) => (tag === "finalized" ? { code: -32602, message: "unknown block tag" } : null),
+  };
+
+  /** A payment that the depth which stands in for a missing tag would count, and finality does not. */
+  async function deep(): Promise<string> {
+    story = await begin({ proxies: 1, finality: '"finalized"', slots: 100 });
+    await story.mine(250);
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine();
+    await story.poll();
+    story.proxies[0]?.behave(tagless);
+    await story.mine(110);
+    await story.poll();
+    return order.id;
+  }
+
+  test("stays where it was seen, also after a restart", async () => {
+    const order = await deep();
+    expect(story.status(order)).toBe("pending");
+    story.restart();
+    story.wait(3_500);
+    await story.poll();
+    expect(story.status(order)).toBe("pending");
+  });
+
+  test("gives way to depth after an hour, over a restart as well", async () => {
+    const order = await deep();
+    story.restart();
+    story.wait(3_700);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
   });
 });
 

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { getTableColumns, getTableName, is, Table } from "drizzle-orm";
 import { migrate } from "../src/storage/migrations.ts";
 import * as schema from "../src/storage/schema.ts";
+import * as network from "../src/storage/schema-opencharge.ts";
 
 let raw: Sqlite;
 beforeEach(() => {
@@ -13,7 +14,7 @@ beforeEach(() => {
   migrate(raw);
 });
 
-const tables = Object.values(schema).filter((value) => is(value, Table));
+const tables = Object.values({ ...schema, ...network }).filter((value) => is(value, Table));
 
 describe("schema.ts and the migrations agree", () => {
   test("on the names of all tables", () => {

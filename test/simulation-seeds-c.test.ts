@@ -27,6 +27,11 @@ const kept: readonly (readonly [seed: number, steps: number, found: string])[] =
     60,
     "the first block of a wallet that was added later vouched for blocks that others had read on a dead branch",
   ],
+  [
+    50191,
+    150,
+    "after a restart depth stood in for a finality tag that was served until then, and amounts were free too early",
+  ],
 ];
 
 for (const [seed, steps, found] of kept) {

@@ -19,6 +19,7 @@ import {
 import { everWatched, type NewWatch, type Pass, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { forgetOpenedHeads } from "../storage/deposits.ts";
+import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 
 export interface Watching {
   /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
@@ -33,6 +34,8 @@ export interface Watching {
   stall(chain: ChainId, reason: string): Promise<void>;
   /** Ripe payments do not count yet, for this reason; null: none is held back any more. */
   hold(chain: ChainId, reason: string | null): Promise<void>;
+  /** Keeps where a provider put a finality tag. */
+  keepTag(tag: ServedTag): Promise<void>;
   /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
   health(chain: ChainId, rows: readonly Omit<ProviderRow, "chain">[]): Promise<void>;
 }
@@ -53,6 +56,8 @@ export function createWatching(needs: { database: Database }): Watching {
           recordProviders(tx, chain, []);
         }
       }),
+
+    keepTag: (tag) => database.transact((tx) => keepServedTag(tx, tag)),
 
     // Its header is no mark: it would vouch for what other watches have read below it, perhaps on another branch.
     begin: (watches, block) =>

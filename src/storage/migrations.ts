@@ -11,6 +11,7 @@ import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
 import providers from "../../migrations/0007_providers.sql" with { type: "text" };
 import reconciliation from "../../migrations/0008_reconciliation.sql" with { type: "text" };
 import openchargeReview from "../../migrations/0009_opencharge_review.sql" with { type: "text" };
+import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -28,6 +29,7 @@ const migrations: readonly Migration[] = [
   { version: 7, name: "0007_providers.sql", sql: providers },
   { version: 8, name: "0008_reconciliation.sql", sql: reconciliation },
   { version: 9, name: "0009_opencharge_review.sql", sql: openchargeReview },
+  { version: 10, name: "0010_finality_tags.sql", sql: finalityTags },
 ];
 
 /** The schema version this code reads and writes. */

@@ -4,7 +4,8 @@
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import type { OrderRow } from "./orders.ts";
-import { ocOrders, ocSessions, orders } from "./schema.ts";
+import { orders } from "./schema.ts";
+import { ocOrders, ocSessions } from "./schema-opencharge.ts";
 import { statement } from "./statement.ts";
 
 export type SessionRow = typeof ocSessions.$inferSelect;

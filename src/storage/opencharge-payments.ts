@@ -2,7 +2,7 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
-import { ocPayments } from "./schema.ts";
+import { ocPayments } from "./schema-opencharge.ts";
 import { statement } from "./statement.ts";
 
 export type PaymentRow = typeof ocPayments.$inferSelect;

@@ -3,7 +3,7 @@
 
 import { and, eq, gt, lte, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
-import { ocNonces, ocOrders, ocProofs } from "./schema.ts";
+import { ocNonces, ocOrders, ocProofs } from "./schema-opencharge.ts";
 import { statement } from "./statement.ts";
 
 export type SignedOrderRow = typeof ocOrders.$inferSelect;

@@ -3,7 +3,7 @@
 import { desc, eq, sql } from "drizzle-orm";
 import type { ProofOutcome } from "../domain/proof.ts";
 import type { Reader } from "./database.ts";
-import { ocOrders, ocPayments, ocProofs } from "./schema.ts";
+import { ocOrders, ocPayments, ocProofs } from "./schema-opencharge.ts";
 
 export interface ProofFilter {
   outcome?: ProofOutcome | undefined;

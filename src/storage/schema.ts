@@ -3,9 +3,9 @@
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { EventType } from "../domain/events.ts";
+import type { FinalityTag } from "../domain/finality.ts";
 import type { OrderCommand, OrderStatus } from "../domain/order.ts";
 import type { AllocationKind, InboxReason, TransferStatus } from "../domain/payment.ts";
-import type { ProofOutcome } from "../domain/proof.ts";
 import type { ProviderState } from "../domain/provider.ts";
 
 export const chains = sqliteTable("chains", {
@@ -40,6 +40,16 @@ export const providers = sqliteTable("providers", {
   oldest_block: integer(),
   day: integer().notNull(),
   day_calls: integer().notNull(),
+});
+
+export const finality_tags = sqliteTable("finality_tags", {
+  chain: text().$type<ChainId>().notNull(),
+  tag: text().$type<FinalityTag>().notNull(),
+  number: integer().notNull(),
+  hash: text().notNull(),
+  time: integer().notNull(),
+  provider: text().notNull(),
+  served_at: integer().notNull(),
 });
 
 export const zero_value_logs = sqliteTable("zero_value_logs", {
@@ -263,40 +273,6 @@ export const attempts = sqliteTable("attempts", {
   error: text(),
 });
 
-export const ocSessions = sqliteTable("oc_sessions", {
-  id: text().primaryKey(),
-  order_id: text().notNull(),
-  txid: text().notNull(),
-  caller: integer().notNull(),
-  merchant: integer().notNull(),
-  merchant_name: text().notNull(),
-  merchant_order: text().notNull(),
-  signed_order: text().notNull(),
-  signature: text().notNull(),
-  currency: text().notNull(),
-  notify: text().notNull(),
-  created_at: integer().notNull(),
-  paid_at: integer(),
-  proof: text(),
-  form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
-  gateway: integer(),
-});
-
-export const ocPayments = sqliteTable("oc_payments", {
-  txid: text().primaryKey(),
-  caller: integer().notNull(),
-  merchant: integer().notNull(),
-  reference: text(),
-  amount: text().notNull(),
-  currency: text().notNull(),
-  created_at: integer().notNull(),
-  expires_at: integer().notNull(),
-  settled_issuer: integer(),
-  settled_txid: text(),
-  settled_by: text(),
-  proof: text(),
-});
-
 export const audit = sqliteTable("audit", {
   id: integer().primaryKey(),
   at: integer().notNull(),
@@ -304,41 +280,4 @@ export const audit = sqliteTable("audit", {
   action: text().notNull(),
   subject: text().notNull(),
   detail: text().notNull(),
-});
-
-export const ocNonces = sqliteTable("oc_nonces", {
-  ocid: integer().notNull(),
-  nonce: text().notNull(),
-  expires_at: integer().notNull(),
-});
-
-export const ocOrders = sqliteTable("oc_orders", {
-  id: text().primaryKey(),
-  order_id: text().notNull(),
-  caller: integer().notNull(),
-  request_hash: text().notNull(),
-  reference: text(),
-  amount: text().notNull(),
-  currency: text().notNull(),
-  accepts: text({ mode: "json" }).$type<readonly number[]>().notNull(),
-  created_s: integer().notNull(),
-  expires_s: integer().notNull(),
-  object: text().notNull(),
-  signature: text().notNull(),
-});
-
-export const ocProofs = sqliteTable("oc_proofs", {
-  issuer: integer().notNull(),
-  txid: text().notNull(),
-  proof_hash: text().notNull(),
-  outcome: text().$type<ProofOutcome>().notNull(),
-  oc_order: text(),
-  sender: integer().notNull(),
-  form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
-  public_key: text().notNull(),
-  object: text().notNull(),
-  signature: text().notNull(),
-  proved_s: integer().notNull(),
-  received_at: integer().notNull(),
-  oc_payment: text(),
 });

@@ -2,9 +2,17 @@
 // that two must vouch for. Asks; judges no payment.
 
 import type { Providers, ToldHeads, Word } from "../chains/source.ts";
+import type { ChainSettings } from "../config/config.ts";
 import type { ChainFacts } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { finalBlock, type Heads, parseFinality, tagsOf, withoutStaleTags } from "../domain/finality.ts";
+import {
+  type FinalityTag,
+  finalBlock,
+  type Heads,
+  parseFinality,
+  tagsOf,
+  withoutStaleTags,
+} from "../domain/finality.ts";
 
 /** What a second company says of one policy. */
 export interface SecondWord {
@@ -12,6 +20,11 @@ export interface SecondWord {
   through: number | null;
   /** Why nobody does, or how far behind it is, in words for the operator; null when there is nothing to tell. */
   complaint: string | null;
+}
+
+/** The tags that the settings name, and those that waiting payments were promised under before. */
+export function tagsAsked({ finality, facts }: ChainSettings, promised: readonly string[]): FinalityTag[] {
+  return tagsOf([...finality.map((tier) => tier.finality), facts.final, ...promised.map(parseFinality)]);
 }
 
 /** The highest block that meets a policy (as `formatFinality` wrote it) by these heads. */

@@ -6,15 +6,7 @@ import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { gaps, intervalAt, plan, type Range, union, upperHalf } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
-import {
-  type BlockRef,
-  type FinalityTag,
-  finalBlock,
-  type Heads,
-  parseFinality,
-  tagsOf,
-  withoutStaleTags,
-} from "../domain/finality.ts";
+import { type BlockRef, finalBlock, type Heads, withoutStaleTags } from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
@@ -26,9 +18,11 @@ import { hasWaiting, transfersBetween, waitingPolicies } from "../storage/transf
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
+import { tagsAsked } from "./final-word.ts";
 import { createLateness } from "./lateness.ts";
 import { createRewinding } from "./rewinding.ts";
 import { createRipening } from "./ripening.ts";
+import { createServedTags } from "./served-tags.ts";
 import { createStarts } from "./start.ts";
 import { verify } from "./verify.ts";
 
@@ -65,6 +59,7 @@ export function createScan(needs: {
   const chain = needs.settings.id;
   let last = needs.settings;
   const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
+  const served = createServedTags({ chain, database, watching, world });
   const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
@@ -94,7 +89,9 @@ export function createScan(needs: {
         // Nodes that were replaced go away at once.
         health_at = Number.NEGATIVE_INFINITY;
       }
-      const told = await source.heads(tagsAsked(now));
+      const promised = database.read((at) => waitingPolicies(at, chain));
+      const tags = tagsAsked(now, promised);
+      const told = await served.complete(await source.heads(tags), tags);
       lateness(told, now.facts.late_tag_s);
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
@@ -110,12 +107,6 @@ export function createScan(needs: {
     } finally {
       await recordHealth();
     }
-  }
-
-  /** The tags that the settings name, and those that waiting payments were promised under before. */
-  function tagsAsked({ finality, facts }: ChainSettings): FinalityTag[] {
-    const promised = database.read((at) => waitingPolicies(at, chain)).map(parseFinality);
-    return tagsOf([...finality.map((tier) => tier.finality), facts.final, ...promised]);
   }
 
   /** Both readings. Returns what kept one from its end: an old stretch that nobody serves must not hold up what was read. */

@@ -6,7 +6,7 @@ import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Matter, Providers, Source, Testimony, Word } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
-import { createTags } from "./tags.ts";
+import { completeTags } from "./tags.ts";
 
 /** How much better another provider must do before a place in the list is worth less. */
 const place_points = 20;
@@ -32,7 +32,6 @@ interface Wish {
 export function createPool(needs: PoolNeeds): Providers {
   const { chain, world, telemetry } = needs;
   const members = needs.members.map((member) => createMember(member, needs));
-  const tags = createTags(needs);
   const survey = createSurvey({ ...needs, members, testimony });
   let preferred = 0;
   let alarmed_at = Number.NEGATIVE_INFINITY;
@@ -139,7 +138,7 @@ export function createPool(needs: PoolNeeds): Providers {
         const headers = await own?.ask((source) => source.blocks([number]), null);
         return headers?.[0]?.hash === hash;
       };
-      return tags.complete({ provider, heads }, asked, asks, stands);
+      return completeTags({ provider, heads }, asked, asks, stands);
     },
     headsBeside: (asked, heard) => beside(heard, (source, provider) => ownWord(source, provider, asked)),
     read: (question, avoid) =>
