@@ -196,6 +196,11 @@ const rows: [what: string, attempt: Attempt, expected: string][] = [
     },
     "400 INVALID_PROOF",
   ],
+  [
+    "an order of 18,000 fields that nobody knows",
+    () => create({}, wanted(Object.fromEntries(Array.from({ length: 18_000 }, (_, n) => [`k${n}`, 0])))),
+    "400 INVALID_REQUEST",
+  ],
   ["a body of a mebibyte", () => create({}, wanted({ memo: "x".repeat(mebibyte) })), "400 INVALID_REQUEST"],
 ];
 

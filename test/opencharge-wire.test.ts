@@ -51,6 +51,7 @@ import {
   type Fields,
   type Ink,
   isSignedBy,
+  type Json,
   newSecret,
   publicKeyOf,
   sign,
@@ -205,6 +206,32 @@ describe("JSON that is signed", () => {
     });
   }
 
+  const bodies: [about: string, body: JsonValue, why: string | null][] = [
+    [
+      "five hundred items of ten fields",
+      Array(500).fill({ a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9, j: "," }),
+      null,
+    ],
+    ["6,000 values", Array(5999).fill(0), null],
+    ["6,001 values", Array(6000).fill(0), "it has too many values"],
+    ["6,001 objects", Array(6000).fill({}), "it has too many values"],
+    [
+      "18,000 keys",
+      Object.fromEntries(Array.from({ length: 18_000 }, (_, n) => [`k${n}`, 0])),
+      "it has too many values",
+    ],
+    ["a text of 200,000 commas, brackets and escapes", { a: ',[{\\"'.repeat(40_000) }, null],
+  ];
+  for (const [about, body, why] of bodies) {
+    test(`a body of ${about} is ${why === null ? "read" : "refused, though it may be stored"}`, () => {
+      const text = JSON.stringify(body);
+      expect(JSON.stringify(parseStrictJson(text))).toBe(text);
+      const read = readJsonBody(bytes(text));
+      if (why === null) expect(JSON.stringify(read)).toBe(text);
+      else expect(verdict(read)).toBe(`400 INVALID_REQUEST : ${why}`);
+    });
+  }
+
   test("bytes that are no UTF-8 are refused", () => {
     expect(verdict(readJsonBody(Uint8Array.of(0x22, 0xc3, 0x28, 0x22)))).toBe("400 INVALID_REQUEST : it is no UTF-8");
   });
@@ -243,12 +270,12 @@ describe("JSON that is signed", () => {
 
   test("the three forms of an order are told apart, and a flat order has one", () => {
     const shuffled = { ...given.coffeeOrder, items: [{ quantity: 2, price: "5.00", name: "Tea", id: "t" }] };
-    const [recursive, top_level, shallow] = canonicalForms(shuffled);
+    const [recursive, top_level, shallow] = [...canonicalForms(shuffled)];
     expect(recursive?.text).toInclude('[{"id":"t","name":"Tea","price":"5.00","quantity":2}]');
     expect(top_level).toEqual({ form: "top_level", text: spell(shuffled, "top_level") });
     expect(top_level?.text).toInclude('[{"quantity":2,"price":"5.00","name":"Tea","id":"t"}]');
     expect(shallow?.text).toInclude('"items":[{"id":"t"}]');
-    expect(canonicalForms(given.flatOrder).map(({ form }) => form)).toEqual(["recursive"]);
+    expect([...canonicalForms(given.flatOrder)].map(({ form }) => form)).toEqual(["recursive"]);
   });
 
   test("what a stranger's code spells is spelled the same here, in every form", () => {
@@ -638,28 +665,48 @@ describe("a signed object", () => {
     expect(isSignedBy(spell(given.webhookProof, "recursive"), signature, public_key)).toBe(true);
   });
 
-  test("the shallow form looks at every field once, however many names there are", () => {
+  /** The object, and how often anybody looked at one of its fields. */
+  function watched(object: Fields) {
     let looks = 0;
-    const counted = <T extends object>(target: T) =>
-      new Proxy(target, {
-        get(from, name, self) {
-          looks++;
-          return Reflect.get(from, name, self) as unknown;
-        },
-        getOwnPropertyDescriptor(from, name) {
-          looks++;
-          return Reflect.getOwnPropertyDescriptor(from, name);
-        },
-      });
+    const look = <T>(seen: T): T => {
+      looks++;
+      return seen;
+    };
+    const wrap = (value: Json): Json =>
+      value === null || typeof value !== "object"
+        ? value
+        : new Proxy(value, {
+            get: (from, name, self) => look(wrap(Reflect.get(from, name, self) as Json)),
+            getOwnPropertyDescriptor: (from, name) => look(Reflect.getOwnPropertyDescriptor(from, name)),
+          });
+    return { object: wrap(object) as Fields, looks: () => looks };
+  }
+
+  test("the shallow form looks at every field once, however many names there are", () => {
     const looksAt = (size: number) => {
       const names = Array.from({ length: size }, (_, n) => `name_${n}`);
-      const items = counted(names.map((name) => counted({ [name]: 1, other: 2 })));
-      const object = { ...Object.fromEntries(names.map((name) => [name, 1])), items } as JsonObject;
-      looks = 0;
+      const items = names.map((name) => ({ [name]: 1, other: 2 }));
+      const { object, looks } = watched({ ...Object.fromEntries(names.map((name) => [name, 1])), items });
       canonicalIn("shallow", object);
-      return looks;
+      return looks();
     };
     expect(looksAt(400)).toBeLessThan(looksAt(100) * 5);
+  });
+
+  test("a weaker form is made only where no stronger one holds", () => {
+    const looksFor = (signature: string) => {
+      const { object, looks } = watched(given.coffeeOrder);
+      verifyObject(object, signature, keys);
+      return looks();
+    };
+    const { object, looks } = watched(given.coffeeOrder);
+    canonicalIn("recursive", object);
+    expect(looksFor(vector("V3").signature)).toBe(looks());
+    const [top_level, shallow] = (["top_level", "shallow"] as const).map((form) =>
+      looksFor(sign(spell(given.coffeeOrder, form), secret)),
+    );
+    expect(top_level).toBeGreaterThan(looks());
+    expect(shallow).toBeGreaterThan(Number(top_level));
   });
 
   test("the shallow form is what JSON.stringify writes with a list of keys, however they are named", () => {

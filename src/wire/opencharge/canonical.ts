@@ -9,8 +9,7 @@ import type { JsonObject } from "./strict-json.ts";
  * recursive: RFC 8785, keys sorted at every level. top_level: keys of the object itself sorted, what is inside them as
  * received. shallow: only keys that the object itself has survive inside it, so `from` and `to` become empty.
  */
-const forms = ["recursive", "top_level", "shallow"] as const;
-export type Form = (typeof forms)[number];
+export type Form = "recursive" | "top_level" | "shallow";
 
 /**
  * RFC 8785: keys in UTF-16 order at all levels, no whitespace, undefined left out. Fault invalid_request for what JSON
@@ -31,10 +30,16 @@ export function canonicalJson(value: unknown): string {
 export function canonicalIn(form: Form, object: JsonObject): string {
   // Whatever cannot be canonical in the strict form is canonical in none.
   const recursive = canonicalJson(object);
-  if (form === "recursive") return recursive;
-  const keys = Object.keys(object).sort();
+  return form === "recursive" ? recursive : weaker(form, object);
+}
+
+function weaker(form: Exclude<Form, "recursive">, object: JsonObject): string {
+  const keys = Object.keys(object);
   if (form === "shallow") return onlyKeys(object, new Set(keys));
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(object[key])}`).join(",")}}`;
+  return `{${keys
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${JSON.stringify(object[key])}`)
+    .join(",")}}`;
 }
 
 /**
@@ -44,19 +49,22 @@ export function canonicalIn(form: Form, object: JsonObject): string {
 function onlyKeys(value: unknown, keys: ReadonlySet<string>): string {
   if (Array.isArray(value)) return `[${value.map((one) => onlyKeys(one, keys)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const kept = Object.entries(value)
-    .filter(([key]) => keys.has(key))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${kept.map(([key, one]) => `${JSON.stringify(key)}:${onlyKeys(one, keys)}`).join(",")}}`;
+  const fields = value as JsonObject;
+  const kept = Object.keys(fields)
+    .filter((key) => keys.has(key))
+    .sort();
+  return `{${kept.map((key) => `${JSON.stringify(key)}:${onlyKeys(fields[key], keys)}`).join(",")}}`;
 }
 
-/** The forms in the order they are tried; one that reads like an earlier one is left out, so the stronger name counts. */
-export function canonicalForms(object: JsonObject): { form: Form; text: string }[] {
-  const seen = new Set<string>();
-  return forms.flatMap((form) => {
-    const text = canonicalIn(form, object);
-    if (seen.has(text)) return [];
-    seen.add(text);
-    return { form, text };
-  });
+/**
+ * The forms in the order they are tried, each made when it is asked for; one that reads like an earlier one is left
+ * out, so the stronger name counts. Fault invalid_request as `canonicalJson`.
+ */
+export function* canonicalForms(object: JsonObject): Generator<{ form: Form; text: string }> {
+  const recursive = canonicalJson(object);
+  yield { form: "recursive", text: recursive };
+  const top_level = weaker("top_level", object);
+  if (top_level !== recursive) yield { form: "top_level", text: top_level };
+  const shallow = weaker("shallow", object);
+  if (shallow !== recursive && shallow !== top_level) yield { form: "shallow", text: shallow };
 }
