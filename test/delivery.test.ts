@@ -1,4 +1,4 @@
-// Webhooks out of the outbox: real receivers on loopback, a clock moved by hand.
+// Webhooks and proofs out of the outbox: real receivers on loopback, a clock moved by hand.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
@@ -10,6 +10,7 @@ import { createDelivery, type Delivery } from "../src/services/delivery.ts";
 import { createOperator } from "../src/services/operator.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { insertOrder } from "../src/storage/orders.ts";
+import { queueProof } from "../src/storage/outbox.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
@@ -24,6 +25,8 @@ let merchants: Merchant[] = [];
 let settings: Config;
 let room = Promise.withResolvers<void>();
 let log: string[] = [];
+/** Under which headers a proof leaves; null: under nobody's. */
+let proof_headers: Record<string, string> | null = {};
 
 function merchant(): Merchant {
   const one = startMerchant();
@@ -34,6 +37,7 @@ function merchant(): Merchant {
 beforeEach(() => {
   clock = start_time;
   log = [];
+  proof_headers = {};
   temp = tempDatabase({ now: () => clock });
   const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
   const { draft, problems } = parseConfig(
@@ -55,7 +59,7 @@ function build(): void {
     world,
     telemetry: createTelemetry(world),
     onRoom: () => room.resolve(),
-    signProof: () => null,
+    signProof: () => proof_headers,
   });
 }
 
@@ -286,6 +290,104 @@ describe("a dead endpoint", () => {
       rounds.push(dead.received.length - before);
     }
     expect(rounds).toEqual([4, 4, 1, 1]);
+  });
+});
+
+describe("a proof", () => {
+  const envelope = (reference: string) => {
+    const to = { ocid: 600, reference };
+    const proof = { txid: `oc_${reference}`, issuer: 501, from: { ocid: 501 }, to, amount: "9.00", currency: "USD" };
+    return JSON.stringify({ proof: { ...proof, timestamp: start_time / 1000 }, signature: "ab" });
+  };
+  const queue = (urls: readonly string[], reference = "A1") =>
+    temp.database.transact((tx) => {
+      for (const url of urls) queueProof(tx, url, envelope(reference));
+    });
+
+  /** A host where one receiver lives at each path; what `answer` says of a path, or nothing at all. */
+  function hostOf(answer: (path: string) => Response | null) {
+    const asked: string[] = [];
+    const server = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0, development: false },
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        asked.push(pathname);
+        return answer(pathname) ?? new Promise<Response>(() => {});
+      },
+    });
+    return { asked, at: (path: string) => `http://127.0.0.1:${server.port}${path}`, stop: () => server.stop(true) };
+  }
+  const until = async (holds: () => boolean) => {
+    while (!holds()) await Bun.sleep(1);
+  };
+
+  test("waits for none to another address, though both are at one host", async () => {
+    const host = hostOf((path) => (path === "/b" ? Response.json({ status: "accepted", txid: "x" }) : null));
+    await queue(Array(40).fill(host.at("/a")));
+    clock += 1;
+    await queue([host.at("/b")]);
+    await delivery.sendDue();
+    await until(() => host.asked.includes("/b") && host.asked.length >= 5);
+    expect(host.asked.sort()).toEqual(["/a", "/a", "/a", "/a", "/b"]);
+    await host.stop();
+  });
+
+  test("leaves room for the shop's webhooks, however many addresses do not answer", async () => {
+    const host = hostOf(() => null);
+    const shop = merchant();
+    await queue(Array.from({ length: 80 * 4 }, (_, n) => host.at(`/${n % 80}`)));
+    // By this name it comes after all the others.
+    await cancelledOrder(shop.webhook_url.replace("127.0.0.1", "localhost"));
+    await delivery.sendDue();
+    await shop.awaitWebhook(() => true);
+    await until(() => host.asked.length >= 128);
+    expect(host.asked).toHaveLength(128);
+    await host.stop();
+  });
+
+  test("that nobody can sign waits for as long as it takes, and is not counted as tried", async () => {
+    const host = hostOf(() => Response.json({ status: "accepted", txid: "x" }));
+    proof_headers = null;
+    await queue([host.at("/a")]);
+    for (let minutes = 0; minutes < 100; minutes++) {
+      await send();
+      clock += 60_000;
+    }
+    expect(waiting()).toEqual([{ state: "waiting", failures: 0, next_at: clock }]);
+    expect(temp.database.read((at) => at.live().all("SELECT * FROM attempts"))).toEqual([]);
+    expect(log.at(-1)).toMatch(/proof_waits .*oc_A1.*no_identity/);
+    proof_headers = {};
+    await send();
+    expect([host.asked, waiting()[0]?.state]).toEqual([["/a"], "delivered"]);
+    await host.stop();
+  });
+
+  const words: [event: string, answer: () => Response][] = [
+    ["proof_failed", () => new Response("no", { status: 404 })],
+    ["proof_rejected", () => Response.json({ status: "rejected", txid: "x", message: "Order already paid" })],
+  ];
+  test.each(words)("that nobody took is told as %s, with its txid and order", async (event, answer) => {
+    const host = hostOf(answer);
+    await queue([host.at("/secret-path")], "ord-77");
+    await send();
+    const line = log.find((line) => line.includes(event));
+    expect(line).toContain("oc_ord-77");
+    expect(line).toMatch(/order"?[=:]"?ord-77/);
+    expect(line).not.toContain("secret-path");
+    await host.stop();
+  });
+
+  test("to a private address is refused before anything is sent, unless private targets are allowed", async () => {
+    const host = hostOf(() => Response.json({ status: "accepted", txid: "x" }));
+    settings = { ...settings, webhooks: { ...settings.webhooks, allow_private_targets: false } };
+    build();
+    await queue([host.at("/a")]);
+    await send();
+    expect(host.asked).toEqual([]);
+    expect(temp.database.read((at) => at.live().all("SELECT error FROM attempts"))).toEqual([
+      { error: "target_refused" },
+    ]);
+    await host.stop();
   });
 });
 

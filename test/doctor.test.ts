@@ -465,6 +465,11 @@ describe("the way to the shop", () => {
       "INSERT INTO deliveries (kind, url, origin, body, schedule, state, next_at) VALUES ('order', ?1 || '/hook?hush', ?1, '{}', 'webhook', 'waiting', 0)",
     );
     for (const origin of [closed_port, door.url.origin, closed_port]) insert.run(origin);
+    // Where a proof goes a stranger has said.
+    raw.run(
+      "INSERT INTO deliveries (kind, url, origin, body, schedule, state, next_at) VALUES ('proof', ?1, ?1, '{}', 'proof', 'waiting', 0)",
+      [`${closed_port}/transfer/webhook`],
+    );
     raw.close();
     const failed = await failing(folder);
     expect(failed).toMatchObject([{ subject: "127.0.0.1:9", check: "webhook" }]);

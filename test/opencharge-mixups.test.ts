@@ -9,7 +9,7 @@ import { allocatedTo } from "../src/storage/allocations.ts";
 import { setReverted } from "../src/storage/inbox.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { proofOf, signedOrder } from "../src/storage/opencharge.ts";
-import { dueDeliveries, dueOrigins } from "../src/storage/outbox.ts";
+import { dueDeliveries, dueLanes } from "../src/storage/outbox.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
 import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
@@ -112,7 +112,7 @@ const statusOf = async (id: string) =>
   ((await (await fetch(`${shop.endpoint}/orders/${id}/status`)).json()) as Fields).status;
 const waiting = () =>
   shop.database.read((at) =>
-    dueOrigins(at, shop.now() + 1e9).flatMap((origin) => dueDeliveries(at, origin, shop.now() + 1e9, 1000)),
+    dueLanes(at, shop.now() + 1e9).flatMap((origin) => dueDeliveries(at, origin, shop.now() + 1e9, 1000)),
   );
 const deliver = (envelope: object, from = provider) =>
   from.call(shop.endpoint, "POST", "/transfer/webhook", { ...envelope });

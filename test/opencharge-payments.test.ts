@@ -8,7 +8,7 @@ import { createCrediting } from "../src/services/crediting.ts";
 import { insertChain } from "../src/storage/chains.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { proofOf, signedOrder } from "../src/storage/opencharge.ts";
-import { dueDeliveries, dueOrigins } from "../src/storage/outbox.ts";
+import { dueDeliveries, dueLanes } from "../src/storage/outbox.ts";
 import { insertTransfer } from "../src/storage/transfers.ts";
 import { canonicalJson } from "../src/wire/opencharge/canonical.ts";
 import { createSigner } from "../src/wire/opencharge/keys.ts";
@@ -484,7 +484,7 @@ describe("an order of our own shop, paid on our own page", () => {
     await pay(session.order.id);
     expect(await statusOf(id)).toMatchObject({ status: "paid", txid: session.row.txid });
     const kinds = shop.database.read((at) =>
-      dueOrigins(at, shop.now()).flatMap((origin) => dueDeliveries(at, origin, shop.now(), 9)),
+      dueLanes(at, shop.now()).flatMap((lane) => dueDeliveries(at, lane, shop.now(), 9)),
     );
     expect(kinds.map(({ kind }) => kind).sort()).toEqual(["order", "proof"]);
   });

@@ -1,22 +1,36 @@
-// Sends what the outbox holds. Each delivery keeps its own schedule across restarts; a lane per origin keeps a dead
-// endpoint from delaying anybody else. At-least-once: an attempt that was not recorded is made again.
+// Sends what the outbox holds. Each delivery keeps its own schedule across restarts; a lane per origin, and per address
+// for proofs, keeps a dead endpoint from delaying anybody else. At-least-once: an attempt that was not recorded is made
+// again.
 
 import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/database.ts";
-import { type AttemptResult, type DeliveryRow, dueDeliveries, dueOrigins, recordAttempt } from "../storage/outbox.ts";
+import {
+  type AttemptResult,
+  type DeliveryRow,
+  dueDeliveries,
+  dueLanes,
+  postpone,
+  recordAttempt,
+} from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { readWebhookAnswer } from "../wire/opencharge/answers.ts";
+import { isRefusal } from "../wire/opencharge/errors.ts";
+import { readEnvelope } from "../wire/opencharge/readers.ts";
 import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import { signBody } from "../wire/signature.ts";
 import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
 import type { World } from "../world.ts";
 
-const in_flight_per_origin_max = 4;
+const in_flight_per_lane_max = 4;
 const in_flight_max = 256;
-/** After so many failures in a row an origin gets one attempt at a time. */
+/** Of those, proofs: strangers name their addresses, as many as they like, and the shop's webhooks must find room. */
+const proofs_in_flight_max = 128;
+/** A proof that this appliance has no identity to send under is looked at again after so long. */
+const no_identity_pause_ms = 60_000;
+/** After so many failures in a row a lane gets one attempt at a time. */
 const narrow_after_failures = 5;
 const answer_max_bytes = 64 * 1024;
 /** Of what a receiver of proofs refuses, only this may change its mind. */
@@ -53,55 +67,64 @@ export function createDelivery(needs: {
 }): Delivery {
   const { database, config, outbound, world, telemetry } = needs;
   const inFlight = new Map<number, Promise<void>>();
+  let proofs_in_flight = 0;
   const lanes = new Map<string, { busy: Set<number>; failures: number }>();
   let stopped = false;
 
-  function lane(origin: string) {
-    const known = lanes.get(origin);
+  function laneOf(name: string) {
+    const known = lanes.get(name);
     if (known !== undefined) return known;
     const made = { busy: new Set<number>(), failures: 0 };
-    lanes.set(origin, made);
+    lanes.set(name, made);
     return made;
   }
 
+  function start(row: DeliveryRow): void {
+    laneOf(row.lane).busy.add(row.id);
+    if (row.schedule === "proof") proofs_in_flight += 1;
+    inFlight.set(row.id, attempt(row));
+  }
+
   async function attempt(row: DeliveryRow): Promise<void> {
-    const { busy } = lane(row.origin);
+    const lane = laneOf(row.lane);
     try {
       const result = await send(row);
-      lane(row.origin).failures = result.delivered ? 0 : lane(row.origin).failures + 1;
+      if (result !== null) lane.failures = result.delivered ? 0 : lane.failures + 1;
       world.point("delivery.answered");
-      await database.transact((tx) => recordAttempt(tx, result));
+      await database.transact((tx) => {
+        if (result === null) postpone(tx, row.id, tx.now + no_identity_pause_ms);
+        else recordAttempt(tx, result);
+      });
     } catch (error) {
       // Not recorded: the delivery is still due and is attempted again.
       telemetry.error("delivery_not_recorded", { delivery: row.id, code: codeOf(error) });
     } finally {
       inFlight.delete(row.id);
-      busy.delete(row.id);
-      if (busy.size === 0 && lane(row.origin).failures === 0) lanes.delete(row.origin);
+      lane.busy.delete(row.id);
+      if (row.schedule === "proof") proofs_in_flight -= 1;
+      if (lane.busy.size === 0 && lane.failures === 0) lanes.delete(row.lane);
       if (!stopped) needs.onRoom();
     }
   }
 
-  async function send(row: DeliveryRow): Promise<AttemptResult> {
+  /** What came of one attempt; null where none could be made: nobody was asked, so it counts against nobody. */
+  async function send(row: DeliveryRow): Promise<AttemptResult | null> {
     const settings = config.current();
     const started_at = world.now();
     world.point("delivery.sending");
-    const { status, error, reason, final } = await (row.schedule === "proof"
-      ? postProof(row, settings)
-      : post(row, settings, started_at));
+    const { schedule } = row;
+    const outcome = await (schedule === "proof" ? postProof(row, settings) : post(row, settings, started_at));
+    if (outcome === null) {
+      telemetry.warn(`${schedule}_waits`, { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
+      return null;
+    }
+    const { status, error, reason, final } = outcome;
     const ended_at = world.now();
     const delivered = error === null;
-    const delay = final
-      ? null
-      : row.schedule === "proof"
-        ? proofRetryDelay(row.failures + 1)
-        : retryDelay(row.failures + 1);
-    const what = row.schedule === "proof" ? "proof" : "webhook";
-    telemetry[delivered ? "info" : "warn"](`${what}_${delivered ? "delivered" : "failed"}`, {
-      delivery: row.id,
-      event: row.event,
-      order: row.order_id,
-      origin: row.origin,
+    const failed = row.failures + 1;
+    const delay = final ? null : schedule === "proof" ? proofRetryDelay(failed) : retryDelay(failed);
+    telemetry[delivered ? "info" : "warn"](`${schedule}_${delivered ? "delivered" : "failed"}`, {
+      ...aboutOf(row),
       status,
       error,
       reason,
@@ -146,11 +169,11 @@ export function createDelivery(needs: {
     }
   }
 
-  /** One proof of payment: the same bytes each time, under headers of this moment. */
-  async function postProof(row: DeliveryRow, settings: Config): Promise<Outcome> {
+  /** One proof of payment: the same bytes each time, under headers of this moment; null while nobody can sign those. */
+  async function postProof(row: DeliveryRow, settings: Config): Promise<Outcome | null> {
     try {
       const signed = needs.signProof(row.url, row.body);
-      if (signed === null) return { status: null, error: "no_identity", final: false };
+      if (signed === null) return null;
       const { status, text } = await outbound.send({
         method: "POST",
         url: row.url,
@@ -174,25 +197,24 @@ export function createDelivery(needs: {
   function noteRejection(row: DeliveryRow, text: string): void {
     const answer = readProofAnswer(text);
     if (answer?.status !== "rejected") return;
-    telemetry.warn("proof_rejected", { delivery: row.id, origin: row.origin, message: answer.message });
+    telemetry.warn("proof_rejected", { ...aboutOf(row), message: answer.message });
   }
 
   return {
     async sendDue() {
       if (stopped) return;
       const now = world.now();
-      for (const origin of database.read((at) => dueOrigins(at, now))) {
-        const { busy, failures } = lane(origin);
+      for (const name of database.read((at) => dueLanes(at, now))) {
+        const { busy, failures } = laneOf(name);
         const room = Math.min(
-          (failures >= narrow_after_failures ? 1 : in_flight_per_origin_max) - busy.size,
+          (failures >= narrow_after_failures ? 1 : in_flight_per_lane_max) - busy.size,
           in_flight_max - inFlight.size,
         );
         if (room <= 0) continue;
         // Those in flight are due as well until they are recorded: ask for as many more.
-        const due = database.read((at) => dueDeliveries(at, origin, now, room + busy.size));
-        for (const row of due.filter((row) => !inFlight.has(row.id)).slice(0, room)) {
-          busy.add(row.id);
-          inFlight.set(row.id, attempt(row));
+        const due = database.read((at) => dueDeliveries(at, name, now, room + busy.size));
+        for (const row of due.filter(({ id }) => !inFlight.has(id)).slice(0, room)) {
+          if (row.schedule === "webhook" || proofs_in_flight < proofs_in_flight_max) start(row);
         }
       }
     },
@@ -211,4 +233,14 @@ function readProofAnswer(text: string): ReturnType<typeof readWebhookAnswer> {
   } catch {
     return null;
   }
+}
+
+/** What a log line says of a delivery: whose it is and the origin it goes to, never the rest of its address. */
+function aboutOf({ id, event, order_id, url, schedule, body }: DeliveryRow): Record<string, unknown> {
+  const { origin } = new URL(url);
+  if (schedule === "webhook") return { delivery: id, event, order: order_id, origin };
+  const envelope = readEnvelope(parseStrictJson(body));
+  if (isRefusal(envelope)) return { delivery: id, origin };
+  const { txid, to } = envelope.proof;
+  return { delivery: id, txid, order: to.reference, origin };
 }

@@ -55,7 +55,7 @@ function originsOf(raw: Sqlite): string[] {
   if (!hasTable) return [];
   return raw
     .query<{ origin: string }, [number, number]>(
-      "SELECT origin FROM (SELECT origin, id FROM deliveries ORDER BY id DESC LIMIT ?) GROUP BY origin ORDER BY max(id) DESC LIMIT ?",
+      "SELECT origin FROM (SELECT origin, id FROM deliveries WHERE schedule = 'webhook' ORDER BY id DESC LIMIT ?) GROUP BY origin ORDER BY max(id) DESC LIMIT ?",
     )
     .all(recent_deliveries_max, origins_max)
     .map((row) => row.origin);

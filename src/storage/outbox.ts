@@ -45,7 +45,7 @@ const insertDelivery = statement((db) =>
       order_id: sql.placeholder("order_id"),
       transfer: sql.placeholder("transfer"),
       url: sql.placeholder("url"),
-      origin: sql.placeholder("origin"),
+      lane: sql.placeholder("lane"),
       body: sql.placeholder("body"),
       schedule: sql`${sql.placeholder("schedule")}`,
       state: "waiting",
@@ -75,7 +75,7 @@ export function appendEvent(tx: Tx, event: NewEvent): number {
     order_id: kind === "order" ? event.order_id : null,
     transfer: event.transfer,
     url: event.url,
-    origin: new URL(event.url).origin,
+    lane: new URL(event.url).origin,
     body: event.body,
     schedule: "webhook",
     now: tx.now,
@@ -83,7 +83,10 @@ export function appendEvent(tx: Tx, event: NewEvent): number {
   return n;
 }
 
-/** Queues a proof of payment for one address. It waits for no webhook, and none waits for it. */
+/**
+ * Queues a proof of payment for one address, which is its lane: strangers name these, and one of them may name a host
+ * where others live too. It waits for no webhook, and none waits for it.
+ */
 function queueProof(tx: Tx, url: string, body: string): void {
   insertDelivery(tx).run({
     event: null,
@@ -91,7 +94,7 @@ function queueProof(tx: Tx, url: string, body: string): void {
     order_id: null,
     transfer: null,
     url,
-    origin: new URL(url).origin,
+    lane: url,
     body,
     schedule: "proof",
     now: tx.now,
@@ -128,31 +131,31 @@ const selectLast = statement((db) =>
   db.select({ n: events.n }).from(events).orderBy(desc(events.n)).limit(1).prepare(),
 );
 
-/** Origins with a delivery that is due. Hops from origin to origin over the index, whatever waits behind each. */
-export function dueOrigins(at: Reader, now: number): string[] {
-  const origins: string[] = [];
-  let next = selectNextOrigin(at).get({ after: "" });
+/** Lanes with a delivery that is due. Hops from lane to lane over the index, whatever waits in each. */
+export function dueLanes(at: Reader, now: number): string[] {
+  const lanes: string[] = [];
+  let next = selectNextLane(at).get({ after: "" });
   while (next !== undefined) {
-    if (next.next_at <= now) origins.push(next.origin);
-    next = selectNextOrigin(at).get({ after: next.origin });
+    if (next.next_at <= now) lanes.push(next.lane);
+    next = selectNextLane(at).get({ after: next.lane });
   }
-  return origins;
+  return lanes;
 }
 
-/** The next origin where something waits, and when the first of it is due. */
-const selectNextOrigin = statement((db) =>
+/** The next lane where something waits, and when the first of it is due. */
+const selectNextLane = statement((db) =>
   db
-    .select({ origin: deliveries.origin, next_at: deliveries.next_at })
+    .select({ lane: deliveries.lane, next_at: deliveries.next_at })
     .from(deliveries)
-    .where(and(isWaiting, gt(deliveries.origin, sql.placeholder("after"))))
-    .orderBy(asc(deliveries.origin), asc(deliveries.next_at))
+    .where(and(isWaiting, gt(deliveries.lane, sql.placeholder("after"))))
+    .orderBy(asc(deliveries.lane), asc(deliveries.next_at))
     .limit(1)
     .prepare(),
 );
 
-/** Deliveries of one origin that are due, longest waiting first; of each order only the earliest that is not settled. */
-export function dueDeliveries(at: Reader, origin: string, now: number, limit: number): DeliveryRow[] {
-  return selectDue(at).all({ origin, now, limit });
+/** Deliveries in one lane that are due, longest waiting first; of each order only the earliest that is not settled. */
+export function dueDeliveries(at: Reader, lane: string, now: number, limit: number): DeliveryRow[] {
+  return selectDue(at).all({ lane, now, limit });
 }
 
 const selectDue = statement((db) =>
@@ -162,7 +165,7 @@ const selectDue = statement((db) =>
     .where(
       and(
         isWaiting,
-        eq(deliveries.origin, sql.placeholder("origin")),
+        eq(deliveries.lane, sql.placeholder("lane")),
         lte(deliveries.next_at, sql.placeholder("now")),
         sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id})`,
       ),
@@ -198,6 +201,19 @@ export function recordAttempt(tx: Tx, result: AttemptResult): void {
   });
 }
 
+/** Puts a delivery off that could not be attempted. */
+export function postpone(tx: Tx, delivery: number, next_at: number): void {
+  settleLater(tx).run({ id: delivery, next_at });
+}
+
+const settleLater = statement((db) =>
+  db
+    .update(deliveries)
+    .set({ next_at: sql`${sql.placeholder("next_at")}` })
+    .where(eq(deliveries.id, sql.placeholder("id")))
+    .prepare(),
+);
+
 const insertAttempt = statement((db) =>
   db
     .insert(attempts)
@@ -225,7 +241,7 @@ const settleAttempt = statement((db) =>
     .prepare(),
 );
 
-/** Deliveries waiting, and origins they wait for. */
+/** Deliveries in each of their states. */
 export function countDeliveries(at: Reader): { waiting: number; gave_up: number; delivered: number } {
   const rows = at
     .live()

@@ -254,7 +254,8 @@ export const deliveries = sqliteTable("deliveries", {
   order_id: text(),
   transfer: integer(),
   url: text().notNull(),
-  origin: text().notNull(),
+  /** What is sent side by side with others: the origin of a webhook, the whole address of a proof. */
+  lane: text("origin").notNull(),
   body: text().notNull(),
   schedule: text().$type<"webhook" | "proof">().notNull(),
   state: text().$type<"waiting" | "delivered" | "gave_up">().notNull(),
