@@ -1,7 +1,7 @@
 // Orders that the shop's own backend approves and prices: what it is asked, under which signature, what it may answer,
 // and what becomes of the order when it does not answer at all. The backend is real HTTP on loopback.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -76,8 +76,8 @@ beforeEach(() => {
   configure({});
 });
 
-function configure(settings: Partial<OpenchargeSettings>): void {
-  const pinned = [app, other].map(({ ocid, metadata_url }) => {
+function configure(settings: Partial<OpenchargeSettings>, others: readonly Party[] = []): void {
+  const pinned = [app, other, ...others].map(({ ocid, metadata_url }) => {
     return { ocid, metadata_url, public_key: null, endpoint: null };
   });
   shop.reconfigure({ orders: "approval", approval_url: backend.url, accepts: [100], items: [], pinned, ...settings });
@@ -274,19 +274,47 @@ describe("without a sound answer nothing is signed, and the caller is told to co
     expect(errorOf(await create(wanted()))).toMatchObject({ status: 503, code: "INTERNAL_ERROR" });
   });
 
-  test("sixty-four questions wait at once, and no more", async () => {
-    const thinking = Promise.withResolvers<void>();
-    backend.decide(async () => {
-      await thinking.promise;
-      return Response.json({ approved: true, amount: "15.00" });
+  describe("while the shop is thinking", () => {
+    let thinking = Promise.withResolvers<void>();
+    let parties: Party[] = [];
+    beforeEach(() => {
+      thinking = Promise.withResolvers<void>();
+      backend.decide(async () => {
+        await thinking.promise;
+        return Response.json({ approved: true, amount: "15.00" });
+      });
+      parties = Array.from({ length: 8 }, (_, n) => startParty({ ocid: 210 + n, role: "payment_app", now: shop.now }));
+      configure({}, parties);
     });
-    const asked = Array.from({ length: 64 }, () => create(wanted()));
-    while (backend.asked.length < 64) await Bun.sleep(1);
-    const late = await create(wanted());
-    expect(errorOf(late)).toMatchObject({ status: 503, message: "too many orders wait for the shop's decision" });
-    thinking.resolve();
-    for (const answer of await Promise.all(asked)) expect(answer.status).toBe(200);
-    expect((await create(wanted())).status).toBe(200);
+    afterEach(() => {
+      for (const party of parties) party.stop();
+    });
+    const crowded = { status: 503, message: "too many orders wait for the shop's decision" };
+    const ask = (party: Party) => Array.from({ length: 8 }, () => create(wanted(), party));
+    const asked = async (count: number) => {
+      while (backend.asked.length < count) await Bun.sleep(1);
+    };
+
+    test("eight questions of one caller wait, and leave room for others", async () => {
+      const own = ask(app);
+      await asked(8);
+      const late = await create(wanted());
+      expect([errorOf(late), late.headers.get("retry-after")]).toMatchObject([crowded, "2"]);
+      const others = create(wanted(), other);
+      await asked(9);
+      thinking.resolve();
+      for (const answer of await Promise.all([...own, others])) expect(answer.status).toBe(200);
+      expect((await create(wanted())).status).toBe(200);
+    });
+
+    test("sixty-four questions wait at once, and no more", async () => {
+      const all = parties.flatMap(ask);
+      await asked(64);
+      expect(errorOf(await create(wanted()))).toMatchObject(crowded);
+      thinking.resolve();
+      for (const answer of await Promise.all(all)) expect(answer.status).toBe(200);
+      expect((await create(wanted())).status).toBe(200);
+    });
   });
 });
 

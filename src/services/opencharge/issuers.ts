@@ -22,6 +22,8 @@ const verify_timeout_ms = 5000;
 const verify_answer_max_bytes = 64 * 1024;
 /** Issuers being asked at once, over all callers. */
 const questions_max = 16;
+/** Of those, for one caller: an issuer that does not answer is not everybody's trouble. */
+const questions_of_one_max = 4;
 const http_ok = 200;
 const http_not_found = 404;
 
@@ -42,7 +44,7 @@ export function createIssuers(needs: {
   identities: OwnIdentities;
 }): Issuers {
   const { config, outbound, world, directory, identities } = needs;
-  const turns = createTurns(questions_max);
+  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
 
   /** What is known of the issuer, and the match of a proof whose rest it vouches for; one more look where none holds. */
   async function matched(caller: Caller, envelope: Envelope) {
@@ -94,7 +96,7 @@ export function createIssuers(needs: {
       const { known, match } = found;
       const { issuer, txid } = envelope.proof;
       if (match.coverage === "full" || caller.ocid === issuer) return match;
-      const asked = turns(`${issuer} ${txid}`, () => disowned(known.endpoint, envelope));
+      const asked = turns(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
       const problem = asked === null ? refuse("METADATA_UNAVAILABLE", cannot_ask) : await asked;
       return problem ?? match;
     },

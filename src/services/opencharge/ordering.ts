@@ -26,6 +26,8 @@ const id_random_bytes = 12;
 const uuid_random_bytes = 10;
 /** Orders the shop's backend is asked about, or waits to be asked about, at once. */
 const questions_max = 64;
+/** Of those, one caller's: the others must find room. */
+const questions_of_one_max = 8;
 const crowded_retry_s = 2;
 /** For so long after its end an order's name is kept for it: a proof is sent again for three days. */
 const proof_patience_s = 3 * 86_400;
@@ -40,7 +42,7 @@ export type CreateOrder = (seller: Part, caller: Caller, wanted: OrderCreate) =>
 export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateOrder {
   const { database, world, askShop } = needs;
   // In turns by id: a copy that comes while the shop is thinking finds the order instead of asking again.
-  const turns = createTurns(questions_max);
+  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
 
   async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
     const { settings } = seller;
@@ -104,7 +106,10 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     const id = wanted.id ?? `ord_${Buffer.from(world.random(id_random_bytes)).toString("hex")}`;
     const act = () => create(seller, caller, wanted, id);
     if (seller.settings.orders !== "approval") return act();
-    return (await turns(id, act)) ?? refuseForNow("too many orders wait for the shop's decision", crowded_retry_s);
+    return (
+      (await turns(id, caller.ocid, act)) ??
+      refuseForNow("too many orders wait for the shop's decision", crowded_retry_s)
+    );
   };
 }
 
