@@ -75,6 +75,15 @@ describe("the bounds", () => {
     expect(present(two, 201)).toBeNull();
   });
 
+  test("are two a second of what one identity may create", () => {
+    const { believed, created } = limits();
+    expect(room(() => created(200))).toBe(120);
+    expect(created(200)).toMatchObject({ refused: "RATE_LIMITED", status: 429, retry_after_s: 60 });
+    expect([created(201), believed(200)]).toEqual([null, null]);
+    clock += minute_ms;
+    expect(room(() => created(200))).toBe(120);
+  });
+
   test("are forgotten oldest first, so that what is remembered stays small", () => {
     const { open } = limits();
     expect(room(() => open(one))).toBe(1200);
@@ -152,6 +161,38 @@ describe("over HTTP", () => {
     expect((await call(wallet, one)).status).toBe(200);
     shop.advance(minute_ms);
     expect((await app.replay(late.sent)).status).toBe(200);
+  });
+
+  const creating = ["/orders/create", "/checkout/create", "/orders/checkout", "/payment/create"];
+  test.each(creating)(
+    "%s leaves nothing more of an identity that has created enough, until the minute is over",
+    async (path) => {
+      const create = (party: Party) => party.call(shop.endpoint, "POST", path, {});
+      for (let count = 0; count < 119; count++) shop.limits.created(app.ocid);
+      expect((await create(app)).status).toBe(400);
+      const late = await create(app);
+      expect([late.status, late.json]).toMatchObject([429, { error: { code: "RATE_LIMITED" } }]);
+      expect(Number(late.headers.get("retry-after"))).toBeGreaterThan(50);
+      // What it asked for before it can still bring to an end, and others can still begin.
+      expect((await app.call(shop.endpoint, "POST", "/payment/settle", {})).status).toBe(400);
+      expect([(await call(app, one)).status, (await create(wallet)).status]).toEqual([200, 400]);
+      shop.advance(minute_ms);
+      expect((await create(app)).status).toBe(400);
+    },
+  );
+
+  test("the same order again counts as well, because each time it is found again", async () => {
+    const items = [{ id: "item_001", name: "Large Coffee", quantity: 1, price: "5.00" }];
+    const body = { id: "ord_1", ocid: shop_ocid, currency: "USD", items };
+    const answers = new Map<number, number>();
+    for (let count = 0; count < 125; count++) {
+      const { status } = await app.call(shop.endpoint, "POST", "/orders/create", body);
+      answers.set(status, (answers.get(status) ?? 0) + 1);
+    }
+    expect([...answers]).toEqual([
+      [200, 120],
+      [429, 5],
+    ]);
   });
 
   test("bodies that are too long count like forgeries", async () => {

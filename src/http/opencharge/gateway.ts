@@ -41,6 +41,7 @@ export function gatewayRows(
       path: "/checkout/create",
       capability: "checkout.create",
       auth: "signed",
+      creates: true,
       async handle({ caller, body }) {
         const request = readCheckoutCreate(body);
         if (isRefusal(request)) return request;
@@ -54,6 +55,7 @@ export function gatewayRows(
       path: "/orders/checkout",
       capability: "orders.checkout",
       auth: "signed",
+      creates: true,
       async handle({ caller, body }) {
         const request = readOrdersCheckout(body);
         if (isRefusal(request)) return request;
@@ -67,6 +69,7 @@ export function gatewayRows(
       path: "/payment/create",
       capability: "payment.create",
       auth: "signed",
+      creates: true,
       async handle({ caller, body }) {
         const wanted = readPaymentCreate(body);
         if (isRefusal(wanted)) return wanted;

@@ -24,6 +24,7 @@ export function merchantRows({
       role: "merchant",
       capability: "orders.create",
       auth: "signed",
+      creates: true,
       async handle({ caller, body }) {
         const wanted = readOrderCreate(body);
         if (isRefusal(wanted)) return wanted;

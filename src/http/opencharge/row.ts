@@ -38,7 +38,12 @@ export interface RowHead {
  * is for those whom nobody could ask to sign, and may have its own words for who asks too often.
  */
 export type OpenchargeRow =
-  | (RowHead & { auth: "signed"; handle(call: SignedCall): RowAnswer | Promise<RowAnswer> })
+  | (RowHead & {
+      auth: "signed";
+      /** Each call may leave something here that is kept, so there may be fewer of them. */
+      creates?: true;
+      handle(call: SignedCall): RowAnswer | Promise<RowAnswer>;
+    })
   | (RowHead & { auth: "open"; handle(call: OpenCall): RowAnswer | Promise<RowAnswer> })
   | (RowHead & {
       auth: "nobody";

@@ -14,6 +14,8 @@ const refused_max = 60;
 const refused_in_all_max = 600;
 /** Requests that one OCID signed and that were believed. */
 const believed_max = 1200;
+/** Of those, requests to create something that is kept: an order, a payment, a page. Repeats count too. */
+const created_max = 120;
 /** Look-ups of OCIDs nobody asked about lately that one address may cause. */
 const lookups_max = 30;
 /** Addresses or identities remembered per kind. */
@@ -31,6 +33,8 @@ export interface NetworkLimits {
   refused(address: string, ocid: number | null): void;
   /** Counts a request that was believed. Refusal: RATE_LIMITED. */
   believed(ocid: number): Refusal | null;
+  /** Counts a request that was believed and asks for something to be created. Refusal: RATE_LIMITED. */
+  created(ocid: number): Refusal | null;
   /** Counts a look-up. Refusal: RATE_LIMITED. */
   lookUp(address: string): Refusal | null;
 }
@@ -39,7 +43,7 @@ export interface NetworkLimits {
 export function createNetworkLimits({ world }: { world: World }): NetworkLimits {
   const tally = (max: number) => createTally({ world, max, window_ms, remembered_max });
   const [opened, refused, refused_in_all] = [tally(open_max), tally(refused_max), tally(refused_in_all_max)];
-  const [believed, lookups] = [tally(believed_max), tally(lookups_max)];
+  const [believed, created, lookups] = [tally(believed_max), tally(created_max), tally(lookups_max)];
   const limited = (waits: readonly number[]): Refusal | null => {
     const wait_ms = Math.max(...waits);
     return wait_ms <= 0 ? null : { ...refuse("RATE_LIMITED"), retry_after_s: Math.max(1, Math.ceil(wait_ms / 1000)) };
@@ -56,6 +60,7 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
       if (ocid !== null) refused.take(`${group} ${ocid}`);
     },
     believed: (ocid) => limited([believed.take(String(ocid))]),
+    created: (ocid) => limited([created.take(String(ocid))]),
     lookUp: (address) => limited([lookups.take(addressGroup(address))]),
   };
 }
