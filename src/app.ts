@@ -6,6 +6,7 @@ import { createPaces } from "./chains/pace.ts";
 import type { Source } from "./chains/source.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
+import { lateRotations } from "./config/rotation.ts";
 import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
@@ -207,6 +208,9 @@ export async function startApp(needs: {
         await checkNodes(wanted, changedChains(wanted, current));
         await watching.sync(wanted);
 
+        for (const warning of lateRotations(current.opencharge, wanted.opencharge, world.now())) {
+          telemetry.warn("config_warning", { warning });
+        }
         config.replace(keepChains(wanted, owingChains(database), current));
         http.clearAdminCache();
         reading.follow();

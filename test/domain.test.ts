@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
 import { type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
 import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
-import { retry_delays_s, retryDelay } from "../src/domain/events.ts";
+import { proofRetryDelay, retry_delays_s, retryDelay } from "../src/domain/events.ts";
 import {
   type Finality,
   finalBlock,
@@ -18,6 +18,7 @@ import { judge } from "../src/domain/matching.ts";
 import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
+import { isAnnounced } from "../src/domain/rotation.ts";
 import { canonicalTxHash } from "../src/domain/tx-hash.ts";
 
 describe("money", () => {
@@ -208,6 +209,16 @@ test("a delivery is tried 13 times on the promised schedule", () => {
   expect(retryDelay(1)).toBe(1000);
   expect(retryDelay(12)).toBe(2_048_000);
   expect(retryDelay(13)).toBe(null);
+});
+
+test("a key of ours that was replaced is announced for longer than a proof may be on its way", () => {
+  const longest_attempt_ms = 60_000;
+  let [attempts, waits_ms] = [1, 0];
+  for (let delay = proofRetryDelay(1); delay !== null; delay = proofRetryDelay(++attempts)) waits_ms += delay;
+  const rotated_at = 1_790_000_000;
+  const given_up_ms = rotated_at * 1000 + waits_ms + attempts * longest_attempt_ms;
+  expect(isAnnounced(rotated_at, given_up_ms)).toBe(true);
+  expect(isAnnounced(rotated_at, given_up_ms + 24 * 3_600_000)).toBe(false);
 });
 
 describe("the second reading of a transfer", () => {

@@ -6,10 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../src/cli/run.ts";
 import { loadConfig } from "../src/config/load.ts";
+import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { parseConfig } from "../src/config/parse.ts";
+import { lateRotations } from "../src/config/rotation.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { addressOf, createSigner } from "../src/wire/opencharge/keys.ts";
 import { realWorld } from "../src/world.ts";
+import { shop_secret, shopSettings } from "./support/opencharge/shop.ts";
 
 const secret = "11".repeat(32);
 const sound = `[admin]
@@ -241,6 +244,54 @@ describe("the key", () => {
     chmodSync(join(folder, "gateway.key"), 0o644);
     const words = `opencharge.gateway_key.private_key_file: others may read ${join(folder, "gateway.key")}`;
     await expect(loadConfig({ ...realWorld(), env: () => undefined }, file())).rejects.toThrow(words);
+  });
+
+  describe("that was replaced", () => {
+    const now = Math.floor(Date.now() / 1000);
+    const hour_s = 3600;
+    const changes: [when: string, rotated_at: number, words: string | null][] = [
+      ["five minutes from now", now + 300, null],
+      ["an hour ago", now - hour_s, null],
+      ["four days ago, less an hour", now - 95 * hour_s, null],
+      ["four days ago and an hour", now - 97 * hour_s, "days ago; the old key counts no more"],
+      ["in two hours", now + 2 * hour_s, "far ahead; until then the old key is as good as the new one"],
+    ];
+    test.each(changes)("%s is warned about where that time is no use", async (_when, rotated_at, words) => {
+      keyAs(secret, 0o600);
+      writeFileSync(join(folder, "old.key"), "44".repeat(32), { mode: 0o600 });
+      const gateway = `[opencharge.gateway_key]\nprivate_key_file = "oc.key"\n`;
+      const old = `previous_key_file = "old.key"\nkey_rotated_at = ${rotated_at}\n`;
+      const said: string[] = [];
+      for (const text of [`${least}${old}`, `${least}gateway_ocid = 501\n${gateway}${old}`]) {
+        writeFileSync(file(), withSection(text), { mode: 0o600 });
+        const { warnings } = await loadConfig({ ...realWorld(), env: () => undefined }, file());
+        said.push(...warnings.filter((warning) => warning.includes("key_rotated_at")));
+      }
+      const sections = words === null ? [] : ["opencharge", "opencharge.gateway_key"];
+      expect(said).toEqual(sections.map((name) => expect.stringContaining(`${name}.key_rotated_at: ${words}`)));
+    });
+
+    const before = shopSettings({ gateway_key: { secret_key: "33".repeat(32), previous: null } });
+    const next = "55".repeat(32);
+    const late = "key_rotated_at: before this change; nobody believes what the old key has signed since then";
+    const reloads: [what: string, after: Partial<OpenchargeSettings>, said: string[]][] = [
+      ["later than it says", changed(shop_secret, now - 30), [`opencharge.${late}`]],
+      ["in time", changed(shop_secret, now + 30), []],
+      ["before, and is as it was", { secret_key: shop_secret, previous: { secret_key: next, rotated_at: 1 } }, []],
+      ["from one that was not in use here", changed("66".repeat(32), now - 30), []],
+      [
+        "later, of the gateway",
+        { gateway_key: changed("33".repeat(32), now - 30) },
+        [`opencharge.gateway_key.${late}`],
+      ],
+    ];
+    function changed(from: string, rotated_at: number) {
+      return { secret_key: next, previous: { secret_key: from, rotated_at } };
+    }
+    test.each(reloads)("and changes %s is told where that loses what was signed", (_what, after, said) => {
+      expect(lateRotations(before, { ...before, ...after }, now * 1000)).toEqual(said);
+      expect(lateRotations(null, { ...before, ...after }, now * 1000)).toEqual([]);
+    });
   });
 
   const rows: [what: string, text: string | null, mode: number, words: string][] = [

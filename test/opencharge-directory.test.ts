@@ -111,6 +111,22 @@ describe("we ourselves", () => {
     const served = (await (await fetch(shop.metadata_url)).json()) as { publicKey: string };
     expect(own.public_key).toBe(served.publicKey);
   });
+
+  test("are known under a key we replaced for as long as others are told of it", async () => {
+    const rotated_at = Math.floor(shop.now() / 1000);
+    shop.reconfigure({ previous: { secret_key: "22".repeat(32), rotated_at } });
+    const announced = async () => {
+      const own = (await shop.directory.find(shop_ocid)) as Metadata;
+      const served = (await (await fetch(shop.metadata_url)).json()) as { previousKey?: string };
+      expect(own.previous?.public_key).toBe(served.previousKey);
+      return served.previousKey !== undefined;
+    };
+    expect(await announced()).toBe(true);
+    shop.advance(4 * 24 * 60 * minute_ms - minute_ms);
+    expect(await announced()).toBe(true);
+    shop.advance(2 * minute_ms);
+    expect(await announced()).toBe(false);
+  });
 });
 
 describe("what was found is remembered", () => {

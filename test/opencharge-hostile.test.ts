@@ -6,10 +6,13 @@ import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { type Answer, type Overrides, type Party, startParty } from "./support/opencharge/party.ts";
 import { type Registry, startRegistry } from "./support/opencharge/registry.ts";
 import { type Shop, shop_ocid, startShop } from "./support/opencharge/shop.ts";
-import type { Fields, Json } from "./support/opencharge/spelling.ts";
+import { type Fields, type Json, sign, spell } from "./support/opencharge/spelling.ts";
 
 const gateway_ocid = 501;
 const mebibyte = 1024 * 1024;
+const day_s = 24 * 60 * 60;
+/** The key that our merchant had once. */
+const old_secret = "22".repeat(32);
 /** Longer than metadata is believed without another look. */
 const remembered_ms = 301_000;
 
@@ -146,6 +149,18 @@ const rows: [what: string, attempt: Attempt, expected: string][] = [
     () => {
       const signed = app.signOrder(sell().order, "recursive", "high_s");
       return app.call(shop.endpoint, "POST", "/checkout/create", { ...signed, merchantOcid: 200, urls: {} });
+    },
+    "400 INVALID_SIGNATURE",
+  ],
+  [
+    "an order of ours that is dated before our change of keys, under the key we had then",
+    () => {
+      const times = { createdAt: seconds() - 11 * day_s, expiresAt: seconds() + 900 };
+      const order = wanted({ ...times, accepts: [gateway_ocid] });
+      configure({ previous: { secret_key: old_secret, rotated_at: seconds() - 10 * day_s } });
+      const signature = sign(spell(order, "recursive"), old_secret);
+      const body = { order, signature, merchantOcid: shop_ocid, urls: {} };
+      return app.call(shop.endpoint, "POST", "/checkout/create", body);
     },
     "400 INVALID_SIGNATURE",
   ],

@@ -3,6 +3,7 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { payer, type Stage, setStage, wallet } from "./demo/stage.ts";
 import {
   type Appliance,
@@ -122,6 +123,28 @@ describe("after SIGHUP", () => {
       statuses.push(await creates(secret));
     expect(statuses).toEqual([401, 201, 201]);
     expect(ocrch.log.join("\n")).not.toMatch(/second-secret|third-secret|test-merchant-secret|test-admin-secret/);
+  });
+
+  test("a key of the network that changes later than the file says is warned about", async () => {
+    const endpoint = 'endpoint = "https://pay.example/opencharge"';
+    const section = (lines: readonly string[]) =>
+      [text({ eth: eth() }), "[opencharge]", "merchant_ocid = 500", 'orders = "catalog"', endpoint, ...lines].join(
+        "\n",
+      );
+    await start(text({ eth: eth() }));
+    for (const [name, digits] of [
+      ["old.key", "11"],
+      ["new.key", "22"],
+    ] as const) {
+      writeFileSync(join(folder.path, name), digits.repeat(32), { mode: 0o600 });
+    }
+    const late = (said: readonly string[]) => said.filter((line) => line.includes("key_rotated_at"));
+    expect(late(await reload(section(['private_key_file = "old.key"'])))).toEqual([]);
+    const next = ['private_key_file = "new.key"', 'previous_key_file = "old.key"'];
+    const a_minute_ago = Math.floor(Date.now() / 1000) - 60;
+    expect(late(await reload(section([...next, `key_rotated_at = ${a_minute_ago}`])))).toEqual([
+      expect.stringContaining("opencharge.key_rotated_at: before this change"),
+    ]);
   });
 
   test("a new wallet is offered and watched at once, and a transfer to it pays", async () => {

@@ -7,6 +7,7 @@ import type { World } from "../world.ts";
 import type { Config } from "./config.ts";
 import { readOpenchargeKeys } from "./opencharge-key.ts";
 import { parseConfig } from "./parse.ts";
+import { rotationWarnings } from "./rotation.ts";
 import { replaceAdminSecret } from "./secret.ts";
 
 const default_file = "ocrch-config.toml";
@@ -50,7 +51,7 @@ export async function loadConfig(
   const opencharge = network === null ? null : readOpenchargeKeys(world, network);
   const kept = await keepSecret(world, at, text, draft.admin.secret, options.rewrite ?? true);
   const config = { ...draft, admin: { secret_hash: kept.secret_hash }, opencharge };
-  return { config, warnings: [...warnings, ...kept.warnings] };
+  return { config, warnings: [...warnings, ...rotationWarnings(opencharge, world.now()), ...kept.warnings] };
 }
 
 function readText(world: World, path: string): string {

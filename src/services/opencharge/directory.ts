@@ -67,7 +67,7 @@ export function createDirectory(needs: {
 
   /** From us or from what the operator wrote down; null when somebody must be asked. */
   function atHand(settings: OpenchargeSettings, ocid: number): Metadata | Refusal | null {
-    const own = identities.current()?.metadataOf(ocid) ?? null;
+    const own = identities.current()?.metadataOf(ocid, world.now()) ?? null;
     if (own !== null) return own;
     const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
     if (pinned !== undefined && pinned.public_key !== null) return pinnedMetadata(pinned, pinned.public_key);

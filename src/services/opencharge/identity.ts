@@ -4,6 +4,7 @@
 import type { LiveConfig } from "../../config/config.ts";
 import { type OpenchargeKey, type OpenchargeSettings, opencharge_path } from "../../config/opencharge.ts";
 import { Fault } from "../../domain/errors.ts";
+import { isAnnounced } from "../../domain/rotation.ts";
 import { createSigner, type Signer } from "../../wire/opencharge/keys.ts";
 import type { Metadata, RotatedKey } from "../../wire/opencharge/metadata.ts";
 
@@ -25,7 +26,7 @@ export interface OwnIdentity {
   base_path: string;
   /** The same as requests come in here. */
   path: string;
-  /** What a reader of its metadata would know. */
+  /** What a reader of its metadata would know while its old key is announced. */
   metadata: Metadata;
 }
 
@@ -40,8 +41,8 @@ export interface Ourselves {
   gateway: Part | null;
   /** The identity that answers at a path as it comes in; null for none of the network's paths. */
   at(path: string): OwnIdentity | null;
-  /** What is known of one of our OCIDs; null for somebody else's. */
-  metadataOf(ocid: number): Metadata | null;
+  /** What a reader of our metadata knows of one of our OCIDs now; null for somebody else's. */
+  metadataOf(ocid: number, now_ms: number): Metadata | null;
 }
 
 export interface OwnIdentities {
@@ -85,7 +86,12 @@ function ourselves(settings: OpenchargeSettings): Ourselves {
     gateway,
     // The one with the longer path comes first.
     at: (path) => identities.find((identity) => path.startsWith(`${identity.path}/`)) ?? null,
-    metadataOf: (ocid) => parts.find((one) => one.ocid === ocid)?.metadata ?? null,
+    metadataOf(ocid, now_ms) {
+      const known = parts.find((one) => one.ocid === ocid)?.metadata ?? null;
+      // For us, too, an old key must come to its end: others could sign orders in our name with it.
+      const is_over = known?.previous && !isAnnounced(known.previous.rotated_at, now_ms);
+      return known !== null && is_over ? { ...known, previous: null } : known;
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 // Our own metadata document: nested and signed as the interface descriptions have it, its fields repeated at the top
 // for readers of the flat shape. Made from the live key and never stored.
 
+import { isAnnounced } from "../../domain/rotation.ts";
 import type { Signer } from "./keys.ts";
 import type { RotatedKey } from "./metadata.ts";
 import { present } from "./orders.ts";
@@ -8,8 +9,6 @@ import { signObject } from "./signed-objects.ts";
 import type { JsonObject } from "./strict-json.ts";
 
 const protocol_version = "0.1";
-/** How long a replaced key is still announced. */
-const announced_grace_s = 24 * 60 * 60;
 
 export interface Identity {
   name: string;
@@ -26,7 +25,7 @@ export interface Identity {
 /** The document to serve at `<endpoint>/metadata.json`, signed in the recursive form. */
 export function metadataDocument(identity: Identity, signer: Signer, now_ms: number): JsonObject {
   const { previous } = identity;
-  const announced = previous !== null && now_ms / 1000 <= previous.rotated_at + announced_grace_s ? previous : null;
+  const announced = previous !== null && isAnnounced(previous.rotated_at, now_ms) ? previous : null;
   const config = present({
     publicKey: signer.public_key,
     endpoint: identity.endpoint,
