@@ -345,6 +345,17 @@ describe("a proof", () => {
     await host.stop();
   });
 
+  test("gets the room of one that has ended, to the last of them", async () => {
+    const host = hostOf(() => Response.json({ status: "accepted", txid: "x" }));
+    await queue(Array.from({ length: 80 * 4 }, (_, n) => host.at(`/${n % 80}`)));
+    while (waiting().some(({ state }) => state === "waiting")) {
+      await delivery.sendDue();
+      await Bun.sleep(1);
+    }
+    expect(host.asked).toHaveLength(320);
+    await host.stop();
+  });
+
   test("that nobody can sign waits for as long as it takes, and is not counted as tried", async () => {
     const host = hostOf(() => Response.json({ status: "accepted", txid: "x" }));
     proof_headers = null;

@@ -166,6 +166,30 @@ describe("what was found is remembered", () => {
     expect(await found()).toBe("UNKNOWN_OCID");
   });
 
+  test.each(["find", "refresh"] as const)("and not what was asked under other settings: %s", async (ask) => {
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0, development: false },
+      async fetch() {
+        const said = Response.json(party.metadata());
+        asked.resolve();
+        await answer.promise;
+        return said;
+      },
+    });
+    const pinned = [{ ocid: 200, metadata_url: slow.url.href, public_key: null, endpoint: null }];
+    shop.reconfigure({ pinned });
+    const before = shop.directory[ask](200);
+    await asked.promise;
+    shop.reconfigure({ pinned });
+    expect(shop.directory.isCheap(200)).toBe(true);
+    party.rotateKey({ announced: false });
+    answer.resolve();
+    await before;
+    expect(await found()).toBe("its key");
+    await slow.stop(true);
+  });
+
   test("unless it is read anew, once a minute; a failure then changes nothing", async () => {
     byUrl();
     await found();

@@ -254,6 +254,19 @@ describe("a checkout", () => {
     }
   });
 
+  test("is opened for an order signed with a key that we have not seen yet, once a minute", async () => {
+    expect(codeOf(await checkout())).toBe("open");
+    const reads = merchant.metadata_reads;
+    merchant.rotateKey({ announced: false });
+    expect(codeOf(await checkout({ signed: merchant.signOrder(order({ id: "ord_2" })) }))).toBe("open");
+    merchant.rotateKey({ announced: false });
+    const signed = merchant.signOrder(order({ id: "ord_3" }));
+    expect(codeOf(await checkout({ signed }))).toBe("400 INVALID_SIGNATURE");
+    expect(merchant.metadata_reads - reads).toBe(1);
+    clock += 61_000;
+    expect(codeOf(await checkout({ signed }))).toBe("open");
+  });
+
   test("is opened for an order signed with the key its merchant has replaced since, and not after", async () => {
     const [before, later] = [merchant.signOrder(order()), order({ id: "ord_2", createdAt: now_s + 1 })];
     const signed_late = merchant.signOrder(later);

@@ -1,6 +1,7 @@
 // A merchant on the network: signed orders, their prices, proofs that pay them, and everything that is refused, over
 // real HTTP with participants written from the protocol alone.
 
+import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { networkOrderName } from "../src/domain/network-orders.ts";
@@ -122,13 +123,13 @@ describe("who the appliance is", () => {
     expect(isSignedBy(spell(config, "recursive"), String(json.signature), publicKeyOf(shop_secret))).toBe(true);
   });
 
-  test("after a change of keys it announces the old one for a day", async () => {
+  test("after a change of keys it announces the old one for four days", async () => {
     const rotated_at = seconds() - 3600;
     configure({ secret_key: "33".repeat(32), previous: { secret_key: shop_secret, rotated_at } });
     const { json } = await read("/metadata.json");
     const announced = { previousKey: publicKeyOf(shop_secret), keyRotatedAt: rotated_at };
     expect(json).toMatchObject({ publicKey: publicKeyOf("33".repeat(32)), config: announced, ...announced });
-    configure({ previous: { secret_key: "33".repeat(32), rotated_at: seconds() - 86_500 } });
+    configure({ previous: { secret_key: "33".repeat(32), rotated_at: seconds() - 4 * 86_400 - 100 } });
     expect((await read("/metadata.json")).json).not.toHaveProperty("previousKey");
   });
 
@@ -740,6 +741,26 @@ describe("a proof", () => {
     } finally {
       silent.stop();
     }
+  });
+
+  test("that cannot be written down is for later too, and its sender is told so", async () => {
+    const envelope = proofFor(await ordered());
+    const [main] = shop.database.read((at) => at.live().all<{ file: string }>("PRAGMA database_list"));
+    const another = new Sqlite(String(main?.file));
+    another.run("BEGIN IMMEDIATE");
+    let is_over = false;
+    const answered = deliver(envelope).finally(() => {
+      is_over = true;
+    });
+    while (!is_over) {
+      shop.advance(1000);
+      await Bun.sleep(5);
+    }
+    another.run("ROLLBACK");
+    another.close();
+    expect(verdict(await answered)).toEqual([503, "INTERNAL_ERROR"]);
+    expect(shop.log.at(-1)).toContain("the database stayed locked");
+    expect(verdict(await deliver(envelope))).toEqual([200, "accepted"]);
   });
 
   test("for an order that was cancelled is rejected and kept, because nobody waits for it", async () => {
