@@ -273,7 +273,8 @@ describe("the key", () => {
 
     const before = shopSettings({ gateway_key: { secret_key: "33".repeat(32), previous: null } });
     const next = "55".repeat(32);
-    const late = "key_rotated_at: before this change; nobody believes what the old key has signed since then";
+    const late =
+      "key_rotated_at: before this change; nobody believes what the old key signed since; write a time from now on";
     const reloads: [what: string, after: Partial<OpenchargeSettings>, said: string[]][] = [
       ["later than it says", changed(shop_secret, now - 30), [`opencharge.${late}`]],
       ["in time", changed(shop_secret, now + 30), []],

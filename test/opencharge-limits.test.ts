@@ -77,11 +77,18 @@ describe("the bounds", () => {
 
   test("are two a second of what one identity may create", () => {
     const { believed, created } = limits();
-    expect(room(() => created(200))).toBe(120);
-    expect(created(200)).toMatchObject({ refused: "RATE_LIMITED", status: 429, retry_after_s: 60 });
-    expect([created(201), believed(200)]).toEqual([null, null]);
+    expect(room(() => created(200, 1000))).toBe(120);
+    expect(created(200, 1)).toMatchObject({ refused: "RATE_LIMITED", status: 429, retry_after_s: 60 });
+    expect([created(201, 1), believed(200)]).toEqual([null, null]);
     clock += minute_ms;
-    expect(room(() => created(200))).toBe(120);
+    expect(room(() => created(200, 0))).toBe(120);
+  });
+
+  test("are two mebibytes a minute of that", () => {
+    const kib = 1024;
+    const lengths = [16 * kib, 16 * kib + 1, 64 * kib, 256 * kib];
+    const { created } = limits();
+    expect(lengths.map((bytes) => room(() => created(bytes, bytes)))).toEqual([120, 60, 30, 8]);
   });
 
   test("are forgotten oldest first, so that what is remembered stays small", () => {
@@ -168,7 +175,7 @@ describe("over HTTP", () => {
     "%s leaves nothing more of an identity that has created enough, until the minute is over",
     async (path) => {
       const create = (party: Party) => party.call(shop.endpoint, "POST", path, {});
-      for (let count = 0; count < 119; count++) shop.limits.created(app.ocid);
+      for (let count = 0; count < 119; count++) shop.limits.created(app.ocid, 1);
       expect((await create(app)).status).toBe(400);
       const late = await create(app);
       expect([late.status, late.json]).toMatchObject([429, { error: { code: "RATE_LIMITED" } }]);
@@ -193,6 +200,13 @@ describe("over HTTP", () => {
       [200, 120],
       [429, 5],
     ]);
+  });
+
+  test("long orders count for more", async () => {
+    const long = () => app.call(shop.endpoint, "POST", "/orders/create", { padding: "x".repeat(200 * 1024) });
+    const statuses = [];
+    for (let count = 0; count < 12; count++) statuses.push((await long()).status);
+    expect(statuses).toEqual([...Array(10).fill(400), 429, 429]);
   });
 
   test("bodies that are too long count like forgeries", async () => {

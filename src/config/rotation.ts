@@ -30,7 +30,9 @@ export function lateRotations(
   return keysOf(after).flatMap(({ section, secret_key, previous }) => {
     const is_late = previous !== null && previous.rotated_at * 1000 < now_ms;
     if (!is_late || previous.secret_key !== old.get(section) || secret_key === previous.secret_key) return [];
-    return [`${section}.key_rotated_at: before this change; nobody believes what the old key has signed since then`];
+    return [
+      `${section}.key_rotated_at: before this change; nobody believes what the old key signed since; write a time from now on`,
+    ];
   });
 }
 

@@ -8,8 +8,8 @@ import type { World } from "../world.ts";
 const v6_prefix = 64;
 
 export interface Tally {
-  /** Counts one; how long (ms) until there is room again, 0 while there was. */
-  take(name: string): number;
+  /** Counts one, or as many as it weighs; how long (ms) until there is room again, 0 while there was any. */
+  take(name: string, weight?: number): number;
   /** The same without counting. */
   wait(name: string): number;
 }
@@ -31,11 +31,11 @@ export function createTally(needs: { world: World; max: number; window_ms: numbe
       const known = windowOf(name);
       return known !== null && known.count >= max ? left(known) : 0;
     },
-    take(name) {
+    take(name, weight = 1) {
       const known = windowOf(name);
       if (known !== null && known.count >= max) return left(known);
       windows.delete(name);
-      windows.set(name, { began: known?.began ?? world.elapsed(), count: (known?.count ?? 0) + 1 });
+      windows.set(name, { began: known?.began ?? world.elapsed(), count: (known?.count ?? 0) + weight });
       for (const oldest of windows.keys()) {
         if (windows.size <= remembered_max) break;
         windows.delete(oldest);

@@ -79,7 +79,7 @@ export function createOpencharge(needs: {
     if (isRefusal(caller)) return caller;
     if (!isServed(row, identity)) return refuse("CAPABILITY_NOT_SUPPORTED");
     if (row.auth === "open") return row.handle(call);
-    const hasty = row.creates ? limits.created(caller.ocid) : null;
+    const hasty = row.creates ? limits.created(caller.ocid, body.length) : null;
     if (hasty !== null) return hasty;
     const json = row.method === "POST" ? readJsonBody(body) : null;
     return isRefusal(json) ? json : row.handle({ ...call, caller, body: json });

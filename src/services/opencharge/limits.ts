@@ -16,6 +16,8 @@ const refused_in_all_max = 600;
 const believed_max = 1200;
 /** Of those, requests to create something that is kept: an order, a payment, a page. Repeats count too. */
 const created_max = 120;
+/** What is kept is about as long as the request: each begun piece of this length counts as one more. */
+const created_piece_bytes = 16 * 1024;
 /** Look-ups of OCIDs nobody asked about lately that one address may cause. */
 const lookups_max = 30;
 /** Addresses or identities remembered per kind. */
@@ -33,8 +35,8 @@ export interface NetworkLimits {
   refused(address: string, ocid: number | null): void;
   /** Counts a request that was believed. Refusal: RATE_LIMITED. */
   believed(ocid: number): Refusal | null;
-  /** Counts a request that was believed and asks for something to be created. Refusal: RATE_LIMITED. */
-  created(ocid: number): Refusal | null;
+  /** Counts a request that was believed and asks for something of its length to be created. Refusal: RATE_LIMITED. */
+  created(ocid: number, bytes: number): Refusal | null;
   /** Counts a look-up. Refusal: RATE_LIMITED. */
   lookUp(address: string): Refusal | null;
 }
@@ -60,7 +62,8 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
       if (ocid !== null) refused.take(`${group} ${ocid}`);
     },
     believed: (ocid) => limited([believed.take(String(ocid))]),
-    created: (ocid) => limited([created.take(String(ocid))]),
+    created: (ocid, bytes) =>
+      limited([created.take(String(ocid), Math.max(1, Math.ceil(bytes / created_piece_bytes)))]),
     lookUp: (address) => limited([lookups.take(addressGroup(address))]),
   };
 }
