@@ -92,7 +92,9 @@ export function createGateway(needs: {
     };
     const merchant = caller.ocid === order.ocid ? caller.metadata : await directory.find(order.ocid);
     if (isRefusal(merchant)) return merchant;
-    const renewed = signerAs(merchant) === null ? await directory.refresh(order.ocid) : merchant;
+    const known = signerAs(merchant);
+    if (known !== null) return known;
+    const renewed = await directory.refresh(order.ocid);
     const signer = renewed === null ? null : signerAs(renewed);
     return signer ?? refuseSubmitted("INVALID_SIGNATURE", { message: "the signature of the order does not verify" });
   }
