@@ -44,6 +44,7 @@ const routes: [path: string, allow: string][] = [
   ["/api/v1/admin/wallets/0x1/transfers", "GET, HEAD"],
   ["/api/v1/admin/coverage", "GET, HEAD"],
   ["/api/v1/admin/inbox", "GET, HEAD"],
+  ["/api/v1/admin/opencharge/proofs", "GET, HEAD"],
   ["/api/v1/admin/transfers/1/assign", "POST"],
   ["/api/v1/admin/transfers/1/unassign", "POST"],
   ["/api/v1/admin/transfers/1/dismiss", "POST"],
