@@ -116,6 +116,15 @@ describe("what is left after parts", () => {
     expect([till.status(order_id), till.transfer(seen).reason]).toEqual(["paid", "overpaid"]);
   });
 
+  test("is promised anew when a part leaves the chain", async () => {
+    await eth({});
+    const order_id = await till.asked("10.00");
+    const first = await assign("4", order_id);
+    await assign("3", order_id);
+    await till.quiet([first]);
+    expect(amounts()).toEqual(["10", "6 rest", "3 rest", "7 rest"]);
+  });
+
   test("is the newest again when a part is taken back", async () => {
     await eth({});
     const order_id = await till.asked("20.00");

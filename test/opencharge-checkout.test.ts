@@ -200,12 +200,29 @@ describe("the payer's page", () => {
     expect(await show(url)).toContain('<p class="exact">12.5</p>');
   });
 
+  test("asks for no rest that another order was promised, and for it once it is free", async () => {
+    const { url, order_id } = await openPage();
+    await submit(url, { pay: "eth.USDT" });
+    const { json } = await create({ id: "ord_2", amount: "12.50" });
+    const other = shop.gateway.session(String(json?.session_id))?.order.id ?? "";
+    await shop.checkout.select(other, { blockchain: "eth", stablecoin: "USDT" });
+    await shop.payPart(order_id, "7.4");
+    const html = await show(`${url}?pay=eth.USDT`);
+    expect([html.includes("12.5<"), html.includes("This coin cannot be paid with right now")]).toEqual([false, true]);
+    expect(html).toContain("Choose what to pay the rest with");
+    expect((await submit(url, { pay: "polygon.USDT" })).html).toContain('<p class="exact">12.5</p>');
+    await shop.checkout.cancel(other);
+    shop.advance(25 * 3_600_000);
+    expect((await submit(url, { pay: "eth.USDT" })).html).not.toContain('<p class="exact">12.5</p>');
+  });
+
   test("asks for no rest that a coin has not the decimals for", async () => {
     const { url, order_id } = await openPage();
     await submit(url, { pay: "eth.USDT" });
     await submit(url, { pay: "polygon.DAI" });
     await shop.payPart(order_id, "2.000000000000000001");
-    const html = await show(`${url}?pay=eth.USDT`);
+    expect(await show(`${url}?pay=eth.USDT`)).toContain("This coin cannot be paid with right now");
+    const html = await show(url);
     expect(html).toContain('<p class="exact">17.899999999999999999</p>');
     expect(html).toContain("DAI on Polygon");
     const other = await submit(url, { other: "yes" });

@@ -9,6 +9,8 @@ import { allocatedTo } from "../src/storage/allocations.ts";
 import { setReverted } from "../src/storage/inbox.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { proofOf, signedOrder } from "../src/storage/opencharge.ts";
+import { insertSession } from "../src/storage/opencharge-gateway.ts";
+import { insertOrder } from "../src/storage/orders.ts";
 import { dueDeliveries, dueLanes } from "../src/storage/outbox.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
@@ -242,6 +244,35 @@ describe("an order whose page is being paid", () => {
   });
 });
 
+describe("an order that was paid on a page in the end", () => {
+  test("is not told to have expired, before its proof is made", async () => {
+    const page = await open(await ordered("close", { expiresAt: seconds() + 120 }));
+    await choose(page.order.id);
+    await shop.seeTransfer(page.order.id);
+    shop.advance(180_000);
+    await shop.payPart(page.order.id, "5.00");
+    await shop.expire();
+    expect((await fetch(`${shop.endpoint}/orders/close`)).status).toBe(200);
+    await shop.proofs.issueOwed();
+    const told = waiting().flatMap(({ kind, body }) => (kind === "order" ? [(JSON.parse(body) as Fields).status] : []));
+    expect(told).toEqual(["paid"]);
+  });
+
+  test("waits with its proof for the OCID it was opened at", async () => {
+    const page = await open(await ordered("moved", { expiresAt: seconds() + 120 }));
+    await markPaid(page.order.id);
+    shop.reconfigure({ ...settings(), gateway_ocid: 502, accepts: [502] });
+    await shop.proofs.issueOwed();
+    expect(shop.log.join("\n")).toMatch(/proof_not_issued .*OCID 501, which is not ours now/);
+    shop.advance(180_000);
+    await shop.expire();
+    expect(await statusOf("moved")).toBe("pending");
+    shop.reconfigure(settings());
+    await shop.proofs.issueOwed();
+    expect(await statusOf("moved")).toBe("paid");
+  });
+});
+
 describe("a proof of ours", () => {
   const proofIn = (id: string) => sessionAgain(id).row.proof;
 
@@ -256,6 +287,39 @@ describe("a proof of ours", () => {
     await leave(page.order.id, false);
     await shop.proofs.issueOwed();
     expect([proofIn(page.row.id) === null, await statusOf("gone")]).toEqual([false, "paid"]);
+  });
+
+  test("that has to wait begins nothing while it does", async () => {
+    const page = await open(await ordered("idle"));
+    await choose(page.order.id);
+    await shop.payPart(page.order.id, "5.00");
+    await leave(page.order.id);
+    await shop.proofs.issueOwed();
+    let commits = 0;
+    const stop = shop.database.onCommit(() => void commits++);
+    for (let round = 0; round < 5; round++) await shop.proofs.issueOwed();
+    stop();
+    expect(commits).toBe(0);
+  });
+
+  test("is made behind a thousand that have to wait", async () => {
+    const sessions = (count: number, gateway: number) =>
+      shop.database.transact((tx) => {
+        for (let n = 0; n < count; n++) {
+          const id = `${gateway}-${n}`;
+          const none = { chain: null, coin: null, sender: null, webhook_url: "" };
+          insertOrder(tx, { id, merchant_order_id: id, amount: "1.00", ...none, expires_at: tx.now + 1_000_000 });
+          const order = { order_id: id, merchant_order: id, signed_order: "{}", signature: "s", currency: "USD" };
+          const merchant = { merchant: foreign_ocid, merchant_name: "m", caller: 1, notify: "[]" };
+          insertSession(tx, { id: `s-${id}`, txid: `t-${id}`, ...order, ...merchant, form: "recursive", gateway });
+          recordTransition(tx, id, "pay");
+        }
+      });
+    await sessions(1001, 999);
+    shop.advance(1000);
+    await sessions(1, gateway_ocid);
+    for (let round = 0; round < 2; round++) await shop.proofs.issueOwed();
+    expect(sessionAgain(`s-${gateway_ocid}-0`).row.proof).not.toBeNull();
   });
 
   test("that has to wait keeps no other from being made", async () => {

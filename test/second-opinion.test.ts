@@ -371,6 +371,14 @@ describe("finality that two must vouch for", () => {
     );
   });
 
+  test("is two companies' word as well where a third one stands still", async () => {
+    const story = await begin({ proxies: 3, verify: "true", ...tagged });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(await eager(story, "earliest"));
+    await finalized(story);
+    expect(story.status(order)).toBe("paid");
+  });
+
   test("costs one question a round, however many payments wait for it", async () => {
     const story = await begin({ proxies: 2, verify: "true", ...tagged });
     const asked = () => story.proxies[1]?.calls("eth_chainId") ?? 0;

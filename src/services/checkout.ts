@@ -4,10 +4,11 @@
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { toUnits } from "../domain/money.ts";
+import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
-import type { Database, Tx } from "../storage/database.ts";
+import { receivedFor } from "../storage/allocations.ts";
+import type { Database, Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, openDeposit, openDepositFor } from "../storage/deposits.ts";
 import {
   creationFor,
@@ -19,6 +20,7 @@ import {
   ordersOfMerchant,
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
+import { isPromisedTo } from "../storage/slots.ts";
 import { createCrediting } from "./crediting.ts";
 import { chooseOffer } from "./offers.ts";
 
@@ -57,6 +59,8 @@ export interface Checkout {
   find(wanted: { merchant_order_id: string; limit: number; offset: number }): OrderRow[];
   /** Selectable pairs in the order of the configuration file. */
   options(): { chain: ChainId; coin: Coin; wallet: string }[];
+  /** What is left to send for a deposit (decimal text), where that is promised to it; null where it may mean another payment. */
+  leftOf(at: Reader, deposit: DepositRow): string | null;
   /** Whether a coin has the decimals for an amount; of a coin that is not known here, nobody can say no. */
   canHold(chain: ChainId, coin: Coin, amount: string): boolean;
   /**
@@ -95,6 +99,15 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
     find: ({ merchant_order_id, limit, offset }) =>
       database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
 
+    leftOf(at, { id, order_id, amount, chain, coin }) {
+      const received = receivedFor(at, order_id);
+      if (received === 0n) return amount;
+      const left = fromCommon(toCommon(amount) - received);
+      const decimals = coinDecimals(config.current(), chain, coin);
+      const units = decimals === null ? null : toUnits(left, decimals);
+      return units !== null && isPromisedTo(at, id, units) ? left : null;
+    },
+
     canHold(chain, coin, amount) {
       const decimals = coinDecimals(config.current(), chain, coin);
       return decimals === null || toUnits(amount, decimals) !== null;
@@ -116,7 +129,11 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         if (!isChainId(choice.blockchain)) throw new Fault("invalid_blockchain");
         if (!isCoin(choice.stablecoin)) throw new Fault("no_wallet_available");
         const open = openDepositFor(tx, order_id, choice.blockchain, choice.stablecoin);
-        if (open !== null) return open;
+        if (open !== null) {
+          // What is left of it may have been somebody else's amount until now.
+          crediting.promiseLeft(tx, open);
+          return open;
+        }
         // It waits for what its chains still have to tell: whatever is sent from now on comes too late.
         if (order.expires_at < tx.now) throw new Fault("order_not_pending");
         const offer = chooseOffer(tx, settings, order, {

@@ -8,7 +8,7 @@ import { isPaymentSeen } from "../storage/bound.ts";
 import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
-import { openPagesFor } from "../storage/opencharge-gateway.ts";
+import { isBeingPaid } from "../storage/opencharge-gateway.ts";
 import {
   dueOrders,
   dueWithoutDeposit,
@@ -52,7 +52,7 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
       const now = world.now();
       const due = database.read((at) => {
         if ((earliestExpiry(at) ?? now + 1) > now) return [];
-        const free = dueWithoutDeposit(at, now, expire_batch_max).filter((id) => openPagesFor(at, id).length === 0);
+        const free = dueWithoutDeposit(at, now, expire_batch_max).filter((id) => !isBeingPaid(at, id));
         const view = coverageView(at);
         const waiting = dueOrders(at, now, turn, expire_batch_max);
         const last = waiting.at(-1);
@@ -106,7 +106,7 @@ function coverageView(at: Reader): CoverageView {
 function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, view: CoverageView): boolean {
   if (order.expires_at > now) return false;
   // Whoever pays on a page of the order pays the order: it ends after them, and they end by this very rule.
-  if (openPagesFor(at, order.id).length > 0) return false;
+  if (isBeingPaid(at, order.id)) return false;
   if (order.expires_at + settings.orders.late_window_ms <= now) return true;
   return openDepositsOf(at, order.id).every(
     (deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),

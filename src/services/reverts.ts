@@ -6,6 +6,7 @@ import { paymentRevertedBody } from "../domain/events.ts";
 import { noiseReasons, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
+import { openDepositsOf } from "../storage/deposits.ts";
 import { setReverted } from "../storage/inbox.ts";
 import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
@@ -41,6 +42,8 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
     if (row.reverted_at !== null) return;
     const order_id = paidOrder(tx, row.id);
     setReverted(tx, row.id, true);
+    // What is missing now is more than was promised after the last part.
+    if (order_id !== null) for (const deposit of openDepositsOf(tx, order_id)) crediting.promiseLeft(tx, deposit);
     telemetry.error("payment_reverted", {
       chain: row.chain,
       transfer: row.id,

@@ -135,16 +135,36 @@ export function openPagesFor(at: Reader, order_id: string): string[] {
     .map(({ id }) => id);
 }
 
+const isPageOf = sql`${ocSessions.merchant} = json_extract(${ocOrders.object}, '$.ocid') and ${ocSessions.merchant_order} = ${ocOrders.id}`;
+
 const selectPages = statement((db) =>
   db
     .select({ id: orders.id })
     .from(ocOrders)
-    .innerJoin(
-      ocSessions,
-      sql`${ocSessions.merchant} = json_extract(${ocOrders.object}, '$.ocid') and ${ocSessions.merchant_order} = ${ocOrders.id}`,
-    )
+    .innerJoin(ocSessions, isPageOf)
     .innerJoin(orders, and(eq(orders.id, ocSessions.order_id), eq(orders.status, "pending")))
     .where(eq(ocOrders.order_id, sql.placeholder("order_id")))
+    .prepare(),
+);
+
+/** Whether the signed order behind an order has a page that may still be paid, or one whose payment is not proved yet. */
+export function isBeingPaid(at: Reader, order_id: string): boolean {
+  return selectPaying(at).get({ order_id }) !== undefined;
+}
+
+const selectPaying = statement((db) =>
+  db
+    .select({ id: ocSessions.id })
+    .from(ocOrders)
+    .innerJoin(ocSessions, isPageOf)
+    .innerJoin(orders, eq(orders.id, ocSessions.order_id))
+    .where(
+      and(
+        eq(ocOrders.order_id, sql.placeholder("order_id")),
+        sql`(${orders.status} = 'pending' or (${ocSessions.paid_at} is not null and ${ocSessions.proof} is null))`,
+      ),
+    )
+    .limit(1)
     .prepare(),
 );
 

@@ -1,7 +1,7 @@
 // Rows of slots: amounts that are promised to one payer and to nobody else, until long after. The unique index and the
 // trigger of `slots` decide; what is asked here first only lets a refusal be polite.
 
-import { and, asc, eq, gte, lte, min, sql } from "drizzle-orm";
+import { and, asc, eq, gte, isNull, lte, min, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Reader, Tx } from "./database.ts";
 import { slots } from "./schema.ts";
@@ -74,6 +74,25 @@ const deleteOldRests = statement((db) =>
         sql`${slots.id} not in (select s.id from slots s where s.deposit = ${sql.placeholder("deposit")} and s.rest = 1 order by s.id desc limit ${sql.placeholder("kept")})`,
         sql`not exists (select 1 from transfers t where t.chain = slots.chain and t.coin = slots.coin and t.wallet = slots.wallet
           and t.units = slots.units and t.deposit = slots.deposit and t.status = 'waiting_for_confirmation')`,
+      ),
+    )
+    .prepare(),
+);
+
+/** Whether an amount is promised to a deposit now. */
+export function isPromisedTo(at: Reader, deposit: number, units: bigint): boolean {
+  return selectPromised(at).get({ deposit, units: units.toString() }) !== undefined;
+}
+
+const selectPromised = statement((db) =>
+  db
+    .select({ id: slots.id })
+    .from(slots)
+    .where(
+      and(
+        eq(slots.deposit, sql.placeholder("deposit")),
+        eq(slots.units, sql.placeholder("units")),
+        isNull(slots.closed_at),
       ),
     )
     .prepare(),

@@ -35,7 +35,7 @@ export function reachOf(finality: string, heads: Heads, { tagless_depth, stale_t
 
 /**
  * What another company says of these policies than the one whose word each of them rests on in `told`. One question for all,
- * unless their words are of different providers.
+ * unless their words are of different providers, and one more where the answer lags behind.
  */
 export async function secondWords(
   source: Pick<Providers, "headsBeside">,
@@ -47,10 +47,21 @@ export async function secondWords(
   for (const [speaker, group] of Map.groupBy(policies, (finality) => speakerOf(finality, told))) {
     // Depth stands in for a tag that nobody serves: then the second one's head is its word.
     const tags = tagsOf(group.map(parseFinality)).filter((tag) => told[tag] !== null);
-    const word = await source.headsBeside(tags, [speaker]).catch(unheard);
-    for (const finality of group) words.set(finality, wordOn(finality, word, told, facts));
+    const ask = (heard: readonly string[]) => source.headsBeside(tags, heard).catch(unheard);
+    const second = await ask([speaker]);
+    const isBehind = (finality: string) =>
+      (wordOn(finality, second, told, facts).through ?? Number.POSITIVE_INFINITY) < reachOf(finality, told, facts);
+    // One company may stand still: where a third says as much as the first, two agree.
+    const third = typeof second !== "string" && group.some(isBehind) ? await ask([speaker, second.provider]) : second;
+    for (const finality of group) {
+      words.set(finality, higher(wordOn(finality, second, told, facts), wordOn(finality, third, told, facts)));
+    }
   }
   return words;
+}
+
+function higher(one: SecondWord, other: SecondWord): SecondWord {
+  return (other.through ?? -1) > (one.through ?? -1) ? other : one;
 }
 
 function wordOn(finality: string, word: Word | string, told: ToldHeads, facts: ChainFacts): SecondWord {

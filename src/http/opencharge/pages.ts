@@ -8,7 +8,7 @@ import type { Checkout } from "../../services/checkout.ts";
 import type { Gateway, ShownSession } from "../../services/opencharge/gateway.ts";
 import { receivedFor } from "../../storage/allocations.ts";
 import { isPaymentSeen } from "../../storage/bound.ts";
-import type { Database, Reader } from "../../storage/database.ts";
+import type { Database } from "../../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
@@ -46,15 +46,9 @@ export function createCheckoutPages(needs: Needs): {
 
   const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
-  /** What is left of an amount that an order asks for. */
-  const leftOf = (at: Reader, order_id: string, amount: string) => {
-    const received = receivedFor(at, order_id);
-    return received === 0n ? amount : fromCommon(toCommon(amount) - received);
-  };
-
   /** What may be chosen for an order: each pair once that can hold what is left, whatever number of wallets takes it. */
   function choicesFor({ order }: ShownSession): Choice[] {
-    const left = database.read((at) => leftOf(at, order.id, order.amount));
+    const left = database.read((at) => fromCommon(toCommon(order.amount) - receivedFor(at, order.id)));
     const choices = checkout
       .options()
       .filter(({ coin }) => order.coin === null || order.coin === coin)
@@ -77,21 +71,26 @@ export function createCheckoutPages(needs: Needs): {
       const has_choice = choicesFor(session).length > 1;
       return { ...head, state: "awaiting", awaited: deposit, has_choice, ends_in_s };
     }
-    return { ...head, state: "choosing", choices: choicesFor(session), problem, ends_in_s };
+    const is_stuck = deposit === null && chosen !== null && chosen !== "";
+    const note = is_stuck ? cannot_now : problem;
+    return { ...head, state: "choosing", choices: choicesFor(session), problem: note, ends_in_s };
   }
 
-  /** The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. */
+  /**
+   * The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. Null
+   * without one, and where what is left may mean another payment.
+   */
   function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
     return database.read((at) => {
       const open = openDepositsOf(at, order_id)
-        .map((deposit) => ({ ...deposit, left: leftOf(at, order_id, deposit.amount) }))
-        .filter(({ chain, coin, left }) => checkout.canHold(chain, coin, left))
+        .map((deposit) => ({ ...deposit, left: checkout.leftOf(at, deposit) }))
         .sort((a, b) => b.id - a.id);
       const seen = open.find(({ id }) => isPaymentSeen(at, id));
-      const deposit = seen ?? open.find((one) => pairOf(one) === chosen) ?? open[0];
-      if (deposit === undefined) return null;
-      const { chain, coin, wallet, left: amount } = deposit;
-      return { coin, chain: chainFacts[chain].name, address: wallet, amount, seen: seen !== undefined };
+      const wanted = open.find((one) => pairOf(one) === chosen) ?? open.find(({ left }) => left !== null);
+      const deposit = seen ?? wanted;
+      if (deposit === undefined || (seen === undefined && deposit.left === null)) return null;
+      const { chain, coin, wallet, left, amount } = deposit;
+      return { coin, chain: chainFacts[chain].name, address: wallet, amount: left ?? amount, seen: seen !== undefined };
     });
   }
 

@@ -7,7 +7,7 @@ import type { OrderStatus } from "../../domain/order.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Database, Reader } from "../../storage/database.ts";
 import { payingProof, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
-import { openPagesFor } from "../../storage/opencharge-gateway.ts";
+import { isBeingPaid } from "../../storage/opencharge-gateway.ts";
 import { type OrderRow, orderById } from "../../storage/orders.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { Signed } from "../../wire/opencharge/answers.ts";
@@ -95,12 +95,12 @@ export function createOpenchargeMerchant(needs: {
     order(id) {
       const known = database.read((at) => {
         const found = withOrder(at, id);
-        return found === null ? null : { ...found, has_page: openPagesFor(at, found.order.id).length > 0 };
+        return found === null ? null : { ...found, is_being_paid: isBeingPaid(at, found.order.id) };
       });
       if (known === null) return refuse("ORDER_NOT_FOUND");
-      const { row, order, has_page } = known;
+      const { row, order, is_being_paid } = known;
       if (order.status === "cancelled") return refuse("ORDER_EXPIRED", { message: "the order was cancelled" });
-      const is_over = order.status === "pending" && row.expires_s < seconds() && !has_page;
+      const is_over = order.status === "pending" && row.expires_s < seconds() && !is_being_paid;
       return order.status === "expired" || is_over ? refuse("ORDER_EXPIRED") : shown(row);
     },
 

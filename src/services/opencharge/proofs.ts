@@ -5,7 +5,7 @@ import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
-import type { Database, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/database.ts";
 import { signedOrder } from "../../storage/opencharge.ts";
 import {
   type OwedPlace,
@@ -59,17 +59,32 @@ export function createProofs(needs: {
 }): Proofs {
   const { database, world, telemetry, identities } = needs;
   const crediting = createCrediting(needs);
-  /** Sessions whose proof was told to wait. */
-  let told: ReadonlySet<string> = new Set();
+  /** Sessions whose proof has to wait, and was told to. */
+  const told = new Set<string>();
+  /** Where the next round begins, so that many that wait hide none behind them. */
+  let after: OwedPlace = null;
 
   /** Null once the proof is issued, else why it is not: it stays owed, and the others do not wait for it. */
-  async function issueOne(own: Part, { id, txid, merchant_order }: SessionRow): Promise<string | null> {
+  async function issueOne(own: Part, row: SessionRow): Promise<string | null> {
     try {
-      const { alert, problem } = await database.transact((tx) => issue(tx, own, id, crediting));
-      if (alert !== null) telemetry.warn(alert, { issuer: own.ocid, txid, order: merchant_order });
+      // Looked at before anything is begun: whatever waits is looked at again and again.
+      const reason = database.read((at) => reasonToWait(at, own, row, crediting));
+      if (reason !== null) return reason;
+      const { alert, problem } = await database.transact((tx) => issue(tx, own, row.id, crediting));
+      if (alert !== null) telemetry.warn(alert, { issuer: own.ocid, txid: row.txid, order: row.merchant_order });
       return problem;
     } catch (error) {
       return codeOf(error);
+    }
+  }
+
+  async function issueOrTell(own: Part, row: SessionRow): Promise<void> {
+    const reason = await issueOne(own, row);
+    if (reason === null) told.delete(row.id);
+    else if (!told.has(row.id)) {
+      // Once: it stays as it is until somebody does something about it.
+      told.add(row.id);
+      telemetry.error("proof_not_issued", { issuer: own.ocid, txid: row.txid, order: row.merchant_order, reason });
     }
   }
 
@@ -83,23 +98,13 @@ export function createProofs(needs: {
     async issueOwed() {
       const own = identities.current()?.gateway ?? null;
       if (own === null) return;
-      let after: OwedPlace = null;
-      const waiting = new Set<string>();
       for (let page = 0; page < pages_per_round; page++) {
         const owed: readonly SessionRow[] = database.read((at) => owedProofs(at, after, proofs_per_page));
-        for (const row of owed) {
-          const problem = await issueOne(own, row);
-          if (problem === null) continue;
-          waiting.add(row.id);
-          // Told once: it stays as it is until somebody does something about it.
-          const about = { issuer: own.ocid, txid: row.txid, order: row.merchant_order };
-          if (!told.has(row.id)) telemetry.error("proof_not_issued", { ...about, reason: problem });
-        }
+        for (const row of owed) await issueOrTell(own, row);
         const last = owed.at(-1);
-        if (last === undefined || last.paid_at === null || owed.length < proofs_per_page) break;
-        after = { paid_at: last.paid_at, id: last.id };
+        after = last?.paid_at && owed.length === proofs_per_page ? { paid_at: last.paid_at, id: last.id } : null;
+        if (after === null) break;
       }
-      told = waiting;
     },
 
     sign(url, body) {
@@ -125,6 +130,21 @@ function issuerIn(body: string): number | null {
   return isRefusal(envelope) ? null : envelope.proof.issuer;
 }
 
+/** Why a paid session is not to be proved now; null where nothing speaks against it. */
+function reasonToWait(
+  at: Reader,
+  { ocid }: Part,
+  { gateway, order_id }: SessionRow,
+  crediting: Crediting,
+): string | null {
+  if (gateway !== null && gateway !== ocid) {
+    return `its page was opened at OCID ${gateway}, which is not ours now: configure that again, or mark its order paid`;
+  }
+  // No proof can be taken back: what left the chain again is not proved until it returns, or other money stands for it.
+  const order = orderById(at, order_id);
+  return order?.cause === "pay" && crediting.isBereft(at, order) ? "its payment has left the chain" : null;
+}
+
 interface Issued {
   /** What the operator should hear of. */
   alert: string | null;
@@ -133,15 +153,14 @@ interface Issued {
 }
 
 /** Makes the proof of a paid session and everything that follows from it, unless it would prove what is not so. */
-function issue(tx: Tx, { ocid, signer, settings }: Part, id: string, crediting: Crediting): Issued {
+function issue(tx: Tx, own: Part, id: string, crediting: Crediting): Issued {
+  const { ocid, signer, settings } = own;
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);
   const done = { alert: null, problem: null };
   if (row === null || order === null || row.paid_at === null || row.proof !== null) return done;
-  if (row.gateway !== null && row.gateway !== ocid) return { ...done, problem: `opened at OCID ${row.gateway}` };
-  // No proof can be taken back: what left the chain again is not proved until it returns, or other money stands for it.
-  if (order.cause === "pay" && crediting.isBereft(tx, order))
-    return { ...done, problem: "its payment has left the chain" };
+  const problem = reasonToWait(tx, own, row, crediting);
+  if (problem !== null) return { ...done, problem };
   const paid = allocatedTo(tx, order.id).filter((transfer) => transfer.reverted_at === null);
   const [first = null] = paid;
   const proof: Proof = {
