@@ -4,7 +4,7 @@
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
+import { toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import { receivedFor } from "../storage/allocations.ts";
@@ -99,13 +99,10 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
     find: ({ merchant_order_id, limit, offset }) =>
       database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
 
-    leftOf(at, { id, order_id, amount, chain, coin }) {
-      const received = receivedFor(at, order_id);
-      if (received === 0n) return amount;
-      const left = fromCommon(toCommon(amount) - received);
-      const decimals = coinDecimals(config.current(), chain, coin);
-      const units = decimals === null ? null : toUnits(left, decimals);
-      return units !== null && isPromisedTo(at, id, units) ? left : null;
+    leftOf(at, deposit) {
+      if (receivedFor(at, deposit.order_id) === 0n) return deposit.amount;
+      const left = crediting.leftOf(at, deposit);
+      return left !== null && isPromisedTo(at, deposit.id, left.units) ? left.amount : null;
     },
 
     canHold(chain, coin, amount) {

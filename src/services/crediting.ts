@@ -50,6 +50,12 @@ export interface CreditOutcome {
   excess: string;
 }
 
+/** What parts have left to pay of a deposit, as a decimal text and in its coin's base units. */
+interface Left {
+  amount: string;
+  units: bigint;
+}
+
 type Ended = Pick<Transition, "changed" | "order">;
 
 export interface Crediting {
@@ -62,6 +68,8 @@ export interface Crediting {
    * transfer pays something already.
    */
   credit(tx: Tx, request: CreditRequest): CreditOutcome;
+  /** What is left to pay of a deposit; null where that is nothing, or more finely divided than its coin is. */
+  leftOf(at: Reader, deposit: DepositRow): Left | null;
   /** Promises the rest of a deposit that was opened for an order paid in part: it asks for the whole, the rest pays it too. */
   promiseLeft(tx: Tx, deposit: DepositRow): void;
   /**
@@ -146,17 +154,22 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     for (const deposit of open) promiseLeft(tx, deposit);
   }
 
-  /** What a part left of a deposit, where its coin can hold it; nothing is left of one that was not begun to be paid. */
-  function promiseLeft(tx: Tx, deposit: DepositRow): void {
-    const received = receivedFor(tx, deposit.order_id);
-    const rest = toCommon(deposit.amount) - received;
-    const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
+  function leftOf(at: Reader, { order_id, amount, chain, coin }: DepositRow): Left | null {
+    const rest = toCommon(amount) - receivedFor(at, order_id);
+    const decimals = coinDecimals(config.current(), chain, coin);
     const units = decimals === null || rest <= 0n ? null : toUnits(fromCommon(rest), decimals);
-    if (received > 0n && units !== null) promiseRest(tx, deposit, units);
+    return units === null ? null : { amount: fromCommon(rest), units };
+  }
+
+  function promiseLeft(tx: Tx, deposit: DepositRow): void {
+    const left = leftOf(tx, deposit);
+    const is_begun = receivedFor(tx, deposit.order_id) > 0n;
+    if (is_begun && left !== null) promiseRest(tx, deposit, left.units);
   }
 
   return {
     foresee,
+    leftOf,
     promiseLeft,
     end,
     isBereft,
