@@ -4,7 +4,6 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
-import { toUnits } from "../../domain/money.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
 import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import {
@@ -18,14 +17,7 @@ import type { Telemetry } from "../../telemetry.ts";
 import type { PendingPayment, Signed } from "../../wire/opencharge/answers.ts";
 import { checkMerchant, checkRecipient } from "../../wire/opencharge/audience.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
-import {
-  isRefusal,
-  type NetworkCode,
-  type Refusal,
-  refuse,
-  refuseFields,
-  refuseSubmitted,
-} from "../../wire/opencharge/errors.ts";
+import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../../wire/opencharge/errors.ts";
 import { sha256Hex } from "../../wire/opencharge/keys.ts";
 import { type Proof, proofObject } from "../../wire/opencharge/orders.ts";
 import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } from "../../wire/opencharge/readers.ts";
@@ -36,8 +28,7 @@ import { createCrediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
-import { isSameCurrency } from "./partners.ts";
-import { proofRow, type Receipt, type Seen, takeProof } from "./receipts.ts";
+import { checkMoney, isSameAmount, proofRow, type Receipt, type Seen, takeProof } from "./receipts.ts";
 import { checkPayable, merchantOf } from "./standing.ts";
 
 const default_lifetime_s = 3600;
@@ -47,13 +38,6 @@ const proof_ahead_max_s = 300;
 const txid_random_bytes = 16;
 /** What `settle` refuses and keeps all the same, and what the operator hears of it. */
 const kept = { PAYMENT_EXPIRED: "proof_late", INVALID_STATE: "proof_duplicate" } as const;
-/** What the operator hears of a proof that holds and pays something else than it should. */
-const differing: ReadonlyMap<NetworkCode, string> = new Map([
-  ["AMOUNT_MISMATCH", "proof_amount_differs"],
-  ["CURRENCY_MISMATCH", "proof_currency_differs"],
-]);
-/** Amounts have no more. */
-const amount_decimals = 18;
 
 /** What is known of a payment under our transaction id. */
 export interface PaymentState {
@@ -132,7 +116,9 @@ export function createPayments(needs: {
     const spent = checkUnspent(tx, row, wanted);
     if (spent !== null) return { answer: spent, alert: "proof_txid_reused" };
     const refused = checkTerms(proof, row, own, seconds());
-    if (refused !== null) return { answer: refused, alert: differing.get(refused.refused) ?? null };
+    if (refused !== null) return { answer: refused, alert: null };
+    const differs = checkMoney(settings, proof, row);
+    if (differs !== null) return differs;
     if (row.proof !== null) return unused(tx, row, wanted, seen, "INVALID_STATE");
     if (row.expires_at < tx.now) return unused(tx, row, wanted, seen, "PAYMENT_EXPIRED");
 
@@ -252,8 +238,8 @@ function orderPaidBy(at: Reader, { merchant, reference, amount, currency }: Paym
   return isSameAmount(order.amount, amount) ? order : null;
 }
 
-/** Null for a proof that pays exactly this payment, to us. */
-function checkTerms(proof: Proof, row: PaymentRow, { settings, gateway }: Us, now_s: number): Refusal | null {
+/** Null for a proof that names this payment, and us. */
+function checkTerms(proof: Proof, row: PaymentRow, { gateway }: Us, now_s: number): Refusal | null {
   const elsewhere = checkRecipient(proof, new Set([gateway.ocid]));
   if (elsewhere !== null) return elsewhere;
   if (proof.to.reference !== row.txid) {
@@ -262,13 +248,7 @@ function checkTerms(proof: Proof, row: PaymentRow, { settings, gateway }: Us, no
   if (proof.timestamp > now_s + proof_ahead_max_s) {
     return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
   }
-  if (!isSameAmount(proof.amount, row.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } });
-  if (isSameCurrency(settings, proof.issuer, proof.currency, row.currency)) return null;
-  return refuse("CURRENCY_MISMATCH", { details: { expected: row.currency } });
-}
-
-function isSameAmount(one: string, other: string): boolean {
-  return toUnits(one, amount_decimals) === toUnits(other, amount_decimals);
+  return null;
 }
 
 function pendingOf({ txid, amount, currency, created_at, expires_at }: PaymentRow): PendingPayment {

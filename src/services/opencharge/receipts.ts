@@ -53,6 +53,29 @@ interface Settled {
   alert: string | null;
 }
 
+/** Whether two decimal texts are one amount. */
+export function isSameAmount(one: string, other: string): boolean {
+  return toUnits(one, amount_decimals) === toUnits(other, amount_decimals);
+}
+
+/**
+ * Null for a proof of exactly this money, in its currency or one that counts as it by agreement with the issuer.
+ * Refusals, each with what the operator should hear of it: AMOUNT_MISMATCH, CURRENCY_MISMATCH.
+ */
+export function checkMoney(
+  settings: OpenchargeSettings,
+  { issuer, amount, currency }: Proof,
+  asked: { amount: string; currency: string },
+): { answer: Refusal; alert: string } | null {
+  if (!isSameAmount(amount, asked.amount)) {
+    const details = { expected: asked.amount };
+    return { answer: refuse("AMOUNT_MISMATCH", { details }), alert: "proof_amount_differs" };
+  }
+  if (isSameCurrency(settings, issuer, currency, asked.currency)) return null;
+  const details = { expected: asked.currency };
+  return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
+}
+
 /**
  * Everything that a verified proof changes for the order it means; null: for none. Checks come first; behind the blank
  * line nothing is refused. Refusals: INVALID_PROOF, AMOUNT_MISMATCH, CURRENCY_MISMATCH.
@@ -79,13 +102,8 @@ export function takeProof(
       alert: "proof_txid_reused",
     };
   }
-  if (row !== null && toUnits(proof.amount, amount_decimals) !== toUnits(row.amount, amount_decimals)) {
-    return { answer: refuse("AMOUNT_MISMATCH", { details: { expected: row.amount } }), alert: "proof_amount_differs" };
-  }
-  if (row !== null && !isSameCurrency(settings, issuer, proof.currency, row.currency)) {
-    const details = { expected: row.currency };
-    return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
-  }
+  const differs = row === null ? null : checkMoney(settings, proof, row);
+  if (differs !== null) return differs;
 
   const outcome: ProofRow["outcome"] = row === null ? "unmatched" : payWith(tx, crediting, row, proof);
   const kept = { ...proofRow(envelope, match), outcome, oc_order: row?.id ?? null, oc_payment: null, sender };
