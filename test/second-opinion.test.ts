@@ -256,6 +256,24 @@ describe("two that contradict each other", () => {
   });
 });
 
+describe("providers that contradict each other", () => {
+  test.each([
+    [1, 0],
+    [2, 1],
+  ])("at %d looks in a row are told %d times", async (looks, times) => {
+    const story = await begin({ proxies: 2, verify: "true" });
+    const order = await ripe(story, 5);
+    story.proxies[1]?.behave(denying);
+    for (let look = 0; look < looks; look++) await story.poll();
+    expect(story.status(order)).toBe("pending");
+    expect(story.rows("SELECT held_reason FROM chains")[0]?.held_reason).toContain("provider_disagrees");
+    story.proxies[1]?.behave();
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+    expect(story.log.filter((line) => line.includes("error provider_disagrees"))).toHaveLength(times);
+  });
+});
+
 describe("finality that two must vouch for", () => {
   const isTag = ({ method, params }: Call) => method === "eth_getBlockByNumber" && params[0] === "finalized";
   /** Says of its newest block that it is final. */

@@ -68,6 +68,7 @@ export function createRipening(needs: {
       else if (found.state === "disputed") memory.held = dispute(one, found.outvoted);
       else if (one.needed > 1) memory.held = missing(one.unvouched ?? silence);
       else unclear(row);
+      memory.is_disputed = found.state === "disputed";
     }
     return { judged, held: counted(rounds.held()) };
   }
@@ -131,7 +132,9 @@ export function createRipening(needs: {
 
   function dispute({ row, memory, opinions }: Case, outvoted: readonly string[]): string {
     const sides = opinions.map(({ provider, verdict }) => `${provider} says ${saidOf(verdict)}`).join(", ");
-    if (memory.told_at === null || world.elapsed() - memory.told_at >= alert_interval_ms) {
+    const is_due = memory.told_at === null || world.elapsed() - memory.told_at >= alert_interval_ms;
+    // A reorganisation between two answers makes them differ once: it is no alarm before they differ again.
+    if (memory.is_disputed && is_due) {
       memory.told_at = world.elapsed();
       telemetry.error("provider_disagrees", { chain, transfer: row.id, txn: row.tx_hash, opinions: sides });
     }

@@ -12,6 +12,8 @@ const ripe_per_round_max = 500;
 export interface Memory {
   /** Since when it waits for a second opinion. */
   waiting_since: number | null;
+  /** Whether it was disputed when it was last looked at. */
+  is_disputed: boolean;
   /** When its dispute was last told. */
   told_at: number | null;
   /** Why it does not count yet, in words for the operator. */
@@ -79,4 +81,4 @@ export function createRounds({ chain, database }: { chain: ChainId; database: Da
 }
 
 const begin = (): Lap => ({ after: null, seen: new Map() });
-const blank = (): Memory => ({ waiting_since: null, told_at: null, held: null });
+const blank = (): Memory => ({ waiting_since: null, is_disputed: false, told_at: null, held: null });

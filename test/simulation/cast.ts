@@ -153,8 +153,6 @@ function isExpected(event: string, { deep, lies, faults }: Traits): boolean {
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
   if (event === "finality_receded") return lies;
-  // So may it contradict the others; and what one says just before a reorganisation, and another just after it, differs.
-  if (event === "provider_disagrees") return deep || lies;
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
