@@ -9,6 +9,7 @@ import type { World } from "../world.ts";
 import { createDatabase, type Database, type Gathering, openRaw } from "./database.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 
+/** Whoever only asks whether a server runs holds the lock for a moment: no reason to refuse to serve. */
 const lock_patience_ms = 200;
 
 interface Needs {
@@ -112,7 +113,6 @@ export function isServed(path: string): boolean {
 function takeServingLock(path: string): Sqlite {
   const lock = new Sqlite(`${path}.lock`, { create: true, readwrite: true });
   try {
-    // Long enough for whoever only asks whether somebody holds it.
     lock.run(`PRAGMA busy_timeout = ${lock_patience_ms}`);
     lock.run("BEGIN EXCLUSIVE");
     // A file that may only be read locks nobody out: SQLite says so at the first write, not before.

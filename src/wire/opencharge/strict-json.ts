@@ -77,11 +77,11 @@ function problemIn(text: string, values_max: number): string | null {
         break;
       }
       case comma:
-        if (++values > values_max) return "it has too many values";
+        if (++values > values_max) return `it has more than ${values_max} values`;
         break;
       case brace:
       case bracket:
-        if (++values > values_max) return "it has too many values";
+        if (++values > values_max) return `it has more than ${values_max} values`;
         if (open.push(text.charCodeAt(i) === brace ? new Set() : null) > depth_max) return "it is nested too deeply";
         break;
       case end_brace:
