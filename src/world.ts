@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 
 /** What one incoming WebSocket connection offers to the side that feeds it. */
 export interface Socket {
-  /** Sends one text frame. Returns the bytes now waiting in the connection's buffer (0 when all went out). */
+  /** Sends one text frame. Returns the bytes waiting in the connection's buffer; Infinity when the frame was dropped. */
   send(text: string): number;
   close(code: number, reason?: string): void;
 }
@@ -23,8 +23,8 @@ export interface Connection {
   address: string;
   /** Turns this request into a WebSocket, with `headers` on the answer; false when the request cannot be upgraded. */
   upgrade(handlers: SocketHandlers, headers?: Record<string, string>): boolean;
-  /** Lifts the idle limit for a long poll on this request. */
-  unhurried(): void;
+  /** Lifts the connection's idle limit until this request is answered. */
+  disableIdleTimeout(): void;
 }
 
 export interface Listener {
@@ -38,6 +38,8 @@ export interface ListenOptions {
   hostname: string;
   port: number;
   max_body_bytes: number;
+  /** How long a connection may be silent between requests, or while one is handled. */
+  idle_timeout_s?: number;
   /** How long a WebSocket may be silent, pongs included; pings go out before. */
   socket_idle_timeout_s?: number;
   answer(request: Request, connection: Connection): Response | Promise<Response>;
@@ -104,7 +106,12 @@ export interface World {
 /** As many as Linux follows. */
 const links_max = 40;
 const server_idle_timeout_s = 30;
-const socket_idle_timeout_s = 120;
+/** Bun pings 16 s before a socket has been idle for this long: proxies that cut after 60 s keep it. */
+const socket_idle_timeout_s = 36;
+/** Frames of clients are ignored; a longer one closes the socket with 1009. */
+const socket_payload_max_bytes = 1024;
+/** Behind the door's own close of a slow reader: what would wait above this is dropped. */
+const socket_waiting_max_bytes = 65_536;
 
 /** The real world: this process, this machine. */
 export function realWorld(): World {
@@ -166,11 +173,12 @@ interface SocketData {
 }
 
 function listen(options: ListenOptions): Listener {
+  const idle_timeout_s = options.idle_timeout_s ?? server_idle_timeout_s;
   const server = Bun.serve<SocketData>({
     hostname: options.hostname,
     port: options.port,
     maxRequestBodySize: options.max_body_bytes,
-    idleTimeout: server_idle_timeout_s,
+    idleTimeout: idle_timeout_s,
     // Never a page with source lines, whatever a handler lets escape.
     development: false,
     // Outside development Bun shares a port that is taken; two servers would answer in turns.
@@ -178,24 +186,31 @@ function listen(options: ListenOptions): Listener {
     error: () => new Response("internal server error", { status: 500 }),
     async fetch(request, server) {
       let upgraded = false;
+      let isUnlimited = false;
       const answer = await options.answer(request, {
         address: server.requestIP(request)?.address ?? "",
         upgrade: (handlers, headers = {}) => {
           upgraded = server.upgrade(request, { data: { handlers }, headers });
           return upgraded;
         },
-        unhurried: () => server.timeout(request, 0),
+        disableIdleTimeout() {
+          isUnlimited = true;
+          server.timeout(request, 0);
+        },
       });
+      if (isUnlimited) server.timeout(request, idle_timeout_s);
       return upgraded ? undefined : answer;
     },
     websocket: {
       idleTimeout: options.socket_idle_timeout_s ?? socket_idle_timeout_s,
       sendPings: true,
+      maxPayloadLength: socket_payload_max_bytes,
+      backpressureLimit: socket_waiting_max_bytes,
       open(ws) {
         ws.data.handlers.opened({
           send: (text) => {
-            ws.sendText(text);
-            return ws.getBufferedAmount();
+            const sent = ws.sendText(text);
+            return sent === 0 ? Number.POSITIVE_INFINITY : ws.getBufferedAmount();
           },
           close: (code, reason) => ws.close(code, reason),
         });

@@ -64,7 +64,7 @@ afterAll(async () => {
 async function list(query: string): Promise<{ status: number; answer: string }> {
   const headers = { "Ocrch-Admin-Authorization": admin_secret };
   const request = new Request(`http://127.0.0.1/api/v1/admin/${query}`, { headers });
-  const response = await http.answer(request, { address: "127.0.0.1", upgrade: () => false, unhurried() {} });
+  const response = await http.answer(request, { address: "127.0.0.1", upgrade: () => false, disableIdleTimeout() {} });
   return { status: response.status, answer: await response.text() };
 }
 

@@ -192,7 +192,7 @@ function connectionFor(chance: Chance, sockets: SocketHandlers[]): Connection {
       sockets.push(handlers);
       return true;
     },
-    unhurried() {},
+    disableIdleTimeout() {},
   };
 }
 

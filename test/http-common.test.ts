@@ -11,6 +11,7 @@ import { createTelemetry } from "../src/telemetry.ts";
 import { type Connection, realWorld } from "../src/world.ts";
 import {
   type Answer,
+  admin_secret,
   merchant_secret,
   payUrl,
   shop_origin,
@@ -236,7 +237,7 @@ describe("a body", () => {
 });
 
 describe("a fault of ours", () => {
-  const connection: Connection = { address: "127.0.0.1", upgrade: () => false, unhurried() {} };
+  const connection: Connection = { address: "127.0.0.1", upgrade: () => false, disableIdleTimeout() {} };
   const secret = "https://node.example/?key=secret at /src/file.ts:1";
 
   /** The door with one service verb that fails. */
@@ -404,6 +405,45 @@ describe("a client behind proxies", () => {
     expect(lines).toHaveLength(1);
     return /client=(\S+)/.exec(lines[0] ?? "")?.[1] ?? "";
   }
+
+  test("is throttled with its whole IPv6 /64 network, which one customer of a provider has", async () => {
+    const server = await startTestServer({ settings: behindProxies() });
+    const guess = (client: string, n: number) =>
+      server.admin("GET", "orders", { "X-Forwarded-For": client, "Ocrch-Admin-Authorization": `guess ${n}` });
+    for (let n = 0; n < 10; n++) expect((await guess(`2001:db8:1:2::${n + 1}`, n)).status).toBe(401);
+    expect((await guess("2001:db8:1:2:ffff::1", 10)).status).toBe(429);
+    expect((await guess("2001:db8:1:3::1", 11)).status).toBe(401);
+    await server.stop();
+  });
+
+  test("that has guessed nothing wrong finds room for the right secret while others guess at once", async () => {
+    const gate = Promise.withResolvers<void>();
+    const real = realWorld().passwords;
+    const passwords = {
+      ...real,
+      async verify(secret: string, hash: string) {
+        await gate.promise;
+        return real.verify(secret, hash);
+      },
+    };
+    const server = await startTestServer({ settings: behindProxies(), world: { passwords } });
+    const as = (client: string, secret: string) =>
+      server.admin("GET", "orders", { "X-Forwarded-For": client, "Ocrch-Admin-Authorization": secret });
+    let refused = 0;
+    const guesses = Array.from({ length: 60 }, async (_, n) => {
+      const answer = await as(`198.51.100.${n % 6}`, `guess ${n}`);
+      refused += answer.status === 429 ? 1 : 0;
+      return answer;
+    });
+    while (refused < 28) await Bun.sleep(5);
+    const right = as("203.0.113.9", admin_secret);
+    gate.resolve();
+    expect((await right).status).toBe(200);
+    const statuses = (await Promise.all(guesses)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 401)).toHaveLength(32);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(28);
+    await server.stop();
+  });
 
   test("is throttled for itself alone: a neighbour behind the same proxy is not", async () => {
     const server = await startTestServer({ settings: behindProxies() });

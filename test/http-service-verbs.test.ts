@@ -257,10 +257,10 @@ interface HeldTimer {
 
 describe("a long poll", () => {
   let timers: Set<HeldTimer>;
-  let unhurried: number;
+  let lifted: number;
   beforeEach(async () => {
     timers = new Set();
-    unhurried = 0;
+    lifted = 0;
     const real = realWorld();
     server = await startTestServer({
       world: {
@@ -277,9 +277,9 @@ describe("a long poll", () => {
             answer: (request, connection) =>
               options.answer(request, {
                 ...connection,
-                unhurried() {
-                  unhurried += 1;
-                  connection.unhurried();
+                disableIdleTimeout() {
+                  lifted += 1;
+                  connection.disableIdleTimeout();
                 },
               }),
           }),
@@ -297,7 +297,7 @@ describe("a long poll", () => {
     const answer = poll(0, 29);
     await until(() => timers.size === 1);
     expect([...timers].map(({ ms }) => ms)).toEqual([29_000]);
-    expect(unhurried).toBe(1);
+    expect(lifted).toBe(1);
     for (const { act } of timers) act();
     expect(summary(await answer)).toEqual([200, '{"events":[],"last":0}']);
     expect(timers.size).toBe(0);

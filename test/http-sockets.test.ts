@@ -300,6 +300,26 @@ describe("the feed by itself", () => {
     }
   });
 
+  test("a slow reader that was closed keeps its place until the listener has let go of it", async () => {
+    let free = () => {};
+    const timer = (_ms: number, act: () => void) => {
+      free = act;
+      return () => {};
+    };
+    const world = { ...server.world, timer };
+    const live = createLive({ ...server, world });
+    const order_id = await server.createOrder();
+    const places = Array.from({ length: 100 }, () => live.open(order_id, false));
+    places[0]?.opened(inHand(65_537));
+    places[0]?.closed();
+    expect(live.open(order_id, false)).toBeNull();
+    free();
+    expect(live.open(order_id, false)).not.toBeNull();
+    places[1]?.opened(inHand());
+    places[1]?.closed();
+    expect(live.open(order_id, false)).not.toBeNull();
+  });
+
   test("takes 50,000 sockets and not one more", () => {
     const live = createLive(server);
     const id = (n: number) => `${String(n).padStart(8, "0")}${unknown_id.slice(8)}`;
@@ -314,7 +334,7 @@ describe("the feed by itself", () => {
       if (broken) throw new Error("disk I/O error");
       return server.database.read(act);
     };
-    const live = createLive({ database: { ...server.database, read }, telemetry: server.telemetry });
+    const live = createLive({ ...server, database: { ...server.database, read } });
     const [early, late] = [inHand(), inHand()];
     live.open(order_id, false)?.opened(early);
     const handlers = live.open(order_id, false);

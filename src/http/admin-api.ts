@@ -15,10 +15,9 @@ import {
   assignmentShape,
   inboxEntryShape,
 } from "../wire/shapes.ts";
-import type { World } from "../world.ts";
 import type { AdminAuth } from "./admin-auth.ts";
 import { empty, json } from "./answers.ts";
-import { readBody } from "./body.ts";
+import type { ReadBody } from "./body.ts";
 import * as descriptions from "./descriptions.ts";
 import {
   coverageQuery,
@@ -38,10 +37,10 @@ const actor = "admin-api";
 const mark_paid_reason = "marked paid over the Admin API";
 
 /** The routes of the Admin API. */
-export function adminRoutes(needs: { world: World; auth: AdminAuth; operator: Operator; inbox: Inbox }): Route[] {
-  const { world, auth, operator, inbox } = needs;
+export function adminRoutes(needs: { readBody: ReadBody; auth: AdminAuth; operator: Operator; inbox: Inbox }): Route[] {
+  const { readBody, auth, operator, inbox } = needs;
   const bodyOf = async ({ request }: Call) => {
-    const text = readUtf8(await readBody(world, request));
+    const text = readUtf8(await readBody(request));
     if (text === null) throw new Fault("unreadable_body");
     return parseJson(text);
   };

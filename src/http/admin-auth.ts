@@ -1,9 +1,11 @@
-// Who may call the Admin API: one secret, kept as an argon2 hash. Guesses are counted per client address and stopped
-// before they cost an argon2 run; the right secret, once verified, costs one HMAC. Never logs or keeps a secret.
+// Who may call the Admin API: one secret, kept as an argon2 hash. Guesses are counted per client (an IPv4 address, an
+// IPv6 /64 network) and stopped before they cost an argon2 run; the right secret, once verified, costs one HMAC. Never
+// logs or keeps a secret.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
+import { addressGroup } from "../services/tally.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { headerText } from "../wire/signature.ts";
 import type { World } from "../world.ts";
@@ -16,8 +18,10 @@ const failures_window_ms = 60_000;
 const argon2_runs_max = 2;
 /** Different secrets being verified or waiting for it, over all clients. */
 const verifications_max = 64;
+/** Of these, those of clients that have guessed wrong or have one running: the others are for clients that have not. */
+const suspect_verifications_max = 32;
 const crowded_retry_s = 1;
-const addresses_max = 10_000;
+const clients_max = 10_000;
 const key_bytes = 32;
 
 export interface AdminAuth {
@@ -53,15 +57,15 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
     return verified?.hash === hash ? timingSafeEqual(verified.digest, digest) : null;
   }
 
-  function tallyOf(address: string): Tally {
-    const tally = tallies.get(address) ?? { failures: [], in_flight: 0 };
+  function tallyOf(group: string): Tally {
+    const tally = tallies.get(group) ?? { failures: [], in_flight: 0 };
     const since = world.elapsed() - failures_window_ms;
     tally.failures = tally.failures.filter((time) => time > since);
     return tally;
   }
 
-  function refuseGuessers(address: string): void {
-    const { failures, in_flight } = tallyOf(address);
+  function refuseGuessers(group: string): void {
+    const { failures, in_flight } = tallyOf(group);
     if (failures.length + in_flight < failures_max) return;
     const free_at = (failures[0] ?? world.elapsed()) + failures_window_ms;
     const wait_s = failures.length === 0 ? crowded_retry_s : Math.ceil((free_at - world.elapsed()) / 1000);
@@ -69,21 +73,22 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
   }
 
   /** Keeps a tally as the youngest; the oldest goes when there are too many. */
-  function keep(address: string, tally: Tally): void {
-    tallies.delete(address);
-    tallies.set(address, tally);
+  function keep(group: string, tally: Tally): void {
+    tallies.delete(group);
+    tallies.set(group, tally);
     const [oldest] = tallies.keys();
-    if (tallies.size > addresses_max && oldest !== undefined) tallies.delete(oldest);
+    if (tallies.size > clients_max && oldest !== undefined) tallies.delete(oldest);
   }
 
-  function startVerification(id: string, address: string, secret: string, hash: string, digest: Uint8Array) {
-    refuseGuessers(address);
-    if (verifications.size >= verifications_max) {
+  function startVerification(id: string, group: string, secret: string, hash: string, digest: Uint8Array) {
+    refuseGuessers(group);
+    const tally = tallyOf(group);
+    const isSuspect = tally.failures.length + tally.in_flight > 0;
+    if (verifications.size >= (isSuspect ? suspect_verifications_max : verifications_max)) {
       throw new Fault("too_many_failed_attempts", undefined, crowded_retry_s);
     }
-    const tally = tallyOf(address);
     tally.in_flight += 1;
-    keep(address, tally);
+    keep(group, tally);
     const verify = () => cached(hash, digest) ?? (hash !== "" && world.passwords.verify(secret, hash));
     const verification = argon2(verify)
       .then((right) => {
@@ -99,7 +104,9 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
   }
 
   return {
-    async check({ request, connection: { address }, id: request_id }) {
+    async check({ request, connection, id: request_id }) {
+      const { address } = connection;
+      const group = addressGroup(address);
       const header = request.headers.get(admin_header);
       if (header === null) throw new Fault("missing_admin_secret");
       const secret = headerText(header);
@@ -111,13 +118,13 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
       if (known === null) {
         // Requests with one secret share one run, so that many at once with the right one are no guessing.
         const id = `${hash} ${digest.toString("hex")}`;
-        if (await (verifications.get(id) ?? startVerification(id, address, secret, hash, digest))) return;
+        if (await (verifications.get(id) ?? startVerification(id, group, secret, hash, digest))) return;
       }
 
-      refuseGuessers(address);
-      const tally = tallyOf(address);
+      refuseGuessers(group);
+      const tally = tallyOf(group);
       tally.failures.push(world.elapsed());
-      keep(address, tally);
+      keep(group, tally);
       telemetry.count("admin_secrets_refused");
       if (tally.failures.length === failures_max) {
         telemetry.warn("admin_guesses_stopped", { request: request_id, client: address, failures: failures_max });

@@ -8,12 +8,14 @@ import { type OrderRow, orderById } from "../storage/orders.ts";
 import { lastEvent, statusEventsAfter } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { errorFrame, statusFrame } from "../wire/shapes.ts";
-import type { Socket, SocketHandlers } from "../world.ts";
+import type { Socket, SocketHandlers, World } from "../world.ts";
 
 const sockets_per_order_max = 100;
 const sockets_max = 50_000;
 const waiting_max_bytes = 65_536;
 const pump_batch_events = 500;
+/** A closed socket with bytes in its buffer keeps its place this long: the listener frees it when it has been idle. */
+const closing_ms = 36_000;
 
 const close_done = 1000;
 const close_fault = 1011;
@@ -35,14 +37,16 @@ export interface Live {
 
 interface Viewer {
   order_id: string;
-  /** Null until the upgrade is done. */
+  /** Null until the upgrade is done, and once the socket was closed. */
   socket: Socket | null;
   told: OrderStatus | null;
+  /** In the socket's buffer after the last frame. */
+  waiting_bytes: number;
 }
 
 /** The feed over one database. The caller pumps after every commit, its own and those of other processes. */
-export function createLive(needs: { database: Database; telemetry: Telemetry }): Live {
-  const { database, telemetry } = needs;
+export function createLive(needs: { world: World; database: Database; telemetry: Telemetry }): Live {
+  const { world, database, telemetry } = needs;
   const viewers = new Map<string, Set<Viewer>>();
   let count = 0;
   /** Every status event up to this number has been shown to the sockets that were open then. */
@@ -54,7 +58,7 @@ export function createLive(needs: { database: Database; telemetry: Telemetry }):
     if (count >= sockets_max || others.size >= sockets_per_order_max) return null;
     // Nobody was watching, so nothing was pumped: whoever opens now reads the state of now.
     if (count === 0) position = database.read(lastEvent);
-    const viewer: Viewer = { order_id, socket: null, told: null };
+    const viewer: Viewer = { order_id, socket: null, told: null, waiting_bytes: 0 };
     viewers.set(order_id, others.add(viewer));
     count += 1;
     return viewer;
@@ -67,9 +71,16 @@ export function createLive(needs: { database: Database; telemetry: Telemetry }):
     if (others.size === 0) viewers.delete(viewer.order_id);
   }
 
+  function closed(viewer: Viewer): void {
+    viewer.socket = null;
+    if (viewer.waiting_bytes === 0) leave(viewer);
+    else world.timer(closing_ms, () => leave(viewer));
+  }
+
   function end(viewer: Viewer, code: number, reason?: string): void {
-    leave(viewer);
-    viewer.socket?.close(code, reason);
+    const { socket } = viewer;
+    viewer.socket = null;
+    socket?.close(code, reason);
   }
 
   function show(viewer: Viewer, order: OrderRow | null): void {
@@ -81,8 +92,8 @@ export function createLive(needs: { database: Database; telemetry: Telemetry }):
     }
     if (order.status === viewer.told) return;
     viewer.told = order.status;
-    const waiting_bytes = socket.send(statusFrame(order));
-    if (waiting_bytes > waiting_max_bytes) end(viewer, close_slow);
+    viewer.waiting_bytes = socket.send(statusFrame(order));
+    if (viewer.waiting_bytes > waiting_max_bytes) end(viewer, close_slow);
     else if (isTerminal(order.status)) end(viewer, close_done);
   }
 
@@ -129,7 +140,7 @@ export function createLive(needs: { database: Database; telemetry: Telemetry }):
             end(viewer, close_fault);
           }
         },
-        closed: () => leave(viewer),
+        closed: () => closed(viewer),
       };
     },
 

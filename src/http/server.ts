@@ -14,6 +14,7 @@ import type { Connection, World } from "../world.ts";
 import { adminRoutes, healthRoutes } from "./admin-api.ts";
 import { createAdminAuth } from "./admin-auth.ts";
 import { empty, expected, refusal } from "./answers.ts";
+import { createBodyReader } from "./body.ts";
 import { preflightHeaders, shareWith } from "./cors.ts";
 import { createEventFeed } from "./event-feed.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
@@ -69,17 +70,18 @@ export function createHttp(needs: {
   const live = createLive(needs);
   const feed = createEventFeed(needs);
   const auth = createAdminAuth(needs);
-  const signed = createSigned(needs);
+  const readBody = createBodyReader(needs);
+  const signed = createSigned({ ...needs, readBody });
   const callerOf = createCallers(needs);
   const routes = [
     ...serviceRoutes({ ...needs, signed, feed }),
-    ...userRoutes({ ...needs, signed, live }),
-    ...adminRoutes({ ...needs, auth }),
+    ...userRoutes({ ...needs, readBody, signed, live }),
+    ...adminRoutes({ ...needs, readBody, auth }),
     ...healthRoutes(needs.version),
   ];
   const app = mount(config, [...routes, descriptionRoute(routes, needs.version)]);
   const { opencharge } = needs;
-  const network = opencharge === undefined ? null : createOpencharge({ ...needs, services: opencharge });
+  const network = opencharge === undefined ? null : createOpencharge({ ...needs, readBody, services: opencharge });
 
   function refuse(error: unknown, method: string, { caller, route }: Passage): Response {
     const fault = expected(error);
@@ -95,7 +97,7 @@ export function createHttp(needs: {
       const upgrade: Connection["upgrade"] = (handlers) =>
         connection.upgrade(handlers, { [request_id_header]: caller.id });
       const passage: Passage = {
-        connection: { address: caller.address, upgrade, unhurried: () => connection.unhurried() },
+        connection: { address: caller.address, upgrade, disableIdleTimeout: () => connection.disableIdleTimeout() },
         caller,
         route: unmatched,
       };

@@ -79,7 +79,7 @@ export function serviceRoutes(needs: { world: World; signed: Signed; checkout: C
       async handle({ request, connection }) {
         const body = await signed.body(request);
         const wanted = readEventsRequest(body.json);
-        if (wanted.wait_ms > 0) connection.unhurried();
+        if (wanted.wait_ms > 0) connection.disableIdleTimeout();
         const { events, last } = await feed.page(wanted, request.signal);
         return json(200, { events: events.map(eventShape), last } satisfies z.infer<typeof eventPage>);
       },

@@ -16,7 +16,7 @@ import {
 } from "../wire/signature.ts";
 import { originOf } from "../wire/url-scope.ts";
 import type { World } from "../world.ts";
-import { readBody } from "./body.ts";
+import type { ReadBody } from "./body.ts";
 
 const signature_header = "Ocrch-Signature";
 const signed_url_header = "Ocrch-Signed-Url";
@@ -48,15 +48,15 @@ export interface Signed {
 }
 
 /** The two signature schemes over the live settings and the wall clock. */
-export function createSigned(needs: { world: World; config: LiveConfig }): Signed {
-  const { world, config } = needs;
+export function createSigned(needs: { world: World; config: LiveConfig; readBody: ReadBody }): Signed {
+  const { world, config, readBody } = needs;
   return {
     async body(request) {
       const header = request.headers.get(signature_header);
       if (header === null) throw new Fault("missing_signature");
       const parsed = parseSignatureHeader(header);
       if (parsed === null) throw new Fault("malformed_body_signature");
-      const body = await readBody(world, request);
+      const body = await readBody(request);
       const text = readUtf8(body);
       if (text === null) throw new Fault("unreadable_body");
       const signature = decodeSignature(parsed.encoded);

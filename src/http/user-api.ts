@@ -11,9 +11,8 @@ import { parseJson, readUtf8 } from "../wire/json.ts";
 import { readClaim, readSelection } from "../wire/requests.ts";
 import { chainCoinShape, claimShape, orderShape, paymentDetailShape } from "../wire/shapes.ts";
 import { uuidsIn } from "../wire/url-scope.ts";
-import type { World } from "../world.ts";
 import { empty, json } from "./answers.ts";
-import { readBody } from "./body.ts";
+import { payer_body_limit_bytes, type ReadBody } from "./body.ts";
 import { user } from "./descriptions.ts";
 import type { Live } from "./live.ts";
 import { orderIdOf } from "./parameters.ts";
@@ -26,7 +25,7 @@ const json_type_pattern = /^application\/json[ \t]*(;|$)/i;
 const representation_pattern = /(^|,)[ \t]*return[ \t]*=[ \t]*"?representation"?[ \t]*(;|,|$)/i;
 
 interface Needs {
-  world: World;
+  readBody: ReadBody;
   config: LiveConfig;
   database: Database;
   signed: Signed;
@@ -62,7 +61,7 @@ export function userRoutes(needs: Needs): Route[] {
       async handle(call) {
         const url = signed.url(call.request);
         const order_id = orderIdOf(call);
-        const choice = readSelection(await readJsonBody(needs.world, call.request));
+        const choice = readSelection(await readJsonBody(needs, call.request));
         checkScope(url, order_id);
         return json(201, paymentDetailShape(await checkout.select(order_id, choice)));
       },
@@ -75,7 +74,7 @@ export function userRoutes(needs: Needs): Route[] {
       async handle(call) {
         const url = signed.url(call.request);
         const order_id = orderIdOf(call);
-        const hash = readClaim(await readJsonBody(needs.world, call.request));
+        const hash = readClaim(await readJsonBody(needs, call.request));
         checkScope(url, order_id);
         return json(200, claimShape(await claims.claim(order_id, hash, call.connection.address)));
       },
@@ -139,9 +138,9 @@ function asksForSocket({ method, headers }: Request): boolean {
   );
 }
 
-async function readJsonBody(world: World, request: Request): Promise<unknown> {
+async function readJsonBody({ readBody }: Needs, request: Request): Promise<unknown> {
   if (!json_type_pattern.test(request.headers.get("content-type") ?? "")) throw new Fault("unsupported_content_type");
-  const text = readUtf8(await readBody(world, request));
+  const text = readUtf8(await readBody(request, payer_body_limit_bytes));
   if (text === null) throw new Fault("unreadable_body");
   return parseJson(text);
 }

@@ -119,7 +119,7 @@ export function createServer(needs: {
   }
 
   function connection(upgrade: (handlers: SocketHandlers) => boolean) {
-    return { address: client_address, upgrade, unhurried() {} };
+    return { address: client_address, upgrade, disableIdleTimeout() {} };
   }
 
   async function send(method: string, path: string, headers: Record<string, string>, body?: string) {

@@ -2,7 +2,7 @@
 // the raw target and the raw bytes, because those are what callers sign; decides nothing about orders.
 
 import { opencharge_path } from "../../config/opencharge.ts";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { codeOf, Fault, wordsOf } from "../../domain/errors.ts";
 import type { Checkout } from "../../services/checkout.ts";
 import type { OpenchargeAccess } from "../../services/opencharge/access.ts";
 import type { Gateway } from "../../services/opencharge/gateway.ts";
@@ -19,7 +19,7 @@ import { claimsIdentity } from "../../wire/opencharge/request-auth.ts";
 import { signResponse } from "../../wire/opencharge/response-auth.ts";
 import type { World } from "../../world.ts";
 import { jsonText } from "../answers.ts";
-import { readBody } from "../body.ts";
+import type { ReadBody } from "../body.ts";
 import { pathOf } from "../route.ts";
 import { gatewayRows } from "./gateway.ts";
 import { merchantRows } from "./merchant.ts";
@@ -47,12 +47,13 @@ export interface OpenchargeDoor {
 /** The door over the services. */
 export function createOpencharge(needs: {
   world: World;
+  readBody: ReadBody;
   telemetry: Telemetry;
   database: Database;
   checkout: Checkout;
   services: OpenchargeServices;
 }): OpenchargeDoor {
-  const { world, telemetry, services } = needs;
+  const { world, readBody, telemetry, services } = needs;
   const { identities, access, limits } = services;
   const roles: OpenchargeRow[] = [...merchantRows(services), ...gatewayRows({ ...needs, ...services })];
   const rows: readonly OpenchargeRow[] = [...selfRows(needs, roles), ...roles];
@@ -88,8 +89,9 @@ export function createOpencharge(needs: {
   async function bodyOf(request: Request): Promise<Uint8Array | Refusal> {
     if (request.body === null) return new Uint8Array();
     try {
-      return await readBody(world, request, body_max_bytes);
+      return await readBody(request, body_max_bytes);
     } catch (error) {
+      if (codeOf(error) === "too_many_requests") throw error;
       return refuseFields([{ path: "", message: wordsOf(error) }]);
     }
   }
@@ -127,6 +129,9 @@ export function createOpencharge(needs: {
 
   /** What cannot be done now may be done later: senders try a 503 again. */
   function failed(error: unknown, { id, ...where }: { id: string; address: string; route: string; method: string }) {
+    if (error instanceof Fault && error.code === "too_many_requests") {
+      return { ...refuse("RATE_LIMITED"), retry_after_s: error.retry_after_s ?? 1 };
+    }
     telemetry.error("request_failed", { request: id, ...where, error: wordsOf(error) });
     const is_passing = error instanceof Fault && error.code.startsWith("database_");
     return { ...refuse("INTERNAL_ERROR"), ...(is_passing ? { status: 503 } : {}) };

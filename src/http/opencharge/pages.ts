@@ -12,7 +12,7 @@ import type { Database } from "../../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
-import { readBody } from "../body.ts";
+import { payer_body_limit_bytes, type ReadBody } from "../body.ts";
 import {
   type Awaited,
   busyPage,
@@ -24,12 +24,12 @@ import {
 } from "../pages/checkout.ts";
 import { queryOf } from "../route.ts";
 
-const form_limit_bytes = 4096;
 const session_pattern = /^[\w-]{32}$/;
 const cannot_now = "This coin cannot be paid with right now. Choose another one.";
 
 interface Needs {
   world: World;
+  readBody: ReadBody;
   database: Database;
   checkout: Checkout;
   gateway: Gateway;
@@ -42,7 +42,7 @@ export function createCheckoutPages(needs: Needs): {
   /** Instead of either, for an address that asked too often: asks again by itself. */
   busy(retry_after_s: number): Response;
 } {
-  const { world, database, checkout, gateway } = needs;
+  const { world, readBody, database, checkout, gateway } = needs;
 
   const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
@@ -101,7 +101,7 @@ export function createCheckoutPages(needs: Needs): {
   /** Null for what no browser makes of the form on the page. */
   async function formOf(request: Request): Promise<URLSearchParams | null> {
     try {
-      const text = readUtf8(await readBody(world, request, form_limit_bytes));
+      const text = readUtf8(await readBody(request, payer_body_limit_bytes));
       return text === null ? null : new URLSearchParams(text);
     } catch (error) {
       if (codeOf(error) === "unreadable_body") return null;
