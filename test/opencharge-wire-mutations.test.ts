@@ -5,8 +5,9 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Findings, judgeOriginals } from "./support/opencharge/mutations.ts";
+import { shareOf } from "./support/share.ts";
 
-const mutations = Number(process.env.OPENCHARGE_MUTATIONS ?? 100_000);
+const mutations = Number(process.env.OPENCHARGE_MUTATIONS ?? shareOf(100_000, 60));
 const seed = Number(process.env.OPENCHARGE_SEED ?? 20260131);
 /** Judged side by side: nearly all of the time goes into curves. */
 const shares = 2;

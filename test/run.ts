@@ -1,11 +1,13 @@
-// The runner behind `npm test`: types, lint, every test file in a process of its own, then the build.
-// The last line is always `N passed, N failed`; types, lint and build count as one test each.
+// The runner behind `npm test` (types, lint, test files, each in a process of its own, then the build) and behind
+// `npm run test:long` (the files that compute for minutes). `--seconds N` gives the long files N seconds together: each
+// then does a share of its work. The last line is always `N passed, N failed`; types, lint and build count as one each.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
+import { parseArgs } from "node:util";
 
-/** For what hangs, not for what is slow: files in the background have what the others leave of two cores. */
+/** For what hangs, not for what is slow. */
 const file_timeout_ms = 1_800_000;
 /** One test: stories start real nodes and servers, and machines are small and shared. */
 const test_timeout_ms = 60_000;
@@ -16,13 +18,10 @@ const drain_ms = 2_000;
 const files_at_once = 2;
 /** First line of a test file that must not run beside another. */
 const alone_mark = "// alone";
-/**
- * First line of a test file that computes for minutes. It runs behind all others, those that run alone included: they
- * wait for nodes and servers, and it has the time they leave of two cores. Longest first.
- */
+/** First line of a file that `npm test` leaves out, with the CPU seconds of all its work. Longest first. */
 const long_mark = /^\/\/ long, (\d+) s\n/;
-const long_files_at_once = 2;
-const least_priority = "19";
+/** A share of the work is never smaller: a few seconds go by before a file does any. */
+const share_min_s = 10;
 
 const root = join(import.meta.dir, "..");
 const tool = (name: string) => join(root, "node_modules", ".bin", name);
@@ -39,10 +38,20 @@ interface Ended {
 }
 
 /** Runs one command to its end in a process group of its own, so that nothing it started outlives it. */
-function run(command: string, args: readonly string[], timeout_ms: number): Promise<Ended> {
+function run(
+  command: string,
+  args: readonly string[],
+  timeout_ms: number,
+  env: Record<string, string> = {},
+): Promise<Ended> {
   return new Promise((done) => {
     const started = performance.now();
-    const child = spawn(command, args, { cwd: root, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     running.add(child);
     const chunks: Buffer[] = [];
     let timed_out = false;
@@ -97,9 +106,9 @@ async function check(name: string, command: string, args: readonly string[]): Pr
   report(name, ended, "", failed);
 }
 
-async function testFile(path: string, before: readonly string[] = []): Promise<void> {
-  const [command = "", ...args] = [...before, process.execPath, "test", `--timeout=${test_timeout_ms}`, `./${path}`];
-  const ended = await run(command, args, file_timeout_ms);
+async function testFile(path: string, env: Record<string, string> = {}): Promise<void> {
+  const args = ["test", `--timeout=${test_timeout_ms}`, `./${path}`];
+  const ended = await run(process.execPath, args, file_timeout_ms, env);
   const passed = counted(ended.output, "pass");
   const skipped = counted(ended.output, "skip") + counted(ended.output, "todo");
   let failed = Math.max(counted(ended.output, "fail"), counted(ended.output, "errors?"));
@@ -121,17 +130,29 @@ function counted(output: string, word: string): number {
 
 async function testFiles(paths: readonly string[]): Promise<void> {
   heading(`tests (${paths.length} files)`);
-  const heads = new Map(paths.map((path) => [path, readFileSync(join(root, path), "utf8").slice(0, 100)]));
-  const isAlone = (path: string) => heads.get(path)?.startsWith(alone_mark) ?? false;
-  const seconds = (path: string) => Number(long_mark.exec(heads.get(path) ?? "")?.[1] ?? 0);
-  const long = paths.filter((path) => seconds(path) > 0).sort((a, b) => seconds(b) - seconds(a));
-  const short = paths.filter((path) => !isAlone(path) && seconds(path) === 0);
-
-  const behind = inTurn(long, long_files_at_once, (path) => testFile(path, ["nice", "-n", least_priority]));
-  await inTurn(short, files_at_once, testFile);
-  await inTurn(paths.filter(isAlone), 1, testFile);
-  await behind;
+  await inTurn(
+    paths.filter((path) => !isAlone(path)),
+    files_at_once,
+    (path) => testFile(path),
+  );
+  await inTurn(paths.filter(isAlone), 1, (path) => testFile(path));
 }
+
+/** Runs the long files, in `seconds` together where that is not 0. */
+async function longFiles(paths: readonly string[], seconds: number): Promise<void> {
+  heading(`long tests (${paths.length} files${seconds > 0 ? `, a share of ${seconds} s` : ""})`);
+  const all_s = paths.reduce((sum, path) => sum + longSeconds(path), 0);
+  const longest = [...paths].sort((a, b) => longSeconds(b) - longSeconds(a));
+  await inTurn(longest, files_at_once, async (path) => {
+    const share_s = Math.max(share_min_s, Math.floor((seconds * files_at_once * longSeconds(path)) / all_s));
+    await testFile(path, seconds > 0 ? { TEST_SHARE_SECONDS: String(share_s) } : {});
+  });
+}
+
+const headOf = (path: string) => readFileSync(join(root, path), "utf8").slice(0, 100);
+const isAlone = (path: string) => headOf(path).startsWith(alone_mark);
+const longSeconds = (path: string) => Number(long_mark.exec(headOf(path))?.[1] ?? 0);
+const isLong = (path: string) => longSeconds(path) > 0;
 
 /** Runs every file, so many at once, in the order given. */
 async function inTurn(paths: readonly string[], at_once: number, test: (path: string) => Promise<void>): Promise<void> {
@@ -163,12 +184,16 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
   });
 
 const started = performance.now();
-const named = process.argv.slice(2);
+const { values, positionals: named } = parseArgs({
+  allowPositionals: true,
+  options: { long: { type: "boolean", default: false }, seconds: { type: "string", default: "0" } },
+});
 if (named.length > 0) await testFiles([...new Set(named.flatMap(testPaths))]);
+else if (values.long) await longFiles(testPaths(join(root, "test")).filter(isLong), Number(values.seconds));
 else {
   await check("types", tool("tsc"), ["--noEmit"]);
   await check("lint", tool("biome"), ["check", "."]);
-  await testFiles(testPaths(join(root, "test")));
+  await testFiles(testPaths(join(root, "test")).filter((path) => !isLong(path)));
   if (existsSync(join(root, "src/main.ts"))) await check("build", process.execPath, ["run", "build"]);
 }
 

@@ -1,4 +1,4 @@
-// alone
+// long, 40 s
 // The benchmark itself still runs: every part of its report is there, every answer is the expected one, nothing stays
 // behind. No figure is looked at.
 
