@@ -262,6 +262,21 @@ describe("reading transfers", () => {
     }
   });
 
+  test("a log answered twice, equal in every field, counts once", async () => {
+    const honest = await source().read(question());
+    proxy.behave(alteringLogs((logs) => logs.flatMap((log) => [log, log])));
+    expect(await source().read(question())).toEqual(honest);
+    proxy.behave(
+      altering<{ logs: RawLog[] }>("eth_getTransactionReceipt", (receipt) => ({
+        ...receipt,
+        logs: receipt.logs.flatMap((log) => [log, log]),
+      })),
+    );
+    const [receipt] = await source().receipts([hashes.pair]);
+    proxy.behave();
+    expect(receipt).toEqual((await source().receipts([hashes.pair]))[0] ?? null);
+  });
+
   test("two logs of one block that state different times are settled by the header", async () => {
     const asked = question({ wallets: [shop, stranger] });
     const honest = await source().read(asked);
@@ -407,10 +422,10 @@ describe("an answer that does not fit the question is refused whole", () => {
     ],
     ["a removed log", "provider_inconsistent", "marked as removed", () => first((log) => ({ ...log, removed: true }))],
     [
-      "a log answered twice",
+      "a log answered twice with two amounts",
       "provider_inconsistent",
-      "answered twice",
-      () => alteringLogs((logs) => [...logs, logs[0]]),
+      "answered twice, with another content",
+      () => alteringLogs((logs) => [...logs, { ...(logs[0] as RawLog), data: `0x${"11".repeat(32)}` }]),
     ],
     [
       "two hashes for one block",
@@ -641,6 +656,32 @@ describe("an answer that is no answer", () => {
     await one.read(question());
     expect(proxy.requests()).toBe(1);
   });
+
+  const refusals_of_batches: [what: string, refusal: () => Response][] = [
+    ["one error without an id", () => Response.json({ id: null, error: { code: -32600, message: "invalid request" } })],
+    [
+      "one error that blames the parameters",
+      () => Response.json({ error: { code: -32602, message: "invalid params" } }),
+    ],
+    ["a plain HTTP 400", () => new Response("Bad Request", { status: 400 })],
+    ["an HTTP 500 with an object", () => Response.json({ message: "internal error" }, { status: 500 })],
+    ["a list of one error", () => Response.json([{ id: null, error: { code: -32600, message: "invalid request" } }])],
+  ];
+  for (const [what, refusal] of refusals_of_batches) {
+    test(`batches refused by ${what}: calls go one by one, and that is remembered`, async () => {
+      const behaviour: Behaviour = { request: (calls) => (calls.length > 1 ? refusal() : null) };
+      proxy.behave(behaviour);
+      const one = source();
+      expect(report(one)).toMatchObject({ takes_batches: true });
+      const answer = await one.read(question({ mark: 1 }));
+      expect([answer.to, answer.sightings.length]).toEqual([head, 4]);
+      expect(report(one)).toMatchObject({ failures: 0, takes_batches: false });
+      proxy.reset();
+      proxy.behave(behaviour);
+      await one.read(question());
+      expect([proxy.requests(), proxy.calls()]).toEqual([2, 2]);
+    });
+  }
 
   test("no failure and no report ever holds the key of the URL", async () => {
     const leaks: Behaviour[] = [

@@ -266,6 +266,13 @@ describe("a provider", () => {
     expect(await failing(await place(), hurried)).toMatchObject([{ subject: `eth ${a.host}`, check: "chain id" }]);
   });
 
+  test("that refuses batches is warned about", async () => {
+    a.behave({ request: (calls) => (calls.length > 1 ? new Response("Bad Request", { status: 400 }) : null) });
+    const { status, checks } = await doctor(await place());
+    expect(status).toBe(0);
+    expect(found(checks, "warn").join("\n")).toContain(`eth ${a.host} batches: takes one call per request`);
+  });
+
   test("that does not know the finality tag, and one whose finality stands still, are warned about", async () => {
     const folder = await place();
     a.behave({

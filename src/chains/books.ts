@@ -12,7 +12,7 @@ const refused_codes: readonly string[] = ["provider_malformed", "provider_incons
 export interface Books {
   /** Counts what goes wrong with an answer and puts the provider's name before the words. */
   counted<T>(answer: Promise<T>): Promise<T>;
-  report(counts: Pick<ProviderReport, "calls" | "learned_range">): ProviderReport;
+  report(counts: Pick<ProviderReport, "calls" | "learned_range"> & { takes_batches?: boolean }): ProviderReport;
 }
 
 /** The books of a provider nothing was asked of yet. */
@@ -37,6 +37,7 @@ export function createBooks(needs: { chain: ChainId; provider: string; world: Wo
     },
     report: (counts) => ({
       provider,
+      takes_batches: true,
       ...counts,
       failures,
       refused_answers,

@@ -65,6 +65,8 @@ export interface ProviderReport {
   refused_answers: number;
   /** Widest range the provider takes, once it has refused a wider one. */
   learned_range: number | null;
+  /** False for a provider that answers one call per request only. */
+  takes_batches: boolean;
   last_error: string | null;
   last_error_at: number | null;
 }

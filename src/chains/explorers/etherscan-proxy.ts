@@ -41,6 +41,7 @@ export function createProxyRpc({ http, refuser, chain, chain_id }: ProxyNeeds): 
   return {
     host: http.host,
     requests: http.requests,
+    takesBatches: () => true,
     fault: ({ kind, words, retry_after_s }) => new Fault(refusal_codes[kind], http.redact(words), retry_after_s),
     async send(calls) {
       const outcomes: RpcOutcome[] = [];

@@ -179,7 +179,9 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
       counted(balances(holdings, block, or_later).then((found) => ({ ...found, provider }))),
     blocks: (numbers) => counted(blocks(numbers)),
     receipts: (hashes) => counted(receipts(hashes)),
-    reports: () => [books.report({ calls: rpc.requests(), learned_range: range.learned() })],
+    reports: () => [
+      books.report({ calls: rpc.requests(), learned_range: range.learned(), takes_batches: rpc.takesBatches() }),
+    ],
   };
 }
 

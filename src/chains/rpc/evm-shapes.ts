@@ -125,26 +125,29 @@ export function readBalance(raw: unknown): bigint | null {
   }
 }
 
-/** The receipt of the transaction that was asked for; null when it is not mined. */
+/** The receipt of the transaction that was asked for; null when it is not mined. A log that comes twice counts once. */
 export function readReceipt(raw: unknown, tx_hash: string): Receipt | null {
   if (raw === null) return null;
   const { transactionHash, blockNumber, blockHash, status, logs } = shaped(receipt, raw, "receipt");
   const contradicts = (words: string) => new Fault("provider_inconsistent", `receipt of ${tx_hash}: ${words}`);
   if (transactionHash !== tx_hash.toLowerCase()) throw contradicts(`answered that of ${transactionHash}`);
 
-  let last = -1;
+  const read: Log[] = [];
   for (const entry of logs) {
     if (entry.transactionHash !== transactionHash || entry.blockHash !== blockHash) {
       throw contradicts("holds a log of another transaction or block");
     }
-    if (entry.logIndex <= last) throw contradicts("its logs are not in order");
-    last = entry.logIndex;
+    const last = read.at(-1);
+    if (last !== undefined && last.logIndex === entry.logIndex && JSON.stringify(last) === JSON.stringify(entry))
+      continue;
+    if (last !== undefined && entry.logIndex <= last.logIndex) throw contradicts("its logs are not in order");
+    read.push(entry);
   }
   return {
     tx_hash: transactionHash,
     success: status === 1,
     block: { number: blockNumber, hash: blockHash },
-    logs: logs.map((entry): ReceiptLog => ({ log_index: entry.logIndex, transfer: readTransfer(entry) })),
+    logs: read.map((entry): ReceiptLog => ({ log_index: entry.logIndex, transfer: readTransfer(entry) })),
   };
 }
 

@@ -5,7 +5,7 @@ import { Fault } from "../../domain/errors.ts";
 import type { Outbound, OutboundAnswer } from "../../outbound.ts";
 import type { Budget } from "../pool/budget.ts";
 import { providerUrl } from "./provider-url.ts";
-import { fewerCalls, type Refusal, readRefusal, refusal_codes } from "./refusals.ts";
+import { fewerCalls, type Refusal, type RefusalKind, readRefusal, refusal_codes } from "./refusals.ts";
 
 const rpc_timeout_ms = 10_000;
 const rpc_answer_max_bytes = 32 * 1024 * 1024;
@@ -13,6 +13,10 @@ const rpc_answer_max_bytes = 32 * 1024 * 1024;
 const rpc_batch_max = 20;
 /** A limit on batches is forgotten after so many requests: calls that go apart may be answered by nodes that differ. */
 const batch_limit_requests = 100;
+/** The same where the provider takes no batches at all: finding that out again costs two requests. */
+const no_batch_requests = 5_000;
+/** Refusals of a whole batch that may mean batches as such: their words do not say what they are about. */
+const unexplained: readonly RefusalKind[] = ["other", "tag"];
 const http_ok = 200;
 const key_cure = "correct the key in its URL (rpc_urls), or let this machine's address in there";
 
@@ -33,6 +37,14 @@ export interface JsonRpc {
   fault(refusal: Refusal): Fault;
   /** HTTP requests made so far. */
   requests(): number;
+  /** False once the provider has refused a batch and answered its first call alone. */
+  takesBatches(): boolean;
+}
+
+/** One HTTP answer. `whole`: it answers the batch as a whole, not call by call. */
+interface Posted {
+  outcomes: RpcOutcome[];
+  whole: boolean;
 }
 
 /** A client for one provider, paying for its calls out of `budget`. Throws a TypeError when `url` is none. */
@@ -49,10 +61,11 @@ export function createJsonRpc({
   let requests = 0;
   let batch_max = rpc_batch_max;
   let limited_at = 0;
+  let takes_batches = true;
 
   const fail = (code: Fault["code"], words: string) => new Fault(code, redact(words));
 
-  async function post(calls: readonly RpcCall[]): Promise<RpcOutcome[]> {
+  async function post(calls: readonly RpcCall[]): Promise<Posted> {
     const bodies = calls.map(({ method, params }, i) => ({ jsonrpc: "2.0", id: i + 1, method, params }));
     await budget?.take(calls.length);
     requests++;
@@ -61,18 +74,28 @@ export function createJsonRpc({
 
     const retry_after_s = secondsOf(answer.retry_after);
     const refuse = (error: unknown) => ({ refusal: readRefusal({ status: answer.status, error, retry_after_s }) });
+    const refuseAll = (error: unknown): Posted => ({ outcomes: calls.map(() => refuse(error)), whole: true });
     const parsed = parse(answer.text);
     if (parsed === undefined) {
       if (answer.status === http_ok) throw fail("provider_malformed", "the answer is not JSON");
       const page = answer.text.trimStart().startsWith("<");
-      return calls.map(() => refuse(page ? null : answer.text));
+      return refuseAll(page ? null : answer.text);
     }
     const envelopes = Array.isArray(parsed) ? parsed : [parsed];
     const single = envelopes.length === 1 ? errorOf(envelopes[0]) : undefined;
-    if (single !== undefined) return calls.map(() => refuse(single));
-    if (!Array.isArray(parsed) && answer.status !== http_ok) return calls.map(() => refuse(parsed));
+    if (single !== undefined) return refuseAll(single);
+    if (!Array.isArray(parsed) && answer.status !== http_ok) return refuseAll(parsed);
     if (Array.isArray(parsed) !== calls.length > 1) throw fail("provider_malformed", "the answer is not a batch");
-    return match(envelopes, calls.length, refuse);
+    return { outcomes: match(envelopes, calls.length, refuse), whole: false };
+  }
+
+  /** True when a batch was refused without a reason and its first call is answered alone: it is batches that are refused. */
+  async function refusesBatches([first, ...others]: readonly RpcCall[], { outcomes, whole }: Posted): Promise<boolean> {
+    const [outcome] = outcomes;
+    if (!whole || first === undefined || others.length === 0 || outcome === undefined) return false;
+    if (!("refusal" in outcome) || !unexplained.includes(outcome.refusal.kind)) return false;
+    const [alone] = (await post([first])).outcomes;
+    return alone !== undefined && "result" in alone;
   }
 
   function match(envelopes: unknown[], count: number, refuse: (error: unknown) => RpcOutcome): RpcOutcome[] {
@@ -122,14 +145,27 @@ export function createJsonRpc({
     requests: () => requests,
     fault: ({ kind, words, retry_after_s }) =>
       new Fault(refusal_codes[kind], kind === "key" ? `${redact(words)}; ${key_cure}` : redact(words), retry_after_s),
+    takesBatches: () => takes_batches,
     async send(calls) {
-      if (requests - limited_at >= batch_limit_requests) batch_max = rpc_batch_max;
+      if (requests - limited_at >= (takes_batches ? batch_limit_requests : no_batch_requests)) {
+        batch_max = rpc_batch_max;
+        takes_batches = true;
+      }
       for (;;) {
         const size = Math.min(batch_max, calls.length);
         const outcomes: RpcOutcome[] = [];
-        for (let i = 0; i < calls.length; i += size) outcomes.push(...(await post(calls.slice(i, i + size))));
+        let fewer: number | null = null;
+        for (let i = 0; i < calls.length && fewer === null; i += size) {
+          const part = calls.slice(i, i + size);
+          const posted = await post(part);
+          outcomes.push(...posted.outcomes);
+          if (await refusesBatches(part, posted)) {
+            fewer = 1;
+            takes_batches = false;
+          }
+        }
         const refused = outcomes.find((outcome) => "refusal" in outcome && outcome.refusal.kind === "batch");
-        const fewer = refused && "refusal" in refused ? fewerCalls(refused.refusal.text, size) : null;
+        if (refused && "refusal" in refused) fewer ??= fewerCalls(refused.refusal.text, size);
         if (fewer === null) return outcomes;
         batch_max = fewer;
         limited_at = requests;

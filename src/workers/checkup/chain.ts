@@ -18,6 +18,11 @@ const index_blocks = 100;
 /** Indexes follow their nodes at some distance. */
 const index_behind_blocks = 30;
 
+/** The finding of a node that refuses JSON-RPC batches. */
+const no_batches = warn(
+  "takes one call per request: reading costs several times the requests; prefer another provider",
+);
+
 interface ChainNeeds extends ConnectNeeds {
   config: Config;
 }
@@ -95,6 +100,8 @@ async function examineNode(needs: ChainNeeds, url: string | null): Promise<Node>
 
   for (const tag of wanted) checks.push(await look(tag, async () => tagFinding(tag, found, settings, now())));
   checks.push(await look("logs", () => logsFinding(source, config, settings, found.latest)));
+  if (source.reports().some((report) => !report.takes_batches))
+    checks.push(await look("batches", async () => no_batches));
   return { url, source, checks, head: found.latest, skew_ms };
 }
 
