@@ -17,6 +17,7 @@ import { createClaims } from "./services/claims.ts";
 import { createComparing } from "./services/comparing.ts";
 import { createDelivery } from "./services/delivery.ts";
 import { createExpiry } from "./services/expiry.ts";
+import { createFileWatch } from "./services/file-watch.ts";
 import { createInbox } from "./services/inbox.ts";
 import { createOpenchargeAccess } from "./services/opencharge/access.ts";
 import { createDirectory } from "./services/opencharge/directory.ts";
@@ -185,10 +186,12 @@ export async function startApp(needs: {
       cancelWaking ??= world.timer(wake_delay_ms, wakeAll);
     };
     const forgetCommits = database.onCommit(committed);
+    const lookAtFile = createFileWatch({ world, telemetry, database, path: opened.path });
     loop(
       "heartbeat",
       () => heartbeat_ms,
       async () => {
+        await lookAtFile();
         if (database.changedElsewhere()) committed();
       },
     );

@@ -1,9 +1,8 @@
-// The one door to time, chance, network, files and death. Everything above takes a World; only this file
+// The one door to time, chance, network, files and death. Everything above takes a World; only this file and files.ts
 // may name the globals behind it, so a whole run can be replayed in a simulated one.
 
 import { lookup } from "node:dns/promises";
-import * as fs from "node:fs";
-import { dirname, resolve } from "node:path";
+import { type Files, realFiles } from "./files.ts";
 
 /** What one incoming WebSocket connection offers to the side that feeds it. */
 export interface Socket {
@@ -51,22 +50,6 @@ export interface FetchInit extends RequestInit {
   server_name?: string;
 }
 
-export interface Files {
-  /** The text of a file, or null when there is none. Other failures throw. */
-  read(path: string): string | null;
-  exists(path: string): boolean;
-  /** The permission bits of a file, or null when there is none. */
-  mode(path: string): number | null;
-  /** Bytes of a file, or null when there is none. */
-  size(path: string): number | null;
-  /** The disk a folder is on and whether files can be made there; null when there is no such folder. */
-  disk(folder: string): { free_bytes: number; writable: boolean } | null;
-  /** Replaces a file whole (write beside, fsync, rename), keeping mode and owner of the old one; behind a link, the file it leads to. */
-  replace(path: string, text: string): void;
-  copy(from: string, to: string): void;
-  makeFolder(path: string): void;
-}
-
 export interface Passwords {
   /** An argon2id hash in PHC form. */
   hash(secret: string): Promise<string>;
@@ -103,8 +86,6 @@ export interface World {
   point(name: string): void;
 }
 
-/** As many as Linux follows. */
-const links_max = 40;
 const server_idle_timeout_s = 30;
 /** Bun pings 16 s before a socket has been idle for this long: proxies that cut after 60 s keep it. */
 const socket_idle_timeout_s = 36;
@@ -138,7 +119,7 @@ export function realWorld(): World {
     fetch: realFetch,
     resolve: async (host) => (await lookup(host, { all: true })).map((entry) => entry.address),
     listen,
-    files,
+    files: realFiles,
     passwords: {
       hash: (secret) => Bun.password.hash(secret, { algorithm: "argon2id" }),
       verify: (secret, hash) => Bun.password.verify(secret, hash),
@@ -228,75 +209,4 @@ function listen(options: ListenOptions): Listener {
       await server.stop(cut);
     },
   };
-}
-
-const files: Files = {
-  read(path) {
-    try {
-      return fs.readFileSync(path, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw error;
-    }
-  },
-  exists: (path) => fs.existsSync(path),
-  mode(path) {
-    const found = fs.statSync(path, { throwIfNoEntry: false });
-    return found === undefined ? null : found.mode & 0o777;
-  },
-  size: (path) => fs.statSync(path, { throwIfNoEntry: false })?.size ?? null,
-  disk(folder) {
-    if (!fs.existsSync(folder)) return null;
-    const { bavail, bsize } = fs.statfsSync(folder);
-    return { free_bytes: bavail * bsize, writable: isWritable(folder) };
-  },
-  replace(named, text) {
-    const old = fs.statSync(named, { throwIfNoEntry: false });
-    const path = old === undefined ? named : fileBehind(named);
-    const beside = `${path}.new`;
-    const handle = fs.openSync(beside, "w", old ? old.mode & 0o777 : 0o600);
-    try {
-      fs.writeSync(handle, text);
-      if (old) {
-        fs.fchmodSync(handle, old.mode & 0o777);
-        fs.fchownSync(handle, old.uid, old.gid);
-      }
-      fs.fsyncSync(handle);
-    } catch (error) {
-      fs.closeSync(handle);
-      fs.rmSync(beside, { force: true });
-      throw error;
-    }
-    fs.closeSync(handle);
-    fs.renameSync(beside, path);
-    const folder = fs.openSync(dirname(path), "r");
-    fs.fsyncSync(folder);
-    fs.closeSync(folder);
-  },
-  copy: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
-  makeFolder: (path) => void fs.mkdirSync(path, { recursive: true }),
-};
-
-/**
- * The file that a path leads to over its links. Throws for an open descriptor: it goes on reading what it was opened
- * with, whatever takes the name's place.
- */
-function fileBehind(named: string): string {
-  let path = named;
-  for (let links = 0; links < links_max; links++) {
-    const folder = fs.realpathSync(dirname(path));
-    if (folder.startsWith("/proc/")) throw new Error(`${named} is an open descriptor and no file of its own`);
-    if (!fs.lstatSync(path).isSymbolicLink()) return path;
-    path = resolve(folder, fs.readlinkSync(path));
-  }
-  throw new Error(`${named} leads over too many links`);
-}
-
-function isWritable(folder: string): boolean {
-  try {
-    fs.accessSync(folder, fs.constants.W_OK | fs.constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -39,8 +39,9 @@ const usdc = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 const fresh = "0x00000000000000000000000000000000000000AA";
 const eth_chain = "eth polygon base arb op linea avaxc tron".split(" ");
 
-const admin = '[admin]\nsecret = "open sesame"\n';
-const merchant = '[merchant]\nname = "Shop"\nsecret = "s3cret"\nallowed_origins = ["https://shop.example"]\n';
+const admin = '[admin]\nsecret = "open sesame, please"\n';
+const merchant =
+  '[merchant]\nname = "Shop"\nsecret = "a long s3cret of the shop"\nallowed_origins = ["https://shop.example"]\n';
 const entry = (chain: string, address: string, enabled: string) =>
   `[[wallets]]\nblockchain = "${chain}"\naddress = "${address}"\nenabled_coins = ${enabled}\n`;
 const wallets = entry("eth", wallet, '["USDT", "USDC"]');
@@ -140,14 +141,22 @@ describe("each mistake has its line", () => {
       "chains.eth.tokens.USDD: unknown key; did you mean USDT?",
     ],
 
-    ["an empty admin secret", sound.replace("open sesame", " "), "admin.secret: empty; put a value between the quotes"],
-    ["an empty merchant secret", sound.replace("s3cret", ""), "merchant.secret: empty; put a value between the quotes"],
+    [
+      "an empty admin secret",
+      sound.replace("open sesame, please", " "),
+      "admin.secret: empty; put a value between the quotes",
+    ],
+    [
+      "an empty merchant secret",
+      sound.replace("a long s3cret of the shop", ""),
+      "merchant.secret: empty; put a value between the quotes",
+    ],
     ["an empty name", sound.replace('"Shop"', '""'), "merchant.name: empty; put a value between the quotes"],
     [
       "placeholders of the example",
       sound
-        .replace("open sesame", "change-me-admin-secret")
-        .replace("s3cret", "change-me-merchant-secret")
+        .replace("open sesame, please", "change-me-admin-secret")
+        .replace("a long s3cret of the shop", "change-me-merchant-secret")
         .replace(wallet, "0xYourWalletAddress"),
       "admin.secret: still the placeholder of the example file; put a long random text of your own",
       "merchant.secret: still the placeholder of the example file; put a long random text of your own",
@@ -155,17 +164,17 @@ describe("each mistake has its line", () => {
     ],
     [
       "half a hash",
-      sound.replace("open sesame", "$argon2id$v=19$m=65536,t=2,p=1$abc"),
+      sound.replace("open sesame, please", "$argon2id$v=19$m=65536,t=2,p=1$abc"),
       "admin.secret: begins with $argon2 but is no whole argon2 hash; paste all of it, or write a new secret in plain text",
     ],
     [
       "a secret that is a number",
-      sound.replace('"s3cret"', "12345"),
+      sound.replace('"a long s3cret of the shop"', "12345"),
       "merchant.secret: expected text in quotes, got a number",
     ],
     [
       "a secret that is a date",
-      sound.replace('"s3cret"', "2026-01-01"),
+      sound.replace('"a long s3cret of the shop"', "2026-01-01"),
       "merchant.secret: expected text in quotes, got a date",
     ],
 
@@ -226,11 +235,6 @@ describe("each mistake has its line", () => {
       "an empty previous secret",
       sound.replace("[[wallets]]", 'previous_secret = ""\n[[wallets]]'),
       "merchant.previous_secret: empty; put a value between the quotes",
-    ],
-    [
-      "a previous secret that is the current one",
-      sound.replace("[[wallets]]", 'previous_secret = "s3cret"\n[[wallets]]'),
-      "merchant.previous_secret: the same as merchant.secret; put the old one here, or remove the key",
     ],
     [
       "a duration without unit",
@@ -476,7 +480,7 @@ describe("each mistake has its line", () => {
 
     [
       "mistakes of every kind, all reported at once",
-      `[server]\nlisen = 1\n[orders]\nlifetime = "x"\n${merchant.replace("s3cret", "")}${admin}` +
+      `[server]\nlisen = 1\n[orders]\nlifetime = "x"\n${merchant.replace("a long s3cret of the shop", "")}${admin}` +
         `${entry("eth", "0x12", '["USDT"]')}color = "red"\n${entry("tron", tron_wallet, '["DAI"]')}` +
         `[chains.eth.tokens.DAI]\naddress = "${usdc}"\n[chains.op]\nchain_id = "ten"`,
       "server.lisen: unknown key; did you mean listen?",
@@ -501,6 +505,28 @@ describe("each mistake has its line", () => {
   });
 });
 
+describe("secrets", () => {
+  const warned = (text: string) => {
+    expect(accepted(text).merchant.secret).not.toBe("");
+    return parseConfig(text, path).warnings.filter((line) => line.includes("secret"));
+  };
+
+  test("under 16 characters, or equal to one another, are a warning and never shown", () => {
+    expect(warned(sound)).toEqual([]);
+    expect(warned(sound.replace("open sesame, please", "open sesame"))).toEqual([
+      "admin.secret: shorter than 16 characters; put a long random text of your own",
+    ]);
+    expect(warned(sound.replace("a long s3cret of the shop", "open sesame, please"))).toEqual([
+      "merchant.secret: the same as another secret; put one of its own, or remove the key",
+    ]);
+    const previous = sound.replace("[[wallets]]", 'previous_secret = "a long s3cret of the shop"\n[[wallets]]');
+    expect(warned(previous)).toEqual([
+      "merchant.previous_secret: the same as another secret; put one of its own, or remove the key",
+      "merchant.previous_secret: still accepted; remove it once your shop signs with merchant.secret",
+    ]);
+  });
+});
+
 describe("what a sound file means", () => {
   test("the least file gets every default", () => {
     const draft = accepted(sound);
@@ -518,10 +544,10 @@ describe("what a sound file means", () => {
         trusted_proxies: [],
       },
       database: { path: "/etc/ocrch/ocrch.db" },
-      admin: { secret: "open sesame" },
+      admin: { secret: "open sesame, please" },
       merchant: {
         name: "Shop",
-        secret: "s3cret",
+        secret: "a long s3cret of the shop",
         previous_secret: null,
         allowed_origins: ["https://shop.example"],
         unknown_transfer_webhook_url: null,
@@ -678,7 +704,7 @@ finality = "safe"\npoll = "50ms"\nidle_poll = "100ms"\nstart_block = 0\n[chains.
 
   test("a previous secret is kept beside the current one, with a reminder to remove it", () => {
     const text = sound.replace("[[wallets]]", 'previous_secret = "0ld"\n[[wallets]]');
-    expect(accepted(text).merchant).toMatchObject({ secret: "s3cret", previous_secret: "0ld" });
+    expect(accepted(text).merchant).toMatchObject({ secret: "a long s3cret of the shop", previous_secret: "0ld" });
     expect(parseConfig(text, path).warnings).toContain(
       "merchant.previous_secret: still accepted; remove it once your shop signs with merchant.secret",
     );
@@ -957,13 +983,13 @@ describe("loading", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   test("the plaintext admin secret is replaced by its hash, and nothing else in the file changes", async () => {
-    const text = `# mine\n${wallets}\n${merchant}  # "open sesame" is not here\n[admin]\n  secret   =   'open sesame' # opens\n`;
+    const text = `# mine\n${wallets}\n${merchant}  # "open sesame, please" is not here\n[admin]\n  secret   =   'open sesame, please' # opens\n`;
     write(text);
     chmodSync(file, 0o640);
     const { config } = await loadConfig(world, file);
     expect(config.admin.secret_hash).toStartWith("$argon2id$");
-    expect(await world.passwords.verify("open sesame", config.admin.secret_hash)).toBe(true);
-    expect(readFileSync(file, "utf8")).toBe(text.replace("'open sesame'", `"${config.admin.secret_hash}"`));
+    expect(await world.passwords.verify("open sesame, please", config.admin.secret_hash)).toBe(true);
+    expect(readFileSync(file, "utf8")).toBe(text.replace("'open sesame, please'", `"${config.admin.secret_hash}"`));
     expect(statSync(file).mode & 0o777).toBe(0o640);
 
     const before = statSync(file);
@@ -978,7 +1004,7 @@ describe("loading", () => {
     symlinkSync(file, link);
     const { config } = await loadConfig(world, link);
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
-    expect(readFileSync(file, "utf8")).toBe(sound.replace(`"open sesame"`, `"${config.admin.secret_hash}"`));
+    expect(readFileSync(file, "utf8")).toBe(sound.replace(`"open sesame, please"`, `"${config.admin.secret_hash}"`));
   });
 
   test("behind a chain of links too, but never what was handed over as an open descriptor", async () => {
@@ -989,7 +1015,7 @@ describe("loading", () => {
     const troubles = async (path: string) =>
       (await loadConfig(world, path)).warnings.filter((warning) => warning.startsWith("admin.secret"));
     expect(await troubles(join(folder, "two.toml"))).toEqual([]);
-    expect(readFileSync(file, "utf8")).not.toContain("open sesame");
+    expect(readFileSync(file, "utf8")).not.toContain("open sesame, please");
     expect(lstatSync(join(folder, "etc", "one.toml")).isSymbolicLink()).toBe(true);
 
     write(sound);
@@ -1014,7 +1040,7 @@ describe("loading", () => {
       },
     };
     const { config, warnings } = await loadConfig(readOnly, file);
-    expect(await world.passwords.verify("open sesame", config.admin.secret_hash)).toBe(true);
+    expect(await world.passwords.verify("open sesame, please", config.admin.secret_hash)).toBe(true);
     expect(warnings).toContain(
       "admin.secret: stays in plain text, its hash is kept in memory (the file cannot be written: EROFS: read-only file system)",
     );
@@ -1103,8 +1129,8 @@ describe("the example file", () => {
   const commented = /^# (?=\[|\w+ = )/;
   const filledIn = (text: string) =>
     text
-      .replace("change-me-admin-secret", "open sesame")
-      .replace("change-me-merchant-secret", "s3cret")
+      .replace("change-me-admin-secret", "open sesame, please")
+      .replace("change-me-merchant-secret", "a long s3cret of the shop")
       .replace("0xYourWalletAddress", wallet);
   const uncommented = (keep: (line: string) => boolean) =>
     filledIn(example)

@@ -289,9 +289,11 @@ describe("a fault of ours", () => {
     for (const code of Object.keys(texts) as Code[]) {
       const { answer } = await answerTo(new Fault(code));
       statuses.set(answer.status, [...(statuses.get(answer.status) ?? []), code]);
-      if (answer.status !== 500) expect(await answer.text()).toBe(texts[code]);
+      const text = answer.status === 503 ? "temporarily unavailable" : texts[code];
+      if (answer.status !== 500) expect(await answer.text()).toBe(text);
+      if (answer.status === 503) expect(answer.headers.get("retry-after")).toBe("5");
     }
-    expect([...statuses.keys()].sort()).toEqual([400, 401, 403, 404, 405, 409, 415, 426, 429, 500]);
+    expect([...statuses.keys()].sort()).toEqual([400, 401, 403, 404, 405, 409, 415, 426, 429, 500, 503]);
     expect(statuses.get(500)).not.toContain("order_not_found");
   });
 

@@ -105,24 +105,26 @@ describe("after SIGHUP", () => {
     await start(text({ eth: eth() }));
     expect([await creates("test-merchant-secret"), await lists("test-admin-secret")]).toEqual([201, 200]);
 
-    const next = text({ eth: eth() }).replace("test-merchant-secret", "second-secret").replace("test-admin", "second");
+    const next = text({ eth: eth() })
+      .replace("test-merchant-secret", "second-merchant-secret")
+      .replace("test-admin", "second-admin");
     expect(await reload(next)).toEqual([expect.stringContaining(" info config_reloaded ")]);
-    expect([await creates("test-merchant-secret"), await creates("second-secret")]).toEqual([401, 201]);
-    expect([await lists("test-admin-secret"), await lists("second-secret")]).toEqual([401, 200]);
+    expect([await creates("test-merchant-secret"), await creates("second-merchant-secret")]).toEqual([401, 201]);
+    expect([await lists("test-admin-secret"), await lists("second-admin-secret")]).toEqual([401, 200]);
     expect(readFileSync(folder.config, "utf8")).toContain('[admin]\nsecret = "$argon2id$');
 
     const third = text({ eth: eth() })
-      .replace('"test-merchant-secret"', '"third-secret"\nprevious_secret = "second-secret"')
-      .replace("test-admin", "second");
+      .replace('"test-merchant-secret"', '"third-merchant-secret"\nprevious_secret = "second-merchant-secret"')
+      .replace("test-admin", "second-admin");
     const said = await reload(third);
     expect(said.filter((line) => line.includes("config_warning"))).toEqual([
       expect.stringContaining("merchant.previous_secret: still accepted"),
     ]);
     const statuses = [];
-    for (const secret of ["test-merchant-secret", "second-secret", "third-secret"])
+    for (const secret of ["test-merchant-secret", "second-merchant-secret", "third-merchant-secret"])
       statuses.push(await creates(secret));
     expect(statuses).toEqual([401, 201, 201]);
-    expect(ocrch.log.join("\n")).not.toMatch(/second-secret|third-secret|test-merchant-secret|test-admin-secret/);
+    expect(ocrch.log.join("\n")).not.toMatch(/(second|third|test)-(merchant|admin)-secret/);
   });
 
   test("a key of the network that changes later than the file says is warned about", async () => {

@@ -39,7 +39,7 @@ export async function withOperator<T>(
       operator: createOperator({ database, config: live }),
       inbox: createInbox({ database, config: live }),
       database,
-      is_served: isServed(config.database.path),
+      is_served: isServed(world, config.database.path),
     });
   } finally {
     await opened.close();

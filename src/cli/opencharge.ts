@@ -26,7 +26,7 @@ export function keygen(tools: Tools): Command {
     const signer = createSigner(secret);
     if (signer === null) throw new Error("a new key is no key");
     try {
-      files.replace(place, `${secret}\n`);
+      files.create(place, `${secret}\n`);
     } catch (error) {
       throw new Fault("usage", `${place}: cannot be written (${wordsOf(error)})`);
     }

@@ -58,6 +58,8 @@ const statuses: Record<Code, number> = {
   database_unusable: failed,
   database_busy: failed,
   database_failed: failed,
+  database_full: failed,
+  database_replaced: failed,
   database_in_use: failed,
   schema_version: failed,
   disk_unusable: failed,

@@ -25,7 +25,6 @@ export function crossProblems(tree: Raw): string[] {
     if (section.success) sound.set(id, section.data);
   }
   return [
-    ...secretProblems(tree),
     ...endpointProblems(tree),
     ...walletProblems(tree, sections, sound),
     ...[...sound].flatMap(([id, section]) => [
@@ -34,11 +33,6 @@ export function crossProblems(tree: Raw): string[] {
       ...explorerProblems(id, section, tree),
     ]),
   ];
-}
-
-function secretProblems({ merchant }: Raw): string[] {
-  if (!isTable(merchant) || merchant.secret !== merchant.previous_secret || merchant.secret === undefined) return [];
-  return ["merchant.previous_secret: the same as merchant.secret; put the old one here, or remove the key"];
 }
 
 function endpointProblems({ opencharge, server }: Raw): string[] {

@@ -13,6 +13,7 @@ import { buildOpencharge, openchargeWarnings } from "./opencharge-build.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
 
+const secret_min_chars = 16;
 const still_accepted = "still accepted; remove it once your shop signs with merchant.secret";
 
 /** What the command line or the environment put above the file. */
@@ -98,12 +99,29 @@ function build(file: File, path: string, over: Over): Parsed {
   };
   const noOrigins = merchant.allowed_origins.length === 0;
   const warnings = [
+    ...secretWarnings(draft),
     ...(draft.merchant.previous_secret === null ? [] : [`merchant.previous_secret: ${still_accepted}`]),
     ...(noOrigins ? ["merchant.allowed_origins: empty; no checkout page can reach its order"] : []),
     ...chainWarnings(file, wallets, settings),
     ...openchargeWarnings(network),
   ];
   return { draft, network, problems: [], warnings };
+}
+
+/** Secrets that are easy to guess, or that stand for two things; one line each, without the secret. */
+function secretWarnings({ admin, merchant }: Draft): string[] {
+  const isHash = admin.secret.startsWith("$argon2");
+  const secrets = [
+    ...(isHash ? [] : [["admin.secret", admin.secret] as const]),
+    ["merchant.secret", merchant.secret] as const,
+    ...(merchant.previous_secret === null ? [] : [["merchant.previous_secret", merchant.previous_secret] as const]),
+  ];
+  const short = secrets.filter(([, secret]) => secret.length < secret_min_chars);
+  const equal = secrets.filter(([, secret], at) => secrets.findIndex(([, other]) => other === secret) < at);
+  return [
+    ...short.map(([key]) => `${key}: shorter than ${secret_min_chars} characters; put a long random text of your own`),
+    ...equal.map(([key]) => `${key}: the same as another secret; put one of its own, or remove the key`),
+  ];
 }
 
 function parseToml(text: string, path: string): Record<string, unknown> | string {

@@ -52,6 +52,8 @@ export const texts = {
   database_unusable: "the database cannot be used",
   database_busy: "the database stayed locked by another process",
   database_failed: "the database failed",
+  database_full: "the disk of the database is full",
+  database_replaced: "the database file was deleted or replaced while it was in use",
   database_in_use: "another ocrch serves this database",
   schema_version: "the database has another schema version",
   disk_unusable: "the disk cannot be used",

@@ -4,6 +4,10 @@
 import { type Code, Fault, texts } from "../domain/errors.ts";
 
 const internal_status = 500;
+const unavailable_status = 503;
+/** What a client reads while nothing can be written. */
+export const unavailable_text = "temporarily unavailable";
+const unavailable_retry_s = 5;
 
 /** On every answer: nothing here is a page, and nothing is anybody else's to keep. */
 const everywhere = {
@@ -58,6 +62,8 @@ const statuses: Record<Code, number> = {
   database_unusable: internal_status,
   database_busy: internal_status,
   database_failed: internal_status,
+  database_full: unavailable_status,
+  database_replaced: unavailable_status,
   database_in_use: internal_status,
   schema_version: internal_status,
   disk_unusable: internal_status,
@@ -111,9 +117,16 @@ export function refusal(fault: Fault, headers: Record<string, string> = {}): Res
   const status = statuses[fault.code];
   const all = new Headers(text_headers);
   for (const [name, value] of Object.entries(headers)) all.set(name, value);
-  if (fault.retry_after_s !== undefined) all.set("retry-after", String(fault.retry_after_s));
+  const retry_after_s = fault.retry_after_s ?? (status === unavailable_status ? unavailable_retry_s : null);
+  if (retry_after_s !== null) all.set("retry-after", String(retry_after_s));
   if (fault.code === "websocket_required") all.set("upgrade", "websocket");
-  return whole(status, status === internal_status ? texts.internal : fault.message, all);
+  return whole(status, textFor(status, fault), all);
+}
+
+/** What is wrong with this machine is for its operator to read. */
+function textFor(status: number, fault: Fault): string {
+  if (status === internal_status) return texts.internal;
+  return status === unavailable_status ? unavailable_text : fault.message;
 }
 
 /** The fault as a client may see it; null when it is ours, to be logged and answered as `internal`. */

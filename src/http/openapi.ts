@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { type Code, texts } from "../domain/errors.ts";
 import * as schemas from "../wire/schemas.ts";
-import { jsonText, statusOf } from "./answers.ts";
+import { jsonText, statusOf, unavailable_text } from "./answers.ts";
 import { open } from "./descriptions.ts";
 import { pathParameters } from "./parameters.ts";
 import type { About, Refusal, Route } from "./route.ts";
@@ -149,6 +149,7 @@ function failures(about: About, path: string): Json {
     ...named.map((name) => ["invalid_request", `invalid ${name}`] as const),
     ...about.refusals,
     "internal",
+    ["database_full", unavailable_text],
   ];
   const byStatus = new Map<number, { words: Set<string>; retry: boolean }>();
   for (const refusal of all) {

@@ -202,6 +202,8 @@ export function createDelivery(needs: {
 
   return {
     async sendDue() {
+      // What cannot be recorded would be sent again and again.
+      if (database.unwritable() !== null) return;
       if (stopped) return;
       const now = world.now();
       for (const name of database.read((at) => dueLanes(at, now))) {

@@ -30,6 +30,10 @@ export interface Database {
   read<T>(act: (reader: Reader) => T): T;
   /** Calls `listener` after every commit of this process, until the returned function is called. */
   onCommit(listener: () => void): () => void;
+  /** Why nothing can be written now: the disk is full, or writing was refused; null after the last commit succeeded. */
+  unwritable(): Fault | null;
+  /** Rejects every transaction from now on with this fault. */
+  refuseWrites(fault: Fault): void;
   /** True when another process has committed since the last call. */
   changedElsewhere(): boolean;
   /** Waits for queued transactions, then closes both connections. */
@@ -94,6 +98,10 @@ export function createDatabase(needs: {
   let busySince: number | null = null;
   let busy_wait_ms = busy_retry_min_ms;
   let dataVersion = readDataVersion(raw);
+  let refused: Fault | null = null;
+  let full: Fault | null = null;
+  /** What the last call threw, in case SQLite rolled everything back for it. */
+  let last_error: unknown;
 
   const begin = raw.prepare("BEGIN IMMEDIATE");
   const commit = raw.prepare("COMMIT");
@@ -110,6 +118,7 @@ export function createDatabase(needs: {
   function flush(): void {
     scheduled = false;
     if (queue.length === 0) return settleIdle();
+    if (refused !== null) return rejectFirst(queue.length, refused);
     if (!beginOrWait()) return;
     const taken = runBatch();
     if (taken === null) return;
@@ -132,10 +141,7 @@ export function createDatabase(needs: {
       const givenUp = world.elapsed() - busySince >= busy_give_up_ms;
       if (!isBusy(error) || givenUp) {
         busySince = null;
-        rejectFirst(
-          queue.length,
-          isBusy(error) ? new Fault("database_busy") : new Fault("database_failed", wordsOf(error)),
-        );
+        rejectFirst(queue.length, faultOf(error));
         return false;
       }
       scheduled = true;
@@ -156,7 +162,7 @@ export function createDatabase(needs: {
       runOne(call, now);
       if (!raw.inTransaction) {
         // A full disk or an I/O error rolls back every savepoint with it: nobody's change in this batch survived.
-        rejectFirst(count, new Fault("database_failed", "the transaction was rolled back by SQLite"));
+        rejectFirst(count, faultOf(last_error));
         return null;
       }
     }
@@ -186,6 +192,7 @@ export function createDatabase(needs: {
         rollbackCall.run();
         release.run();
       }
+      last_error = error;
       call.settle = () => call.reject(error);
     } finally {
       dead = true;
@@ -198,16 +205,20 @@ export function createDatabase(needs: {
       world.point("commit.before");
       commit.run();
       world.point("commit.after");
+      if (full !== null) telemetry.info("database_writable_again");
+      full = null;
       return true;
     } catch (error) {
       if (raw.inTransaction) raw.run("ROLLBACK");
-      const fault = isBusy(error) ? new Fault("database_busy") : new Fault("database_failed", wordsOf(error));
-      for (const call of taken) call.reject(fault);
-      if (!isBusy(error)) {
+      const fault = faultOf(error);
+      // A full disk rolls back and a busy file is left alone. After anything else the durable state is unknown.
+      if (fault.code === "database_failed") {
+        for (const call of taken) call.reject(fault);
         telemetry.error("database_failed", { at: "commit", error: wordsOf(error) });
         world.exit(1);
       }
-      if (queue.length > 0) schedule();
+      queue = [...taken, ...queue];
+      rejectFirst(taken.length, fault);
       return false;
     }
   }
@@ -216,7 +227,10 @@ export function createDatabase(needs: {
     const lost = queue.slice(0, count);
     queue = queue.slice(count);
     for (const call of lost) call.reject(fault);
-    telemetry.error(fault.code, { transactions: lost.length, error: fault.message });
+    if (fault !== refused && (fault.code !== "database_full" || full === null)) {
+      telemetry.error(fault.code, { transactions: lost.length, error: fault.message });
+    }
+    if (fault.code === "database_full") full = fault;
     if (queue.length > 0) schedule();
     else settleIdle();
   }
@@ -235,6 +249,10 @@ export function createDatabase(needs: {
       });
     },
     read: (act) => act(reader),
+    unwritable: () => refused ?? full,
+    refuseWrites(fault) {
+      refused = fault;
+    },
     onCommit(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -258,9 +276,23 @@ function readDataVersion(raw: Sqlite): number {
   return raw.query<{ data_version: number }, []>("PRAGMA data_version").get()?.data_version ?? 0;
 }
 
+/** What an error of SQLite means for whoever wanted to write. */
+function faultOf(error: unknown): Fault {
+  if (isBusy(error)) return new Fault("database_busy");
+  const code = sqliteCode(error);
+  if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE") {
+    return new Fault("database_full", `${wordsOf(error)}; nothing is lost, make room on the disk of the database`);
+  }
+  return new Fault("database_failed", wordsOf(error));
+}
+
 function isBusy(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && (code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED"));
+  return /^SQLITE_(?:BUSY|LOCKED)/.test(sqliteCode(error));
+}
+
+/** The name of SQLite's result code, e.g. `SQLITE_FULL`; empty for another error. */
+export function sqliteCode(error: unknown): string {
+  return String((error as { code?: unknown } | null | undefined)?.code ?? "");
 }
 
 function isThenable(value: unknown): boolean {

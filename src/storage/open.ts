@@ -3,10 +3,11 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { dirname } from "node:path";
+import { sql } from "drizzle-orm";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
-import { createDatabase, type Database, type Gathering, openRaw } from "./database.ts";
+import { createDatabase, type Database, type Gathering, openRaw, sqliteCode, type Tx } from "./database.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 
 /** Whoever only asks whether a server runs holds the lock for a moment: no reason to refuse to serve. */
@@ -22,6 +23,8 @@ interface Needs {
 /** An open database together with the lock that keeps a second server away, where one is held. */
 export interface Opened {
   database: Database;
+  /** The file behind whatever links led to it. */
+  path: string;
   /** Names of the migrations that were applied by this opening. */
   applied: string[];
   close(): Promise<void>;
@@ -32,9 +35,13 @@ export interface Opened {
  * unless `migrateFirst`; then a copy is written beside it before anything changes.
  * Faults: database_in_use, schema_version, database_unusable.
  */
-export function openForServing(needs: Needs & { migrateFirst: boolean }): Opened {
-  return guarded(needs, () => {
-    needs.world.files.makeFolder(dirname(needs.path));
+export function openForServing(named: Needs & { migrateFirst: boolean }): Opened {
+  return guarded(named, () => {
+    const { files } = named.world;
+    files.makeFolder(dirname(named.path));
+    // One lock for one file, whatever links lead to it.
+    const needs = { ...named, path: files.behindLinks(named.path) };
+    for (const path of [needs.path, lockOf(needs.path)]) if (!files.exists(path)) files.create(path, "");
     const lock = takeServingLock(needs.path);
     try {
       const raw = openRaw(needs.path);
@@ -62,8 +69,9 @@ export async function migrateDatabase(needs: Needs): Promise<string[]> {
 }
 
 /** Opens beside a running server or alone. The file must exist and have exactly this code's schema. */
-export function openForCommand(needs: Needs): Opened {
-  return guarded(needs, () => {
+export function openForCommand(named: Needs): Opened {
+  return guarded(named, () => {
+    const needs = { ...named, path: named.world.files.behindLinks(named.path) };
     if (!needs.world.files.exists(needs.path)) {
       throw new Fault(
         "database_unusable",
@@ -86,6 +94,7 @@ function opened(needs: Needs, raw: Sqlite, applied: string[], lock: Sqlite | nul
   const database = createDatabase({ ...needs, raw });
   return {
     database,
+    path: needs.path,
     applied,
     async close() {
       await database.close();
@@ -94,11 +103,16 @@ function opened(needs: Needs, raw: Sqlite, applied: string[], lock: Sqlite | nul
   };
 }
 
+/** Path of the small database that is locked for as long as a server uses the one at `path`. */
+function lockOf(path: string): string {
+  return `${path}.lock`;
+}
+
 /** Whether a server holds the database now: it alone keeps others from reading its lock. */
-export function isServed(path: string): boolean {
+export function isServed({ files }: World, path: string): boolean {
   let lock: Sqlite | null = null;
   try {
-    lock = new Sqlite(`${path}.lock`, { readonly: true });
+    lock = new Sqlite(lockOf(files.behindLinks(path)), { readonly: true });
     lock.run("PRAGMA busy_timeout = 0");
     lock.query("SELECT count(*) FROM sqlite_schema").get();
     return false;
@@ -111,7 +125,7 @@ export function isServed(path: string): boolean {
 
 /** An exclusive transaction on a small database beside the real one, held for life: a killed process frees it. */
 function takeServingLock(path: string): Sqlite {
-  const lock = new Sqlite(`${path}.lock`, { create: true, readwrite: true });
+  const lock = new Sqlite(lockOf(path), { create: true, readwrite: true });
   try {
     lock.run(`PRAGMA busy_timeout = ${lock_patience_ms}`);
     lock.run("BEGIN EXCLUSIVE");
@@ -120,7 +134,7 @@ function takeServingLock(path: string): Sqlite {
     return lock;
   } catch (error) {
     lock.close();
-    if (sqliteCode(error) !== "SQLITE_BUSY") throw unusable(`${path}.lock`, error);
+    if (sqliteCode(error) !== "SQLITE_BUSY") throw unusable(lockOf(path), error);
     throw new Fault("database_in_use", `database.path: another ocrch serves ${path}; stop it first`);
   }
 }
@@ -131,10 +145,17 @@ function bringUpToDate(needs: Needs, raw: Sqlite, migrateFirst: boolean): string
   if (version > schema_version || (version > 0 && !migrateFirst)) throw versionFault(needs.path, version);
   if (version > 0) {
     const copy = `${needs.path}.version-${version}-${needs.world.now()}`;
+    // VACUUM writes into an empty file and keeps its mode.
+    needs.world.files.create(copy, "");
     raw.query("VACUUM INTO ?").run(copy);
     needs.telemetry.info("database_copied", { path: copy });
   }
   return migrate(raw);
+}
+
+/** Writes the schema version that is there: the smallest write that shows whether there is room. */
+export function rewriteVersion(tx: Tx): void {
+  tx.live().run(sql.raw(`PRAGMA user_version = ${schema_version}`));
 }
 
 function ownVersion(raw: Sqlite, path: string): number {
@@ -174,10 +195,6 @@ function writeCheck(raw: Sqlite): void {
   }
 }
 
-function sqliteCode(error: unknown): string {
-  return String((error as { code?: unknown }).code ?? "");
-}
-
 /** What SQLite says about a file as one line that names the key and the cure. */
 function unusable(path: string, error: unknown): Fault {
   return new Fault("database_unusable", `database.path: ${path} cannot be used: ${wordsOf(error)}${cureFor(error)}`);
@@ -190,6 +207,7 @@ export function cureFor(error: unknown): string {
     return "; it, the files beside it and their folder must be writable for the user that runs ocrch";
   }
   if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) return "; stop ocrch, put the file aside and restore a backup";
+  if (/^SQLITE_FULL/.test(code)) return "; make room on its disk";
   return "";
 }
 

@@ -157,6 +157,9 @@ export function createLife({ timeline, wall, random, reach, resolve, note, fail 
       // The database is the one real file; who asks for it always finds it.
       exists: () => true,
       replace: (path, text) => void files.set(path, text),
+      create: (path, text) => void files.set(path, text),
+      identify: () => ({ inode: "0:0", bytes: 0, head: new Uint8Array() }),
+      behindLinks: (path) => path,
       copy: (from, to) => void files.set(to, files.get(from) ?? ""),
       mode: () => null,
       size: () => null,

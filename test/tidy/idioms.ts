@@ -1,6 +1,6 @@
 // Rules about one file at a time: names that bypass the World, idioms with one home, shape and length of a file.
 
-import { type Finding, targetOf } from "./floors.ts";
+import { type Finding, real_world, targetOf } from "./floors.ts";
 import { closing, type Source, type Token } from "./source.ts";
 
 const max_lines = 350;
@@ -27,7 +27,7 @@ export function idiomFindings(source: Source): Finding[] {
 
 /** The real world itself, what runs in merchants' programs, and what runs in browsers. */
 function isOutsideWorld(path: string): boolean {
-  return path === "src/world.ts" || path.startsWith("src/sdk/") || isBrowserScript(path);
+  return real_world.includes(path) || path.startsWith("src/sdk/") || isBrowserScript(path);
 }
 
 /** A script that a page loads; the server only passes its text on. */

@@ -79,7 +79,16 @@ export async function examineStorage(world: World, { database: { path } }: Confi
     const log = `${gigabytes(found.log_bytes)} wait in ${path}-wal`;
     return warn(`${words}; ${log}: another program keeps the database open for reading, end it`);
   });
-  return { checks: [disk, database], webhook_origins };
+  return { checks: [disk, database, await examineModes(world, path)], webhook_origins };
+}
+
+/** Looks at who may read the database and the files that SQLite keeps beside it. */
+function examineModes(world: World, path: string): Promise<Check> {
+  return checked(world, path, "mode", () => {
+    const all = ["", "-wal", "-shm", ".lock"].map((end) => `${path}${end}`);
+    const open = all.filter((file) => ((world.files.mode(file) ?? 0) & (group_bits | other_bits)) !== 0);
+    return open.length === 0 ? ok("for this user alone") : warn(`others may read them: chmod 600 ${open.join(" ")}`);
+  });
 }
 
 function gigabytes(bytes: number): string {
