@@ -1,7 +1,8 @@
 // Money against orders over a real database: what pays by itself, what waits for a person, and that it is the right order.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { evm_wallet } from "./support/server.ts";
+import { releaseSlots } from "../src/storage/slots.ts";
+import { evm_wallet, testConfig } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
 
 let till: Till;
@@ -97,11 +98,16 @@ describe("in parts", () => {
     expect(till.told("unknown_transfer")).toEqual([]);
   });
 
-  test("the last one may be too much, and is flagged", async () => {
+  test("the last one may be a little too much, and is flagged", async () => {
     await begin();
     const order_id = await till.asked("20.00", ann);
     await till.receive({ amount: "5", sender: ann });
-    const last = await till.receive({ amount: "30", sender: ann });
+    expect(fate(await till.receive({ amount: "16.51", sender: ann }))).toEqual([
+      "waiting_for_match",
+      "no_such_amount",
+      order_id,
+    ]);
+    const last = await till.receive({ amount: "16.5", sender: ann });
     expect([till.status(order_id), kinds(), last.reason]).toEqual(["paid", ["part", "over"], "overpaid"]);
   });
 
@@ -206,8 +212,54 @@ describe("more than was asked", () => {
   test("pays the only order it can be meant for, flagged with a reason", async () => {
     await begin();
     const order_id = await till.asked("10.00");
-    const row = await till.receive({ amount: "12" });
+    const row = await till.receive({ amount: "11" });
     expect([till.status(order_id), kinds(), row.status, row.reason]).toEqual(["paid", ["over"], "matched", "overpaid"]);
+  });
+
+  test("by more than a tenth waits, and names the order: a stray 500 pays no order for 300", async () => {
+    await begin();
+    const order_id = await till.asked("300.00");
+    expect(fate(await till.receive({ amount: "500" }))).toEqual(["waiting_for_match", "no_such_amount", order_id]);
+    expect(fate(await till.receive({ amount: "330.000001" }))).toEqual([
+      "waiting_for_match",
+      "no_such_amount",
+      order_id,
+    ]);
+    expect([till.status(order_id), kinds()]).toEqual(["pending", []]);
+  });
+
+  test("pays as far as the merchant says: by no share, or by the smaller of two bounds", async () => {
+    await begin({ orders: { overpaid_tolerance: [{ amount: "0" }] } });
+    const never = await till.asked("10.00");
+    expect(fate(await till.receive({ amount: "10.01" }))).toEqual(["waiting_for_match", "no_such_amount", never]);
+    till.config.replace(testConfig({ orders: { overpaid_tolerance: [{ millionths: 500_000n }, { amount: "3" }] } }));
+    expect((await till.receive({ amount: "13.01" })).status).toBe("waiting_for_match");
+    await till.receive({ amount: "13" });
+    expect([till.status(never), kinds()]).toEqual(["paid", ["over"]]);
+  });
+
+  test("never pays when its amount was reserved here until that reservation's late window ended", async () => {
+    await begin();
+    const cancelled = await till.asked("10.90");
+    await till.checkout.cancel(cancelled);
+    const order_id = await till.asked("10.00");
+    till.advance(day_ms / 2);
+    const seen = await till.arrive({ amount: "10.90" });
+    const pot = { chain: "eth", coin: "USDT", wallet: evm_wallet } as const;
+    await till.database.transact((tx) => releaseSlots(tx, pot, tx.now));
+    await till.confirm(seen);
+    expect([till.status(order_id), kinds()]).toEqual(["pending", []]);
+  });
+
+  test("pays when its amount was reserved once, and that reservation's late window is over", async () => {
+    await begin({ orders: { lifetime_ms: 3 * day_ms } });
+    await till.checkout.cancel(await till.asked("10.90"));
+    const pot = { chain: "eth", coin: "USDT", wallet: evm_wallet } as const;
+    await till.database.transact((tx) => releaseSlots(tx, pot, tx.now));
+    const order_id = await till.asked("10.00");
+    till.advance(day_ms + 1000);
+    await till.receive({ amount: "10.90" });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["over"]]);
   });
 
   test("waits when two orders are below it, or one above", async () => {

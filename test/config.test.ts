@@ -290,6 +290,11 @@ describe("each mistake has its line", () => {
       ],
     ),
     [
+      "an overpayment of more than twice what is due",
+      withExtra('[orders]\noverpaid_tolerance = "100.1%"'),
+      'orders.overpaid_tolerance: expected an amount from "0" to "100" with at most 6 decimals, a percentage from "0%" to "100%" with at most 4 decimals, or a list of both',
+    ],
+    [
       "a tolerance of an empty list",
       withExtra("[orders]\nunderpaid_tolerance = []"),
       "orders.underpaid_tolerance: empty; remove the key or write a bound",
@@ -558,6 +563,7 @@ describe("what a sound file means", () => {
         late_window_ms: 86_400_000,
         max_surcharge: "0.99",
         underpaid_tolerance: [{ amount: "0" }],
+        overpaid_tolerance: [{ millionths: 100_000n }],
       },
       webhooks: { allow_private_targets: false, success: "2xx", signature_padding: true, timeout_ms: 15_000 },
     });

@@ -85,6 +85,8 @@ export interface Config {
     max_surcharge: string;
     /** How much less than asked still pays. */
     underpaid_tolerance: Tolerance;
+    /** How much more than is due still pays by itself. */
+    overpaid_tolerance: Tolerance;
   };
   webhooks: {
     allow_private_targets: boolean;

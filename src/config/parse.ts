@@ -84,6 +84,7 @@ function build(file: File, path: string, over: Over): Parsed {
       late_window_ms: orders.late_window,
       max_surcharge: orders.max_surcharge,
       underpaid_tolerance: orders.underpaid_tolerance,
+      overpaid_tolerance: orders.overpaid_tolerance,
     },
     webhooks: {
       allow_private_targets: webhooks.allow_private_targets,

@@ -162,7 +162,8 @@ export const fileSchema = table({
     lifetime: value.duration("60m", lifetime_ms),
     late_window: value.duration("24h", late_window_ms),
     max_surcharge: value.surcharge.prefault("0.99"),
-    underpaid_tolerance: value.tolerance.prefault("0"),
+    underpaid_tolerance: value.underpaid.prefault("0"),
+    overpaid_tolerance: value.overpaid.prefault("10%"),
   }).prefault({}),
   webhooks: table({
     allow_private_targets: z.boolean().default(false),

@@ -6,7 +6,13 @@ import { canonicalAddress, correctedChecksum } from "../domain/address.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { atMost, isAmount, scaleOf } from "../domain/money.ts";
 import { formatNetwork, type Network, parseNetwork } from "../domain/network.ts";
-import { highest_tolerance, highest_tolerated_percent, parseBound, type Tolerance } from "../domain/tolerance.ts";
+import {
+  highest_overpaid_percent,
+  highest_tolerance,
+  highest_tolerated_percent,
+  parseBound,
+  type Tolerance,
+} from "../domain/tolerance.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { normaliseOrigin, parseListen, webUrl } from "./place.ts";
 import { closest } from "./suggest.ts";
@@ -170,18 +176,25 @@ export const surcharge = z
     { error: `expected an amount from "0" to "${highest_surcharge}" with at most ${surcharge_decimals} decimals` },
   );
 
-const tolerance_words = `expected an amount from "0" to "${highest_tolerance}" with at most 6 decimals, a percentage from "0%" to "${highest_tolerated_percent}%" with at most 4 decimals, or a list of both`;
-
 /** An amount, a percentage, or a list of both: the smallest holds. */
-export const tolerance = z.unknown().transform((written, context): Tolerance => {
-  const list: unknown[] = Array.isArray(written) ? written : [written];
-  if (list.length === 0) return refuse(context, "empty; remove the key or write a bound");
-  return list.map((text, index) => {
-    const path = Array.isArray(written) ? [index] : [];
-    const bound = typeof text === "string" ? parseBound(text) : null;
-    return bound ?? refuse(context, tolerance_words, path);
+function toleranceUpTo(highest_percent: bigint) {
+  const words = `expected an amount from "0" to "${highest_tolerance}" with at most 6 decimals, a percentage from "0%" to "${highest_percent}%" with at most 4 decimals, or a list of both`;
+  return z.unknown().transform((written, context): Tolerance => {
+    const list: unknown[] = Array.isArray(written) ? written : [written];
+    if (list.length === 0) return refuse(context, "empty; remove the key or write a bound");
+    return list.map((text, index) => {
+      const path = Array.isArray(written) ? [index] : [];
+      const bound = typeof text === "string" ? parseBound(text, highest_percent) : null;
+      return bound ?? refuse(context, words, path);
+    });
   });
-});
+}
+
+/** How much less than asked still pays. */
+export const underpaid = toleranceUpTo(highest_tolerated_percent);
+
+/** How much more than is due still pays by itself. */
+export const overpaid = toleranceUpTo(highest_overpaid_percent);
 
 /** Why a text is no address on a chain, with the cure where there is one. */
 export function addressProblem(chain: ChainId, text: string): string {

@@ -6,7 +6,7 @@ import type { InboxReason } from "./payment.ts";
 
 /** Promises looked at per question; where there are as many, there may be more, and nothing is certain. */
 export const around_max = 20;
-/** More than twice what was asked is no overpayment but something else. */
+/** An amount is compared with reservations of up to this many times as much, and down to one part in as many. */
 const over_most_times = 2n;
 
 /** What is promised around an amount. A list of fewer than `around_max` entries is complete. */
@@ -31,6 +31,10 @@ export interface Around {
   expected: readonly Candidate[];
   /** Promises of exactly this amount in another coin, on another wallet or chain: it may have been sent astray. */
   elsewhere: readonly Candidate[];
+  /** Reservations of exactly this amount on this wallet, released or not, whose late window had not ended when it was mined. */
+  reserved: readonly Candidate[];
+  /** The most base units that pay what is due, by the merchant's `overpaid_tolerance`. */
+  highestPaying(due: bigint): bigint;
 }
 
 /** Decides what an arrival pays, or why it pays nothing. `exact`: who was promised just this amount; it always wins. */
@@ -60,6 +64,7 @@ function guess(arrival: Arrival, around: () => Around): Match {
     mistaken(arrival, near) ??
     overpaid(arrival, near) ??
     short(arrival, near) ??
+    tooMuch(arrival, near) ??
     none(arrival.offered ? "no_such_amount" : "coin_not_offered")
   );
 }
@@ -89,7 +94,8 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
   if (others.some((list) => isMany(list) || timely(arrival, list).some((one) => one.order_id !== only.order_id))) {
     return { reason: "ambiguous", likely_order: only.order_id };
   }
-  return settled(arrival, only, arrival.units > only.units ? "over" : "part");
+  if (arrival.units <= only.units) return settled(arrival, only, "part");
+  return isSmallOverpayment(arrival, only.units, near) ? settled(arrival, only, "over") : tooMuchFor(arrival, only);
 }
 
 /**
@@ -112,13 +118,31 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
   return { reason: cuts.length > 0 ? "cut" : "fee_shortened", likely_order: only };
 }
 
-/**
- * More than the only promise below it, at most twice that, and neither half of one above nor sent astray, nor from
- * somebody who has another order to pay.
- */
-function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Around): Match | null {
-  const under = timely(arrival, below);
-  const [meant] = under.sort((a, b) => (a.units > b.units ? -1 : 1));
+/** A little more than the only order below it, while no other order above or elsewhere could be meant. */
+function overpaid(arrival: Arrival, near: Around): Match | null {
+  const meant = onlyBelow(arrival, near);
+  if (meant === null || !isSmallOverpayment(arrival, meant.due, near)) return null;
+  return settled(arrival, meant.candidate, "over");
+}
+
+/** More than the only order below it, by too much to pay it: a person decides. */
+function tooMuch(arrival: Arrival, near: Around): Match | null {
+  const meant = onlyBelow(arrival, near);
+  return meant === null ? null : tooMuchFor(arrival, meant.candidate);
+}
+
+function tooMuchFor(arrival: Arrival, meant: Candidate): Match {
+  const found = settled(arrival, meant, "over");
+  return "reason" in found ? found : { reason: "no_such_amount", likely_order: meant.order_id };
+}
+
+/** The only unpaid order below an amount, with what is due of it; null where another could be meant. */
+function onlyBelow(
+  arrival: Arrival,
+  { below, above, elsewhere, expected }: Around,
+): { candidate: Candidate; due: bigint } | null {
+  const under = timely(arrival, below).sort((a, b) => (a.units > b.units ? -1 : 1));
+  const [meant] = under;
   if (meant === undefined || ordersOf(under).size > 1 || isMany(below)) return null;
   if (arrival.units > meant.units * over_most_times || !isFor(arrival, meant)) return null;
   const higher = above.filter((one) => one.units <= arrival.units * over_most_times);
@@ -127,7 +151,13 @@ function overpaid(arrival: Arrival, { below, above, elsewhere, expected }: Aroun
   if (timely(arrival, [...higher, ...elsewhere, ...expected]).some((one) => one.order_id !== meant.order_id))
     return null;
   // What was paid already was not meant: the money is new, and nobody's.
-  return meant.order_status === "paid" ? null : settled(arrival, meant, "over");
+  if (meant.order_status === "paid") return null;
+  return { candidate: meant, due: under.at(-1)?.units ?? meant.units };
+}
+
+/** Within the share that pays, and of an amount that was not reserved: that is a payment of its own, or a late one. */
+function isSmallOverpayment(arrival: Arrival, due: bigint, { reserved, highestPaying }: Around): boolean {
+  return arrival.units <= highestPaying(due) && !isMany(reserved) && timely(arrival, reserved).length === 0;
 }
 
 /** Less than what open orders ask for, from nobody they know. */

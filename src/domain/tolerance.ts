@@ -1,5 +1,5 @@
-// How much less than asked still pays: a fixed amount, a share of what was asked, or the smaller of several such bounds.
-// Compares in base units and rounds nothing in the payer's favour.
+// How much less than asked still pays, and how much more: a fixed amount, a share of what was asked, or the smaller of
+// several such bounds. Compares in base units and rounds nothing in the payer's favour.
 
 import { isAmount, leastOf, scaleOf, toUnits } from "./money.ts";
 
@@ -17,9 +17,11 @@ const millionths_in_percent = 10_000n;
 const million = 1_000_000n;
 export const highest_tolerance = "100";
 export const highest_tolerated_percent = 10n;
+/** Of what is due, a payment may bring this much more: up to twice of it. */
+export const highest_overpaid_percent = 100n;
 
-/** Reads `"0.10"` or `"0.5%"`; null for anything else, and for more than is allowed. Zero is no bound but none at all. */
-export function parseBound(text: string): Bound | null {
+/** Reads `"0.10"` or `"0.5%"`; null for anything else, and for more than is allowed. Zero tolerates nothing. */
+export function parseBound(text: string, highest_percent: bigint): Bound | null {
   const percent = text.endsWith("%") ? text.slice(0, -1) : null;
   const number = percent ?? text;
   if (!isAmount(number) && !/^0{1,18}(\.0{1,18})?$/.test(number)) return null;
@@ -29,7 +31,7 @@ export function parseBound(text: string): Bound | null {
     return units <= (toUnits(highest_tolerance, amount_decimals) ?? 0n) ? { amount: text } : null;
   }
   const millionths = toUnits(percent, percent_decimals) ?? 0n;
-  return millionths <= highest_tolerated_percent * millionths_in_percent ? { millionths } : null;
+  return millionths <= highest_percent * millionths_in_percent ? { millionths } : null;
 }
 
 /** The highest price that `units` of a coin with `decimals` still pay: a fixed amount forgives no larger share than a percentage may. */
@@ -43,4 +45,13 @@ export function highestPaid(tolerance: Tolerance, units: bigint, decimals: numbe
 /** The price of which `units` are all but this share. */
 function forgiven(units: bigint, millionths: bigint): bigint {
   return (units * million) / (million - millionths);
+}
+
+/** The most base units that a payment of `due` may bring and still pay by itself; `due` where nothing above is tolerated. */
+export function highestPaying(tolerance: Tolerance, due: bigint, decimals: number): bigint {
+  const bounds = tolerance.map((bound) =>
+    "amount" in bound ? (toUnits(bound.amount, decimals) ?? 0n) : (due * bound.millionths) / million,
+  );
+  const [first = 0n, ...more] = bounds;
+  return due + leastOf(first, ...more, (due * highest_overpaid_percent) / 100n);
 }

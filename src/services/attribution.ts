@@ -9,7 +9,7 @@ import type { Match } from "../domain/matching.ts";
 import { compareAmounts } from "../domain/money.ts";
 import { isShared } from "../domain/payment.ts";
 import { feesOf } from "../domain/slots.ts";
-import { highestPaid } from "../domain/tolerance.ts";
+import { highestPaid, highestPaying } from "../domain/tolerance.ts";
 import {
   candidateOfSender,
   candidatesElsewhere,
@@ -19,6 +19,7 @@ import {
   payersLike,
   promisesBelow,
   promisesBetween,
+  reservedBefore,
 } from "../storage/candidates.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
@@ -67,6 +68,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         above: [],
         expected: [],
         elsewhere: [],
+        reserved: [],
+        highestPaying: (due) => due,
       };
     }
     const pot: Pot = { chain: row.chain, coin, wallet: row.wallet };
@@ -88,6 +91,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       above: between({ above: units, through: units * short_most_times }),
       expected,
       elsewhere: candidatesElsewhere(at, pot, row.amount, row.id),
+      reserved: reservedBefore(at, pot, units, row.block_time * 1000 - config.current().orders.late_window_ms),
+      highestPaying: (due) => highestPaying(config.current().orders.overpaid_tolerance, due, decimals),
     };
   }
 
@@ -127,6 +132,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         return isGuess && row.reason !== null ? { reason: row.reason, likely_order: null } : found;
       }
       if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
+      const isTooMuch = found.reason === "no_such_amount" && (found.likely_order ?? before) !== before;
+      if (isTooMuch) return { reason: "ambiguous", likely_order: before };
       return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };

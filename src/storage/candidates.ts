@@ -187,6 +187,33 @@ const selectBound = statement((db) =>
     .prepare(),
 );
 
+/** Deposits of one exact amount that are looked at, newest first: an amount is reserved for one payer at a time. */
+const reserved_looked_max = 200;
+
+/** Deposits of a pot that asked for exactly this amount and were open at `since` (ms) or later; at most `around_max`. */
+export function reservedBefore(at: Reader, pot: Pot, units: bigint, since: number): Candidate[] {
+  return selectReserved(at)
+    .all({ ...pot, units: units.toString(), since, transfer: 0, looked: reserved_looked_max })
+    .map((row) => candidateOf({ ...row, rest: false }));
+}
+
+const selectReserved = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(deposits)
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        sql`${deposits.id} in (select id from deposits d where d.chain = ${sql.placeholder("chain")}
+          and d.coin = ${sql.placeholder("coin")} and d.wallet = ${sql.placeholder("wallet")}
+          and d.units = ${sql.placeholder("units")} order by d.id desc limit ${sql.placeholder("looked")})`,
+        sql`(${deposits.closed_at} is null or ${deposits.closed_at} >= ${sql.placeholder("since")})`,
+      ),
+    )
+    .limit(around_max)
+    .prepare(),
+);
+
 const isOther = and(
   eq(transfers.chain, sql.placeholder("chain")),
   eq(transfers.sender, sql.placeholder("sender")),

@@ -72,6 +72,7 @@ export function testConfig(settings: Settings = {}): Config {
       late_window_ms: 86_400_000,
       max_surcharge: "0.05",
       underpaid_tolerance: [],
+      overpaid_tolerance: [{ millionths: 100_000n }],
       ...settings.orders,
     },
     webhooks: {
