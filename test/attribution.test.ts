@@ -1,6 +1,7 @@
 // Money against orders over a real database: what pays by itself, what waits for a person, and that it is the right order.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { listInbox } from "../src/storage/inbox.ts";
 import { releaseSlots } from "../src/storage/slots.ts";
 import { evm_wallet, testConfig } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
@@ -15,6 +16,7 @@ afterEach(async () => {
 });
 
 const day_ms = 86_400_000;
+const shown = () => till.database.read((at) => listInbox(at, { dust: false }, 100, 0)).map((transfer) => transfer.id);
 const kinds = () => till.rows<{ kind: string }>("SELECT kind FROM allocations ORDER BY id").map((row) => row.kind);
 const fate = (row: { status: string; reason: string | null; likely_order: string | null }) => [
   row.status,
@@ -316,17 +318,38 @@ describe("noise", () => {
     expect(till.status(order_id)).toBe("paid");
   });
 
-  test("so is what comes from an address made to look like a payer's or like a wallet", async () => {
+  const like = (address: string) => `${address.slice(0, 6)}${"ab".repeat(16)}${address.slice(-4)}`;
+
+  test("so is less than a coin from an address made to look like a payer's or like a wallet", async () => {
     await begin();
     await till.asked("5.00");
     await till.receive({ amount: "5", sender: ann });
-    const like = (address: string) => `${address.slice(0, 6)}${"ab".repeat(16)}${address.slice(-4)}`;
     for (const address of [ann, evm_wallet]) {
-      const row = await till.receive({ amount: "77", sender: like(address) });
+      const row = await till.receive({ amount: "0.999999", sender: like(address) });
       expect(fate(row)).toEqual(["no_matched_deposit", "lookalike", null]);
     }
     expect(till.told("unknown_transfer")).toEqual([]);
+    expect(shown()).toEqual([]);
     // Nobody knows bob here, so nobody can look like him.
     expect((await till.receive({ amount: "77", sender: like(bob) })).reason).toBe("no_such_amount");
+  });
+
+  test("does not hide real money: a coin or more from a look-alike is told and shown with a warning", async () => {
+    await begin({ orders: { underpaid_tolerance: [{ amount: "0.10" }] } });
+    await till.asked("5.00");
+    await till.receive({ amount: "5", sender: ann });
+    const [one, meant] = [await till.receive({ amount: "1.7", sender: like(ann) }), await till.asked("77.00")];
+    const close = await till.receive({ amount: "76.95", sender: like(ann) });
+    expect([one, close].map(fate)).toEqual([
+      ["no_matched_deposit", "lookalike", null],
+      ["waiting_for_match", "lookalike", meant],
+    ]);
+    expect(till.told("unknown_transfer").map((event) => event.transfer_id)).toEqual([one.id, close.id]);
+    expect(shown()).toEqual([close.id, one.id]);
+    await till.quiet([close.id]);
+    const [told] = till.rows<{ url: string }>("SELECT url FROM deliveries ORDER BY id DESC");
+    expect([till.told("payment_reverted").length, told?.url]).toEqual([1, "https://shop.example.com/unknown"]);
+    await till.receive({ amount: "77.00", sender: like(ann) });
+    expect(till.status(meant)).toBe("paid");
   });
 });

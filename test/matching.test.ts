@@ -15,6 +15,7 @@ const arrival: Arrival = {
   offered: true,
   own: false,
   dust: false,
+  petty: false,
 };
 const open: Candidate = {
   deposit: 7,
@@ -115,7 +116,14 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["dust, even in tolerance", { dust: true }, { tolerant: [at(10.05)] }, "dust"],
     ["dust of a contract that is not accepted", { dust: true, accepted: false }, {}, "dust"],
     ["dust between own wallets", { dust: true, own: true }, {}, "from_own_wallet"],
-    ["from a look-alike", {}, { lookalike: true, tolerant: [at(10.05)] }, "lookalike"],
+    ["less than a coin from a look-alike", { petty: true }, { lookalike: true, tolerant: [at(10.05)] }, "lookalike"],
+    ["real money from a look-alike", {}, { lookalike: true }, "lookalike"],
+    [
+      "real money from a look-alike, a little less than one promise",
+      {},
+      { lookalike: true, tolerant: [at(10.05)] },
+      "lookalike order-7",
+    ],
     ["of a contract that is not accepted, from a look-alike", { accepted: false }, { lookalike: true }, "lookalike"],
     // Tolerance
     ["a little less than one promise", {}, { tolerant: [at(10.05)] }, "tolerance pays 7"],

@@ -26,7 +26,7 @@ export function inbox(tools: Tools): Command {
   const args = {
     chain: choice(chainIds, "Only on this chain"),
     reason: choice(Object.keys(entryReasons) as EntryReason[], "Only for this reason"),
-    dust: { type: "boolean", description: "Show dust and look-alikes too" },
+    dust: { type: "boolean", description: "Show dust, and less than a coin of look-alikes, too" },
     ...paging,
     ...json,
     ...everywhere,

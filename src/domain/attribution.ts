@@ -56,16 +56,23 @@ function guess(arrival: Arrival, around: () => Around): Match {
   const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
   if (arrival.dust) return none("dust");
   const near = around();
-  if (near.lookalike) return none("lookalike");
+  if (near.lookalike && (arrival.petty || !arrival.accepted)) return none("lookalike");
   if (!arrival.accepted) return none("unknown_token");
+  const found = nearest(arrival, near);
+  if (!near.lookalike) return found;
+  // Whoever takes the sender for another may be about to believe it: a person decides, and is warned.
+  return { reason: "lookalike", likely_order: "deposit" in found ? found.order_id : found.likely_order };
+}
+
+/** The first rule that holds of an amount that nobody was asked for. */
+function nearest(arrival: Arrival, near: Around): Match {
   return (
     tolerated(arrival, near) ??
     fromKnownSender(arrival, near) ??
     mistaken(arrival, near) ??
     overpaid(arrival, near) ??
     short(arrival, near) ??
-    tooMuch(arrival, near) ??
-    none(arrival.offered ? "no_such_amount" : "coin_not_offered")
+    tooMuch(arrival, near) ?? { reason: arrival.offered ? "no_such_amount" : "coin_not_offered", likely_order: null }
   );
 }
 

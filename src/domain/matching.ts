@@ -46,6 +46,8 @@ export interface Arrival {
   own: boolean;
   /** Too little to be meant as a payment, unless it was asked for exactly. */
   dust: boolean;
+  /** Less than one coin: ignored when its sender only looks like a known one. */
+  petty: boolean;
 }
 
 /** Decides what an arrival of a promised amount pays, or why it pays nothing. The first reason that holds counts. */

@@ -2,6 +2,7 @@
 
 import type { ChainId } from "./assets.ts";
 import type { BlockRef } from "./finality.ts";
+import { compareAmounts } from "./money.ts";
 
 export const transferStatuses = [
   "waiting_for_confirmation",
@@ -69,8 +70,21 @@ export const inboxReasons = {
 } as const;
 export type InboxReason = keyof typeof inboxReasons;
 
-/** Kept, and never shown as a payment: worth nothing, or sent to be mistaken for somebody. */
-export const noiseReasons: readonly InboxReason[] = ["dust", "lookalike"];
+/** Less than this, in whole coins, is too little for a warning: strangers send it in masses. */
+const warned_from = "1";
+
+/** True for an amount, in whole coins, that is ignored when its sender only looks like a known one. */
+export function isPetty(amount: string): boolean {
+  return compareAmounts(amount, warned_from) < 0;
+}
+
+/**
+ * True for a transfer that is kept and told to nobody: dust, and less than one coin from a look-alike address. Real money
+ * from such an address is shown with its reason as a warning.
+ */
+export function isNoise({ reason, amount }: { reason: EntryReason | null; amount: string }): boolean {
+  return reason === "dust" || (reason === "lookalike" && isPetty(amount));
+}
 
 /** True when orders are known that it may be meant for, though not which: it waits for a match like one whose order is known. */
 export function isShared(reason: InboxReason): boolean {

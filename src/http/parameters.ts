@@ -49,7 +49,10 @@ export const coverageQuery = z.object({ blockchain });
 export const inboxQuery = z.object({
   blockchain,
   reason: z.enum(Object.keys(entryReasons) as EntryReason[]).optional(),
-  dust: z.enum(["true", "false"]).optional().meta({ description: "Dust and look-alikes too." }),
+  dust: z
+    .enum(["true", "false"])
+    .optional()
+    .meta({ description: "Dust, and less than one coin from look-alike addresses, too." }),
   ...page,
 });
 

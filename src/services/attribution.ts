@@ -7,7 +7,7 @@ import { type Around, attribute } from "../domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
 import type { Match } from "../domain/matching.ts";
 import { compareAmounts } from "../domain/money.ts";
-import { isShared } from "../domain/payment.ts";
+import { isPetty, isShared } from "../domain/payment.ts";
 import { feesOf } from "../domain/slots.ts";
 import { highestPaid, highestPaying } from "../domain/tolerance.ts";
 import {
@@ -56,7 +56,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
   function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): Around {
     const expected = depositsExpecting(at, row.chain, row.sender, row.id);
     const lookalike = expected.length === 0 && looksLikeKnown(at, row);
-    if (coin === null || lookalike) {
+    if (coin === null || (lookalike && isPetty(row.amount))) {
       return {
         lookalike,
         mine: [],
@@ -116,6 +116,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         offered: watch?.offered ?? false,
         own: isWatchedWallet(at, chain, sender),
         dust: compareAmounts(row.amount, dust_below) < 0,
+        petty: isPetty(row.amount),
       },
       exact,
       () => around(at, row, coin, watch?.decimals ?? 0),

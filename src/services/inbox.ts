@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { type CandidateOrder, rankCandidates } from "../domain/candidates.ts";
 import { Fault, texts } from "../domain/errors.ts";
 import { differenceOf } from "../domain/money.ts";
-import { type EntryReason, noiseReasons } from "../domain/payment.ts";
+import { type EntryReason, isNoise } from "../domain/payment.ts";
 import {
   type AllocationRow,
   allocationOf,
@@ -195,7 +195,7 @@ function reasonOf(row: TransferRow): EntryReason | null {
 function candidatesOf(at: Reader, row: TransferRow): CandidateOrder[] {
   const paid = paidOrder(at, row.id);
   if (paid === null) {
-    return row.reason !== null && noiseReasons.includes(row.reason) ? [] : rankCandidates(row, askedNear(at, row));
+    return isNoise(row) ? [] : rankCandidates(row, askedNear(at, row));
   }
   const order = orderById(at, paid);
   if (order === null) return [];

@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
-import { noiseReasons, type Transfer } from "../domain/payment.ts";
+import { isNoise, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
@@ -111,11 +111,6 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
       return true;
     },
   };
-}
-
-/** Nobody was told of it when it came. */
-function isNoise({ reason }: TransferRow): boolean {
-  return reason !== null && noiseReasons.includes(reason);
 }
 
 /** Whether a transaction that was mined again did what it did before. */

@@ -8,7 +8,7 @@ import { codeOf } from "../domain/errors.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
-import { type InboxReason, isShared, noiseReasons, type Transfer } from "../domain/payment.ts";
+import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
 import { askedExactly } from "../storage/asked.ts";
 import { unboundWaiting, waitingBeside } from "../storage/bound.ts";
 import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
@@ -205,7 +205,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       likely_order,
       confirmed_at: tx.now,
     });
-    if (!noiseReasons.includes(found.reason)) crediting.tellStranger(tx, stranger);
+    if (!isNoise(stranger)) crediting.tellStranger(tx, stranger);
   }
 
   return {

@@ -3,7 +3,7 @@
 
 import { and, desc, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import { type EntryReason, noiseReasons } from "../domain/payment.ts";
+import type { EntryReason } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
 import { transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -12,19 +12,20 @@ import { fulfillment, type ListedTransfer } from "./transfer-lists.ts";
 export interface InboxFilter {
   chain?: ChainId | undefined;
   reason?: EntryReason | undefined;
-  /** Shows what strangers send in masses as well. */
+  /** Dust, and less than one coin from look-alike addresses, too: strangers send them in masses. */
   dust: boolean;
 }
 
-const noise: readonly (EntryReason | undefined)[] = noiseReasons;
+/** Whoever asks for one of these sees all of it. */
+const noisy: readonly (EntryReason | undefined)[] = ["dust", "lookalike"];
 
 /** Written as in the partial indexes: only then are they used. */
 const isOpen = sql`${transfers.dismissed_at} is null and (${transfers.reason} is not null or ${transfers.reverted_at} is not null)`;
-const isClean = sql`${transfers.reason} is not 'dust' and ${transfers.reason} is not 'lookalike'`;
+const isClean = sql`${transfers.reason} is not 'dust' and (${transfers.reason} is not 'lookalike' or substr(${transfers.amount}, 1, 2) <> '0.')`;
 
 /** Transfers in the inbox, newest first. */
 export function listInbox(at: Reader, filter: InboxFilter, limit: number, offset: number): ListedTransfer[] {
-  const noisy = filter.dust || noise.includes(filter.reason);
+  const everything = filter.dust || noisy.includes(filter.reason);
   return at
     .live()
     .select({ transfer: transfers, fulfillment_id: fulfillment })
@@ -32,7 +33,7 @@ export function listInbox(at: Reader, filter: InboxFilter, limit: number, offset
     .where(
       and(
         isOpen,
-        noisy ? undefined : isClean,
+        everything ? undefined : isClean,
         isNotNull(transfers.confirmed_at),
         // The plus hides the chain from the planner, which would rather sort a whole chain than read newest first.
         filter.chain === undefined ? undefined : sql`+${transfers.chain} = ${filter.chain}`,

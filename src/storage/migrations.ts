@@ -12,6 +12,7 @@ import providers from "../../migrations/0007_providers.sql" with { type: "text" 
 import reconciliation from "../../migrations/0008_reconciliation.sql" with { type: "text" };
 import openchargeReview from "../../migrations/0009_opencharge_review.sql" with { type: "text" };
 import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: "text" };
+import lookalikes from "../../migrations/0011_lookalikes.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -30,6 +31,7 @@ const migrations: readonly Migration[] = [
   { version: 8, name: "0008_reconciliation.sql", sql: reconciliation },
   { version: 9, name: "0009_opencharge_review.sql", sql: openchargeReview },
   { version: 10, name: "0010_finality_tags.sql", sql: finalityTags },
+  { version: 11, name: "0011_lookalikes.sql", sql: lookalikes },
 ];
 
 /** The schema version this code reads and writes. */
