@@ -86,13 +86,13 @@ describe("money that was there before a promise of the same amount", () => {
     expect([fate(early), till.status(order_id)]).toEqual([["no_matched_deposit", "too_early", null], "pending"]);
   });
 
-  test("names the order it was short of, when that is promised as the rest of another in between", async () => {
+  test("names the order it was short of, when that is left to pay of another in between", async () => {
     const [large, small] = [await till.asked("27.00"), await till.asked("15.50")];
     const shortened = await till.arrive({ amount: "15" });
     expect(till.transfer(shortened)).toMatchObject({ reason: "cut", likely_order: small });
     await assign((await till.receive({ amount: "12", coin: "USDC" })).id, large);
     await till.confirm(shortened);
-    expect([till.status(large), fate(shortened)]).toEqual(["pending", ["waiting_for_match", "ambiguous", small]]);
+    expect([till.status(large), fate(shortened)]).toEqual(["pending", ["waiting_for_match", "cut", small]]);
   });
 });
 

@@ -210,6 +210,59 @@ describe("in parts", () => {
   });
 });
 
+describe("what is left after a part", () => {
+  const reserved = (order_id: string) =>
+    till
+      .rows<{ units: string }>(
+        "SELECT s.units FROM slots s JOIN deposits d ON d.id = s.deposit WHERE d.order_id = ? AND s.rest = 1 ORDER BY s.id",
+        order_id,
+      )
+      .map(({ units }) => Number(units) / 1e6);
+  const left = (order_id: string) =>
+    till
+      .rows<{ remainder: string }>("SELECT remainder FROM deposits WHERE order_id = ?", order_id)
+      .map(({ remainder }) => Number(remainder) / 1e6);
+
+  const rows: [what: string, other: string, left: string, is_reserved: boolean][] = [
+    ["another's amount less a usual fee", "100.00", "99", false],
+    ["another's amount plus a usual fee", "100.00", "101", false],
+    ["another's amount cut", "19.99", "19.9", false],
+    ["another's amount cut to whole coins", "19.99", "19", false],
+    ["another's amount rounded", "19.99", "20", false],
+    ["an amount that is another's once it is cut", "19.90", "19.99", false],
+    ["an amount that is another's once it is rounded", "20.00", "19.6", false],
+    ["an amount within the tolerance of another's", "19.75", "19.72", false],
+    ["another amount", "19.90", "18.47", true],
+  ];
+  test.each(rows)("that is %s: %s, %s", async (_what, other, amount, is_reserved) => {
+    await begin({ orders: { underpaid_tolerance: [{ amount: "0.05" }] } });
+    await till.asked(other);
+    const order_id = await till.asked("300.00", ann);
+    const part = (300 - Number(amount)).toFixed(2);
+    await till.receive({ amount: part, sender: ann });
+    expect([reserved(order_id), left(order_id)]).toEqual([is_reserved ? [Number(amount)] : [], [Number(amount)]]);
+  });
+
+  test("keeps its reservation when another order opens beside it", async () => {
+    await begin();
+    const order_id = await till.asked("30.00", ann);
+    await till.receive({ amount: "11", sender: ann });
+    await till.asked("20.00");
+    await till.select(order_id);
+    expect(reserved(order_id)).toEqual([19]);
+  });
+
+  test("takes no payment of another order from whom an exchange kept its fee", async () => {
+    await begin();
+    const victim = await till.asked("100.00");
+    const thief = await till.asked("150.00", bob);
+    await till.receive({ amount: "51", sender: bob });
+    expect(left(thief)).toEqual([99]);
+    expect(fate(await till.receive({ amount: "99" }))).toEqual(["waiting_for_match", "fee_shortened", victim]);
+    expect(till.status(thief)).toBe("pending");
+  });
+});
+
 describe("more than was asked", () => {
   test("pays the only order it can be meant for, flagged with a reason", async () => {
     await begin();

@@ -63,9 +63,11 @@ function contents(file: string): unknown {
     const slots = "SELECT id, chain, coin, wallet, units, sender, deposit, closed_at FROM slots";
     const chains =
       "SELECT chain, head_number, head_hash, head_time, final_number, final_hash, final_time, last_read_at, stalled_since, stalled_reason FROM chains";
-    const whole = ["deposits", "events", "allocations", "deliveries"].map((table) => `SELECT * FROM ${table}`);
+    const deposits =
+      "SELECT id, order_id, chain, coin, wallet, sender, amount, units, opened_at, opened_head, closed_at, close_reason FROM deposits";
+    const whole = ["events", "allocations", "deliveries"].map((table) => `SELECT * FROM ${table}`);
     expect(raw.query("PRAGMA foreign_key_check").all()).toEqual([]);
-    return [orders, slots, chains, `SELECT ${transfer_columns} FROM transfers`, ...whole].map((sql) =>
+    return [orders, slots, chains, deposits, `SELECT ${transfer_columns} FROM transfers`, ...whole].map((sql) =>
       raw.query(`${sql} ORDER BY 1`).all(),
     );
   } finally {

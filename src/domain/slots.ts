@@ -151,3 +151,23 @@ function rounded(amount: bigint, step: bigint): bigint {
   const rest = amount % step;
   return rest * 2n >= step && rest > 0n ? amount - rest + step : amount - rest;
 }
+
+/** The place of the last digit an amount is written with, up to whole coins: 1 for 0.000001, 100,000 for 19.9. */
+export function stepOf(units: bigint, decimals: number): bigint {
+  let step = 1n;
+  for (let at = 0; at < decimals && units % (step * 10n) === 0n; at++) step *= 10n;
+  return step;
+}
+
+/** Amounts that are `units` once decimals are cut or rounded away: all in (above, through] but `units` itself. */
+export function finerThan(units: bigint, decimals: number): { above: bigint; through: bigint } {
+  const step = stepOf(units, decimals);
+  return { above: units - step / 2n - 1n, through: units + step - 1n };
+}
+
+/** What people and exchanges make of an amount: decimals cut or rounded away, down to whole coins. Not the amount itself. */
+export function coarserThan(units: bigint, decimals: number): bigint[] {
+  const steps = Array.from({ length: decimals }, (_, index) => 10n ** BigInt(index + 1));
+  const forms = steps.flatMap((step) => [units - (units % step), rounded(units, step)]);
+  return [...new Set(forms)].filter((form) => form > 0n && form !== units);
+}

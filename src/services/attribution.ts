@@ -8,7 +8,7 @@ import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
 import type { Match } from "../domain/matching.ts";
 import { compareAmounts } from "../domain/money.ts";
 import { isPetty, isShared } from "../domain/payment.ts";
-import { feesOf } from "../domain/slots.ts";
+import { feesOf, stepOf } from "../domain/slots.ts";
 import { highestPaid, highestPaying } from "../domain/tolerance.ts";
 import {
   candidateOfSender,
@@ -143,13 +143,6 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
 /** The order that an unconfirmed transfer pays or points at so far. */
 function orderOnSight(at: Reader, { deposit, likely_order }: TransferRow): string | null {
   return deposit === null ? likely_order : (depositById(at, deposit)?.order_id ?? null);
-}
-
-/** The place of the last digit an amount is written with, up to whole coins. */
-function stepOf(units: bigint, decimals: number): bigint {
-  let step = 1n;
-  for (let at = 0; at < decimals && units % (step * 10n) === 0n; at++) step *= 10n;
-  return step;
 }
 
 /** Whether the sender only looks like somebody who paid on this wallet, or like a wallet of the merchant. */

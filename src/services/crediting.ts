@@ -7,13 +7,22 @@ import { unknownTransferBody } from "../domain/events.ts";
 import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
+import { coarserThan, feesOf, finerThan } from "../domain/slots.ts";
 import { highestPaid } from "../domain/tolerance.ts";
 import { allocate, allocatedTo, receivedFor } from "../storage/allocations.ts";
 import type { Reader, Tx } from "../storage/database.ts";
-import { type DepositRow, depositsOf, openDepositsOf, promiseRest } from "../storage/deposits.ts";
+import {
+  type DepositRow,
+  depositsOf,
+  isRemainderOfOther,
+  openDepositsOf,
+  promiseRest,
+  setRemainder,
+} from "../storage/deposits.ts";
 import { recordTransition, type Transition } from "../storage/ledger.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
+import { isPromisedTo, isReservedByOther } from "../storage/slots.ts";
 import { judgeTransfer, type TransferRow } from "../storage/transfers.ts";
 
 const common_decimals = 18;
@@ -70,7 +79,11 @@ export interface Crediting {
   credit(tx: Tx, request: CreditRequest): CreditOutcome;
   /** What is left to pay of a deposit; null where that is nothing, or more finely divided than its coin is. */
   leftOf(at: Reader, deposit: DepositRow): Left | null;
-  /** Promises the rest of a deposit that was opened for an order paid in part: it asks for the whole, the rest pays it too. */
+  /**
+   * Notes what is left of a deposit after parts, and reserves it unless it is taken, or may be taken for another order's
+   * amount: cut, rounded, less a usual fee or within the tolerance, one way or the other. Then only the sender who has
+   * paid a part is known by it.
+   */
   promiseLeft(tx: Tx, deposit: DepositRow): void;
   /**
    * Counts an order's money anew after a transfer of it came back to the chain: pays an order that has become covered
@@ -163,8 +176,29 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
 
   function promiseLeft(tx: Tx, deposit: DepositRow): void {
     const left = leftOf(tx, deposit);
-    const is_begun = receivedFor(tx, deposit.order_id) > 0n;
-    if (is_begun && left !== null) promiseRest(tx, deposit, left.units);
+    const isBegun = receivedFor(tx, deposit.order_id) > 0n;
+    const units = isBegun && left !== null ? left.units : null;
+    setRemainder(tx, deposit.id, units);
+    if (units === null) return;
+    if (isPromisedTo(tx, deposit.id, units) || !isMistakable(tx, deposit, units)) promiseRest(tx, deposit, units);
+  }
+
+  /** Whether a remainder and an amount of another order may be taken for one another. */
+  function isMistakable(tx: Tx, { chain, coin, wallet, order_id }: DepositRow, units: bigint): boolean {
+    const decimals = coinDecimals(config.current(), chain, coin);
+    if (decimals === null) return true;
+    const pot = { chain, coin, wallet };
+    const { underpaid_tolerance } = config.current().orders;
+    const { above, through } = finerThan(units, decimals);
+    const fees = feesOf(decimals).flatMap((fee) => [units + fee, units - fee]);
+    const near = {
+      amounts: [...coarserThan(units, decimals), ...fees],
+      ranges: [
+        { above, through: units - 1n },
+        { above: units, through: mostOf(through, highestPaid(underpaid_tolerance, units, decimals)) },
+      ],
+    };
+    return isReservedByOther(tx, pot, order_id, near) || isRemainderOfOther(tx, pot, units, order_id);
   }
 
   return {

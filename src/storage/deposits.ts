@@ -5,7 +5,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
 import { chains, deposits } from "./schema.ts";
-import { closeSlots, isFree, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
+import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
 
 /**
@@ -91,9 +91,46 @@ export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   return row;
 }
 
+/** Notes what is left to pay of an open deposit after parts, in base units; null without parts. */
+export function setRemainder(tx: Tx, deposit: number, units: bigint | null): void {
+  updateRemainder(tx).run({ deposit, remainder: units === null ? null : units.toString() });
+}
+
+const updateRemainder = statement((db) =>
+  db
+    .update(deposits)
+    .set({ remainder: sql`${sql.placeholder("remainder")}` })
+    .where(eq(deposits.id, sql.placeholder("deposit")))
+    .prepare(),
+);
+
+/** True when exactly this is left to pay of another order's open deposit. */
+export function isRemainderOfOther(at: Reader, pot: Pot, units: bigint, order_id: string): boolean {
+  return selectRemainderOfOther(at).get({ ...pot, units: units.toString(), order_id }) !== undefined;
+}
+
+const selectRemainderOfOther = statement((db) =>
+  db
+    .select({ id: deposits.id })
+    .from(deposits)
+    .where(
+      and(
+        eq(deposits.chain, sql.placeholder("chain")),
+        eq(deposits.coin, sql.placeholder("coin")),
+        eq(deposits.wallet, sql.placeholder("wallet")),
+        eq(deposits.remainder, sql.placeholder("units")),
+        sql`${deposits.remainder} is not null`,
+        isNull(deposits.closed_at),
+        sql`${deposits.order_id} <> ${sql.placeholder("order_id")}`,
+      ),
+    )
+    .limit(1)
+    .prepare(),
+);
+
 /**
- * Promises what is left of an open deposit to its payer; the oldest of what was left of it before is let go. False when
- * that amount is promised to somebody else.
+ * Reserves what is left of an open deposit for its payer; the oldest of what was left of it before is let go. False when
+ * that amount is reserved for somebody else. What it reserved before it keeps.
  */
 export function promiseRest(tx: Tx, deposit: DepositRow, units: bigint): boolean {
   const { chain, coin, wallet, sender, id } = deposit;

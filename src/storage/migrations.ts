@@ -13,6 +13,7 @@ import reconciliation from "../../migrations/0008_reconciliation.sql" with { typ
 import openchargeReview from "../../migrations/0009_opencharge_review.sql" with { type: "text" };
 import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: "text" };
 import lookalikes from "../../migrations/0011_lookalikes.sql" with { type: "text" };
+import remainders from "../../migrations/0012_remainders.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -32,6 +33,7 @@ const migrations: readonly Migration[] = [
   { version: 9, name: "0009_opencharge_review.sql", sql: openchargeReview },
   { version: 10, name: "0010_finality_tags.sql", sql: finalityTags },
   { version: 11, name: "0011_lookalikes.sql", sql: lookalikes },
+  { version: 12, name: "0012_remainders.sql", sql: remainders },
 ];
 
 /** The schema version this code reads and writes. */

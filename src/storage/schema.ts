@@ -179,6 +179,8 @@ export const deposits = sqliteTable("deposits", {
   opened_head: integer(),
   closed_at: integer(),
   close_reason: text().$type<OrderCommand>(),
+  /** Base units left to pay after parts. */
+  remainder: text(),
 });
 
 export const slots = sqliteTable("slots", {

@@ -1,10 +1,10 @@
 // Rows of slots: amounts that are promised to one payer and to nobody else, until long after. The unique index and the
 // trigger of `slots` decide; what is asked here first only lets a refusal be polite.
 
-import { and, asc, eq, gte, isNull, lte, min, sql } from "drizzle-orm";
+import { and, asc, eq, gte, isNull, lte, min, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Reader, Tx } from "./database.ts";
-import { slots } from "./schema.ts";
+import { deposits, slots } from "./schema.ts";
 import { statement } from "./statement.ts";
 
 export interface Pot {
@@ -130,6 +130,51 @@ const selectSlot = statement((db) =>
       ),
     )
     .prepare(),
+);
+
+/** True when another order has a reservation of one of these amounts or in one of these ranges, (above, through]. */
+export function isReservedByOther(
+  at: Reader,
+  pot: Pot,
+  order_id: string,
+  near: { amounts: readonly bigint[]; ranges: readonly { above: bigint; through: bigint }[] },
+): boolean {
+  const where = { ...pot, order_id };
+  if (selectOthersExact(at).get({ ...where, amounts: JSON.stringify(near.amounts.map(String)) }) !== undefined)
+    return true;
+  const parts = near.ranges.flatMap(({ above, through }) => spans(above, through));
+  return parts.some((span) => selectOthersBetween(at).get({ ...where, ...span }) !== undefined);
+}
+
+function selectOthers(where: SQL | undefined) {
+  return statement((db) =>
+    db
+      .select({ id: slots.id })
+      .from(slots)
+      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .where(
+        and(
+          eq(slots.chain, sql.placeholder("chain")),
+          eq(slots.coin, sql.placeholder("coin")),
+          eq(slots.wallet, sql.placeholder("wallet")),
+          where,
+          sql`${deposits.order_id} <> ${sql.placeholder("order_id")}`,
+        ),
+      )
+      .limit(1)
+      .prepare(),
+  );
+}
+
+const selectOthersExact = selectOthers(
+  sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`,
+);
+const selectOthersBetween = selectOthers(
+  and(
+    gte(slots.units, sql.placeholder("from")),
+    lte(slots.units, sql.placeholder("to")),
+    sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+  ),
 );
 
 /** The promised amounts of a pot in (above, through], bound or not, open or in quarantine; ascending, each once. */
