@@ -19,7 +19,7 @@ import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/mon
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
 import { isAnnounced } from "../src/domain/rotation.ts";
-import { canonicalTxHash } from "../src/domain/tx-hash.ts";
+import { canonicalTxHash, hashInText } from "../src/domain/tx-hash.ts";
 
 describe("money", () => {
   test.each([
@@ -121,6 +121,7 @@ describe("addresses", () => {
   test("a transaction's hash has one spelling per chain, whichever is given", () => {
     const digits = "ab".repeat(32);
     for (const text of [digits, `0x${digits}`, `0X${digits.toUpperCase()}`]) {
+      expect(hashInText(text)?.replace("0x", "")).toBe(digits);
       expect(canonicalTxHash("eth", text)).toBe(`0x${digits}`);
       expect(canonicalTxHash("tron", text)).toBe(digits);
     }

@@ -106,7 +106,9 @@ describe("every route", () => {
           );
           expect(read("allow-methods")).toBe(own && preflight ? allow : null);
           expect(read("allow-headers")).toBe(
-            own && preflight ? "Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer" : null,
+            own && preflight
+              ? "Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer, traceparent, tracestate, baggage, sentry-trace"
+              : null,
           );
           expect(answer.headers.get("vary")).toBe(shared ? "Origin" : null);
           if (preflight) expect([answer.status, answer.body, answer.headers.get("allow")]).toEqual([204, "", allow]);

@@ -440,7 +440,7 @@ describe("a browser of another origin", () => {
     const answer = await server.request("OPTIONS", path, asks(shop_origin));
     expect(summary(answer)).toEqual([204, ""]);
     expect(cors(answer).sort()).toEqual([
-      "access-control-allow-headers: Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer",
+      "access-control-allow-headers: Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer, traceparent, tracestate, baggage, sentry-trace",
       "access-control-allow-methods: POST, OPTIONS",
       `access-control-allow-origin: ${shop_origin}`,
       "access-control-max-age: 600",

@@ -700,6 +700,35 @@ describe("a claim", () => {
     ]);
   });
 
+  test("takes spaces, capitals, a missing 0x and an explorer's link with one hash in it", async () => {
+    const bare = hash.slice(2);
+    const spellings = [
+      `  ${hash}\n`,
+      bare.toUpperCase(),
+      bare,
+      `https://etherscan.io/tx/${hash}#eventlog`,
+      `https://example.org/tx/${hash}?again=${hash.toUpperCase()}`,
+    ];
+    for (const spelling of spellings) {
+      const own = await startTestServer({ lookUp: async (_chain, tx_hash) => mined.get(`eth ${tx_hash}`) ?? null });
+      const id = await own.createOrder({ amount: "19.99" });
+      await own.user("POST", `orders/${id}/payment`, { body: '{"blockchain":"eth","stablecoin":"USDT"}' });
+      mined.set(`eth ${hash}`, [sent(19_990_000n)]);
+      const answer = await own.user("POST", `orders/${id}/claim`, { body: JSON.stringify({ txn_hash: spelling }) });
+      expect([spelling, answer.status, JSON.parse(answer.body)]).toMatchObject([
+        spelling,
+        200,
+        { status: "accepted", txn_hash: hash },
+      ]);
+      await own.stop();
+    }
+    const order = await ordered("19.99");
+    const two = `https://etherscan.io/tx/${hash} https://etherscan.io/tx/${silent_hash}`;
+    expect((await claim(order, two)).body).toBe("invalid txn_hash");
+    // A hash that is part of something longer is none.
+    expect((await claim(order, `${hash}ab`)).body).toBe("invalid txn_hash");
+  });
+
   test("is refused in the order clients rely on", async () => {
     const order = await ordered("19.99");
     const other = await server.createOrder();

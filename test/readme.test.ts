@@ -106,7 +106,12 @@ describe("the shop's examples", () => {
     process.env.OCRCH_URL = ocrch.url;
     process.env.MERCHANT_SECRET = "test-merchant-secret";
     const shop = await load<{
-      checkout(cart: string, amount: string, webhook_url: string): Promise<{ order: Order; signed: Signature }>;
+      checkout(
+        cart: string,
+        attempt: number,
+        amount: string,
+        webhook_url: string,
+      ): Promise<{ order: Order; signed: Signature }>;
       webhook(request: Request, ship: (cart: string) => Promise<void>): Promise<Response>;
       catchUp(
         after: number,
@@ -136,7 +141,7 @@ describe("the shop's examples", () => {
         return answer;
       },
     });
-    const { order, signed } = await shop.checkout("cart-1", "5.00", `http://127.0.0.1:${server.port}/hook`);
+    const { order, signed } = await shop.checkout("cart-1", 1, "5.00", `http://127.0.0.1:${server.port}/hook`);
     const shown: string[] = [];
     const seen = Promise.withResolvers<void>();
     const refresh = async () => signed;

@@ -89,6 +89,8 @@ export class Fault extends Error {
     readonly detail?: string,
     /** Seconds after which a retry makes sense, where that is known. */
     readonly retry_after_s?: number,
+    /** What the log says beside it, where the words for the client are fixed. Never a secret, never a value from a body. */
+    readonly for_log?: string,
   ) {
     super(detail ?? texts[code]);
     this.name = "Fault";

@@ -1,7 +1,9 @@
 // What browsers of other origins may do: call the routes that say so, from the configured origins. Decides by the
 // request's `Origin` alone; who may act is decided by signatures.
 
-const allowed_headers = "Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer";
+/** The last four are what tracing tools add to every request of a page. */
+const allowed_headers =
+  "Content-Type, Ocrch-Signature, Ocrch-Signed-Url, Prefer, traceparent, tracestate, baggage, sentry-trace";
 const exposed_headers = "Preference-Applied, Retry-After, X-Request-Id";
 const preflight_memory_s = 600;
 

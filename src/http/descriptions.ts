@@ -17,13 +17,13 @@ export const service = {
     name: "createOrder",
     summary: "Create an order",
     description:
-      "The same timestamp and body give the first answer again, never a second order; an Idempotency-Key does so for 24 hours.",
+      "The same timestamp and body give the first answer again, never a second order. Under an Idempotency-Key the order it made within 24 hours is shown as it is now: use one key per attempt to pay, not per cart, so that a cart whose order expired can be sold again.",
     auth: "body",
     headers: z.object({
       "Idempotency-Key": z.string().max(255).optional().meta({ description: "1 to 255 visible ASCII characters." }),
     }),
     body: requests.createOrderBody,
-    success: { status: 201, words: "The order, pending", body: schemas.order },
+    success: { status: 201, words: "The order; pending unless it was made before under this key", body: schemas.order },
     refusals: [
       ["invalid_request", "invalid Idempotency-Key header"],
       "invalid_amount",

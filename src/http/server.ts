@@ -8,12 +8,13 @@ import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
+import { createTally } from "../services/tally.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Connection, World } from "../world.ts";
 import { adminRoutes, healthRoutes } from "./admin-api.ts";
 import { createAdminAuth } from "./admin-auth.ts";
-import { empty, expected, refusal } from "./answers.ts";
+import { empty, expected, refusal, statusOf } from "./answers.ts";
 import { createBodyReader } from "./body.ts";
 import { preflightHeaders, shareWith } from "./cors.ts";
 import { createEventFeed } from "./event-feed.ts";
@@ -23,7 +24,7 @@ import { descriptionRoute } from "./openapi.ts";
 import { createOpencharge, type OpenchargeServices } from "./opencharge/opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
-import { createSigned } from "./signed.ts";
+import { createSigned, signature_header } from "./signed.ts";
 import { userRoutes } from "./user-api.ts";
 
 /** For the listener: above what any route takes, so that a body that is too long is refused here, in our words. */
@@ -32,6 +33,9 @@ const request_id_header = "x-request-id";
 const unmatched = "unmatched";
 const going_away = 1001;
 const user_prefix = "/api/v1/user/";
+const log_interval_ms = 60_000;
+/** Causes of refusals that are remembered for the log. */
+const causes_max = 1000;
 
 export interface HttpDoor {
   /** Answers one request; fits `World.listen`. Never rejects. */
@@ -73,6 +77,9 @@ export function createHttp(needs: {
   const readBody = createBodyReader(needs);
   const signed = createSigned({ ...needs, readBody });
   const callerOf = createCallers(needs);
+  const tally = () =>
+    createTally({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
+  const [refusals, foreign_origins] = [tally(), tally()];
   const routes = [
     ...serviceRoutes({ ...needs, signed, feed }),
     ...userRoutes({ ...needs, readBody, signed, live }),
@@ -83,10 +90,21 @@ export function createHttp(needs: {
   const { opencharge } = needs;
   const network = opencharge === undefined ? null : createOpencharge({ ...needs, readBody, services: opencharge });
 
-  function refuse(error: unknown, method: string, { caller, route }: Passage): Response {
+  /** A shop's developer reads here what the words for the client do not say; once a minute and cause. */
+  function logRefusal(fault: Fault, about: { request: string; client: string; method: string; route: string }): void {
+    const { code, for_log } = fault;
+    if (refusals.take(`${about.route} ${code} ${for_log?.replace(/\d+/g, "")}`) > 0) return;
+    telemetry.warn("request_refused", { ...about, status: statusOf(code), error: fault.message, detail: for_log });
+  }
+
+  function refuse(error: unknown, method: string, { caller, route }: Passage, is_signed: boolean): Response {
     const fault = expected(error);
-    if (fault !== null) return refusal(fault);
     const { id, address } = caller;
+    if (fault !== null) {
+      const about = { request: id, client: address, method, route };
+      if (is_signed) logRefusal(fault, about);
+      return refusal(fault);
+    }
     telemetry.error("request_failed", { request: id, client: address, method, route, error: wordsOf(error) });
     return refusal(new Fault("internal"));
   }
@@ -107,11 +125,20 @@ export function createHttp(needs: {
         if (taken != null) passage.route = taken.route;
         answer = taken?.answer ?? (await app.fetch(request, passage));
       } catch (error) {
-        answer = refuse(error, request.method, passage);
+        const is_signed = request.headers.has(signature_header) || queryOf(request).has("signature");
+        answer = refuse(error, request.method, passage, is_signed);
       }
       answer.headers.set(request_id_header, caller.id);
-      if (pathOf(request).startsWith(user_prefix))
-        shareWith(config.current().merchant.allowed_origins, request, answer);
+      if (pathOf(request).startsWith(user_prefix)) {
+        const { allowed_origins } = config.current().merchant;
+        shareWith(allowed_origins, request, answer);
+        const origin = request.headers.get("origin");
+        if (origin !== null && !allowed_origins.includes(origin) && foreign_origins.take(origin) === 0) {
+          const detail =
+            "its browser shows the page no answer; merchant.allowed_origins lists the origins that may read";
+          telemetry.warn("origin_refused", { request: caller.id, client: caller.address, origin, detail });
+        }
+      }
       telemetry.count("http_requests", { route: passage.route, status: String(answer.status) });
       return answer;
     },

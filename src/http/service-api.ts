@@ -40,9 +40,8 @@ export function serviceRoutes(needs: { world: World; signed: Signed; checkout: C
         const identity = identityOf(body, request);
         const wanted = readCreateOrder(body.json);
 
-        const order = await checkout.create(wanted, identity, uuid7(world.now(), world.random(uuid_random_bytes)));
-        // A replay gets the first answer, whatever became of the order since.
-        return json(201, orderShape({ ...order, status: "pending" }));
+        const id = uuid7(world.now(), world.random(uuid_random_bytes));
+        return json(201, orderShape(await checkout.create(wanted, identity, id)));
       },
     },
     {

@@ -2,7 +2,7 @@
 // order clients rely on. Reads secrets only from the live settings and never logs a header.
 
 import { createHash } from "node:crypto";
-import { type LiveConfig, merchantSecrets } from "../config/config.ts";
+import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
 import { isWebhookEvent } from "../wire/requests.ts";
@@ -18,7 +18,8 @@ import { originOf } from "../wire/url-scope.ts";
 import type { World } from "../world.ts";
 import type { ReadBody } from "./body.ts";
 
-const signature_header = "Ocrch-Signature";
+/** Carries the signature of a Service or User request. */
+export const signature_header = "Ocrch-Signature";
 const signed_url_header = "Ocrch-Signed-Url";
 
 /** A body whose signature was verified. */
@@ -50,6 +51,12 @@ export interface Signed {
 /** The two signature schemes over the live settings and the wall clock. */
 export function createSigned(needs: { world: World; config: LiveConfig; readBody: ReadBody }): Signed {
   const { world, config, readBody } = needs;
+  const mismatch = (why: string) => new Fault("signature_mismatch", undefined, undefined, why);
+  const stale = (timestamp: string, { signature_window_ms }: Config["server"]) => {
+    const age_s = Math.round(world.now() / 1000) - Number(timestamp);
+    const when = age_s < 0 ? `${-age_s} s in the future` : `${age_s} s old`;
+    return `the signature fits and is ${when}; ${signature_window_ms / 1000} s are allowed: compare the clocks`;
+  };
   return {
     async body(request) {
       const header = request.headers.get(signature_header);
@@ -65,10 +72,10 @@ export function createSigned(needs: { world: World; config: LiveConfig; readBody
       const { server } = settings;
       const { timestamp } = parsed;
       const isSigned = merchantSecrets(settings).some((secret) => verifyBody(secret, timestamp, body, signature));
-      if (!isSigned) throw new Fault("signature_mismatch");
-      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_mismatch");
+      if (!isSigned) throw mismatch("merchant.secret makes another signature of this timestamp and body");
+      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw mismatch(stale(timestamp, server));
       const json = parseJson(text);
-      if (isWebhookEvent(json)) throw new Fault("signature_mismatch");
+      if (isWebhookEvent(json)) throw mismatch("a webhook of ours that was sent back");
 
       return {
         json,
@@ -94,11 +101,15 @@ export function createSigned(needs: { world: World; config: LiveConfig; readBody
       const { merchant, server } = settings;
       const { timestamp } = parsed;
       const isSigned = merchantSecrets(settings).some((secret) => verifyUrl(secret, url, timestamp, signature));
-      if (!isSigned) throw new Fault("signature_mismatch");
-      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) throw new Fault("signature_expired");
+      if (!isSigned) throw mismatch("merchant.secret makes another signature of this URL and timestamp");
+      if (!isFresh(timestamp, world.now(), server.signature_window_ms)) {
+        throw new Fault("signature_expired", undefined, undefined, stale(timestamp, server));
+      }
       const origin = originOf(url);
       if (origin === null) throw new Fault("malformed_url_signature");
-      if (!merchant.allowed_origins.includes(origin)) throw new Fault("origin_not_allowed");
+      if (!merchant.allowed_origins.includes(origin)) {
+        throw new Fault("origin_not_allowed", undefined, undefined, `merchant.allowed_origins has no ${origin}`);
+      }
       return url;
     },
   };

@@ -44,8 +44,9 @@ export interface SignedCheckout {
 export interface Ocrch {
   /**
    * Creates an order. Tried again when no answer came, always with the same signed bytes, so that it stays one order.
-   * Your own repetitions need an `idempotencyKey` (1 to 255 visible ASCII, kept for 24 hours). Without keys, orders
-   * with the same fields created within one second are one order: give each its own `order_id`.
+   * Your own repetitions need an `idempotencyKey` (1 to 255 visible ASCII, kept for 24 hours): they get the order as it
+   * is now. Use one key per attempt to pay, not per cart, or a cart whose order expired cannot be sold for a day. Without
+   * keys, orders with the same fields created within one second are one order: give each its own `order_id`.
    */
   createOrder(order: NewOrder, options?: { idempotencyKey?: string | undefined } & Abortable): Promise<Order>;
   /** The order as it stands. 404: there is none. */

@@ -72,6 +72,13 @@ function retryAfter(response: Response): number | null {
   return /^\d{1,6}$/.test(text) ? Number(text) : null;
 }
 
+/** A browser hides why a request failed; on a page of another origin CORS is the likeliest reason. */
+function noAnswer(): string {
+  const page = (globalThis as { location?: { origin?: string } }).location?.origin;
+  if (page === undefined) return "no answer";
+  return `no answer; if Ocrch is up, CORS hides it: merchant.allowed_origins must list ${page}`;
+}
+
 async function within<T>(
   ms: number,
   outer: AbortSignal | undefined,
@@ -86,7 +93,7 @@ async function within<T>(
     return await act(inner.signal);
   } catch (error) {
     if (inner.signal.aborted) throw inner.signal.reason;
-    throw error instanceof OcrchError ? error : new OcrchError(0, "no answer", { cause: error });
+    throw error instanceof OcrchError ? error : new OcrchError(0, noAnswer(), { cause: error });
   } finally {
     clearTimeout(timer);
     outer?.removeEventListener("abort", stop);

@@ -3,7 +3,7 @@
 
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
+import { Fault, texts } from "../domain/errors.ts";
 import { toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
@@ -49,8 +49,9 @@ export interface CreationIdentity {
 
 export interface Checkout {
   /**
-   * Creates a pending order, or returns the one the same request made before. Faults: invalid_webhook_url,
-   * no_wallet_available, idempotency_key_reused.
+   * Creates a pending order. Under a key that is known, the order it made before, as it is now; for a signed request that
+   * was sent again, the first answer (pending). Faults: invalid_webhook_url, no_wallet_available, invalid_amount (no
+   * offered coin has its decimals), idempotency_key_reused.
    */
   create(request: NewOrderRequest, identity: CreationIdentity, id: string): Promise<OrderRow>;
   /** The order, or Fault order_not_found. */
@@ -86,7 +87,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         // Whoever captured a retry may send it again without its Idempotency-Key, which nobody signed, or with another.
         if (known.replayed === null) rememberReplay(tx, identity, order.id);
         if (earlier === null) rememberKey(tx, identity, order.id);
-        return order;
+        return known.keyed === null ? { ...order, status: "pending" } : order;
       });
     },
 
@@ -159,16 +160,31 @@ function checkTarget(webhook_url: string, settings: Config): void {
   }
 }
 
-/** Whether some wallet serves what the merchant pre-selected; null leaves the choice to the payer. */
-function isServed(settings: Config, chain: ChainId | null, coin: Coin | null): boolean {
-  return settings.wallets.some(
-    (wallet) => (chain === null || wallet.chain === chain) && (coin === null || wallet.coins.includes(coin)),
-  );
+/**
+ * Some wallet must serve what the merchant pre-selected (null leaves the choice to the payer), in a coin that has the
+ * decimals of the amount. Faults: no_wallet_available, invalid_amount.
+ */
+function checkCoins(settings: Config, { chain, coin, amount }: NewOrderRequest): void {
+  const offered = settings.wallets
+    .filter((wallet) => chain === null || wallet.chain === chain)
+    .flatMap((wallet) => wallet.coins.map((one) => ({ chain: wallet.chain, coin: one })))
+    .filter((pair) => coin === null || pair.coin === coin);
+  if (offered.length === 0)
+    throw new Fault(
+      "no_wallet_available",
+      undefined,
+      undefined,
+      `no wallet takes ${coin ?? "a coin"} on ${chain ?? "any chain"}`,
+    );
+  const decimals = offered.map((pair) => coinDecimals(settings, pair.chain, pair.coin) ?? 0);
+  if (decimals.some((one) => toUnits(amount, one) !== null)) return;
+  const most = Math.max(...decimals);
+  throw new Fault("invalid_amount", `${texts.invalid_amount}: more than ${most} decimals, which no offered coin has`);
 }
 
 function place(tx: Tx, settings: Config, request: NewOrderRequest, id: string): OrderRow {
   checkTarget(request.webhook_url, settings);
-  if (!isServed(settings, request.chain, request.coin)) throw new Fault("no_wallet_available");
+  checkCoins(settings, request);
 
   const { lifetime_s = null } = request.options ?? {};
   const lifetime_ms = lifetime_s === null ? settings.orders.lifetime_ms : lifetime_s * 1000;

@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { ClaimStatus, Transfer } from "../domain/payment.ts";
-import { canonicalTxHash } from "../domain/tx-hash.ts";
+import { canonicalTxHash, hashInText } from "../domain/tx-hash.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import { recordClaim, transfersOf } from "../storage/claims.ts";
 import type { Database, Tx } from "../storage/database.ts";
@@ -94,7 +94,7 @@ export function createClaims(needs: {
   function placesOf(order_id: string, text: string): Place[] {
     const own = database.read((at) => depositsOf(at, order_id)).map((deposit) => deposit.chain);
     const all = [...config.current().chains.keys()];
-    const spelled = all.filter((chain) => canonicalTxHash(chain, text) === text.toLowerCase());
+    const spelled = all.filter((chain) => canonicalTxHash(chain, text) === text || own.length === 0);
     return [...new Set([...own.filter((chain) => all.includes(chain)), ...spelled])].flatMap((chain) => {
       const tx_hash = canonicalTxHash(chain, text);
       return tx_hash === null ? [] : [{ chain, tx_hash }];
@@ -161,8 +161,9 @@ export function createClaims(needs: {
   return {
     async claim(order_id, text, client) {
       if (database.read((at) => orderById(at, order_id)) === null) throw new Fault("order_not_found");
-      const places = placesOf(order_id, text);
-      if (canonicalTxHash("eth", text) === null) throw new Fault("invalid_request", "invalid txn_hash");
+      const hash = hashInText(text);
+      if (hash === null) throw new Fault("invalid_request", "invalid txn_hash");
+      const places = placesOf(order_id, hash);
       pace(order_id, client);
 
       const found = await find(places, order_id);
@@ -170,7 +171,7 @@ export function createClaims(needs: {
         status: statuses[standing],
         text: words[standing],
         chain: found?.place.chain ?? null,
-        tx_hash: found?.place.tx_hash ?? places[0]?.tx_hash ?? text,
+        tx_hash: found?.place.tx_hash ?? places[0]?.tx_hash ?? hash,
       });
       if (found === null) return answer("not_mined");
       const standings = await database.transact((tx) => found.rows.map((row) => stand(tx, row.id, order_id)));

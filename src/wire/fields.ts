@@ -9,6 +9,10 @@ import { parseUuid } from "./uuid.ts";
 
 const web_url_max_bytes = 2048;
 const metadata_max_bytes = 4096;
+const amount_words = "expected 1 to 18 digits, with up to 18 more behind a dot, above zero";
+/** Of what the log says about a refused body. */
+const unknown_fields_max = 5;
+const field_name_max_chars = 40;
 /** Stricter than the URL parser, which drops tabs and line ends, trims spaces and forgives missing slashes. */
 const web_url_pattern = /^https?:\/\/[^/\\?#]/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
@@ -18,9 +22,9 @@ const integer_pattern = /^-?\d{1,15}$/;
 
 type Context = z.core.$RefinementCtx;
 
-/** Refuses a value in words of its own, whatever its type. */
-function refuse(context: Context, code: Code, words: string): typeof z.NEVER {
-  context.addIssue({ code: "custom", params: { fault: { code, words } } });
+/** Refuses a value in words of its own, whatever its type. `message` is for the log, where the words say less. */
+function refuse(context: Context, code: Code, words: string, message = words): typeof z.NEVER {
+  context.addIssue({ code: "custom", message, params: { fault: { code, words } } });
   return z.NEVER;
 }
 
@@ -29,37 +33,65 @@ function refuse(context: Context, code: Code, words: string): typeof z.NEVER {
  * refused in words of its own.
  */
 export function read<T>(schema: z.ZodType<T>, json: unknown): T {
-  const result = schema.safeParse(fieldsOf(json));
+  const found = fieldsOf(json);
+  const result = schema.safeParse(found);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(faultOf);
-  throw faults.find((fault) => fault.code === "invalid_json_body") ?? faults[0] ?? new Fault("invalid_json_body");
+  const { issues } = result.error;
+  const detail = [...issues.map(problemOf), ...unknownFields(schema, found ?? {})].join("; ");
+  const faults = issues.map((issue) => faultOf(issue, detail));
+  throw (
+    faults.find((fault) => fault.code === "invalid_json_body") ??
+    faults[0] ??
+    new Fault("invalid_json_body", undefined, undefined, detail)
+  );
 }
 
-function faultOf(issue: z.core.$ZodIssue): Fault {
+function faultOf(issue: z.core.$ZodIssue, detail: string): Fault {
   const named =
     issue.code === "custom" ? (issue.params?.fault as { code: Code; words: string } | undefined) : undefined;
-  return named === undefined ? new Fault("invalid_json_body") : new Fault(named.code, named.words);
+  return new Fault(named?.code ?? "invalid_json_body", named?.words, undefined, detail);
+}
+
+/** Which field was refused and what was expected, for the log. Quotes no value. */
+function problemOf({ path: [name], message }: z.core.$ZodIssue): string {
+  if (name === undefined) return "the body is no JSON object";
+  return `${String(name)}: ${message.replace(/^Invalid (?:input|option): /, "")}`;
+}
+
+/** Fields that nothing reads, such as a `currency`, for the log. */
+function unknownFields(schema: z.ZodType, fields: Readonly<Record<string, unknown>>): string[] {
+  const known = shapeOf(schema);
+  const unknown = Object.keys(fields).filter((name) => !Object.hasOwn(known, name));
+  if (unknown.length === 0) return [];
+  const named = unknown.slice(0, unknown_fields_max).map((name) => name.slice(0, field_name_max_chars));
+  return [`unknown fields: ${named.join(", ")}`];
+}
+
+function shapeOf(schema: z.ZodType): Readonly<Record<string, z.ZodType>> {
+  return schema instanceof z.ZodObject ? schema.shape : {};
 }
 
 /** A string that has a UTF-8 form: half a surrogate pair has none. */
-export const text = z.string().refine((value) => value.isWellFormed());
+export const text = z
+  .string()
+  .refine((value) => value.isWellFormed(), { error: "expected text without half characters" });
 
 /** The same, of so many bytes at most. */
 export function textOf(max_bytes: number) {
   return text
-    .refine((value) => byteLength(value) <= max_bytes)
+    .refine((value) => byteLength(value) <= max_bytes, { error: `expected at most ${max_bytes} bytes` })
     .meta({ maxLength: max_bytes, description: `At most ${max_bytes} bytes of UTF-8.` });
 }
 
 /** An order's UUID; comes out in lower case. */
 export const uuid = z
-  .custom<string>((value) => typeof value === "string" && parseUuid(value) !== null)
+  .custom<string>((value) => typeof value === "string" && parseUuid(value) !== null, { error: "expected a UUID" })
   .meta({ type: "string", format: "uuid" })
   .transform((value) => value.toLowerCase());
 
 /** Decimal text or a number literal; comes out as written, scale kept. */
 export const amount = z
-  .custom<unknown>((value) => numberSource(value) !== null || text.safeParse(value).success)
+  .custom<unknown>((value) => numberSource(value) !== null || text.safeParse(value).success, { error: amount_words })
   .meta({
     type: ["string", "number"],
     pattern: "^\\d{1,18}(\\.\\d{1,18})?$",
@@ -69,7 +101,7 @@ export const amount = z
   })
   .transform((value) => numberSource(value) ?? String(value))
   .superRefine((value, context) => {
-    if (!isAmount(value)) refuse(context, "invalid_amount", texts.invalid_amount);
+    if (!isAmount(value)) refuse(context, "invalid_amount", texts.invalid_amount, amount_words);
   });
 
 /** Where webhooks go; kept as written. Whether the host may be called is decided later. */
@@ -115,7 +147,7 @@ export function secondsUpTo(name: string, max: number, description: string) {
 /** An integer that is not negative. */
 export function wholeNumber(description: string) {
   return z
-    .custom<unknown>((value) => (integerOf(value) ?? -1) >= 0)
+    .custom<unknown>((value) => (integerOf(value) ?? -1) >= 0, { error: "expected a whole number" })
     .meta({ type: "integer", minimum: 0, description })
     .transform((value) => integerOf(value) ?? 0);
 }
@@ -123,7 +155,7 @@ export function wholeNumber(description: string) {
 /** An integer that is moved into its bounds without a word, as in the lists of the Admin API. */
 export function clamped(least: number, most: number, description: string) {
   return z
-    .custom<unknown>((value) => integerOf(value) !== null)
+    .custom<unknown>((value) => integerOf(value) !== null, { error: "expected a whole number" })
     .meta({ type: "integer", description: `${description} Moved into ${least} to ${most}.` })
     .transform((value) => Math.min(Math.max(integerOf(value) ?? least, least), most));
 }

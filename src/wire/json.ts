@@ -32,12 +32,16 @@ export function readUtf8(bytes: Uint8Array): string | null {
  * Fault: invalid_json_body.
  */
 export function parseJson(text: string): unknown {
-  if (isTooLarge(text)) throw new Fault("invalid_json_body");
+  if (isTooLarge(text)) throw refused(`more than ${json_values_max} values, or deeper than ${json_depth_max}`);
   try {
     return JSON.parse(text, keepSource);
   } catch {
-    throw new Fault("invalid_json_body");
+    throw refused(text === "" ? "an empty body" : "no JSON");
   }
+}
+
+function refused(why: string): Fault {
+  return new Fault("invalid_json_body", undefined, undefined, why);
 }
 
 /** The text a number was written in (`19.90`); null for a value that is no number of `parseJson`. */

@@ -80,7 +80,11 @@ export const dismissBody = z
 
 /** The body of a payer's claim. */
 export const claimBody = z
-  .object({ txn_hash: fields.text.meta({ description: "64 hexadecimal digits; behind 0x on EVM chains." }) })
+  .object({
+    txn_hash: fields.text.meta({
+      description: "64 hexadecimal digits, with or without 0x, or an explorer's link with exactly one of them in it.",
+    }),
+  })
   .meta({ id: "ClaimRequest" });
 
 const whyAssigned = fields.text.nullish().meta({ description: "Kept in the audit log." });
