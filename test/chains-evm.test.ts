@@ -664,7 +664,11 @@ describe("an answer that is no answer", () => {
       () => Response.json({ error: { code: -32602, message: "invalid params" } }),
     ],
     ["a plain HTTP 400", () => new Response("Bad Request", { status: 400 })],
-    ["an HTTP 500 with an object", () => Response.json({ message: "internal error" }, { status: 500 })],
+    [
+      "an HTTP 500 with an error",
+      () => Response.json({ error: { code: -32603, message: "internal error" } }, { status: 500 }),
+    ],
+    ["an HTTP 400 with an object", () => Response.json({ message: "bad request" }, { status: 400 })],
     ["a list of one error", () => Response.json([{ id: null, error: { code: -32600, message: "invalid request" } }])],
   ];
   for (const [what, refusal] of refusals_of_batches) {

@@ -434,7 +434,7 @@ describe("a page that its receipts contradict", () => {
     expect(newest).toEqual([{ provider: honest?.host }]);
   });
 
-  test("by the only provider moves nothing", async () => {
+  test("by the only provider leaves that block unread, stores nothing forged, and is read again", async () => {
     const story = await begin({ proxies: 1 });
     const order = await story.order("5.00");
     await story.poll();
@@ -442,8 +442,10 @@ describe("a page that its receipts contradict", () => {
     story.proxies[0]?.behave(forged);
     await story.usdt.transfer(payer, wallet, usd(5));
     await story.mine(2);
-    await expect(story.poll()).rejects.toThrow("does not stand in the block");
+    await story.poll();
     expect(story.transfers()).toEqual([]);
+    expect(story.log.join("\n")).toContain("does not stand in the block");
+    expect(String(story.rows("SELECT unread_reason FROM chains")[0]?.unread_reason)).toContain("provider_inconsistent");
     story.proxies[0]?.reset();
     await story.poll();
     expect(story.status(order.id)).toBe("paid");

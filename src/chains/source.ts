@@ -1,6 +1,7 @@
 // What every chain adapter promises. Whatever a provider answers is checked here once, at the border: an answer
 // that leaves an adapter is complete for the range it names, or the call failed with a Fault.
 
+import type { Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Receipt, Sighting } from "../domain/payment.ts";
 import type { ProviderState, Usage } from "../domain/provider.ts";
@@ -123,7 +124,9 @@ export interface Testimony {
   provider: string;
   /** By transaction hash, as `receipts` answers. */
   receipts: ReadonlyMap<string, Receipt | null>;
-  /** By number, as `blocks` answers: at the heights asked for and at those of the receipts. */
+  /** Why it gives no receipt, by transaction hash: what it refuses of one transaction costs no other. */
+  refused: ReadonlyMap<string, Fault>;
+  /** By number, as `blocks` answers: at the heights asked for and at those of the receipts. Those it refuses are left out. */
   headers: ReadonlyMap<number, BlockRef | null>;
 }
 

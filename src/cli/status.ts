@@ -74,6 +74,8 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
     stalled_reason: row?.stalled_reason ?? null,
     held_since: seconds(row?.held_since),
     held_reason: row?.held_reason ?? null,
+    unread_since: seconds(row?.unread_since),
+    unread_reason: row?.unread_reason ?? null,
     wallets: chain.wallets,
     contracts: chain.contracts,
     open_deposits: chain.open_slots,
@@ -132,6 +134,7 @@ function words(view: View, now: number): string {
   const checked = view.chains.filter(
     (chain) => chain.balances_compared_at ?? chain.index_compared_at ?? chain.comparison_error,
   );
+  const unread = view.chains.filter((chain) => chain.unread_since !== null);
   const held = view.chains.filter((chain) => chain.held_since !== null);
   return [
     table(
@@ -170,6 +173,9 @@ function words(view: View, now: number): string {
     ...checked.flatMap(alarms),
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
+    ),
+    ...unread.map((chain) =>
+      printable(`${chain.blockchain} not read since ${isoSeconds(chain.unread_since)}: ${chain.unread_reason}`),
     ),
     ...(checked.length === 0
       ? []

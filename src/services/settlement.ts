@@ -4,6 +4,7 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { likelyOwner } from "../domain/candidates.ts";
+import { gaps, type Interval } from "../domain/coverage.ts";
 import { codeOf } from "../domain/errors.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
@@ -51,6 +52,8 @@ export interface Page {
   zero_value: number;
   /** In block order. */
   transfers: readonly Transfer[];
+  /** Blocks that are not covered although they were asked for: a transaction of theirs could not be looked up. */
+  unread?: readonly number[];
   /** Ids of transfers whose block was found to have left the chain. */
   gone: readonly number[];
   chainEnd: ChainEnd;
@@ -216,7 +219,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
         const range = { from, to: slice.end.number, hash: slice.end.hash, time: slice.end.time, provider };
         await database.transact((tx) => {
           for (const transfer of slice.transfers) takeIn(tx, transfer);
-          cover(tx, page.watches, pass, range);
+          for (const part of readParts(range, page.unread ?? [])) cover(tx, page.watches, pass, part);
           if (slice.end.number < page.end.number) return;
 
           for (const id of page.gone) {
@@ -282,6 +285,14 @@ function transferTerms(row: TransferRow): Omit<Transfer, "block"> {
     log_index: row.log_index,
     position: row.position,
   };
+}
+
+/** What is left of a range without these blocks; hash and time are known only of its own end. */
+function readParts(range: Interval, unread: readonly number[]): Interval[] {
+  const holes = unread.map((block) => ({ from: block, to: block }));
+  return gaps(holes, range.from, range.to).map(({ from, to }) =>
+    to === range.to ? { ...range, from } : { ...range, from, to, hash: null, time: null },
+  );
 }
 
 /** Cuts a page at block borders into parts of at most `slice_max_transfers`, or of one block; the last part ends the page. */

@@ -15,6 +15,7 @@ import {
   recordPoll,
   recordProviders,
   recordStall,
+  recordUnread,
 } from "../storage/chains.ts";
 import { everWatched, type NewWatch, type Pass, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
@@ -34,6 +35,8 @@ export interface Watching {
   stall(chain: ChainId, reason: string): Promise<void>;
   /** Ripe payments do not count yet, for this reason; null: none is held back any more. */
   hold(chain: ChainId, reason: string | null): Promise<void>;
+  /** Why single blocks are not read completely; null: there are none. */
+  unread(chain: ChainId, reason: string | null): Promise<void>;
   /** Keeps where a provider put a finality tag. */
   keepTag(tag: ServedTag): Promise<void>;
   /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
@@ -78,6 +81,8 @@ export function createWatching(needs: { database: Database }): Watching {
     stall: (chain, reason) => database.transact((tx) => recordStall(tx, chain, reason)),
 
     hold: (chain, reason) => database.transact((tx) => recordHeld(tx, chain, reason)),
+
+    unread: (chain, reason) => database.transact((tx) => recordUnread(tx, chain, reason)),
 
     health: (chain, rows) => database.transact((tx) => recordProviders(tx, chain, rows)),
   };

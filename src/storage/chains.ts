@@ -174,6 +174,19 @@ export function recordHeld(tx: Tx, chain: ChainId, reason: string | null): void 
     .run();
 }
 
+/** Says why single blocks of a chain are unread, keeping the time of the first reason; null: there are none. */
+export function recordUnread(tx: Tx, chain: ChainId, reason: string | null): void {
+  tx.live()
+    .update(chains)
+    .set(
+      reason === null
+        ? { unread_since: null, unread_reason: null }
+        : { unread_since: sql`coalesce(${chains.unread_since}, ${tx.now})`, unread_reason: reason },
+    )
+    .where(eq(chains.chain, chain))
+    .run();
+}
+
 /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
 export function recordProviders(tx: Tx, chain: ChainId, rows: readonly Omit<ProviderRow, "chain">[]): void {
   deleteProviders(tx).run({ chain });

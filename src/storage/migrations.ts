@@ -14,6 +14,7 @@ import openchargeReview from "../../migrations/0009_opencharge_review.sql" with 
 import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: "text" };
 import lookalikes from "../../migrations/0011_lookalikes.sql" with { type: "text" };
 import remainders from "../../migrations/0012_remainders.sql" with { type: "text" };
+import unreadBlocks from "../../migrations/0013_unread_blocks.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -34,6 +35,7 @@ const migrations: readonly Migration[] = [
   { version: 10, name: "0010_finality_tags.sql", sql: finalityTags },
   { version: 11, name: "0011_lookalikes.sql", sql: lookalikes },
   { version: 12, name: "0012_remainders.sql", sql: remainders },
+  { version: 13, name: "0013_unread_blocks.sql", sql: unreadBlocks },
 ];
 
 /** The schema version this code reads and writes. */

@@ -21,6 +21,8 @@ export const chains = sqliteTable("chains", {
   stalled_reason: text(),
   held_since: integer(),
   held_reason: text(),
+  unread_since: integer(),
+  unread_reason: text(),
 });
 
 export const providers = sqliteTable("providers", {

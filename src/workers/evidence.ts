@@ -1,25 +1,44 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, Providers, Question } from "../chains/source.ts";
+import type { Answer, Providers, Question, Testimony } from "../chains/source.ts";
 import { type ChainId, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import type { Receipt, ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
+import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
 import type { Database } from "../storage/database.ts";
 import { knownPositions, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 
+/** A transaction that no provider bears out: its block is not read completely. */
+export interface Unproved {
+  block: number;
+  tx_hash: string;
+  /** The provider that was asked last. */
+  provider: string;
+  fault: Fault;
+}
+
+/** A page as far as receipts bear it out. */
+export interface ProvedPage {
+  answer: Answer;
+  /** In block order, each with its position in its receipt. */
+  transfers: Transfer[];
+  /** Transactions whose transfers are left out. */
+  unproved: Unproved[];
+}
+
 export interface Evidence {
   /**
-   * Reads a page and gives each sighting its position in its receipt; a receipt is read once per transaction and block.
-   * A page that the receipts contradict is read again, page and receipts, by another provider where there is one.
+   * Reads a page and gives each sighting its position in its receipt and the time of its block's header. A transaction is
+   * looked up once; what one provider does not bear out is asked of the others. A page that receipts contradict is read
+   * again by another provider where there is one.
    */
-  read(question: Question, avoid?: string): Promise<{ answer: Answer; transfers: Transfer[] }>;
+  read(question: Question, avoid?: string): Promise<ProvedPage>;
   /** Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain. */
   findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]>;
 }
 
-/** The evidence of one chain, read through its source. Faults: provider_inconsistent and those of the source. */
+/** The evidence of one chain, read through its source. Faults: those of the source. */
 export function createEvidence(needs: {
   chain: ChainId;
   source: Providers;
@@ -29,71 +48,107 @@ export function createEvidence(needs: {
   const { chain, source, database, telemetry } = needs;
   const keeps_failed_logs = chains[chain].kind === "tron";
 
-  async function read(question: Question, avoid?: string): Promise<{ answer: Answer; transfers: Transfer[] }> {
-    const answer = await source.read(question, avoid);
-    try {
-      return { answer, transfers: await locate(answer, source.receipts) };
-    } catch (error) {
-      if (!(error instanceof Fault && error.code === "provider_inconsistent")) throw error;
-      const { provider } = answer;
-      telemetry.warn("page_contradicted", { chain, provider, from: answer.from, to: answer.to, error: error.message });
-      telemetry.count("page_contradicted", { chain, provider });
-      const again = await source.read(question, provider);
-      if (again.provider === provider) throw error;
-      return { answer: again, transfers: await locate(again, (hashes) => receiptsBeside(provider, hashes)) };
+  async function read(question: Question, avoid?: string): Promise<ProvedPage> {
+    const page = await prove(await source.read(question, avoid));
+    const contradiction = page.unproved.find(({ fault }) => fault.code === "provider_inconsistent");
+    if (contradiction === undefined) return page;
+    const { provider, from, to } = page.answer;
+    telemetry.warn("page_contradicted", { chain, provider, from, to, error: contradiction.fault.message });
+    telemetry.count("page_contradicted", { chain, provider });
+    const again = await source.read(question, provider).catch(unanswered);
+    if (again === null || again.provider === provider) return page;
+    const other = await prove(again);
+    return other.unproved.length <= page.unproved.length ? other : page;
+  }
+
+  async function prove(answer: Answer): Promise<ProvedPage> {
+    const { transfers, unknown } = knownApart(answer);
+    const unproved = new Map<string, Unproved>();
+    const heard: string[] = [];
+    while (unknown.size > 0) {
+      const testimony = await hear([...unknown.keys()], heard);
+      if (testimony === null) break;
+      heard.push(testimony.provider);
+      for (const [tx_hash, sightings] of unknown) {
+        const proved = placed(sightings, testimony);
+        if (proved instanceof Fault) {
+          const block = sightings[0]?.block.number ?? answer.from;
+          // That one contradicts the page weighs more than that the next one refuses.
+          if (unproved.get(tx_hash)?.fault.code === "provider_inconsistent") continue;
+          unproved.set(tx_hash, { block, tx_hash, provider: testimony.provider, fault: proved });
+          continue;
+        }
+        transfers.push(...proved);
+        unknown.delete(tx_hash);
+        unproved.delete(tx_hash);
+      }
     }
+    transfers.sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
+    return { answer, transfers, unproved: [...unproved.values()] };
   }
 
-  /** Receipts as another provider has them. */
-  async function receiptsBeside(provider: string, hashes: readonly string[]): Promise<(Receipt | null)[]> {
-    if (hashes.length === 0) return [];
-    const { receipts } = await source.testify({ hashes, heights: [] }, [provider]);
-    return hashes.map((hash) => receipts.get(hash) ?? null);
-  }
-
-  async function locate(
-    { sightings }: Answer,
-    receiptsOf: (hashes: readonly string[]) => Promise<(Receipt | null)[]>,
-  ): Promise<Transfer[]> {
-    const positions = new Map<string, number>();
-    const logs = new Map<string, ReceiptLog>();
-    const failed = new Set<string>();
-    const unknown = new Map<string, string>();
+  /** Sightings that are stored already, and the others by transaction. */
+  function knownApart({ sightings }: Answer): { transfers: Transfer[]; unknown: Map<string, Sighting[]> } {
+    const transfers: Transfer[] = [];
+    const unknown: Sighting[] = [];
     database.read((at) => {
-      for (const { tx_hash, block, log_index } of sightings) {
-        const known = knownPositions(at, chain, tx_hash, block.hash).get(log_index);
-        if (known === undefined) unknown.set(tx_hash, block.hash);
-        else positions.set(`${tx_hash} ${log_index}`, known);
+      for (const sighting of sightings) {
+        const { tx_hash, block, log_index } = sighting;
+        const position = knownPositions(at, chain, tx_hash, block.hash).get(log_index);
+        if (position === undefined) unknown.push(sighting);
+        else transfers.push({ ...sighting, position });
       }
     });
-    const receipts = await receiptsOf([...unknown.keys()]);
-    for (const receipt of receipts) {
-      if (receipt === null || receipt.block.hash !== unknown.get(receipt.tx_hash)) {
-        throw new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
-      }
-      if (!receipt.success) {
-        // Tron keeps the logs of a transaction that failed; no money moved.
-        if (!keeps_failed_logs) throw new Fault("provider_inconsistent", "a failed transaction has logs");
-        failed.add(receipt.tx_hash);
-      }
-      for (const [position, log] of receipt.logs.entries()) {
-        positions.set(`${receipt.tx_hash} ${log.log_index}`, position);
-        logs.set(`${receipt.tx_hash} ${log.log_index}`, log);
-      }
+    return { transfers, unknown: Map.groupBy(unknown, ({ tx_hash }) => tx_hash) };
+  }
+
+  /** What another provider than those of `heard` tells of transactions; null when none is left. */
+  async function hear(hashes: readonly string[], heard: readonly string[]): Promise<Testimony | null> {
+    try {
+      return await source.testify({ hashes, heights: [] }, heard);
+    } catch (error) {
+      if (error instanceof Fault && error.code === "second_opinion_missing") return null;
+      throw error;
     }
-    if (failed.size > 0) telemetry.count("logs_of_failed_transactions", { chain });
-    return sightings
-      .filter(({ tx_hash }) => !failed.has(tx_hash))
-      .map((sighting) => {
-        const place = `${sighting.tx_hash} ${sighting.log_index}`;
-        const position = positions.get(place);
-        const log = logs.get(place);
-        if (position === undefined || (log !== undefined && !isSame(sighting, log))) {
-          throw new Fault("provider_inconsistent", "a log is not in its receipt");
-        }
-        return { ...sighting, position };
-      })
-      .sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
+  }
+
+  /** The transfers of one transaction as its receipt and its block's header bear them out; none where it failed on Tron. */
+  function placed(sightings: readonly Sighting[], testimony: Testimony): Transfer[] | Fault {
+    const [first] = sightings;
+    if (first === undefined) return [];
+    const refused = testimony.refused.get(first.tx_hash);
+    if (refused !== undefined) return refused;
+    const receipt = testimony.receipts.get(first.tx_hash) ?? null;
+    if (receipt?.block.hash !== first.block.hash) {
+      return new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
+    }
+    const header = testimony.headers.get(receipt.block.number) ?? null;
+    if (header === null) return new Fault("provider_lagging", `does not know block ${receipt.block.number}`);
+    if (header.hash !== receipt.block.hash) {
+      return new Fault("provider_inconsistent", "a receipt stands in a block that is not on the chain");
+    }
+    if (!receipt.success) {
+      if (!keeps_failed_logs) return new Fault("provider_inconsistent", "a failed transaction has logs");
+      // Tron keeps the logs of a transaction that failed; no money moved.
+      telemetry.count("logs_of_failed_transactions", { chain });
+      return [];
+    }
+    const transfers: Transfer[] = [];
+    for (const sighting of sightings) {
+      const position = receipt.logs.findIndex(({ log_index }) => log_index === sighting.log_index);
+      const log = receipt.logs[position];
+      if (log === undefined || !isSame(sighting, log)) {
+        return new Fault("provider_inconsistent", "a log is not in its receipt");
+      }
+      if (header.time !== sighting.block.time) warnOfTime(sighting, header.time);
+      transfers.push({ ...sighting, block: { ...sighting.block, time: header.time }, position });
+    }
+    return transfers;
+  }
+
+  function warnOfTime({ tx_hash, block }: Sighting, header: number): void {
+    telemetry.warn("log_time_wrong", { chain, txn: tx_hash, block: block.number, stated: block.time, header });
+    telemetry.count("log_time_wrong", { chain });
   }
 
   async function findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]> {
@@ -103,7 +158,7 @@ export function createEvidence(needs: {
       .filter((row) => !shown.has(`${row.tx_hash} ${row.position}`));
     if (suspects.length === 0) return [];
     const heights = [...new Set(suspects.map((row) => row.block_number))];
-    const headers = new Map((await source.blocks(heights)).map((header, index) => [heights[index], header]));
+    const { headers } = await source.testify({ hashes: [], heights }, []);
     return suspects.flatMap((row) => {
       const header = headers.get(row.block_number) ?? null;
       if (header !== null && header.hash !== row.block_hash) return [row.id];
@@ -120,4 +175,9 @@ function isSame({ token, sender, wallet, units }: Sighting, { transfer }: Receip
   return (
     transfer?.token === token && transfer.sender === sender && transfer.wallet === wallet && transfer.units === units
   );
+}
+
+function unanswered(error: unknown): null {
+  if (error instanceof Fault) return null;
+  throw error;
 }

@@ -6,7 +6,7 @@ import type { Providers, Testimony, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { type Consensus, consensus, type Opinion } from "../domain/consensus.ts";
-import { Fault, texts } from "../domain/errors.ts";
+import { Fault, texts, wordsOf } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
@@ -42,6 +42,8 @@ interface Case extends Ripe {
   opinions: Opinion[];
   /** Headers by which a transfer that moved is re-pointed. */
   moved: Map<string, BlockRef>;
+  /** Why providers say nothing clear, in words for the operator. */
+  unclear: string[];
 }
 
 /** The second look of one chain. */
@@ -61,13 +63,13 @@ export function createRipening(needs: {
     const silence = await hear(cases);
     const judged: Judged[] = [];
     for (const one of cases) {
-      const { row, memory } = one;
+      const { memory } = one;
       const found = patientWith(one, settings, silence);
       memory.held = null;
       if (found.state === "agreed") judged.push(...judgement(one, found));
       else if (found.state === "disputed") memory.held = dispute(one, found.outvoted);
       else if (one.needed > 1) memory.held = missing(one.unvouched ?? silence);
-      else unclear(row);
+      else memory.held = unclear(one);
       memory.is_disputed = found.state === "disputed";
     }
     return { judged, held: counted(rounds.held()) };
@@ -82,7 +84,7 @@ export function createRipening(needs: {
       const second = needed > 1 ? words.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
-        return [{ row, memory, needed, unvouched, opinions: [], moved: new Map() }];
+        return [{ row, memory, needed, unvouched, opinions: [], moved: new Map(), unclear: [] }];
       }
       memory.waiting_since = null;
       memory.held = second?.complaint ? missing(second.complaint) : null;
@@ -145,9 +147,13 @@ export function createRipening(needs: {
     return `provider_disagrees: of transaction ${row.tx_hash} ${sides}; it counts once two agree`;
   }
 
-  function unclear(row: TransferRow): void {
-    telemetry.warn("confirmation_unclear", { chain, transfer: row.id });
+  /** Of one transfer only: the others are judged by what is said of them. */
+  function unclear({ row, unclear }: Case): string {
+    const { block_number: block, tx_hash } = row;
+    const why = unclear.join("; ");
+    telemetry.warn("confirmation_unclear", { chain, transfer: row.id, block, txn: tx_hash, error: why });
     telemetry.count("confirmation_unclear", { chain });
+    return `confirmation_unclear: block ${block}, transaction ${tx_hash}: ${why}`;
   }
 
   return { look };
@@ -172,18 +178,20 @@ function isOpen({ opinions, needed }: Case): boolean {
 }
 
 /** Adds what one provider shows of the case. */
-function form({ row, opinions, moved }: Case, { provider, receipts, headers }: Testimony): void {
-  const verdict = judge(transferOf(row), receipts.get(row.tx_hash) ?? null, headers.get(row.block_number) ?? null);
-  if (typeof verdict === "string") {
-    opinions.push({ provider, verdict });
-    return;
-  }
-  const block = headers.get(verdict.moved.number);
+function form(one: Case, { provider, receipts, refused, headers }: Testimony): void {
+  const { row, opinions, moved } = one;
+  const receipt = receipts.get(row.tx_hash) ?? null;
+  const header = headers.get(row.block_number) ?? null;
+  const verdict = judge(transferOf(row), receipt, header);
+  const block = typeof verdict === "string" ? null : headers.get(verdict.moved.number);
   // A receipt counts only in a block that is canonical where it says it is.
-  if (block?.hash === verdict.moved.hash) {
-    moved.set(block.hash, block);
-    opinions.push({ provider, verdict });
-  } else opinions.push({ provider, verdict: "unclear" });
+  const stands = typeof verdict === "string" || block?.hash === verdict.moved.hash;
+  if (block && stands) moved.set(block.hash, block);
+  opinions.push({ provider, verdict: stands ? verdict : "unclear" });
+  if (verdict !== "unclear" && stands) return;
+  const refusal = refused.get(row.tx_hash);
+  const shown = header === null ? `shows no block ${row.block_number}` : "shows no receipt in this block";
+  one.unclear.push(`${provider}: ${refusal === undefined ? shown : wordsOf(refusal)}`);
 }
 
 function saidOf(verdict: Opinion["verdict"]): string {

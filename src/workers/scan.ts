@@ -1,40 +1,34 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Answer, Providers, Question, ToldHeads } from "../chains/source.ts";
+import type { Providers, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { gaps, intervalAt, plan, type Range, union, upperHalf } from "../domain/coverage.ts";
 import { Fault } from "../domain/errors.ts";
-import { type BlockRef, finalBlock, type Heads, withoutStaleTags } from "../domain/finality.ts";
-import type { Transfer } from "../domain/payment.ts";
+import { finalBlock, type Heads, withoutStaleTags } from "../domain/finality.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
-import { type ChainEnd, chainRow, markAtOrBelow } from "../storage/chains.ts";
-import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
+import { type ChainEnd, chainRow } from "../storage/chains.ts";
+import type { WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { hasOpenDeposit } from "../storage/deposits.ts";
-import { hasWaiting, transfersBetween, waitingPolicies } from "../storage/transfers.ts";
+import { hasWaiting, waitingPolicies } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
+import { createFinalPass } from "./final-pass.ts";
 import { tagsAsked } from "./final-word.ts";
+import { createHeadPass } from "./head-pass.ts";
 import { createLateness } from "./lateness.ts";
+import { createPages } from "./pages.ts";
 import { createRewinding } from "./rewinding.ts";
 import { createRipening } from "./ripening.ts";
 import { createServedTags } from "./served-tags.ts";
 import { createStarts } from "./start.ts";
+import { createUnreadBlocks } from "./unread.ts";
 import { verify } from "./verify.ts";
 
-/** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
-const pages_per_poll_max = 20;
-/** A poll that has lasted this long, and has read an older page beside the newest, leaves the others to the next one. */
-const catching_up_max_ms = 5_000;
-/** The final pass follows the final block at this many polls' distance in time. */
-const final_pass_polls = 15;
 const health_interval_ms = 15_000;
-/** Providers whose branch is compared with the final block before a stretch is left to the next poll. */
-const final_branch_tries_max = 2;
 
 export interface Scan {
   chain: ChainId;
@@ -63,15 +57,16 @@ export function createScan(needs: {
   const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
+  const unread = createUnreadBlocks({ chain, watching, world, telemetry });
+  const pages = createPages({ chain, source, evidence, unread, database, settlement, world });
+  const headPass = createHeadPass({ ...needs, chain, pages, evidence, unread, rewinding });
+  const finalPass = createFinalPass({ chain, pages, evidence, database, world, telemetry });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
   let stalled = false;
-  /** Blocks below the head are still unread: the next poll goes on with them at full pace. */
-  let behind = false;
   /** Why ripe payments do not count yet. */
   let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
-  let final_pass_at = Number.NEGATIVE_INFINITY;
   let health_at = Number.NEGATIVE_INFINITY;
 
   /** A chain that was taken out of the configuration is read as before until its deposits have closed. */
@@ -112,9 +107,9 @@ export function createScan(needs: {
   /** Both readings. Returns what kept one from its end: an old stretch that nobody serves must not hold up what was read. */
   async function readTwice(watches: readonly WatchRow[], end: ChainEnd): Promise<Fault | null> {
     let failed: Fault | null = null;
-    for (const reading of [readHead, finalPass]) {
+    for (const pass of [headPass, finalPass]) {
       try {
-        await reading(watches, end);
+        await pass.read(watches, end, settings());
       } catch (error) {
         // A chain that cannot be believed credits nothing.
         if (!(error instanceof Fault) || error.code === "chain_rewritten_below_final") throw error;
@@ -146,162 +141,6 @@ export function createScan(needs: {
     return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };
   }
 
-  /** Reads what is missing up to the head, and the overlap again. */
-  async function readHead(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
-    if (watches.length === 0) return watching.quiet(chain, end);
-    for (let rewound = false; ; rewound = true) {
-      // As long as the newest header that was seen stands, so does everything below it.
-      const mark = database.read((at) => markAtOrBelow(at, chain, end.head.number));
-      const broken = await readRanges(watches, end, mark);
-      if (broken === null) {
-        behind = missing(watches, end.head.number).length > 0;
-        return;
-      }
-      if (rewound) throw new Fault("provider_inconsistent", "the chain changed again while it was read");
-      await rewinding.rewind(broken, end);
-    }
-  }
-
-  /** Returns the header that no longer stands on the chain: nothing was taken in since it was seen. */
-  async function readRanges(
-    watches: readonly WatchRow[],
-    end: ChainEnd,
-    mark: BlockRef | null,
-  ): Promise<BlockRef | null> {
-    const { facts } = settings();
-    const head = end.head.number;
-    const first = Math.min(...watches.map((watch) => watch.start_block ?? head));
-    const page = pageBlocks();
-    const ranges = plan({ missing: missing(watches, head), head, first, overlap: facts.overlap, page });
-    const until = world.elapsed() + catching_up_max_ms;
-    let seen = mark;
-    let pages = 0;
-    let older = 0;
-    let refused: Fault | null = null;
-    for (const range of ranges) {
-      for (let from = range.from; from <= range.to && pages < pages_per_poll_max; ) {
-        if (older > 0 && world.elapsed() >= until) return null;
-        const to = Math.min(range.to, from + facts.page_blocks - 1);
-        const page = await evidence.read(ask(watches, { from, to }, seen)).catch(unserved);
-        pages += 1;
-        if (range !== ranges[0]) older += 1;
-        if (page instanceof Fault) {
-          refused ??= page;
-          from = upperHalf({ from, to: range.to });
-          continue;
-        }
-        const { answer, transfers } = page;
-        if (seen !== null && answer.mark?.hash !== seen.hash) return seen;
-        await takeIn(answer, transfers, "head", watches, end);
-        // The next page must lie on the same branch as this one.
-        if (seen === null || answer.end.number > seen.number) seen = answer.end;
-        from = answer.to + 1;
-      }
-    }
-    if (refused !== null) throw refused;
-    return null;
-  }
-
-  /** Blocks that one call reaches at the provider that takes most, of those that are well: the newest page must be one, or it ends before the head. */
-  function pageBlocks(): number {
-    const { page_blocks } = settings().facts;
-    const reports = source.reports();
-    const well = reports.filter(({ state }) => state === "well");
-    const taken = (well.length > 0 ? well : reports).map(({ learned_range }) => learned_range ?? page_blocks);
-    return Math.max(1, Math.min(page_blocks, Math.max(1, ...taken)));
-  }
-
-  function missing(watches: readonly WatchRow[], head: number): Range[] {
-    const covered = database.read((at) => coveredOn(at, chain));
-    return union(watches.flatMap((watch) => gaps(covered.get(watch.id) ?? [], watch.start_block ?? 0, head)));
-  }
-
-  function ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question {
-    const wallets = [...new Set(watches.map((watch) => watch.wallet))];
-    const tokens = [...new Set(watches.map((watch) => watch.token))];
-    return { ...range, wallets, tokens, mark: mark?.number ?? null };
-  }
-
-  /** Finds what left the chain, and hands the page to settlement. */
-  async function takeIn(
-    answer: Answer,
-    transfers: readonly Transfer[],
-    pass: Pass,
-    watches: readonly WatchRow[],
-    end: ChainEnd,
-  ): Promise<void> {
-    const gone = await evidence.findGone(answer, transfers);
-    world.point("scan.read");
-    await settlement.ingest({
-      chain,
-      pass,
-      watches: watches.map((watch) => watch.id),
-      from: answer.from,
-      end: answer.end,
-      provider: answer.provider,
-      zero_value: answer.zero_value,
-      transfers: transfers.filter((transfer) => isOwed(watches, transfer)),
-      gone,
-      chainEnd: end,
-    });
-  }
-
-  /** Reads what has become final once more, from another provider where there is one. */
-  async function finalPass(watches: readonly WatchRow[], end: ChainEnd): Promise<void> {
-    const { facts, poll_ms } = settings();
-    if (watches.length === 0 || world.elapsed() - final_pass_at < poll_ms * final_pass_polls) return;
-    const skipped: Range[] = [];
-    let refused: Fault | null = null;
-    let range: Range | undefined;
-    for (let pages = 0; pages < pages_per_poll_max; pages += 1) {
-      const read = database.read((at) => coveredOn(at, chain, "final"));
-      const once = watches.flatMap((one) => gaps(read.get(one.id) ?? [], one.start_block ?? 0, end.final.number));
-      // Only what the head pass has read already: the final pass checks, it does not run ahead.
-      const unread = [...missing(watches, end.final.number), ...skipped];
-      [range] = union(once).flatMap(({ from, to }) => gaps(unread, from, to));
-      if (range === undefined) break;
-      const { from } = range;
-      const last = Math.min(range.to, from + facts.page_blocks - 1);
-      const head = database.read((at) => [...coveredOn(at, chain, "head").values()].flat());
-      const reader = intervalAt(head, from);
-      const asked = ask(watches, { from, to: Math.min(last, reader?.to ?? last) }, null);
-      const page = await readOnFinal(asked, end, reader?.provider).catch(unserved);
-      if (page === null) {
-        // Whoever is right shows at the next pass, not at the next poll.
-        range = undefined;
-        break;
-      }
-      if (page instanceof Fault) {
-        refused ??= page;
-        skipped.push({ from, to: upperHalf(range) - 1 });
-        continue;
-      }
-      const { answer, transfers } = page;
-      const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
-      const before = new Set(stored().map((row) => row.id));
-      await takeIn(answer, transfers, "final", watches, end);
-      const missed = stored().filter((row) => !before.has(row.id)).length;
-      if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
-    }
-    // Where more is left than one poll may read, the next poll goes on with it.
-    if (range === undefined) final_pass_at = world.elapsed();
-    if (refused !== null) throw refused;
-  }
-
-  /** Reads a page that lies on the branch of the final block; null when two providers show another block at its height. */
-  async function readOnFinal(asked: Question, { final }: ChainEnd, avoid: string | undefined) {
-    let refused = avoid;
-    for (let tries = 0; tries < final_branch_tries_max; tries++) {
-      const page = await evidence.read(asked, refused);
-      const { end, provider } = page.answer;
-      if (final.hash === null || end.number !== final.number || end.hash === final.hash) return page;
-      telemetry.warn("final_block_contradicted", { chain, provider, block: end.number });
-      telemetry.count("final_block_contradicted", { chain, provider });
-      refused = provider;
-    }
-    return null;
-  }
-
   async function recordHealth(): Promise<void> {
     const due = world.elapsed() - health_at >= health_interval_ms;
     if (!due && !stalled) return;
@@ -316,24 +155,8 @@ export function createScan(needs: {
       // New settings may bring new wallets: they are looked at at once.
       if (verified !== settings()) return 0;
       const { poll_ms, idle_poll_ms } = settings();
-      const busy = behind || database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
+      const busy = headPass.isBehind() || database.read((at) => hasOpenDeposit(at, chain) || hasWaiting(at, chain));
       return busy ? poll_ms : idle_poll_ms;
     },
   };
-}
-
-/** A range that nobody serves, for its age or for what it holds, is no reason to leave the rest unread. */
-function unserved(error: unknown): Fault {
-  if (error instanceof Fault && ["provider_archive_only", "provider_range_too_large"].includes(error.code))
-    return error;
-  throw error;
-}
-
-/**
- * False for a transfer before the block its watch began at. One question asks for all wallets, so the answer tells of
- * them too; nobody asked what was on a wallet before, and nobody could tell what it was for.
- */
-function isOwed(watches: readonly WatchRow[], { wallet, token, block }: Transfer): boolean {
-  const watch = watches.find((one) => one.wallet === wallet && one.token === token);
-  return watch === undefined || block.number >= (watch.start_block ?? 0);
 }

@@ -66,19 +66,21 @@ export function createStarts(needs: {
     return null;
   }
 
-  /** The block of a transaction; null when two providers, or the only one, do not know it. */
+  /** The block of a transaction; null when two providers, or the only one, do not know it. Faults: one that refuses it. */
   async function blockOf(tx_hash: string): Promise<number | null> {
     const matter = { hashes: [tx_hash], heights: [] };
     const first = await source.testify(matter, []);
-    const receipt = first.receipts.get(tx_hash);
-    if (receipt !== null && receipt !== undefined) return receipt.block.number;
-    try {
-      const second = await source.testify(matter, [first.provider]);
-      return second.receipts.get(tx_hash)?.block.number ?? null;
-    } catch (error) {
+    const known = first.receipts.get(tx_hash);
+    if (known) return known.block.number;
+    const second = await source.testify(matter, [first.provider]).catch((error) => {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
-    }
+    });
+    const receipt = second?.receipts.get(tx_hash);
+    if (receipt) return receipt.block.number;
+    const refusal = first.refused.get(tx_hash) ?? second?.refused.get(tx_hash);
+    if (refusal !== undefined) throw refusal;
+    return null;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { ProviderState } from "../../domain/provider.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { ProviderHealth, Source } from "../source.ts";
+import { createRefusals, isAlive, mayConcernItems, type Refusals } from "./apart.ts";
 import { type Budget, createBudget } from "./budget.ts";
 import { type CircuitState, createCircuit } from "./circuit.ts";
 import { createHealth, type Health } from "./health.ts";
@@ -18,6 +19,8 @@ const no_illness: readonly Code[] = [
   "provider_lagging",
   "provider_cannot_answer",
 ];
+/** Said of us, not of what was asked. */
+const inexcusable: readonly Code[] = ["provider_rate_limited", "provider_refused"];
 const no_limits = { per_second: null, per_day: null };
 const illness_points = 10;
 const weakness_points = 2;
@@ -52,8 +55,18 @@ export interface PoolMember extends Member {
   /** True when it has refused the like of blocks as old as this one. */
   isTooOld(depth: Depth | null): boolean;
   last_fault(): Fault | null;
-  /** Asks it and takes note of how that went. Throws what the source throws. */
-  ask<T>(verb: (source: Source, provider: string) => Promise<T>, depth: Depth | null): Promise<T>;
+  /** What it refuses of receipts and headers. */
+  refusals: Refusals;
+  /** Asks it and takes note of how that went, of failures only with `notes_failure`. Throws what the source throws. */
+  ask<T>(
+    verb: (source: Source, provider: string) => Promise<T>,
+    depth: Depth | null,
+    notes_failure?: boolean,
+  ): Promise<T>;
+  /** Takes note of a failure. `is_excused`: what was asked was the reason; the provider is not left alone for it. */
+  note(fault: Fault, depth: Depth | null, is_excused?: boolean): void;
+  /** True when what was asked may be the reason of a failure: the provider states its head all the same. */
+  isExcused(fault: Fault): Promise<boolean>;
   report(): ProviderHealth[];
 }
 
@@ -69,6 +82,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
   const circuit = createCircuit({ world });
   const health = createHealth({ world });
   const trust = createTrust({ world });
+  const refusals = createRefusals({ world });
   const refused = new Map<Depth["of"], { through: number; until: number }>();
   let told_spent_on: number | null = null;
 
@@ -80,10 +94,20 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
 
   const isTooOld = (depth: Depth | null) => depth !== null && depth.block <= (refusedThrough(depth.of) ?? -1);
 
-  function note(fault: Fault, depth: Depth | null): void {
+  async function isExcused(fault: Fault): Promise<boolean> {
+    if (no_illness.includes(fault.code) || inexcusable.includes(fault.code) || !mayConcernItems(fault)) return false;
+    return isAlive(world, () => source.heads([]));
+  }
+
+  function note(fault: Fault, depth: Depth | null, is_excused = false): void {
     if (fault.code === "provider_archive_only" && depth !== null) {
       const through = Math.max(depth.block, refusedThrough(depth.of) ?? depth.block);
       refused.set(depth.of, { through, until: world.elapsed() + archive_memory_ms });
+    }
+    if (is_excused) {
+      health.failed(illness_points);
+      circuit.withdraw();
+      return;
     }
     if (no_illness.includes(fault.code) || !budget.hasPlenty()) {
       circuit.withdraw();
@@ -133,19 +157,22 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     budget,
     health,
     trust,
+    refusals,
     isFree: (depth) => isWell(depth) && budget.hasPlenty(),
     isFreeSlowly: (depth) => isWell(depth) && budget.trickles(),
     isTooOld,
     last_fault: circuit.last_fault,
-    async ask(verb, depth) {
+    note,
+    isExcused,
+    async ask(verb, depth, notes_failure = true) {
       circuit.begin();
       try {
         const answer = await verb(source, provider);
         if (circuit.succeed()) telemetry.info("provider recovered", { chain, provider });
         return answer;
       } catch (error) {
-        if (error instanceof Fault) note(error, depth);
-        else circuit.withdraw();
+        if (!(error instanceof Fault)) circuit.withdraw();
+        else if (notes_failure) note(error, depth);
         throw error;
       } finally {
         warnWhenSpent();

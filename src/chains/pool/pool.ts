@@ -3,6 +3,7 @@
 
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
+import type { Receipt } from "../../domain/payment.ts";
 import type { Matter, Providers, Source, Testimony, Word } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
@@ -26,6 +27,8 @@ export interface PoolNeeds extends MemberNeeds {
 interface Wish {
   depth?: Depth | null;
   avoid?: string | undefined;
+  /** What was asked may be the reason when all fail: a provider that states its head all the same is not left alone. */
+  excusable?: boolean;
 }
 
 /** A Source that asks its members in turn. Throws the last member's Fault when none could answer. */
@@ -52,27 +55,35 @@ export function createPool(needs: PoolNeeds): Providers {
   }
 
   async function first<T>(verb: (source: Source, provider: string) => Promise<T>, wish: Wish = {}): Promise<T> {
-    const { depth = null, avoid } = wish;
+    const { depth = null, avoid, excusable = false } = wish;
     const free = available(ranked(), depth);
     const turn = avoid === undefined ? free : free.toSorted((a, b) => kinship(a, avoid) - kinship(b, avoid));
-    return inTurn(turn, verb, depth);
+    return inTurn(turn, verb, depth, excusable);
   }
 
   async function inTurn<T>(
     turn: readonly PoolMember[],
     verb: (source: Source, provider: string) => Promise<T>,
     depth: Depth | null,
+    excusable = false,
   ): Promise<T> {
-    let fault: Fault | null = null;
+    const failed: { member: PoolMember; fault: Fault }[] = [];
     for (const member of turn) {
       try {
-        return await member.ask(verb, depth);
+        const answer = await member.ask(verb, depth, !excusable);
+        if (excusable) for (const one of failed) one.member.note(one.fault, depth);
+        return answer;
       } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        fault = error;
+        if (error instanceof Fault) failed.push({ member, fault: error });
+        else {
+          if (excusable) for (const one of failed) one.member.note(one.fault, depth);
+          throw error;
+        }
       }
     }
-    throw alarm(fault ?? nobody(depth));
+    // What nobody answers may be the question's fault: then those that are well stay so.
+    if (excusable) for (const { member, fault } of failed) member.note(fault, depth, await member.isExcused(fault));
+    throw alarm(failed.at(-1)?.fault ?? nobody(depth));
   }
 
   /** Why nobody was asked. */
@@ -120,6 +131,31 @@ export function createPool(needs: PoolNeeds): Providers {
     );
   }
 
+  /** Receipts, then the headers of their blocks: all of it must come from the same provider to mean anything. */
+  async function testimony(source: Source, provider: string, { hashes, heights }: Matter): Promise<Testimony> {
+    const { refusals } = memberOf(provider);
+    const head = () => source.heads([]);
+    const found = await refusals.ask(hashes, source.receipts, head);
+    const refused = new Map<string, Fault>();
+    const receipts = new Map<string, Receipt | null>();
+    for (const [hash, answer] of found) {
+      if (answer instanceof Fault) refused.set(hash, answer);
+      else receipts.set(hash, answer);
+    }
+    const mined = [...receipts.values()].flatMap((receipt) => receipt?.block.number ?? []);
+    const headers = new Map<number, BlockRef | null>();
+    for (const [number, answer] of await refusals.ask([...new Set([...heights, ...mined])], source.blocks, head)) {
+      if (!(answer instanceof Fault)) headers.set(number, answer);
+    }
+    return { provider, receipts, refused, headers };
+  }
+
+  function memberOf(provider: string): PoolMember {
+    const member = members.find((one) => one.provider === provider);
+    if (member === undefined) throw new Error(`${provider} is no provider of this pool`);
+    return member;
+  }
+
   return {
     identity: (tokens) => first((source) => source.identity(tokens)),
     async heads(asked) {
@@ -142,7 +178,7 @@ export function createPool(needs: PoolNeeds): Providers {
     },
     headsBeside: (asked, heard) => beside(heard, (source, provider) => ownWord(source, provider, asked)),
     read: (question, avoid) =>
-      first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid }),
+      first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid, excusable: true }),
     balances: (holdings, block, or_later) =>
       first((source) => source.balances(holdings, block, or_later), { depth: { of: "balances", block } }),
     blocks: (numbers) => first((source) => source.blocks(numbers)),
@@ -178,19 +214,6 @@ async function ownWord(source: Source, provider: string, asked: readonly Finalit
   const unserved = asked.find((tag) => heads[tag] === null);
   if (unserved === undefined) return { provider, heads };
   throw new Fault("provider_cannot_answer", `${provider}: serves no ${unserved} block`);
-}
-
-/** Receipts, then the headers of their blocks: all of it must come from the same provider to mean anything. */
-async function testimony(source: Source, provider: string, { hashes, heights }: Matter): Promise<Testimony> {
-  const receipts = await source.receipts(hashes);
-  const mined = receipts.flatMap((receipt) => receipt?.block.number ?? []);
-  const numbers = [...new Set([...heights, ...mined])];
-  const headers = await source.blocks(numbers);
-  return {
-    provider,
-    receipts: new Map(hashes.map((hash, i) => [hash, receipts[i] ?? null])),
-    headers: new Map(numbers.map((number, i) => [number, headers[i] ?? null])),
-  };
 }
 
 /** Two keys, or two ways of asking, at one host are one company: what it says twice is one opinion. */

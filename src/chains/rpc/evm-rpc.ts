@@ -92,7 +92,10 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
         return answer;
       }
       const next = tries < range_tries_max ? nextTry(page, answer.refusal) : null;
-      if (next === null) throw answer.fault;
+      if (next === null) {
+        if (question.from === to) range.singleRefused();
+        throw answer.fault;
+      }
       to = next;
     }
   }

@@ -18,6 +18,7 @@ const no_batch_requests = 5_000;
 /** Refusals of a whole batch that may mean batches as such: their words do not say what they are about. */
 const unexplained: readonly RefusalKind[] = ["other", "tag"];
 const http_ok = 200;
+const server_error_status = 500;
 const key_cure = "correct the key in its URL (rpc_urls), or let this machine's address in there";
 
 export interface RpcCall {
@@ -41,10 +42,10 @@ export interface JsonRpc {
   takesBatches(): boolean;
 }
 
-/** One HTTP answer. `whole`: it answers the batch as a whole, not call by call. */
+/** One HTTP answer. `is_whole`: it refuses the request as a whole, and not because the server is down. */
 interface Posted {
   outcomes: RpcOutcome[];
-  whole: boolean;
+  is_whole: boolean;
 }
 
 /** A client for one provider, paying for its calls out of `budget`. Throws a TypeError when `url` is none. */
@@ -74,7 +75,9 @@ export function createJsonRpc({
 
     const retry_after_s = secondsOf(answer.retry_after);
     const refuse = (error: unknown) => ({ refusal: readRefusal({ status: answer.status, error, retry_after_s }) });
-    const refuseAll = (error: unknown): Posted => ({ outcomes: calls.map(() => refuse(error)), whole: true });
+    const refuseAll = (error: unknown, is_whole = answer.status < server_error_status): Posted => {
+      return { outcomes: calls.map(() => refuse(error)), is_whole };
+    };
     const parsed = parse(answer.text);
     if (parsed === undefined) {
       if (answer.status === http_ok) throw fail("provider_malformed", "the answer is not JSON");
@@ -83,16 +86,19 @@ export function createJsonRpc({
     }
     const envelopes = Array.isArray(parsed) ? parsed : [parsed];
     const single = envelopes.length === 1 ? errorOf(envelopes[0]) : undefined;
-    if (single !== undefined) return refuseAll(single);
+    if (single !== undefined) return refuseAll(single, true);
     if (!Array.isArray(parsed) && answer.status !== http_ok) return refuseAll(parsed);
     if (Array.isArray(parsed) !== calls.length > 1) throw fail("provider_malformed", "the answer is not a batch");
-    return { outcomes: match(envelopes, calls.length, refuse), whole: false };
+    return { outcomes: match(envelopes, calls.length, refuse), is_whole: false };
   }
 
   /** True when a batch was refused without a reason and its first call is answered alone: it is batches that are refused. */
-  async function refusesBatches([first, ...others]: readonly RpcCall[], { outcomes, whole }: Posted): Promise<boolean> {
+  async function refusesBatches(
+    [first, ...others]: readonly RpcCall[],
+    { outcomes, is_whole }: Posted,
+  ): Promise<boolean> {
     const [outcome] = outcomes;
-    if (!whole || first === undefined || others.length === 0 || outcome === undefined) return false;
+    if (!is_whole || first === undefined || others.length === 0 || outcome === undefined) return false;
     if (!("refusal" in outcome) || !unexplained.includes(outcome.refusal.kind)) return false;
     const [alone] = (await post([first])).outcomes;
     return alone !== undefined && "result" in alone;

@@ -21,11 +21,13 @@ export interface RangeLimit {
   suspects(refusal: Refusal): boolean;
   /** A range was answered. */
   answered(): void;
+  /** A single block was refused: it, not the width, may be why wider ranges were. Forgets a guessed limit. */
+  singleRefused(): void;
 }
 
 /** Starts at `page_blocks` per call and only ever goes below it. */
 export function createRangeLimit({ page_blocks, world }: { page_blocks: number; world: World }): RangeLimit {
-  let limit: { blocks: number; until: number } | null = null;
+  let limit: { blocks: number; until: number; stated: boolean } | null = null;
   let unexplained = { text: "", times: 0 };
 
   const learned = () => {
@@ -38,7 +40,8 @@ export function createRangeLimit({ page_blocks, world }: { page_blocks: number; 
     narrow(from, to, refusal) {
       const next = narrower(refusal?.text ?? "", to - from + 1);
       if (next === null) return null;
-      limit = { blocks: next.blocks, until: world.elapsed() + (next.stated ? stated_limit_ms : guessed_limit_ms) };
+      const until = world.elapsed() + (next.stated ? stated_limit_ms : guessed_limit_ms);
+      limit = { blocks: next.blocks, until, stated: next.stated };
       return from + next.blocks - 1;
     },
     suspects(refusal) {
@@ -46,6 +49,10 @@ export function createRangeLimit({ page_blocks, world }: { page_blocks: number; 
       return unexplained.times >= same_refusals_max;
     },
     answered() {
+      unexplained = { text: "", times: 0 };
+    },
+    singleRefused() {
+      if (limit?.stated === false) limit = null;
       unexplained = { text: "", times: 0 };
     },
   };
