@@ -1,6 +1,7 @@
 // Money against orders over a real database: what pays by itself, what waits for a person, and that it is the right order.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { createInbox } from "../src/services/inbox.ts";
 import { listInbox } from "../src/storage/inbox.ts";
 import { releaseSlots } from "../src/storage/slots.ts";
 import { evm_wallet, testConfig } from "./support/server.ts";
@@ -17,6 +18,7 @@ afterEach(async () => {
 
 const day_ms = 86_400_000;
 const shown = () => till.database.read((at) => listInbox(at, { dust: false }, 100, 0)).map((transfer) => transfer.id);
+const assign = (transfer: number, order_id: string) => createInbox(till).assign(transfer, order_id, "operator", "test");
 const kinds = () => till.rows<{ kind: string }>("SELECT kind FROM allocations ORDER BY id").map((row) => row.kind);
 const fate = (row: { status: string; reason: string | null; likely_order: string | null }) => [
   row.status,
@@ -260,6 +262,78 @@ describe("what is left after a part", () => {
     expect(left(thief)).toEqual([99]);
     expect(fate(await till.receive({ amount: "99" }))).toEqual(["waiting_for_match", "fee_shortened", victim]);
     expect(till.status(thief)).toBe("pending");
+  });
+});
+
+describe("what is left of the sender's own deposit", () => {
+  test("beats a stranger's exact reservation", async () => {
+    await begin();
+    const [mine, stranger] = [await till.asked("20.00", ann), await till.asked("8.00")];
+    await till.receive({ amount: "12", sender: ann });
+    await till.receive({ amount: "8", sender: ann });
+    expect([till.status(mine), till.status(stranger), kinds()]).toEqual(["paid", "pending", ["part", "part"]]);
+    await till.receive({ amount: "8", sender: bob });
+    expect(till.status(stranger)).toBe("paid");
+  });
+
+  test("beats it also where a payment of an earlier order made the sender known", async () => {
+    await begin();
+    await till.asked("3.00");
+    await till.receive({ amount: "3", sender: ann });
+    const [mine, stranger] = [await till.asked("20.00"), await till.asked("8.00")];
+    await assign((await till.receive({ amount: "12", sender: ann, coin: "USDC" })).id, mine);
+    await till.receive({ amount: "8", sender: ann });
+    expect([till.status(mine), till.status(stranger)]).toEqual(["paid", "pending"]);
+  });
+
+  test("is ambiguous for a sender with the same left of two orders", async () => {
+    await begin();
+    const [one, two] = [await till.asked("20.00"), await till.asked("30.00")];
+    await till.asked("8.00");
+    await assign((await till.receive({ amount: "12", sender: ann, coin: "USDC" })).id, one);
+    await assign((await till.receive({ amount: "22", sender: ann, coin: "USDC" })).id, two);
+    expect(fate(await till.receive({ amount: "8", sender: ann }))).toEqual(["waiting_for_match", "ambiguous", null]);
+  });
+});
+
+describe("a sender who has paid three orders", () => {
+  const begun = async () => {
+    for (const amount of ["1.00", "2.00", "3.00"]) {
+      await till.asked(amount);
+      await till.receive({ amount });
+    }
+    expect(kinds()).toEqual(["match", "match", "match"]);
+  };
+
+  test("may be an exchange: it pays exact amounts, and what is left of no order it began", async () => {
+    await begin();
+    await begun();
+    const [first, stranger] = [await till.asked("20.00"), await till.asked("8.00")];
+    await assign((await till.receive({ amount: "12", coin: "USDC" })).id, first);
+    await till.receive({ amount: "8" });
+    expect([till.status(first), till.status(stranger)]).toEqual(["pending", "paid"]);
+  });
+
+  test("pays no parts and no overpayment because it was named as the expected one", async () => {
+    await begin();
+    await begun();
+    const named = await till.asked("20.00", exchange);
+    for (const amount of ["7", "21"]) {
+      expect(fate(await till.receive({ amount }))).toEqual(["waiting_for_match", "ambiguous", named]);
+    }
+    await till.receive({ amount: "20" });
+    expect(till.status(named)).toBe("paid");
+  });
+
+  test("is not one who has paid two of them, nor one whose payments left the chain", async () => {
+    await begin();
+    await begun();
+    const [last] = till.rows<{ id: number }>("SELECT id FROM transfers ORDER BY id DESC");
+    await till.quiet([last?.id ?? 0]);
+    const named = await till.asked("20.00", exchange);
+    await till.receive({ amount: "7" });
+    expect(kinds().at(-1)).toBe("part");
+    expect(till.status(named)).toBe("pending");
   });
 });
 

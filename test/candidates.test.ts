@@ -9,13 +9,11 @@ import {
   candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
-  depositsExpecting,
-  depositsOfSender,
-  payersLike,
   promisesBelow,
   promisesBetween,
 } from "../src/storage/candidates.ts";
 import type { Reader } from "../src/storage/database.ts";
+import { depositsExpecting, depositsOfSender, payersLike } from "../src/storage/senders.ts";
 import { transferById } from "../src/storage/transfers.ts";
 import { plansOf } from "./support/plans.ts";
 import { evm_wallet } from "./support/server.ts";

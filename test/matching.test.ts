@@ -1,7 +1,7 @@
 // Whose money a transfer is: the rules as tables, complete over what can be promised around an amount; the answer last.
 
 import { describe, expect, test } from "bun:test";
-import { type Around, around_max, attribute } from "../src/domain/attribution.ts";
+import { type Around, around_max, attribute, type Context } from "../src/domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../src/domain/lookalike.ts";
 import type { Arrival, Candidate, Match } from "../src/domain/matching.ts";
 
@@ -44,6 +44,8 @@ const nothing: Around = {
   reserved: [],
   highestPaying: (due) => due + due / 10n,
 };
+
+const alone: Context = { remainders: () => [], isShared: () => false, around: () => nothing };
 
 function words(found: Match): string {
   if ("deposit" in found) return `${found.kind} pays ${found.deposit}`;
@@ -93,7 +95,7 @@ describe("a transfer of an amount that was promised", () => {
         throw new Error("an exact amount asks for nothing around it");
       return nothing;
     };
-    expect(words(attribute({ ...arrival, ...changes }, candidates, never))).toBe(answer);
+    expect(words(attribute({ ...arrival, ...changes }, candidates, { ...alone, around: never }))).toBe(answer);
   });
 });
 
@@ -319,7 +321,34 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["nothing at all, in a coin not offered", { offered: false }, {}, "coin_not_offered"],
   ];
   test.each(rows)("%s", (_what, changes, around, answer) => {
-    expect(words(attribute({ ...arrival, ...changes }, [], () => ({ ...nothing, ...around })))).toBe(answer);
+    const context = { ...alone, around: () => ({ ...nothing, ...around }) };
+    expect(words(attribute({ ...arrival, ...changes }, [], context))).toBe(answer);
+  });
+});
+
+describe("a transfer of exactly what is left of a deposit its sender has paid in part", () => {
+  const mine: Candidate = { ...open, order_id: "order-5", deposit: 5, rest: true };
+  const also: Candidate = { ...mine, order_id: "order-6", deposit: 6 };
+  const later = { opened_head: 50 };
+  const rows: [what: string, remainders: Candidate[], exact: Candidate[], shared: boolean, answer: string][] = [
+    ["and nobody else was asked for", [mine], [], false, "part pays 5"],
+    ["and that a stranger was asked for", [mine], [open], false, "part pays 5"],
+    ["and that is left of another of the sender's", [mine, also], [], false, "ambiguous"],
+    [
+      "and that another order expects of the sender",
+      [mine],
+      [{ ...open, sender: "payer" }],
+      false,
+      "ambiguous order-5",
+    ],
+    ["but was not when it was sent", [{ ...mine, ...later }], [open], false, "match pays 7"],
+    ["while another transfer pays all of it", [{ ...mine, taken: true }], [open], false, "match pays 7"],
+    ["of a sender who has paid many orders, and that a stranger was asked for", [mine], [open], true, "match pays 7"],
+    ["of a sender who has paid many orders", [mine], [], true, "no_such_amount"],
+  ];
+  test.each(rows)("%s", (_what, remainders, exact, shared, answer) => {
+    const context = { ...alone, remainders: () => remainders, isShared: () => shared };
+    expect(words(attribute(arrival, exact, context))).toBe(answer);
   });
 });
 

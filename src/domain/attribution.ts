@@ -37,38 +37,61 @@ export interface Around {
   highestPaying(due: bigint): bigint;
 }
 
-/** Decides what an arrival pays, or why it pays nothing. `exact`: who was promised just this amount; it always wins. */
-export function attribute(arrival: Arrival, exact: readonly Candidate[], around: () => Around): Match {
+/** What is read about an arrival only where a rule asks for it. */
+export interface Context {
+  /** Unpaid deposits that its sender has paid a part of, or that expect it, and of which exactly this amount is left. */
+  remainders(): readonly Candidate[];
+  /** Its sender has paid so many orders that it may be an exchange: then nothing is certain because of the sender. */
+  isShared(): boolean;
+  around(): Around;
+}
+
+/** Decides what an arrival pays, or why it pays nothing. `exact`: reservations of just this amount. */
+export function attribute(arrival: Arrival, exact: readonly Candidate[], context: Context): Match {
   const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
   const [first, ...more] = exact;
   if (arrival.own) return none(arrival.accepted ? "from_own_wallet" : "unknown_token");
-  if (!arrival.accepted || first === undefined) return guess(arrival, around);
+  const remainder = arrival.accepted ? ownRemainder(arrival, exact, context) : null;
+  if (remainder !== null) return remainder;
+  if (!arrival.accepted || first === undefined) return guess(arrival, context);
 
   const found = matchExact(arrival, [first, ...more]);
   if ("deposit" in found || found.reason !== "too_early") return found;
   // Whoever was promised this amount only afterwards must not take it from the order it was sent for.
-  const before = guess(arrival, around);
+  const before = guess(arrival, context);
   return "deposit" in before || before.likely_order !== null ? before : found;
 }
 
+/** Exactly what is left of the sender's own deposit, even where another order has this amount reserved. */
+function ownRemainder(arrival: Arrival, exact: readonly Candidate[], context: Context): Match | null {
+  const left = timely(arrival, context.remainders());
+  const [only] = left;
+  if (only === undefined || context.isShared()) return null;
+  if (ordersOf(left).size > 1 || isMany(left)) return ambiguous;
+  const isExpectedByOther = exact.some((one) => one.sender === arrival.sender && one.order_id !== only.order_id);
+  if (isExpectedByOther) return { reason: "ambiguous", likely_order: only.order_id };
+  const found = settled(arrival, only, "part");
+  return "deposit" in found ? found : null;
+}
+
 /** Whose an arrival is that nobody had been asked for exactly. */
-function guess(arrival: Arrival, around: () => Around): Match {
+function guess(arrival: Arrival, context: Context): Match {
   const none = (reason: InboxReason): Match => ({ reason, likely_order: null });
   if (arrival.dust) return none("dust");
-  const near = around();
+  const near = context.around();
   if (near.lookalike && (arrival.petty || !arrival.accepted)) return none("lookalike");
   if (!arrival.accepted) return none("unknown_token");
-  const found = nearest(arrival, near);
+  const found = nearest(arrival, near, context.isShared);
   if (!near.lookalike) return found;
   // Whoever takes the sender for another may be about to believe it: a person decides, and is warned.
   return { reason: "lookalike", likely_order: "deposit" in found ? found.order_id : found.likely_order };
 }
 
 /** The first rule that holds of an amount that nobody was asked for. */
-function nearest(arrival: Arrival, near: Around): Match {
+function nearest(arrival: Arrival, near: Around, isShared: () => boolean): Match {
   return (
     tolerated(arrival, near) ??
-    fromKnownSender(arrival, near) ??
+    fromKnownSender(arrival, near, isShared) ??
     mistaken(arrival, near) ??
     overpaid(arrival, near) ??
     short(arrival, near) ??
@@ -90,14 +113,15 @@ function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around): Mat
 }
 
 /** Any amount from a sender who has one deposit to pay: a part of it, or more than is left of it. */
-function fromKnownSender(arrival: Arrival, near: Around): Match | null {
+function fromKnownSender(arrival: Arrival, near: Around, isShared: () => boolean): Match | null {
   const { mine, cut, shortened, close, elsewhere } = near;
   const own = timely(arrival, mine);
   const [only] = own;
   if (only === undefined) return null;
   if (own.length > 1 || isMany(mine)) return ambiguous;
+  if (isShared()) return { reason: "ambiguous", likely_order: only.order_id };
   // Whoever is expected here may have been asked for something else under no name.
-  const others = [cut, shortened, close, elsewhere, ...ifShared(arrival, only, near)];
+  const others = [cut, shortened, close, elsewhere, ...ifUnexpected(arrival, only, near)];
   if (others.some((list) => isMany(list) || timely(arrival, list).some((one) => one.order_id !== only.order_id))) {
     return { reason: "ambiguous", likely_order: only.order_id };
   }
@@ -109,7 +133,7 @@ function fromKnownSender(arrival: Arrival, near: Around): Match | null {
  * Who else may be meant by a sender that nobody named and that is only known for having paid a part: an exchange sends for
  * many. Whatever asks for more, and whatever asks for no less than half, also of late.
  */
-function ifShared(arrival: Arrival, only: Candidate, { above, below }: Around): (readonly Candidate[])[] {
+function ifUnexpected(arrival: Arrival, only: Candidate, { above, below }: Around): (readonly Candidate[])[] {
   if (only.sender === arrival.sender) return [];
   // Those below come highest first: only where the last one looked at is no less than half there may be more.
   return [above, below.filter((one) => arrival.units <= one.units * over_most_times)];

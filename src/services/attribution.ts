@@ -14,16 +14,15 @@ import {
   candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
-  depositsExpecting,
-  depositsOfSender,
-  payersLike,
   promisesBelow,
   promisesBetween,
+  remaindersOf,
   reservedBefore,
 } from "../storage/candidates.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
+import { depositsExpecting, depositsOfSender, isSharedSender, payersLike } from "../storage/senders.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
 
@@ -119,7 +118,16 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         petty: isPetty(row.amount),
       },
       exact,
-      () => around(at, row, coin, watch?.decimals ?? 0),
+      {
+        remainders: () =>
+          pot === null
+            ? []
+            : remaindersOf(at, pot, { units, sender, transfer: row.id }).filter(
+                (one) => one.begun || one.sender === sender,
+              ),
+        isShared: () => isSharedSender(at, sender),
+        around: () => around(at, row, coin, watch?.decimals ?? 0),
+      },
     );
   }
 

@@ -1,18 +1,16 @@
 // What is promised around a transfer: the same amount, amounts near it, what is its sender's. Finds by index, a bounded
 // number of rows each; decides nothing.
 
-import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, ne, type SQL, sql } from "drizzle-orm";
-import type { ChainId } from "../domain/assets.ts";
+import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, type SQL, sql } from "drizzle-orm";
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
-import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
-import { receivedFor } from "./allocations.ts";
+import { toUnits } from "../domain/money.ts";
 import type { Reader } from "./database.ts";
 import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { type Pot, spans } from "./slots.ts";
 import { statement } from "./statement.ts";
 
-const columns = {
+const candidate_columns = {
   deposit: deposits.id,
   order_id: deposits.order_id,
   order_status: orders.status,
@@ -28,11 +26,13 @@ const columns = {
 
 type Row = Omit<Candidate, "units" | "closed" | "taken"> & { units: string; closed_at: number | null; taken: number };
 
-function candidateOf({ units, closed_at, taken, ...rest }: Row): Candidate {
+/** A row of `candidate_columns` in the terms of the domain. */
+export function candidateOf({ units, closed_at, taken, ...rest }: Row): Candidate {
   return { ...rest, units: BigInt(units), closed: closed_at !== null, taken: taken === 1 };
 }
 
-const isInPot = and(
+/** Slots of the pot of the placeholders `chain`, `coin` and `wallet`. */
+export const isInPot = and(
   eq(slots.chain, sql.placeholder("chain")),
   eq(slots.coin, sql.placeholder("coin")),
   eq(slots.wallet, sql.placeholder("wallet")),
@@ -45,7 +45,7 @@ const digitsOf = sql`length(${slots.units})`;
 function selectPromises(where: SQL | undefined, ...order: SQL[]) {
   return statement((db) =>
     db
-      .select(columns)
+      .select(candidate_columns)
       .from(slots)
       .innerJoin(deposits, eq(deposits.id, slots.deposit))
       .innerJoin(orders, eq(orders.id, deposits.order_id))
@@ -142,50 +142,9 @@ const selectShorter = selectPromises(
   desc(digitsOf),
   desc(slots.units),
 );
-
-/**
- * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
- * open and paid by it in part with a transfer other than `transfer`. A sender who has paid for several orders, and is
- * expected by none, may be an exchange: then nothing is its own. `units`: what is left to pay.
- */
-export function depositsOfSender(
-  at: Reader,
-  pot: Pot,
-  sender: string,
-  decimals: number,
-  transfer: number,
-): Candidate[] {
-  const where = { ...pot, sender, transfer };
-  const bound = selectBound(at).all(where);
-  const begun = selectOrdersPaid(at).all(where).length === 1 ? selectBegunInPot(at).all(where) : [];
-  const own = new Map([...bound, ...begun].map((row) => [row.deposit, row]));
-  return [...own.values()].map((row) => {
-    const left = toCommon(row.amount) - receivedFor(at, row.order_id);
-    const units = left > 0n ? toUnits(fromCommon(left), decimals) : null;
-    return candidateOf({ ...row, rest: false, units: (units ?? BigInt(row.units)).toString() });
-  });
-}
-
-const { rest: _, ...deposit_columns } = { ...columns, units: deposits.units, amount: deposits.amount };
-
-/** Of promises that expect a sender; the literal lets the planner use their index. */
-const isExpecting = and(
-  eq(slots.sender, sql.placeholder("sender")),
-  sql`${slots.sender} <> ''`,
-  ne(orders.status, "paid"),
-  eq(slots.rest, false),
-);
-
-const selectBound = statement((db) =>
-  db
-    .select(deposit_columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isInPot, isExpecting))
-    .limit(around_max)
-    .prepare(),
-);
+/** What is compared of a deposit without looking at its reservations: `units` is what it asked for. */
+const { rest: _, ...of_deposit } = { ...candidate_columns, units: deposits.units, amount: deposits.amount };
+export const deposit_columns = of_deposit;
 
 /** Deposits of one exact amount that are looked at, newest first: an amount is reserved for one payer at a time. */
 const reserved_looked_max = 200;
@@ -214,102 +173,43 @@ const selectReserved = statement((db) =>
     .prepare(),
 );
 
-const isOther = and(
-  eq(transfers.chain, sql.placeholder("chain")),
-  eq(transfers.sender, sql.placeholder("sender")),
-  ne(transfers.id, sql.placeholder("transfer")),
-);
-
-/** Two are enough to know that it is not one: an exchange has paid for thousands. */
-const selectOrdersPaid = statement((db) =>
-  db
-    .selectDistinct({ order_id: deposits.order_id })
-    .from(transfers)
-    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
-    .where(and(isOther, isNotNull(transfers.deposit)))
-    .limit(2)
-    .prepare(),
-);
-
 /**
- * Open deposits that a sender paid a part of. What it paid before the oldest open deposit is not looked at, so that the
- * history of an exchange costs nothing. Literals: a partial index is chosen before a statement's parameters are known.
+ * Open deposits of a pot of which exactly `units` are left after parts, at most `around_max`. `begun`: the sender has paid
+ * one of these parts, with another transfer than `transfer`.
  */
-function selectPartPaid(where?: SQL) {
-  return statement((db) =>
-    db
-      .selectDistinct(deposit_columns)
-      .from(transfers)
-      .innerJoin(deposits, eq(deposits.id, transfers.deposit))
-      .innerJoin(orders, eq(orders.id, deposits.order_id))
-      .where(
-        and(
-          isOther,
-          sql`${transfers.part} = 1`,
-          sql`${transfers.deposit} >= (select min(open.id) from ${deposits} open where open.closed_at is null)`,
-          eq(transfers.status, "matched"),
-          isNull(deposits.closed_at),
-          where,
-        ),
-      )
-      .limit(around_max)
-      .prepare(),
-  );
+export function remaindersOf(
+  at: Reader,
+  pot: Pot,
+  wanted: { units: bigint; sender: string; transfer: number },
+): (Candidate & { begun: boolean })[] {
+  const rows = selectRemainders(at).all({ ...pot, ...wanted, units: wanted.units.toString() });
+  return rows.map(({ begun, remainder, ...row }) => ({
+    ...candidateOf({ ...row, rest: true, units: remainder ?? row.units }),
+    begun: begun === 1,
+  }));
 }
 
-const selectBegun = selectPartPaid();
-
-const selectBegunInPot = selectPartPaid(
-  and(eq(deposits.coin, sql.placeholder("coin")), eq(deposits.wallet, sql.placeholder("wallet"))),
-);
-
-/**
- * Deposits in whichever pot that expect a sender (those that ended unpaid among them while their amount is kept), and
- * open ones on its chain that it has paid in part with another transfer than `transfer`. Only time says what came first.
- */
-export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
-  const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
-  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null }));
-}
-
-const selectExpecting = statement((db) =>
+const selectRemainders = statement((db) =>
   db
-    .select(deposit_columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .select({
+      ...deposit_columns,
+      remainder: deposits.remainder,
+      begun: sql<number>`exists (select 1 from allocations a join transfers p on p.id = a.transfer
+        where a.order_id = ${deposits.order_id} and a.reversed_at is null and p.reverted_at is null
+          and p.sender = ${sql.placeholder("sender")} and p.id <> ${sql.placeholder("transfer")})`,
+    })
+    .from(deposits)
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(isExpecting)
-    .limit(around_max)
-    .prepare(),
-);
-
-/** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few, each found by one step in the index. */
-export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
-  const found: string[] = [];
-  for (let below = `${prefix}~`; found.length < around_max; ) {
-    const payer = selectPayer(at).get({ ...place, prefix, below })?.sender;
-    if (payer === undefined) break;
-    found.push(payer);
-    below = payer;
-  }
-  return found;
-}
-
-const selectPayer = statement((db) =>
-  db
-    .select({ sender: transfers.sender })
-    .from(transfers)
     .where(
       and(
-        eq(transfers.chain, sql.placeholder("chain")),
-        // Without a hint the planner leaves the index of payers for that of senders, where one may have a long history.
-        sql`likelihood(${transfers.wallet} = ${sql.placeholder("wallet")}, 0.01)`,
-        gte(transfers.sender, sql.placeholder("prefix")),
-        lt(transfers.sender, sql.placeholder("below")),
-        isNotNull(transfers.deposit),
+        eq(deposits.chain, sql.placeholder("chain")),
+        eq(deposits.coin, sql.placeholder("coin")),
+        eq(deposits.wallet, sql.placeholder("wallet")),
+        eq(deposits.remainder, sql.placeholder("units")),
+        isNotNull(deposits.remainder),
+        isNull(deposits.closed_at),
       ),
     )
-    .orderBy(desc(transfers.sender))
-    .limit(1)
+    .limit(around_max)
     .prepare(),
 );

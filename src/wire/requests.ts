@@ -27,7 +27,10 @@ export const createOrderBody = z
     order_id: merchantOrderId,
     amount: fields.amount,
     webhook_url: fields.webhookUrl,
-    expecting_wallet_address: fields.text.nullish().meta({ description: "The payment must come from this address." }),
+    expecting_wallet_address: fields.text.nullish().meta({
+      description:
+        "The payment must come from this address. Set it only from what the shop knows: it proves nothing when the payer can choose it. An address that has paid three orders or more, such as an exchange's, makes no part and no overpayment certain.",
+    }),
     blockchain: z.enum(chainIds).nullish(),
     stablecoin: z.enum(coins).nullish(),
     lifetime: fields.secondsUpTo("lifetime", lifetime_max_s, "Seconds until the order expires.").nullish(),

@@ -1,0 +1,194 @@
+// Deposits that are a sender's, and what the addresses of senders have paid so far. Finds by index, a bounded number of
+// rows each; decides nothing.
+
+import { and, asc, desc, eq, gt, gte, isNotNull, isNull, lt, ne, type SQL, sql } from "drizzle-orm";
+import { type ChainId, chainIds } from "../domain/assets.ts";
+import { around_max } from "../domain/attribution.ts";
+import type { Candidate } from "../domain/matching.ts";
+import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
+import { receivedFor } from "./allocations.ts";
+import { candidateOf, deposit_columns, isInPot } from "./candidates.ts";
+import type { Reader } from "./database.ts";
+import { deposits, orders, slots, transfers } from "./schema.ts";
+import type { Pot } from "./slots.ts";
+import { statement } from "./statement.ts";
+
+/**
+ * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
+ * open and paid by it in part with a transfer other than `transfer`. A sender who has paid for several orders, and is
+ * expected by none, may be an exchange: then nothing is its own. `units`: what is left to pay.
+ */
+export function depositsOfSender(
+  at: Reader,
+  pot: Pot,
+  sender: string,
+  decimals: number,
+  transfer: number,
+): Candidate[] {
+  const where = { ...pot, sender, transfer };
+  const bound = selectBound(at).all(where);
+  const begun = selectOrdersPaid(at).all(where).length === 1 ? selectBegunInPot(at).all(where) : [];
+  const own = new Map([...bound, ...begun].map((row) => [row.deposit, row]));
+  return [...own.values()].map((row) => {
+    const left = toCommon(row.amount) - receivedFor(at, row.order_id);
+    const units = left > 0n ? toUnits(fromCommon(left), decimals) : null;
+    return candidateOf({ ...row, rest: false, units: (units ?? BigInt(row.units)).toString() });
+  });
+}
+
+/** Of promises that expect a sender; the literal lets the planner use their index. */
+const isExpecting = and(
+  eq(slots.sender, sql.placeholder("sender")),
+  sql`${slots.sender} <> ''`,
+  ne(orders.status, "paid"),
+  eq(slots.rest, false),
+);
+
+const selectBound = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(and(isInPot, isExpecting))
+    .limit(around_max)
+    .prepare(),
+);
+
+const isOther = and(
+  eq(transfers.chain, sql.placeholder("chain")),
+  eq(transfers.sender, sql.placeholder("sender")),
+  ne(transfers.id, sql.placeholder("transfer")),
+);
+
+/** Two are enough to know that it is not one: an exchange has paid for thousands. */
+const selectOrdersPaid = statement((db) =>
+  db
+    .selectDistinct({ order_id: deposits.order_id })
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .where(and(isOther, isNotNull(transfers.deposit)))
+    .limit(2)
+    .prepare(),
+);
+
+/**
+ * Open deposits that a sender paid a part of. What it paid before the oldest open deposit is not looked at, so that the
+ * history of an exchange costs nothing. Literals: a partial index is chosen before a statement's parameters are known.
+ */
+function selectPartPaid(where?: SQL) {
+  return statement((db) =>
+    db
+      .selectDistinct(deposit_columns)
+      .from(transfers)
+      .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+      .innerJoin(orders, eq(orders.id, deposits.order_id))
+      .where(
+        and(
+          isOther,
+          sql`${transfers.part} = 1`,
+          sql`${transfers.deposit} >= (select min(open.id) from ${deposits} open where open.closed_at is null)`,
+          eq(transfers.status, "matched"),
+          isNull(deposits.closed_at),
+          where,
+        ),
+      )
+      .limit(around_max)
+      .prepare(),
+  );
+}
+
+const selectBegun = selectPartPaid();
+
+const selectBegunInPot = selectPartPaid(
+  and(eq(deposits.coin, sql.placeholder("coin")), eq(deposits.wallet, sql.placeholder("wallet"))),
+);
+
+/**
+ * Deposits in whichever pot that expect a sender (those that ended unpaid among them while their amount is kept), and
+ * open ones on its chain that it has paid in part with another transfer than `transfer`. Only time says what came first.
+ */
+export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
+  const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
+  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null }));
+}
+
+const selectExpecting = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(isExpecting)
+    .limit(around_max)
+    .prepare(),
+);
+
+/** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few, each found by one step in the index. */
+export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
+  const found: string[] = [];
+  for (let below = `${prefix}~`; found.length < around_max; ) {
+    const payer = selectPayer(at).get({ ...place, prefix, below })?.sender;
+    if (payer === undefined) break;
+    found.push(payer);
+    below = payer;
+  }
+  return found;
+}
+
+const selectPayer = statement((db) =>
+  db
+    .select({ sender: transfers.sender })
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        // Without a hint the planner leaves the index of payers for that of senders, where one may have a long history.
+        sql`likelihood(${transfers.wallet} = ${sql.placeholder("wallet")}, 0.01)`,
+        gte(transfers.sender, sql.placeholder("prefix")),
+        lt(transfers.sender, sql.placeholder("below")),
+        isNotNull(transfers.deposit),
+      ),
+    )
+    .orderBy(desc(transfers.sender))
+    .limit(1)
+    .prepare(),
+);
+
+/** An address that has paid this many different orders may be an exchange or a payment service. */
+const shared_from_orders = 3;
+
+/** True for an address that has paid, also in part, three or more orders, on whichever chains: payments that stand. */
+export function isSharedSender(at: Reader, sender: string): boolean {
+  const paid = new Set<string>();
+  for (const chain of chainIds) {
+    for (let after = 0; ; ) {
+      const next = selectNextPaid(at).get({ chain, sender, after });
+      if (next === undefined) break;
+      paid.add(next.order_id);
+      if (paid.size >= shared_from_orders) return true;
+      after = next.deposit;
+    }
+  }
+  return false;
+}
+
+/** One step in the index of senders for each deposit, however many transfers have paid it. */
+const selectNextPaid = statement((db) =>
+  db
+    .select({ deposit: deposits.id, order_id: deposits.order_id })
+    .from(transfers)
+    .innerJoin(deposits, eq(deposits.id, transfers.deposit))
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        gt(transfers.deposit, sql.placeholder("after")),
+        eq(transfers.status, "matched"),
+        isNull(transfers.reverted_at),
+      ),
+    )
+    .orderBy(asc(transfers.deposit))
+    .limit(1)
+    .prepare(),
+);
