@@ -86,6 +86,22 @@ describe("transact", () => {
     expect(subjects(path)).toEqual(order);
   });
 
+  test("a transaction that lasted more than 250 ms is warned about, a shorter one is not", async () => {
+    let elapsed = 0;
+    const said: unknown[] = [];
+    const telemetry = { ...silent, warn: (event: string, fields?: unknown) => void said.push([event, fields]) };
+    const { database } = open({ world: { ...realWorld(), elapsed: () => elapsed }, telemetry });
+    const takes = (ms: number) =>
+      database.transact((tx) => {
+        elapsed += ms;
+        write(tx, "slow");
+      });
+    await takes(250);
+    expect(said).toEqual([]);
+    await takes(251);
+    expect(said).toEqual([["transaction_slow", { ms: 251, calls: 1 }]]);
+  });
+
   test("a callback that is asynchronous in disguise is rolled back", async () => {
     const { database, path } = open();
     const disguised = ((tx: Tx) => {

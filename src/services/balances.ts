@@ -101,11 +101,11 @@ export function createBalances(needs: { database: Database; telemetry: Telemetry
       ),
 
     async compare(chain, block, provider, readings) {
-      const opened = await database.transact((tx) => {
-        const opened = readings.filter((reading) => compareOne(tx, block, provider, reading));
-        recordCheck(tx, { chain, kind: "balances" }, { provider });
-        return opened;
-      });
+      const compared = readings.map((reading) =>
+        database.transact((tx) => (compareOne(tx, block, provider, reading) ? [reading] : [])),
+      );
+      const opened = (await Promise.all(compared)).flat();
+      await database.transact((tx) => recordCheck(tx, { chain, kind: "balances" }, { provider }));
       for (const { watch } of opened) {
         telemetry.error("balance_unexplained", {
           chain,

@@ -174,7 +174,9 @@ export function createClaims(needs: {
         tx_hash: found?.place.tx_hash ?? places[0]?.tx_hash ?? hash,
       });
       if (found === null) return answer("not_mined");
-      const standings = await database.transact((tx) => found.rows.map((row) => stand(tx, row.id, order_id)));
+      const standings = await Promise.all(
+        found.rows.map((row) => database.transact((tx) => stand(tx, row.id, order_id))),
+      );
       return answer(best_first.find((one) => standings.includes(one)) ?? standings[0] ?? "nothing");
     },
   };

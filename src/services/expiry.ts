@@ -22,6 +22,7 @@ import type { World } from "../world.ts";
 import { createCrediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
+const forget_batch_max = 1000;
 
 export interface Expiry {
   /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
@@ -76,7 +77,11 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
       return released;
     },
 
-    forgetCreations: () => database.transact(forgetCreations),
+    async forgetCreations() {
+      let forgotten: number;
+      do forgotten = await database.transact((tx) => forgetCreations(tx, forget_batch_max));
+      while (forgotten === forget_batch_max);
+    },
   };
 }
 

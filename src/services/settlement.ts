@@ -4,17 +4,16 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { likelyOwner } from "../domain/candidates.ts";
-import { gaps, type Interval } from "../domain/coverage.ts";
 import { codeOf } from "../domain/errors.ts";
 import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
 import { askedExactly } from "../storage/asked.ts";
-import { unboundWaiting, waitingBeside } from "../storage/bound.ts";
-import { type ChainEnd, countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
+import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound.ts";
+import { countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
-import { cover, type Pass, type WatchRow, watchFor } from "../storage/coverage.ts";
+import { cover, uncoverAbove, type WatchRow, watchFor } from "../storage/coverage.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
@@ -32,32 +31,16 @@ import {
 import type { Telemetry } from "../telemetry.ts";
 import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
+import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
 import { createReverts, isSame } from "./reverts.ts";
 
-/** Transfers taken in by one transaction; a page is cut at block borders and coverage moves with each slice. */
-export const slice_max_transfers = 500;
 const confirm_max_transfers = 100;
+/** Waiting transfers that are matched again when one gives up its deposit: of its amount, and of those held for its order. */
+const rematched_max = 20;
+/** An order takes no more parts than this by itself: when it ends, each of them is a row in one transaction. */
+export const parts_per_order_max = 200;
 /** Money without any order: it may have been meant for one that is to be paid in another coin, or elsewhere. */
 const guessed: readonly InboxReason[] = ["no_such_amount", "coin_not_offered", "unknown_token"];
-
-/** One complete answer about a range of blocks, with the positions of its transfers. */
-export interface Page {
-  chain: ChainId;
-  pass: Pass;
-  /** The watches that were asked for: only they are covered by it. */
-  watches: readonly number[];
-  from: number;
-  end: BlockRef;
-  provider: string;
-  zero_value: number;
-  /** In block order. */
-  transfers: readonly Transfer[];
-  /** Blocks that are not covered although they were asked for: a transaction of theirs could not be looked up. */
-  unread?: readonly number[];
-  /** Ids of transfers whose block was found to have left the chain. */
-  gone: readonly number[];
-  chainEnd: ChainEnd;
-}
 
 /** What the second reading said of one transfer, and the block it was read in. */
 export interface Judged {
@@ -67,7 +50,10 @@ export interface Judged {
 }
 
 export interface Settlement {
-  /** Stores a page: transfers, matches on sight, coverage. Resolves when all of it is durable. */
+  /**
+   * Stores a page: transfers that are gone, transfers, matches on sight, coverage. Resolves when all of it is durable. A
+   * page takes several transactions. Coverage comes last, so that what a crash leaves undone is read again.
+   */
   ingest(page: Page): Promise<void>;
   /**
    * Stores transfers that were found another way than by reading ranges, as if they had been sighted; `why` goes to the
@@ -136,7 +122,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
 
   /** Decides about an unconfirmed transfer and writes it down: the deposit is taken from this moment. */
   function bind(tx: Tx, row: TransferRow): Match {
-    const found = attribution.decide(tx, row);
+    const found = refuseCrowd(tx, row, attribution.decide(tx, row));
     judgeTransfer(tx, row.id, {
       status: "waiting_for_confirmation",
       confirmed_at: null,
@@ -166,17 +152,47 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     bindNext(tx, row);
   }
 
-  /** A transfer left the place it had: whoever waited for that place is asked again. */
+  /** Matches waiting transfers again after one gave up its deposit. The others are matched when they are confirmed. */
   function bindNext(tx: Tx, row: TransferRow): void {
-    if (row.coin === null) return;
-    const pot = { chain: row.chain, coin: row.coin, wallet: row.wallet };
-    const order_id = row.deposit === null ? null : depositById(tx, row.deposit)?.order_id;
-    for (const waiting of unboundWaiting(tx, pot, row.units, order_id ?? null)) bind(tx, waiting);
+    if (row.coin === null || row.deposit === null) return;
+    const target = { chain: row.chain, coin: row.coin, wallet: row.wallet };
+    const order_id = depositById(tx, row.deposit)?.order_id ?? null;
+    for (const waiting of unboundWaiting(tx, target, row.units, order_id, rematched_max)) bind(tx, waiting);
+  }
+
+  /** Drops transfers whose block left the chain. Takes coverage back first: a crash in between is made up for. */
+  async function dropAll({ gone, watches, from, pass }: Page): Promise<void> {
+    const rows = database.read((at) => gone.flatMap((id) => transferById(at, id) ?? []));
+    if (rows.length === 0) return;
+    // The final pass has not covered the page yet.
+    if (pass === "head") {
+      await database.transact((tx) => {
+        for (const watch of watches) uncoverAbove(tx, watch, from - 1, pass);
+      });
+    }
+    // Those without a deposit first: they are not matched again to deposits that the others give up.
+    const ordered = rows.toSorted((a, b) => Number(a.deposit !== null) - Number(b.deposit !== null));
+    await inCalls(ordered, (tx, { id, block_hash }) => {
+      const row = transferById(tx, id);
+      if (row !== null && row.block_hash === block_hash) drop(tx, row);
+    });
+  }
+
+  /** Acts on each row, over as many transactions as it takes. At most a slice at a time waits in the queue before others. */
+  async function inCalls<T, R>(rows: readonly T[], act: (tx: Tx, row: T) => R): Promise<R[]> {
+    const results: R[] = [];
+    for (const slice of parts(rows, slice_max_transfers)) {
+      const calls = parts(slice, transfers_per_call_max).map((part) =>
+        database.transact((tx) => part.map((row) => act(tx, row))),
+      );
+      results.push(...(await Promise.all(calls)).flat());
+    }
+    return results;
   }
 
   /** What a transfer that counts now pays, and the unconfirmed one of the same amount whose place it takes. */
   function decideAmong(tx: Tx, row: TransferRow): { found: Match; displaced: TransferRow | null } {
-    const found = attribution.decideFinally(tx, row);
+    const found = refuseCrowd(tx, row, attribution.decideFinally(tx, row));
     const isBeside = "reason" in found && found.reason === "duplicate" && row.coin !== null;
     const holder = isBeside ? waitingBeside(tx, { ...row, order_id: found.likely_order }) : null;
     if (holder === null) return { found, displaced: null };
@@ -186,6 +202,14 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     if ("deposit" in freed && freed.kind === "match") return { found: freed, displaced: holder };
     judgeTransfer(tx, holder.id, { ...held, deposit: holder.deposit, reason: null });
     return { found, displaced: null };
+  }
+
+  /** Parts of an order that has too many of them already wait for a person. */
+  function refuseCrowd(tx: Tx, row: TransferRow, found: Match): Match {
+    if (!("deposit" in found) || found.kind !== "part") return found;
+    const { order_id } = found;
+    const before = countPayments(tx, order_id, row.id, parts_per_order_max);
+    return before < parts_per_order_max ? found : { reason: "short", likely_order: order_id };
   }
 
   function settle(tx: Tx, row: TransferRow): void {
@@ -214,18 +238,17 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   return {
     async ingest(page) {
       const { chain, provider, pass } = page;
+      await dropAll(page);
       let from = page.from;
       for (const slice of slices(page)) {
         const range = { from, to: slice.end.number, hash: slice.end.hash, time: slice.end.time, provider };
+        const last = slice.transfers.splice(-transfers_per_call_max);
+        await inCalls(slice.transfers, takeIn);
         await database.transact((tx) => {
-          for (const transfer of slice.transfers) takeIn(tx, transfer);
+          for (const transfer of last) takeIn(tx, transfer);
           for (const part of readParts(range, page.unread ?? [])) cover(tx, page.watches, pass, part);
           if (slice.end.number < page.end.number) return;
 
-          for (const id of page.gone) {
-            const row = transferById(tx, id);
-            if (row !== null) drop(tx, row);
-          }
           if (page.zero_value > 0) countZeroValue(tx, chain, page.zero_value);
           rememberBlock(tx, chain, page.end);
           forgetFinalBlocks(tx, chain, page.chainEnd.final.number);
@@ -235,14 +258,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       }
     },
 
-    async admit(transfers, why) {
-      const rows: TransferRow[] = [];
-      for (let done = 0; done < transfers.length; done += slice_max_transfers) {
-        const part = transfers.slice(done, done + slice_max_transfers);
-        rows.push(...(await database.transact((tx) => part.map((transfer) => admitOne(tx, transfer, why)))));
-      }
-      return rows;
-    },
+    admit: (transfers, why) => inCalls(transfers, (tx, transfer) => admitOne(tx, transfer, why)),
 
     async confirm(chain, judged) {
       for (let done = 0; done < judged.length; done += confirm_max_transfers) {
@@ -285,28 +301,4 @@ function transferTerms(row: TransferRow): Omit<Transfer, "block"> {
     log_index: row.log_index,
     position: row.position,
   };
-}
-
-/** What is left of a range without these blocks; hash and time are known only of its own end. */
-function readParts(range: Interval, unread: readonly number[]): Interval[] {
-  const holes = unread.map((block) => ({ from: block, to: block }));
-  return gaps(holes, range.from, range.to).map(({ from, to }) =>
-    to === range.to ? { ...range, from } : { ...range, from, to, hash: null, time: null },
-  );
-}
-
-/** Cuts a page at block borders into parts of at most `slice_max_transfers`, or of one block; the last part ends the page. */
-export function slices(page: Pick<Page, "transfers" | "end">): { transfers: Transfer[]; end: BlockRef }[] {
-  const parts: { transfers: Transfer[]; end: BlockRef }[] = [];
-  let part: Transfer[] = [];
-  for (const block of Map.groupBy(page.transfers, (transfer) => transfer.block.number).values()) {
-    const last = part.at(-1);
-    if (last !== undefined && part.length + block.length > slice_max_transfers) {
-      parts.push({ transfers: part, end: last.block });
-      part = [];
-    }
-    part.push(...block);
-  }
-  parts.push({ transfers: part, end: page.end });
-  return parts;
 }

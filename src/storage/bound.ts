@@ -1,6 +1,6 @@
 // Which deposits unconfirmed transfers are bound to, and which of them wait for a place. Reads only.
 
-import { and, asc, eq, isNull, or, sql } from "drizzle-orm";
+import { and, asc, eq, isNotNull, isNull, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Reader } from "./database.ts";
 import { deposits, transfers } from "./schema.ts";
@@ -8,34 +8,47 @@ import { statement } from "./statement.ts";
 import { isWaiting, type TransferRow } from "./transfers.ts";
 
 /**
- * Waiting transfers that no deposit is bound to, of one exact amount or held for one order: next in line when the bound
- * one is gone.
+ * Waiting transfers without a deposit: of one exact amount, and those whose likely order is this one. Oldest first, at most
+ * `limit` of each kind, each once.
  */
 export function unboundWaiting(
   at: Reader,
-  pot: { chain: ChainId; coin: Coin; wallet: string },
+  target: { chain: ChainId; coin: Coin; wallet: string },
   units: string,
   order_id: string | null,
+  limit: number,
 ): TransferRow[] {
-  return selectUnbound(at).all({ ...pot, units, order_id });
+  const same = selectSameAmount(at).all({ ...target, units, limit });
+  const held = order_id === null ? [] : selectHeld(at).all({ ...target, order_id, limit });
+  return [...new Map([...same, ...held].map((row) => [row.id, row])).values()].sort(
+    (a, b) => a.block_number - b.block_number || a.log_index - b.log_index,
+  );
 }
 
-const selectUnbound = statement((db) =>
-  db
-    .select()
-    .from(transfers)
-    .where(
-      and(
-        eq(transfers.chain, sql.placeholder("chain")),
-        eq(transfers.coin, sql.placeholder("coin")),
-        eq(transfers.wallet, sql.placeholder("wallet")),
-        or(eq(transfers.units, sql.placeholder("units")), eq(transfers.likely_order, sql.placeholder("order_id"))),
-        isWaiting,
-        isNull(transfers.deposit),
-      ),
-    )
-    .orderBy(asc(transfers.block_number), asc(transfers.log_index))
-    .prepare(),
+function selectUnbound(where: SQL | undefined) {
+  return statement((db) =>
+    db
+      .select()
+      .from(transfers)
+      .where(
+        and(
+          where,
+          eq(transfers.chain, sql.placeholder("chain")),
+          eq(transfers.coin, sql.placeholder("coin")),
+          eq(transfers.wallet, sql.placeholder("wallet")),
+          isWaiting,
+          isNull(transfers.deposit),
+        ),
+      )
+      .orderBy(asc(transfers.block_number), asc(transfers.log_index))
+      .limit(sql.placeholder("limit"))
+      .prepare(),
+  );
+}
+
+const selectSameAmount = selectUnbound(eq(transfers.units, sql.placeholder("units")));
+const selectHeld = selectUnbound(
+  and(eq(transfers.likely_order, sql.placeholder("order_id")), isNotNull(transfers.likely_order)),
 );
 
 /** The waiting transfer that is bound as the one payment of an order in this pot, or null. */
@@ -76,5 +89,26 @@ const selectSeen = statement((db) =>
     .select({ id: transfers.id })
     .from(transfers)
     .where(and(eq(transfers.deposit, sql.placeholder("deposit")), isWaiting))
+    .prepare(),
+);
+
+/** Transfers that are bound to an order or paid into it, apart from one; counted up to `limit`. */
+export function countPayments(at: Reader, order_id: string, transfer: number, limit: number): number {
+  return selectPayments(at).all({ order_id, transfer, limit }).length;
+}
+
+const selectPayments = statement((db) =>
+  db
+    .select({ id: transfers.id })
+    .from(deposits)
+    .innerJoin(transfers, eq(transfers.deposit, deposits.id))
+    .where(
+      and(
+        eq(deposits.order_id, sql.placeholder("order_id")),
+        sql`${transfers.deposit} is not null`,
+        ne(transfers.id, sql.placeholder("transfer")),
+      ),
+    )
+    .limit(sql.placeholder("limit"))
     .prepare(),
 );

@@ -322,16 +322,14 @@ type IntervalRow = typeof coverage.$inferSelect;
 
 /** Makes the intervals of a pass the wanted ones; those that stay as they are stay untouched. */
 function replace(tx: Tx, watch: number, pass: Pass, old: readonly IntervalRow[], wanted: readonly Interval[]): void {
-  const isKept = (row: IntervalRow) => wanted.some((interval) => isSame(intervalOf(row), interval));
-  const kept = old.filter(isKept).map(intervalOf);
-  for (const row of old) if (!isKept(row)) deleteInterval(tx).run({ id: row.id });
-  for (const interval of wanted) {
-    if (!kept.some((one) => isSame(one, interval))) insertInterval(tx).run({ watch, pass, ...interval });
-  }
+  const missing = new Map(wanted.map((interval) => [keyOf(interval), interval]));
+  for (const row of old) if (!missing.delete(keyOf(intervalOf(row)))) deleteInterval(tx).run({ id: row.id });
+  for (const interval of missing.values()) insertInterval(tx).run({ watch, pass, ...interval });
 }
 
-function isSame(a: Interval, b: Interval): boolean {
-  return a.from === b.from && a.to === b.to && a.hash === b.hash && a.time === b.time && a.provider === b.provider;
+/** Equal for equal intervals. */
+function keyOf({ from, to, hash, time, provider }: Interval): string {
+  return JSON.stringify([from, to, hash, time, provider]);
 }
 
 function intervalOf(row: IntervalRow): Interval {

@@ -46,6 +46,8 @@ export interface Gathering {
 }
 
 const gathering: Gathering = { batch_max_calls: 256, batch_max_ms: 50 };
+/** A transaction from BEGIN to COMMIT that lasts longer is warned about: everything else waits for it. */
+const slow_transaction_ms = 250;
 const busy_retry_min_ms = 5;
 const busy_retry_max_ms = 100;
 const busy_give_up_ms = 10_000;
@@ -120,9 +122,12 @@ export function createDatabase(needs: {
     if (queue.length === 0) return settleIdle();
     if (refused !== null) return rejectFirst(queue.length, refused);
     if (!beginOrWait()) return;
+    const began = world.elapsed();
     const taken = runBatch();
     if (taken === null) return;
     if (!commitOrDie(taken)) return;
+    const lasted_ms = Math.round(world.elapsed() - began);
+    if (lasted_ms > slow_transaction_ms) telemetry.warn("transaction_slow", { ms: lasted_ms, calls: taken.length });
     for (const call of taken) call.settle?.();
     if (queue.length > 0) schedule();
     else settleIdle();

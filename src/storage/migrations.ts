@@ -15,6 +15,7 @@ import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: 
 import lookalikes from "../../migrations/0011_lookalikes.sql" with { type: "text" };
 import remainders from "../../migrations/0012_remainders.sql" with { type: "text" };
 import unreadBlocks from "../../migrations/0013_unread_blocks.sql" with { type: "text" };
+import waitingTransfers from "../../migrations/0014_waiting_transfers.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -36,6 +37,7 @@ const migrations: readonly Migration[] = [
   { version: 11, name: "0011_lookalikes.sql", sql: lookalikes },
   { version: 12, name: "0012_remainders.sql", sql: remainders },
   { version: 13, name: "0013_unread_blocks.sql", sql: unreadBlocks },
+  { version: 14, name: "0014_waiting_transfers.sql", sql: waitingTransfers },
 ];
 
 /** The schema version this code reads and writes. */

@@ -1,10 +1,13 @@
 // Rows of the network: nonces that were used, orders we signed as a merchant, proofs we were shown. What was signed is
 // kept to the byte and never changes; the status of an order is the ledger's.
 
-import { and, eq, gt, lte, sql } from "drizzle-orm";
+import { and, eq, gt, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import { ocNonces, ocOrders, ocProofs } from "./schema-opencharge.ts";
 import { statement } from "./statement.ts";
+
+/** More than one, so that what ran out is forgotten sooner than new nonces come. */
+const forgotten_per_call_max = 100;
 
 export type SignedOrderRow = typeof ocOrders.$inferSelect;
 export type ProofRow = typeof ocProofs.$inferSelect;
@@ -33,7 +36,9 @@ const insertNonce = statement((db) =>
 const deleteNonces = statement((db) =>
   db
     .delete(ocNonces)
-    .where(lte(ocNonces.expires_at, sql.placeholder("now")))
+    .where(
+      sql`(${ocNonces.ocid}, ${ocNonces.nonce}) in (select o.ocid, o.nonce from oc_nonces o where o.expires_at <= ${sql.placeholder("now")} limit ${forgotten_per_call_max})`,
+    )
     .prepare(),
 );
 
@@ -42,7 +47,7 @@ export function isNonceUsed(at: Reader, ocid: number, nonce: string): boolean {
   return selectNonce(at).get({ ocid, nonce }) !== undefined;
 }
 
-/** Remembers a nonce for `memory_ms`; false when it was used before. Forgets those that ran out. */
+/** Remembers a nonce for `memory_ms`; false when it was used before. Forgets some of those that ran out. */
 export function spendNonce(tx: Tx, ocid: number, nonce: string, memory_ms: number): boolean {
   deleteNonces(tx).run({ now: tx.now });
   return insertNonce(tx).get({ ocid, nonce, expires_at: tx.now + memory_ms }) !== undefined;

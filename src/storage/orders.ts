@@ -99,7 +99,10 @@ const insertCreationRow = statement((db) =>
 const deleteCreations = statement((db) =>
   db
     .delete(creations)
-    .where(lte(creations.expires_at, sql.placeholder("before")))
+    .where(
+      sql`${creations.key} in (select c.key from creations c where c.expires_at <= ${sql.placeholder("before")} limit ${sql.placeholder("limit")})`,
+    )
+    .returning({ key: creations.key })
     .prepare(),
 );
 
@@ -177,9 +180,12 @@ export function insertCreation(tx: Tx, creation: CreationRow): void {
   insertCreationRow(tx).run({ ...creation });
 }
 
-/** Forgets the creations that ran out a while ago: after a clock that ran ahead is set right, they count again. */
-export function forgetCreations(tx: Tx): void {
-  deleteCreations(tx).run({ before: tx.now - clock_step_max_ms });
+/**
+ * Forgets creations that ran out a while ago, at most `limit`: after a clock that ran ahead is set right, they count again.
+ * Returns how many.
+ */
+export function forgetCreations(tx: Tx, limit: number): number {
+  return deleteCreations(tx).all({ before: tx.now - clock_step_max_ms, limit }).length;
 }
 
 /** When the next pending order reaches its time (ms), null without any: all that has to be asked every second. */

@@ -40,6 +40,8 @@ test(
     ]);
     expect(report.match(/errors: .*/g)).toEqual(["errors: 0", "errors: 0"]);
     expect(report).toContain("1,000 of 1,000 open deposits were paid");
+    expect(report).toMatch(/longest transaction: \d+ ms/);
+    expect(report).toMatch(/a block of 5,000 equal transfers left the chain in [\d.]+ s/);
     expect(report).not.toContain("NaN");
     expect(readdirSync(folder)).toEqual(["report.md"]);
   },

@@ -6,7 +6,8 @@ import type { BlockRef } from "../../src/domain/finality.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
 import { countOrders } from "../../src/storage/orders.ts";
-import { waitingPolicies, waitingTransfers } from "../../src/storage/transfers.ts";
+import { transfersBetween, waitingPolicies, waitingTransfers } from "../../src/storage/transfers.ts";
+import { realWorld, type World } from "../../src/world.ts";
 import { megabytes, number, spread, table } from "./report.ts";
 import { type Bench, openDeposits, openShop, payer, type Shop, wallet } from "./stand.ts";
 
@@ -16,6 +17,8 @@ const block_transfers = 50;
 /** As many as one poll looks at. */
 const confirmed_at_once = 500;
 const first_block = 20_000_000;
+/** Equal transfers of one block that leaves the chain. */
+const reorg_transfers = 5000;
 /** Above every deposit. */
 const stranger_units = 10n ** 12n;
 /** What is left undone when this has passed is left out, and the report says so. */
@@ -55,10 +58,45 @@ function pageOf(shop: Shop, number: number, units: readonly bigint[], total: num
   return { from, end, transfers };
 }
 
+/** The real world, and how long the longest of its deferred acts took: a transaction is one, from BEGIN to COMMIT. */
+function timedWorld(): { world: World; longest_ms(): number } {
+  const real = realWorld();
+  let longest_ms = 0;
+  const defer = (act: () => void) =>
+    real.defer(() => {
+      const started = performance.now();
+      act();
+      longest_ms = Math.max(longest_ms, performance.now() - started);
+    });
+  return { world: { ...real, defer }, longest_ms: () => longest_ms };
+}
+
+/** One block of equal transfers that all could pay one order leaves the chain. */
+async function measureReorg(): Promise<string> {
+  const { world, longest_ms } = timedWorld();
+  const shop = await openShop({ world });
+  const [units = stranger_units] = await openDeposits(shop, 1);
+  const watches = shop.database.read((at) => watchesOf(at, chain)).map((watch) => watch.id);
+  const start_s = Math.floor(Date.now() / 1000);
+  const { from, end, transfers } = pageOf(shop, 0, [], reorg_transfers, start_s);
+  const block = { number: from, hash: hash("b", from), time: start_s };
+  const chainEnd = { head: end, final: end };
+  const page = { chain, pass: "head", watches, from, end, provider: "bench", zero_value: 0, chainEnd } as const;
+  const equal = transfers.map((one, log_index) => ({ ...one, units, block, log_index }));
+  await shop.settlement.ingest({ ...page, transfers: equal, gone: [] });
+  const gone = shop.database.read((at) => transfersBetween(at, chain, from, from)).map((row) => row.id);
+  const started = performance.now();
+  await shop.settlement.ingest({ ...page, transfers: [], gone });
+  const seconds = (performance.now() - started) / 1000;
+  await shop.close();
+  return `- a block of ${number(gone.length)} equal transfers left the chain in ${number(seconds, 1)} s; longest transaction, also while they were taken in: ${number(longest_ms())} ms`;
+}
+
 export async function measureIngest(bench: Bench): Promise<string[]> {
   const total = bench.quick ? 10_000 : 30_000;
   const deposits = total / 10;
-  const shop = await openShop();
+  const { world, longest_ms } = timedWorld();
+  const shop = await openShop({ world });
   const units = await openDeposits(shop, deposits);
   const before = bytesOf(shop.path);
   const watches = shop.database.read((at) => watchesOf(at, chain)).map((watch) => watch.id);
@@ -113,6 +151,8 @@ export async function measureIngest(bench: Bench): Promise<string[]> {
     ),
     "",
     `- ${number(paid)} of ${number(deposits)} open deposits were paid; the other transfers are strangers and each queued a webhook`,
+    `- longest transaction: ${number(longest_ms())} ms`,
+    await measureReorg(),
     `- database: ${megabytes(before)} with the deposits, ${megabytes(seen)} with the transfers seen, ${megabytes(after)} when all is settled: ${number((after - before) / total)} bytes per transfer`,
     ...(performance.now() < deadline
       ? []

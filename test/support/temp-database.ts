@@ -24,13 +24,21 @@ export interface TempDatabase {
 }
 
 /** Opens a fresh database. `now` replaces the wall clock. */
-export function tempDatabase(options: { now?: () => number; gather?: Gathering; world?: World } = {}): TempDatabase {
+export function tempDatabase(
+  options: { now?: () => number; gather?: Gathering; world?: World; telemetry?: Telemetry } = {},
+): TempDatabase {
   const folder = mkdtempSync(join(tmpdir(), "ocrch-db-"));
   const path = join(folder, "ocrch.db");
   const base = options.world ?? realWorld();
   const world = options.now === undefined ? base : { ...base, now: options.now };
   const gather = options.gather === undefined ? {} : { gather: options.gather };
-  const opened = openForServing({ world, telemetry: silent, path, migrateFirst: false, ...gather });
+  const opened = openForServing({
+    world,
+    telemetry: options.telemetry ?? silent,
+    path,
+    migrateFirst: false,
+    ...gather,
+  });
   return {
     database: opened.database,
     path,

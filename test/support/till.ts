@@ -17,6 +17,7 @@ import { watchesOf } from "../../src/storage/coverage.ts";
 import { balances } from "../../src/storage/transfer-lists.ts";
 import { type TransferRow, transferById } from "../../src/storage/transfers.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
+import { realWorld, type World } from "../../src/world.ts";
 import { evm_wallet, type Settings, testConfig } from "./server.ts";
 import { silent, tempDatabase } from "./temp-database.ts";
 
@@ -43,10 +44,10 @@ export interface Money {
 
 export type Till = Awaited<ReturnType<typeof startTill>>;
 
-/** Opens a shop over a fresh database with wallets on Ethereum and Polygon. */
-export async function startTill(settings: Settings = {}) {
+/** Opens a shop over a fresh database with wallets on Ethereum and Polygon. `world` replaces parts of the real one. */
+export async function startTill(settings: Settings = {}, world_parts: Partial<World> = {}) {
   let time = start_ms;
-  const temp = tempDatabase({ now: () => time });
+  const temp = tempDatabase({ now: () => time, world: { ...realWorld(), ...world_parts } });
   const { database, world } = temp;
   const config = liveConfig(
     testConfig({
@@ -100,12 +101,23 @@ export async function startTill(settings: Settings = {}) {
     return row;
   };
 
+  const transferByHash = (tx_hash: string) =>
+    raw.query<{ id: number }, [string]>("SELECT id FROM transfers WHERE tx_hash = ?").get(tx_hash)?.id ?? 0;
+
   /** The transfer is seen in a block of its own. Resolves with its id. */
   async function arrive(money: Money): Promise<number> {
     const found = transferOf(money);
     await read([found]);
-    const row = raw.query<{ id: number }, [string]>("SELECT id FROM transfers WHERE tx_hash = ?").get(found.tx_hash);
-    return row?.id ?? 0;
+    return transferByHash(found.tx_hash);
+  }
+
+  /** The transfers are seen in one block. Resolves with their ids. */
+  async function arriveTogether(moneys: readonly Money[]): Promise<number[]> {
+    const found = moneys.map(transferOf);
+    const block = found.at(-1)?.block;
+    if (block === undefined) return [];
+    await read(found.map((one, log_index) => ({ ...one, log_index, block })));
+    return found.map(({ tx_hash }) => transferByHash(tx_hash));
   }
 
   async function judge(id: number, verdict: "confirmed" | "gone"): Promise<void> {
@@ -122,6 +134,7 @@ export async function startTill(settings: Settings = {}) {
     expiry,
     operator: createOperator({ database, config }),
     arrive,
+    arriveTogether,
     transfer,
     confirm: (id: number) => judge(id, "confirmed"),
     vanish: (id: number) => judge(id, "gone"),
