@@ -3,7 +3,16 @@
 
 import { describe, expect, test } from "bun:test";
 import { fromUnits, scaleOf, toUnits } from "../src/domain/money.ts";
-import { type Price, promisedOf, reachOf, scalesOf, surcharges, usual_fees } from "../src/domain/slots.ts";
+import {
+  type Distinct,
+  distinctness,
+  type Price,
+  promisedOf,
+  reachOf,
+  scalesOf,
+  surcharges,
+  usual_fees,
+} from "../src/domain/slots.ts";
 
 const u = (text: string, decimals = 6): bigint => {
   const units = toUnits(text, decimals);
@@ -18,15 +27,18 @@ const price = (amount: string, limit = "0.99", decimals = 6): Price => ({
 });
 const promised = (list: readonly bigint[]) => promisedOf([...new Set(list)].sort((a, b) => (a < b ? -1 : 1)));
 
-/** The least surcharge of the fewest decimals, as checkout takes it. */
-function choose(wanted: Price, taken: readonly bigint[]): bigint | null {
+/** The least surcharge of the fewest decimals, the most distinct first, as checkout takes it. */
+function chosen(wanted: Price, taken: readonly bigint[]): { units: bigint; distinct: Distinct } | null {
   const known = promised(taken);
-  for (const scale of scalesOf(wanted)) {
-    const { value } = surcharges(wanted, scale, known).next();
-    if (value !== undefined) return value;
+  for (const distinct of distinctness) {
+    for (const scale of scalesOf(wanted)) {
+      const { value } = surcharges(wanted, scale, known, distinct).next();
+      if (value !== undefined) return { units: value, distinct };
+    }
   }
   return null;
 }
+const choose = (wanted: Price, taken: readonly bigint[]) => chosen(wanted, taken)?.units ?? null;
 
 describe("the amount beside a price that is promised already", () => {
   const rows: [what: string, wanted: Price, taken: string[], amount: string | null][] = [
@@ -60,6 +72,13 @@ describe("the amount beside a price that is promised already", () => {
     ["is nothing when nothing may be added", price("10.00", "0"), ["10"], null],
     ["may be all there is", price("0.01", "0.99"), ["0.01"], "0.02"],
     ["works in a coin with 18 decimals", price("10.00", "0.99", 18), ["10"], "10.01"],
+    ["is not the price once a digit is cut", price("19.90"), ["19.9"], "20.01"],
+    ["nor where the price has one decimal", price("50.5"), ["50.5"], "50.61"],
+    ["is not what the price is rounded to", price("19.99"), ["19.99"], "20.01"],
+    ["is not the price once its decimals are cut", price("100", "1.99"), ["100"], "101.01"],
+    ["however the price is written", price("20.0", "1.99"), ["20"], "21.01"],
+    ["is a cent more where nothing else is within the limit", price("19.90", "0.05"), ["19.9"], "19.91"],
+    ["keeps to cents that no digit has to be kept for", price("19.97"), ["19.97"], "19.98"],
   ];
   test.each(rows)("%s", (_what, wanted, taken, amount) => {
     const found = choose(
@@ -72,7 +91,7 @@ describe("the amount beside a price that is promised already", () => {
   test("counts what was handed out while it goes on", () => {
     const known = promised([u("10")]);
     const handed: string[] = [];
-    for (const amount of surcharges(price("10.00", "0.30"), 2, known)) {
+    for (const amount of surcharges(price("10.00", "0.30"), 2, known, "scale")) {
       handed.push(fromUnits(amount, 6));
       known.add(amount);
     }
@@ -85,7 +104,7 @@ describe("the amount beside a price that is promised already", () => {
     const known = promised([wanted.units]);
     const seen = new Set<bigint>();
     for (const scale of scalesOf(wanted)) {
-      for (const amount of surcharges(wanted, scale, known)) {
+      for (const amount of surcharges(wanted, scale, known, "scale")) {
         if (seen.size >= 10_000) break;
         seen.add(amount);
         known.add(amount);
@@ -100,7 +119,8 @@ describe("the amount beside a price that is promised already", () => {
       return counted.has(amount);
     };
     expect(choose(wanted, all)).not.toBe(null);
-    for (const scale of scalesOf(wanted)) if (!surcharges(wanted, scale, { ...counted, has }).next().done) break;
+    for (const scale of scalesOf(wanted))
+      if (!surcharges(wanted, scale, { ...counted, has }, "scale").next().done) break;
     // Some three questions for each promise there is: never one for each pair of them.
     expect(probes.count).toBeLessThan(100_000);
   });
@@ -112,7 +132,7 @@ const dai_fees = usual_fees.map((fee) => u(fee, 18));
 /** As payers and exchanges make them: the amount with decimals left out or rounded, or less a fee. */
 function mistakes(amount: bigint, scale: number, decimals: number): Set<bigint> {
   const made = new Set<bigint>();
-  for (let at = Math.min(Math.max(scale, 2), decimals); at < decimals; at++) {
+  for (let at = Math.min(scale, decimals); at < decimals; at++) {
     const step = 10n ** BigInt(decimals - at);
     made.add(amount - (amount % step));
     if (amount % step > 0n && (amount % step) * 2n >= step) made.add(amount - (amount % step) + step);
@@ -137,7 +157,7 @@ describe("a world of promises", () => {
   const orders_per_world = 100;
 
   test.each([6, 18])("in a coin of %i decimals never makes two amounts mistakable", (decimals) => {
-    let surcharged = 0;
+    const surcharged = { whole: 0, scale: 0 };
     for (let seed = 1; seed <= worlds; seed++) {
       const below = chance(seed);
       const limit = ["0.05", "0.3", "0.99", "3"][below(4)] ?? "1";
@@ -151,17 +171,19 @@ describe("a world of promises", () => {
         const wanted = price(amount, limit, decimals);
         const taken = live.map((one) => one.units);
         const verbatim = !taken.includes(wanted.units);
-        const units = verbatim ? wanted.units : choose(wanted, taken);
-        if (units === null) continue;
-        if (!verbatim) {
-          surcharged += 1;
+        const found = verbatim ? { units: wanted.units, distinct: null } : chosen(wanted, taken);
+        if (found === null) continue;
+        const { units, distinct } = found;
+        if (distinct !== null) {
+          surcharged[distinct] += 1;
           expect(units > wanted.units && units <= wanted.units + wanted.limit).toBe(true);
           expect(taken).not.toContain(units);
-          const own = mistakes(units, wanted.scale, decimals);
+          const down_to = distinct === "whole" ? 0 : Math.max(2, wanted.scale);
+          const own = mistakes(units, down_to, decimals);
           for (const other of live) {
             const said = `${fromUnits(units, decimals)} for ${amount} beside ${fromUnits(other.units, decimals)}`;
             if (own.has(other.units)) throw new Error(`seed ${seed}: ${said} may be paid by mistake`);
-            if (mistakes(other.units, Math.max(2, wanted.scale), decimals).has(units)) {
+            if (mistakes(other.units, down_to, decimals).has(units)) {
               throw new Error(`seed ${seed}: ${said} may be a mistaken payment of it`);
             }
           }
@@ -171,7 +193,8 @@ describe("a world of promises", () => {
         if (below(10) === 0) live = live.filter(() => below(5) > 0);
       }
     }
-    expect(surcharged).toBeGreaterThan(500);
+    expect(surcharged.whole).toBeGreaterThan(200);
+    expect(surcharged.scale).toBeGreaterThan(200);
   });
 
   test("knows that promises out of reach have no say", () => {

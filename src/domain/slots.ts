@@ -80,13 +80,20 @@ export function reachOf(price: Price): { above: bigint; through: bigint } {
 }
 
 /**
- * Surcharged amounts of exactly `scale` decimals in (price, price + limit], least first, that nobody's payment can be
- * taken for and that can be taken for nobody's: no promise, no promise with decimals cut or rounded away, no promise
- * less or plus a usual fee, and with decimals cut or rounded away themselves (down to the price's own scale) still no
- * promise. At most half of the codes of a scale that has finer ones below. Reads `taken` as it goes on, so that what was
- * yielded and is added to it counts.
+ * How far decimals may be dropped from a surcharged amount before it equals another reservation: `whole`: not even down to
+ * whole coins, neither way. `scale`: down to the scale of the price only; then the price itself may be what is left of it.
  */
-export function* surcharges(price: Price, scale: number, taken: Promised): Generator<bigint> {
+export type Distinct = "whole" | "scale";
+/** Safest first. */
+export const distinctness: readonly Distinct[] = ["whole", "scale"];
+
+/**
+ * Surcharged amounts of exactly `scale` decimals in (price, price + limit], least first, that are no reservation, no
+ * reservation less or plus a usual fee, and that equal no reservation once decimals of either are cut or rounded away, as
+ * far down as `distinct` says. At most half of the codes of a scale that has finer ones below. Reads `taken` as it goes
+ * on, so that what was yielded and is added to it counts.
+ */
+export function* surcharges(price: Price, scale: number, taken: Promised, distinct: Distinct): Generator<bigint> {
   const { units, decimals } = price;
   const top = units + price.limit;
   const first = firstScale(price);
@@ -94,16 +101,18 @@ export function* surcharges(price: Price, scale: number, taken: Promised): Gener
   const stepAt = (at: number) => 10n ** BigInt(decimals - at);
   const steps = Array.from({ length: scale - first + 1 }, (_, index) => stepAt(first + index));
   const step = stepAt(scale);
-  const coarser = steps.slice(0, -1);
+  const whole = distinct === "whole" ? Array.from({ length: first }, (_, at) => stepAt(at)) : [];
+  const coarser = [...whole, ...steps.slice(0, -1)];
   let probes = 0;
 
   function isClear(amount: bigint): boolean {
     probes += 1;
     if (taken.has(amount)) return false;
-    // A finer promise in this stretch would be this amount once its last decimals were cut or rounded away.
-    if (taken.anyBetween(amount - step / 2n, amount + step)) return false;
+    // A finer reservation in this range would be this amount once its last decimals were cut or rounded away.
+    const place = distinct === "whole" ? stepOf(amount, decimals) : step;
+    if (taken.anyBetween(amount - place / 2n, amount + place)) return false;
     if (fees.some((fee) => taken.has(amount + fee) || taken.has(amount - fee))) return false;
-    return !coarser.some((coarse) => taken.has(rounded(amount, coarse)));
+    return !coarser.some((coarse) => taken.has(amount - (amount % coarse)) || taken.has(rounded(amount, coarse)));
   }
 
   /** The free codes below a prefix of the scale `first + depth`, which is no promise itself. */
@@ -125,7 +134,7 @@ export function* surcharges(price: Price, scale: number, taken: Promised): Gener
     const coarsest = stepAt(first);
     for (let prefix = units - (units % coarsest); prefix <= top && probes < probes_max; prefix += coarsest) {
       probes += 1;
-      if (!taken.has(prefix)) yield* below(prefix, 0);
+      if (!taken.has(prefix) && !whole.some((coarse) => taken.has(prefix - (prefix % coarse)))) yield* below(prefix, 0);
     }
     return;
   }

@@ -3,7 +3,7 @@
 
 import { type Config, coinDecimals, offeredCoins, walletsFor } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import { promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
+import { distinctness, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
 import type { Reader } from "../storage/database.ts";
 import { countAsked } from "../storage/deposits.ts";
 import { countPromised, promisedBetween } from "../storage/slots.ts";
@@ -70,11 +70,13 @@ function leftOf(at: Reader, settings: Config, wanted: { chain: ChainId; coin: Co
       taken.add(price.units);
       left += 1;
     }
-    for (const scale of scalesOf(price)) {
-      for (const surcharged of surcharges(price, scale, taken)) {
-        taken.add(surcharged);
-        left += 1;
-        if (left >= counted_most) return left;
+    for (const distinct of distinctness) {
+      for (const scale of scalesOf(price)) {
+        for (const surcharged of surcharges(price, scale, taken, distinct)) {
+          taken.add(surcharged);
+          left += 1;
+          if (left >= counted_most) return left;
+        }
       }
     }
   }

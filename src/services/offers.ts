@@ -6,7 +6,7 @@ import { canonicalAddress } from "../domain/address.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
-import { type Price, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
+import { distinctness, type Price, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
 import type { Reader } from "../storage/database.ts";
 import type { OrderRow } from "../storage/orders.ts";
 import { firstQuarantine, isFree, type Pot, promisedBetween } from "../storage/slots.ts";
@@ -21,7 +21,8 @@ export interface Offer extends Pot {
 
 /**
  * The order's own amount on the first wallet where it is free, then on the next wallets; then the least surcharge of the
- * fewest decimals, the wallets in turn. Faults: no_wallet_available; no_free_amount with the time after which the first
+ * fewest decimals, the wallets in turn, that equals no reservation however many decimals are dropped; then one that only
+ * dropping decimals of the price's scale makes equal to one. Faults: no_wallet_available; no_free_amount with the time after which the first
  * amount in question may be free again.
  */
 export function chooseOffer(
@@ -45,11 +46,13 @@ export function chooseOffer(
 
   const { above, through } = reachOf(price);
   const crowded = pots.map((pot) => ({ pot, taken: promisedOf(promisedBetween(at, pot, above, through)) }));
-  for (const scale of scalesOf(price)) {
-    for (const { pot, taken } of crowded) {
-      const { value } = surcharges(price, scale, taken).next();
-      if (value !== undefined)
-        return { ...pot, amount: fromUnits(value, price.decimals, shownScale(price)), units: value };
+  for (const distinct of distinctness) {
+    for (const scale of scalesOf(price)) {
+      for (const { pot, taken } of crowded) {
+        const { value } = surcharges(price, scale, taken, distinct).next();
+        if (value !== undefined)
+          return { ...pot, amount: fromUnits(value, price.decimals, shownScale(price)), units: value };
+      }
     }
   }
   const began = pots.map(
