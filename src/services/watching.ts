@@ -17,7 +17,15 @@ import {
   recordStall,
   recordUnread,
 } from "../storage/chains.ts";
-import { everWatched, type NewWatch, type Pass, startWatch, syncWatches, uncoverAbove } from "../storage/coverage.ts";
+import {
+  everWatched,
+  forgetStartsAbove,
+  type NewWatch,
+  type Pass,
+  startWatch,
+  syncWatches,
+  uncoverAbove,
+} from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { forgetOpenedHeads } from "../storage/deposits.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
@@ -72,6 +80,7 @@ export function createWatching(needs: { database: Database }): Watching {
       database.transact((tx) => {
         for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);
         forgetBlocksAbove(tx, chain, top);
+        forgetStartsAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
         forgetHeadAbove(tx, chain, top);
       }),

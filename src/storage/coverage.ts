@@ -152,6 +152,15 @@ const updateStart = statement((db) =>
     .prepare(),
 );
 
+/** Forgets where watches begin that were to begin above a block: there is none any more, and they are begun again. */
+export function forgetStartsAbove(tx: Tx, chain: ChainId, top: number): void {
+  tx.live()
+    .update(watches)
+    .set({ start_block: null, start_time: null })
+    .where(and(eq(watches.chain, chain), gt(watches.start_block, top)))
+    .run();
+}
+
 const selectIntervals = statement((db) =>
   db
     .select()

@@ -18,6 +18,7 @@ import type { World } from "../world.ts";
 import { createEvidence } from "./evidence.ts";
 import { createFinalPass } from "./final-pass.ts";
 import { tagsAsked } from "./final-word.ts";
+import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
 import { createLateness } from "./lateness.ts";
 import { createPages } from "./pages.ts";
@@ -54,6 +55,7 @@ export function createScan(needs: {
   let last = needs.settings;
   const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
   const served = createServedTags({ chain, database, watching, world });
+  const headCheck = createHeadCheck({ chain, source, database, watching, world, telemetry });
   const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
@@ -86,7 +88,8 @@ export function createScan(needs: {
       }
       const promised = database.read((at) => waitingPolicies(at, chain));
       const tags = tagsAsked(now, promised);
-      const told = await served.complete(await source.heads(tags), tags);
+      const told = await served.complete(await headCheck.believed(await source.heads(tags)), tags);
+      await headCheck.cutBack(told);
       lateness(told, now.facts.late_tag_s);
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());

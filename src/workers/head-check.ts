@@ -1,0 +1,117 @@
+// Whether the head that a provider states is believed, and what follows when the head goes back. Asks another provider
+// where the chain cannot have come so far; cuts back what was read above the head.
+
+import type { Providers, ToldHeads, Word } from "../chains/source.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { Fault } from "../domain/errors.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import type { Watching } from "../services/watching.ts";
+import { type ChainRow, chainRow, marksBelow } from "../storage/chains.ts";
+import type { Database } from "../storage/database.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+
+/** Blocks by which a head may be ahead of what the chain's pace allows. */
+const ahead_max_blocks = 32;
+/** A chain may be this many times as fast as it was. */
+const pace_margin = 2;
+/** Fastest pace assumed while none was measured, and slowest assumed at all. */
+const fastest_block_s = 0.2;
+const slowest_block_s = 15;
+/** Remembered headers by which the pace is measured. */
+const pace_marks_max = 1_000;
+
+export interface HeadCheck {
+  /** The heads as they may be believed: those told, or the head of another provider that the first one is far ahead of. */
+  believed(told: ToldHeads): Promise<ToldHeads>;
+  /** Where the head went back: nothing above it counts as read, and no deposit was opened above it. */
+  cutBack(told: ToldHeads): Promise<void>;
+}
+
+/** The check of one chain's heads. */
+export function createHeadCheck(needs: {
+  chain: ChainId;
+  source: Providers;
+  database: Database;
+  watching: Watching;
+  world: World;
+  telemetry: Telemetry;
+}): HeadCheck {
+  const { chain, source, database, watching, world, telemetry } = needs;
+
+  /** The highest head that the pace of the chain allows since the recorded one; null before the first poll. */
+  function highestPlausible(): number | null {
+    const row = database.read((at) => chainRow(at, chain));
+    if (row?.head_number == null || row.head_time === null) return null;
+    const elapsed_s = Math.max(0, world.now() / 1000 - row.head_time);
+    return row.head_number + ahead_max_blocks + Math.ceil((pace_margin * elapsed_s) / blockSeconds(row));
+  }
+
+  /** Seconds per block between the oldest remembered header and the head. */
+  function blockSeconds({ head_number, head_time }: ChainRow): number {
+    const oldest = database.read((at) => marksBelow(at, chain, head_number ?? 0, pace_marks_max)).at(-1);
+    if (oldest === undefined || head_number === null || head_time === null || oldest.number >= head_number) {
+      return fastest_block_s;
+    }
+    const measured = (head_time - oldest.time) / (head_number - oldest.number);
+    return Math.min(slowest_block_s, Math.max(fastest_block_s, measured));
+  }
+
+  /** The head of another provider than those of `heard`; null when none answers. */
+  async function another(heard: readonly string[]): Promise<Word | null> {
+    try {
+      return await source.headsBeside([], heard);
+    } catch (error) {
+      if (error instanceof Fault && error.code === "second_opinion_missing") return null;
+      throw error;
+    }
+  }
+
+  return {
+    async believed(told) {
+      const plausible = highestPlausible();
+      if (plausible !== null && told.latest.number <= plausible) return told;
+      const heard = [told.by.latest];
+      let highest: Word | null = null;
+      for (let word = await another(heard); word !== null; word = await another(heard)) {
+        if (word.heads.latest.number + ahead_max_blocks >= told.latest.number) return told;
+        if (highest === null || word.heads.latest.number > highest.heads.latest.number) highest = word;
+        heard.push(word.provider);
+      }
+      if (highest === null) return told;
+
+      const { latest } = highest.heads;
+      const provider = told.by.latest;
+      telemetry.error("head_not_believed", { chain, provider, block: told.latest.number, others: latest.number });
+      telemetry.count("head_not_believed", { chain, provider });
+      // Two that stand against one.
+      if (heard.length > 2) source.distrust(provider, { hashes: [], heights: [told.latest.number] });
+      return lowered(told, latest, highest.provider);
+    },
+
+    async cutBack({ latest, by }) {
+      const row = database.read((at) => chainRow(at, chain));
+      if (row?.head_number == null || row.head_number <= latest.number) return;
+      const [from, to, provider] = [row.head_number, latest.number, by.latest];
+      telemetry.warn("head_receded", { chain, provider, from, to });
+      telemetry.count("head_receded", { chain, provider });
+      if ((row.final_number ?? -1) <= to) return watching.rewind(chain, to);
+      // A provider that lags takes nothing back that is final. Where another one shows no more, it never was.
+      const other = await another([provider]);
+      if (other !== null && other.heads.latest.number >= (row.final_number ?? -1)) return watching.rewind(chain, to);
+      telemetry.error("finality_receded", { chain, from: row.final_number, to });
+      telemetry.count("finality_receded", { chain });
+      return watching.rewind(chain, to, ["head", "final"]);
+    },
+  };
+}
+
+/** Heads of which none is above `latest`, the head of `provider`; a tag above it is taken for unknown. */
+function lowered(told: ToldHeads, latest: BlockRef, provider: string): ToldHeads {
+  const by = { ...told.by, latest: provider };
+  const heads = { latest, safe: told.safe, finalized: told.finalized };
+  for (const tag of ["safe", "finalized"] as const) {
+    if ((heads[tag]?.number ?? 0) > latest.number) [heads[tag], by[tag]] = [null, null];
+  }
+  return { ...heads, by };
+}
