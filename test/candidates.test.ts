@@ -5,6 +5,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { around_max } from "../src/domain/attribution.ts";
 import { askedNear } from "../src/storage/asked.ts";
+import { countPayments, unboundWaiting } from "../src/storage/bound.ts";
 import {
   candidateOfSender,
   candidatesElsewhere,
@@ -14,7 +15,7 @@ import {
 } from "../src/storage/candidates.ts";
 import type { Reader } from "../src/storage/database.ts";
 import { depositsExpecting, depositsOfSender, payersLike } from "../src/storage/senders.ts";
-import { transferById } from "../src/storage/transfers.ts";
+import { transferById, waitingPolicies, waitingTransfers } from "../src/storage/transfers.ts";
 import { plansOf } from "./support/plans.ts";
 import { evm_wallet } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
@@ -125,6 +126,23 @@ describe("is read by index:", () => {
       ["transfers_payer (chain=? AND wallet=? AND sender>? AND sender<?)"],
       (at) => payersLike(at, pot, bob.slice(0, 6)),
     ],
+    [
+      "waiting payments of one policy",
+      ["transfers_waiting (chain=? AND finality=? AND <expr>=? AND block_number>? AND block_number<?)"],
+      (at) => waitingTransfers(at, "eth", "12", true, { after: null, through: 9, limit: 1 }),
+    ],
+    [
+      "other waiting transfers of one policy",
+      ["transfers_waiting (chain=? AND finality=? AND <expr>=? AND block_number>? AND block_number<?)"],
+      (at) => waitingTransfers(at, "eth", "12", false, { after: null, through: 9, limit: 1 }),
+    ],
+    [
+      "who is next in line for a deposit",
+      ["transfers_same_amount (chain=? AND coin=? AND wallet=? AND units=?)", "transfers_held (likely_order=?)"],
+      (at) => unboundWaiting(at, pot, "1", "order", 20),
+    ],
+    ["the policies of waiting transfers", ["transfers_waiting (chain=?)"], (at) => waitingPolicies(at, "eth")],
+    ["how many payments an order has", ["deposits_order (order_id=?)"], (at) => countPayments(at, "order", nobody, 1)],
   ];
 
   test.each(lookups)("%s", (_, through, run) => {

@@ -225,15 +225,20 @@ const selectBetween = statement((db) =>
     .prepare(),
 );
 
-/** Transfers of one policy waiting at or below a block, lowest first; those behind `after`, the last of a page before. */
+/**
+ * Transfers of one policy waiting at or below a block, bound to a deposit or not. Lowest first; those behind `after`, the
+ * last of a page before.
+ */
 export function waitingTransfers(
   at: Reader,
   chain: ChainId,
   finality: string,
+  is_bound: boolean,
   page: { after: { block: number; id: number } | null; through: number; limit: number },
 ): TransferRow[] {
   const { block, id } = page.after ?? { block: 0, id: 0 };
-  return selectWaiting(at).all({ chain, finality, block, id, through: page.through, limit: page.limit });
+  const place = { chain, finality, unbound: is_bound ? 0 : 1 };
+  return selectWaiting(at).all({ ...place, block, id, through: page.through, limit: page.limit });
 }
 
 /** The policies that waiting transfers of a chain were frozen with. */
@@ -260,6 +265,7 @@ const selectWaiting = statement((db) =>
         eq(transfers.chain, sql.placeholder("chain")),
         isWaiting,
         eq(transfers.finality, sql.placeholder("finality")),
+        sql`(${transfers.deposit} is null) = ${sql.placeholder("unbound")}`,
         sql`(${transfers.block_number}, ${transfers.id}) > (${sql.placeholder("block")}, ${sql.placeholder("id")})`,
         lte(transfers.block_number, sql.placeholder("through")),
       ),

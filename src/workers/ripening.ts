@@ -31,8 +31,11 @@ export interface Ripened {
 }
 
 export interface Ripening {
-  /** Looks again at the transfers whose policy is met. Faults: those of the source when nobody answers at all. */
-  look(told: ToldHeads, settings: ChainSettings): Promise<Ripened>;
+  /**
+   * Looks again at transfers whose policy is met: those that are bound to a deposit, or the others. Faults: those of the
+   * source when nobody answers at all.
+   */
+  look(is_bound: boolean, told: ToldHeads, settings: ChainSettings): Promise<Ripened>;
 }
 
 interface Case extends Ripe {
@@ -57,8 +60,8 @@ export function createRipening(needs: {
   const { chain, source, world, telemetry } = needs;
   const rounds = createRounds(needs);
 
-  async function look(told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
-    const ripe = rounds.next((finality) => reachOf(finality, told, settings.facts));
+  async function look(is_bound: boolean, told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
+    const ripe = rounds.next(is_bound, (finality) => reachOf(finality, told, settings.facts));
     const cases = await begin(ripe, told, settings);
     const silence = await hear(cases);
     const judged: Judged[] = [];

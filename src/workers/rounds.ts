@@ -5,8 +5,9 @@ import type { ChainId } from "../domain/assets.ts";
 import type { Database } from "../storage/database.ts";
 import { type TransferRow, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
 
-/** Of each policy. */
-const ripe_per_round_max = 500;
+/** Of each policy: transfers that pay an order, and then the others, which must not keep those of the next poll waiting. */
+const bound_per_round_max = 500;
+const unbound_per_round_max = 100;
 
 /** What is remembered of a transfer for as long as it is ripe. Times are on `world.elapsed()`. */
 export interface Memory {
@@ -28,10 +29,10 @@ export interface Ripe {
 
 export interface Rounds {
   /**
-   * The next transfers of every policy, at or below the block that it reaches; lowest first. When none is left above them,
-   * the next round begins from the lowest again.
+   * The next transfers of every policy, at or below the block that it reaches, bound to a deposit or not; lowest first.
+   * When none is left above them, the next round begins from the lowest again.
    */
-  next(reach: (finality: string) => number): Ripe[];
+  next(is_bound: boolean, reach: (finality: string) => number): Ripe[];
   /** Why ripe transfers do not count yet, one reason for each, also of those that this round did not look at. */
   held(): string[];
 }
@@ -43,15 +44,23 @@ interface Lap {
   seen: Map<number, Memory>;
 }
 
+/** The pass that is going on, and the one before it. */
+interface Laps {
+  now: Lap;
+  before: Lap;
+}
+
 /** The rounds of one chain. Nothing is remembered yet. */
 export function createRounds({ chain, database }: { chain: ChainId; database: Database }): Rounds {
   /** By policy. What was seen on the lap before is kept until it has been looked at again, or is found to be gone. */
-  let laps = new Map<string, { now: Lap; before: Lap }>();
+  let laps = { bound: new Map<string, Laps>(), unbound: new Map<string, Laps>() };
 
-  function takeOn(finality: string, through: number): Ripe[] {
-    const { now, before } = laps.get(finality) ?? { now: begin(), before: begin() };
+  function takeOn(finality: string, is_bound: boolean, through: number): Ripe[] {
+    const known = laps[is_bound ? "bound" : "unbound"];
+    const limit = is_bound ? bound_per_round_max : unbound_per_round_max;
+    const { now, before } = known.get(finality) ?? { now: begin(), before: begin() };
     const rows = database.read((at) =>
-      waitingTransfers(at, chain, finality, { after: now.after, through, limit: ripe_per_round_max }),
+      waitingTransfers(at, chain, finality, is_bound, { after: now.after, through, limit }),
     );
     const ripe = rows.map((row) => ({ row, memory: now.seen.get(row.id) ?? before.seen.get(row.id) ?? blank() }));
     for (const { row, memory } of ripe) {
@@ -59,22 +68,24 @@ export function createRounds({ chain, database }: { chain: ChainId; database: Da
       now.seen.set(row.id, memory);
     }
     const last = rows.at(-1);
-    const isOver = last === undefined || rows.length < ripe_per_round_max;
+    const isOver = last === undefined || rows.length < limit;
     if (!isOver) now.after = { block: last.block_number, id: last.id };
-    laps.set(finality, isOver ? { now: begin(), before: now } : { now, before });
+    known.set(finality, isOver ? { now: begin(), before: now } : { now, before });
     return ripe;
   }
 
   return {
-    next(reach) {
+    next(is_bound, reach) {
       const policies = database.read((at) => waitingPolicies(at, chain));
-      laps = new Map([...laps].filter(([finality]) => policies.includes(finality)));
+      const kept = (known: Map<string, Laps>) =>
+        new Map([...known].filter(([finality]) => policies.includes(finality)));
+      laps = { bound: kept(laps.bound), unbound: kept(laps.unbound) };
       return policies
-        .flatMap((finality) => takeOn(finality, reach(finality)))
+        .flatMap((finality) => takeOn(finality, is_bound, reach(finality)))
         .sort((a, b) => a.row.block_number - b.row.block_number || a.row.id - b.row.id);
     },
     held: () =>
-      [...laps.values()]
+      [...laps.bound.values(), ...laps.unbound.values()]
         .flatMap(({ now, before }) => [...now.seen.values(), ...before.seen.values()])
         .flatMap(({ held }) => held ?? []),
   };

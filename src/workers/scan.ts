@@ -123,7 +123,10 @@ export function createScan(needs: {
   }
 
   async function secondLook(told: ToldHeads): Promise<void> {
-    const { judged, held: reason } = await ripening.look(told, settings());
+    // Payments of orders count first, however many other transfers wait.
+    const payments = await ripening.look(true, told, settings());
+    await settlement.confirm(chain, payments.judged);
+    const { judged, held: reason } = await ripening.look(false, told, settings());
     await settlement.confirm(chain, judged);
     if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
     if (reason !== held) await watching.hold(chain, reason);

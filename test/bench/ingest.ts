@@ -120,11 +120,13 @@ export async function measureIngest(bench: Bench): Promise<string[]> {
     const started = performance.now();
     const rows = shop.database.read((at) =>
       waitingPolicies(at, chain).flatMap((finality) =>
-        waitingTransfers(at, chain, finality, {
-          after: null,
-          through: Number.MAX_SAFE_INTEGER,
-          limit: confirmed_at_once,
-        }),
+        [true, false].flatMap((is_bound) =>
+          waitingTransfers(at, chain, finality, is_bound, {
+            after: null,
+            through: Number.MAX_SAFE_INTEGER,
+            limit: confirmed_at_once,
+          }),
+        ),
       ),
     );
     if (rows.length === 0) break;
