@@ -63,7 +63,7 @@ export const service = {
     name: "readEvents",
     summary: "Read the event log, or wait for its next event",
     description:
-      "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up.",
+      "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up. After a restore of the database numbers go on from Unix milliseconds, beginning with a `log_restored` event: a cursor stays valid, and no number is used twice.",
     auth: "body",
     body: requests.eventsBody,
     success: { status: 200, words: "Events in order, perhaps none", body: schemas.eventPage },

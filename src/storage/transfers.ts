@@ -5,6 +5,7 @@ import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
+import { nextId } from "./generations.ts";
 import { deposits, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
@@ -31,6 +32,7 @@ const insert = statement((db) =>
   db
     .insert(transfers)
     .values({
+      id: nextId("transfers"),
       chain: sql.placeholder("chain"),
       tx_hash: sql.placeholder("tx_hash"),
       position: sql.placeholder("position"),
