@@ -83,7 +83,8 @@ export const user = {
   payment: {
     name: "selectPayment",
     summary: "Choose chain and coin, and learn what to send where",
-    description: "The same choice gives the same answer for as long as the order is pending.",
+    description:
+      "The same choice gives the same answer for as long as the order is pending. After a part was paid, `amount` is what is still due; it is rounded up where the chosen coin has too few decimals for it.",
     auth: "url",
     body: requests.selectionBody,
     success: { status: 201, words: "What to send where", body: schemas.paymentDetail },

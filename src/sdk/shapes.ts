@@ -82,7 +82,7 @@ export interface Choice {
 export interface PaymentDetail {
   order_id: string;
   wallet_address: string;
-  /** Exactly this much: another amount pays nothing by itself. */
+  /** Exactly this much: another amount pays nothing by itself. After a part was paid: what is still due. */
   amount: string;
   blockchain: Blockchain;
   stablecoin: Stablecoin;
