@@ -172,6 +172,19 @@ export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): Transfe
   return returned(updateVerdict(tx).get({ id, ...words }));
 }
 
+/** Replaces the confirmation policy of a transfer (`formatFinality`). */
+export function setFinality(tx: Tx, id: number, finality: string): void {
+  updateFinality(tx).run({ id, finality });
+}
+
+const updateFinality = statement((db) =>
+  db
+    .update(transfers)
+    .set({ finality: sql`${sql.placeholder("finality")}` })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .prepare(),
+);
+
 /** A transfer row in the terms of the domain. */
 export function transferOf(row: TransferRow): Transfer {
   return {
