@@ -129,12 +129,12 @@ describe("is read by index:", () => {
     [
       "waiting payments of one policy",
       ["transfers_waiting (chain=? AND finality=? AND <expr>=? AND block_number>? AND block_number<?)"],
-      (at) => waitingTransfers(at, "eth", "12", true, { after: null, through: 9, limit: 1 }),
+      (at) => waitingTransfers(at, "eth", "12", true, { after: null, through: { number: 9, time: 9 }, limit: 1 }),
     ],
     [
       "other waiting transfers of one policy",
       ["transfers_waiting (chain=? AND finality=? AND <expr>=? AND block_number>? AND block_number<?)"],
-      (at) => waitingTransfers(at, "eth", "12", false, { after: null, through: 9, limit: 1 }),
+      (at) => waitingTransfers(at, "eth", "12", false, { after: null, through: { number: 9, time: 9 }, limit: 1 }),
     ],
     [
       "who is next in line for a deposit",

@@ -770,6 +770,28 @@ describe("blocks and receipts", () => {
     expect(receipt?.logs.map(({ transfer }) => transfer !== null)).toEqual([false, true, true]);
   });
 
+  test("a log of no token, in the shape of a transfer, keeps its place and is told apart by its address", async () => {
+    // As Ethereum makes them for plain transfers of ETH.
+    const system = "0xfffffffffffffffffffffffffffffffffffffffe";
+    const shifted = (log: { logIndex: string }) => ({
+      ...log,
+      logIndex: `0x${(Number(log.logIndex) + 1).toString(16)}`,
+    });
+    proxy.behave(
+      altering("eth_getTransactionReceipt", ({ logs, ...receipt }: RawReceipt) => ({
+        ...receipt,
+        logs: [{ ...logs[0], address: system }, ...logs.map((log) => shifted(log as never))],
+      })),
+    );
+    const [receipt] = await source().receipts([hashes.pair]);
+    proxy.reset();
+    const [plain] = await source().receipts([hashes.pair]);
+    expect(receipt?.logs[0]?.transfer?.token.toLowerCase()).toBe(system);
+    expect(receipt?.logs.slice(1).map(({ transfer }) => transfer)).toEqual(
+      (plain?.logs ?? []).map(({ transfer }) => transfer),
+    );
+  });
+
   const lies: [string, string, (receipt: RawReceipt) => RawReceipt][] = [
     ["the receipt of another transaction", "provider_inconsistent", (r) => ({ ...r, transactionHash: hashes.payment })],
     ["a log of another block", "provider_inconsistent", (r) => ({ ...r, blockHash: `0x${"ab".repeat(32)}` })],

@@ -408,12 +408,12 @@ describe("each mistake has its line", () => {
     [
       "an unknown finality",
       `${sound}[chains.eth]\nfinality = "final"`,
-      'chains.eth.finality: write "finalized", "safe", a number of blocks, or a list of { up_to, finality }',
+      'chains.eth.finality: write "finalized", "safe", a number of blocks, seconds such as "20s", any of these joined by "+", or a list of { up_to, finality }',
     ],
     [
       "no confirmations at all",
       `${sound}[chains.eth]\nfinality = 0`,
-      'chains.eth.finality: write "finalized", "safe", a number of blocks, or a list of { up_to, finality }',
+      'chains.eth.finality: write "finalized", "safe", a number of blocks, seconds such as "20s", any of these joined by "+", or a list of { up_to, finality }',
     ],
     ["no tiers", `${sound}[chains.eth]\nfinality = []`, "chains.eth.finality: empty; remove the key or write one tier"],
     [
@@ -435,7 +435,7 @@ describe("each mistake has its line", () => {
       "a tier bound without quotes and a tier without finality",
       `${sound}[chains.eth]\nfinality = [{ up_to = 10, finality = 1 }, {}]`,
       'chains.eth.finality[0].up_to: expected an amount in quotes, such as "1000"',
-      'chains.eth.finality[1].finality: write "finalized", "safe", a number of blocks, or a list of { up_to, finality }',
+      'chains.eth.finality[1].finality: write "finalized", "safe", a number of blocks, seconds such as "20s", any of these joined by "+", or a list of { up_to, finality }',
     ],
     [
       "tiers that are no tables",
@@ -579,7 +579,7 @@ describe("what a sound file means", () => {
       tokens: [...tokens.eth],
     });
     expect(chains.get("eth")?.finality).toEqual([
-      { up_to: "1000", finality: { blocks: 12 } },
+      { up_to: "1000", finality: { blocks: 12, seconds: 120 } },
       { up_to: null, finality: { tag: "finalized" } },
     ]);
   });
@@ -740,6 +740,10 @@ finality = "safe"\npoll = "50ms"\nidle_poll = "100ms"\nstart_block = 0\n[chains.
     ['"12"', [{ up_to: null, finality: { blocks: 12 } }]],
     ['"finalized"', [{ up_to: null, finality: { tag: "finalized" } }]],
     ['"finalized+64"', [{ up_to: null, finality: { tag: "finalized", blocks: 64 } }]],
+    ['"20s"', [{ up_to: null, finality: { seconds: 20 } }]],
+    ['"10+20s"', [{ up_to: null, finality: { blocks: 10, seconds: 20 } }]],
+    ['"safe+20s"', [{ up_to: null, finality: { tag: "safe", seconds: 20 } }]],
+    ['"finalized+64+20s"', [{ up_to: null, finality: { tag: "finalized", blocks: 64, seconds: 20 } }]],
     [
       '[{ up_to = "9.5", finality = 1 }, { up_to = "10", finality = "safe" }, { finality = "finalized" }]',
       [

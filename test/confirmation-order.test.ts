@@ -18,7 +18,8 @@ beforeAll(async () => {
 afterAll(() => till.stop());
 
 const rounds = () => createRounds({ chain: "eth", database: till.database });
-const everywhere = () => Number.MAX_SAFE_INTEGER;
+const always = Number.MAX_SAFE_INTEGER;
+const everywhere = () => ({ number: always, time: always });
 const ids = (ripe: { row: { id: number } }[]) => ripe.map(({ row }) => row.id);
 
 test("1,500 older dust transfers delay no payment: the first look is at the payment alone", () => {
@@ -37,8 +38,9 @@ test("the other transfers are looked at oldest first, a bounded number at a time
   expect(seen.size).toBe(dust_transfers);
 });
 
-test("a transfer above the block that its policy reaches waits", () => {
-  const { block_number } = till.transfer(payment);
-  expect(ids(rounds().next(true, () => block_number - 1))).toEqual([]);
-  expect(ids(rounds().next(true, () => block_number))).toEqual([payment]);
+test("a transfer above the block, or after the time, that its policy reaches waits", () => {
+  const { block_number: number, block_time: time } = till.transfer(payment);
+  expect(ids(rounds().next(true, () => ({ number: number - 1, time })))).toEqual([]);
+  expect(ids(rounds().next(true, () => ({ number, time: time - 1 })))).toEqual([]);
+  expect(ids(rounds().next(true, () => ({ number, time })))).toEqual([payment]);
 });

@@ -58,7 +58,6 @@ function build(): void {
     outbound: createOutbound({ world }),
     world,
     telemetry: createTelemetry(world),
-    eventLog: { keep() {} },
     onRoom: () => room.resolve(),
     signProof: () => proof_headers,
   });

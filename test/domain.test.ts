@@ -2,14 +2,14 @@
 
 import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
-import { type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
+import { atPace, type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
 import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
 import { proofRetryDelay, retry_delays_s, retryDelay } from "../src/domain/events.ts";
 import {
-  bothOf,
   type Finality,
   finalBlock,
   finalityFor,
+  finalReach,
   formatFinality,
   type Heads,
   parseFinality,
@@ -156,21 +156,6 @@ describe("assets", () => {
   );
 });
 
-describe("two finalities together ask for all that either asks for:", () => {
-  const pairs: [one: string, other: string, both: string][] = [
-    ["12", "64", "64"],
-    ["12", "finalized", "finalized+12"],
-    ["safe", "finalized", "finalized"],
-    ["finalized+64", "safe+10", "finalized+64"],
-    ["10", "safe", "safe+10"],
-    ["finalized", "finalized", "finalized"],
-  ];
-  test.each(pairs)("%s and %s is %s", (one, other, both) => {
-    expect(formatFinality(bothOf(parseFinality(one), parseFinality(other)))).toBe(both);
-    expect(formatFinality(bothOf(parseFinality(other), parseFinality(one)))).toBe(both);
-  });
-});
-
 describe("finality", () => {
   const block = (number: number) => ({ number, hash: `h${number}`, time: number });
   const heads: Heads = { latest: block(100), safe: block(90), finalized: block(80) };
@@ -183,9 +168,54 @@ describe("finality", () => {
     [{ tag: "safe", blocks: 5 }, heads, 90],
     [{ tag: "finalized" }, { ...heads, finalized: null }, 81],
     [{ blocks: 200 }, heads, -99],
+    [{ seconds: 10 }, heads, 80],
+    [{ blocks: 12, seconds: 10 }, heads, 80],
+    [{ blocks: 30, seconds: 10 }, heads, 71],
+    [{ tag: "finalized", blocks: 5, seconds: 5 }, heads, 80],
+    [{ tag: "finalized", blocks: 5, seconds: 60 }, heads, -20],
   ])("%p is met up to the block", (finality, at, number) => {
-    expect(finalBlock(finality, at, 20)).toBe(number);
+    expect(finalBlock(finality, at, { tagless_depth: 20, block_s: 0.5 })).toBe(number);
     expect(parseFinality(formatFinality(finality))).toEqual(finality);
+  });
+
+  test("all parts must hold: of blocks that share one time, those that are too young by time or by number do not count", () => {
+    const at = (number: number, time: number) => ({ number, hash: `h${number}`, time });
+    // Five blocks a second, as on Base.
+    const fast: Heads = { latest: at(1000, 200), safe: null, finalized: null };
+    const reach = (finality: Finality) => finalReach(finality, fast, chains.base);
+    expect(reach({ blocks: 10 })).toEqual({ number: 991, time: 200 });
+    expect(reach({ blocks: 10, seconds: 20 })).toEqual({ number: 991, time: 180 });
+    expect(reach({ tag: "finalized" })).toEqual({ number: 1001 - 3000, time: 200 });
+  });
+
+  test("each part of a policy may stand alone, and what was written before seconds existed means the same", () => {
+    expect(
+      ["12", "finalized", "finalized+64", "20s", "10+20s", "safe+20s", "finalized+64+20s"].map(parseFinality),
+    ).toEqual([
+      { blocks: 12 },
+      { tag: "finalized" },
+      { tag: "finalized", blocks: 64 },
+      { seconds: 20 },
+      { blocks: 10, seconds: 20 },
+      { tag: "safe", seconds: 20 },
+      { tag: "finalized", blocks: 64, seconds: 20 },
+    ]);
+  });
+
+  test("depths hold in blocks and in seconds: a faster chain is read deeper", () => {
+    expect(chains.base).toMatchObject({ tagless_depth: 3000, overlap: 150, page_blocks: 5000, block_s: 0.2 });
+    expect(chains.eth).toMatchObject({ tagless_depth: 96, overlap: 14, page_blocks: 1000, block_s: 12 });
+    expect(atPace(chains.op, 0.2)).toMatchObject({
+      tagless_depth: 3000,
+      overlap: 150,
+      page_blocks: 5000,
+      block_s: 0.2,
+    });
+    expect(atPace(chains.base, 2)).toMatchObject({ tagless_depth: 300, overlap: 15, page_blocks: 1000 });
+    for (const id of chainIds) {
+      const { least, usual, most } = chains[id].seconds_per_block;
+      expect([id, least < usual, usual < most]).toEqual([id, true, true]);
+    }
   });
 
   test("a tag that is staler than the chain allows gives way to depth, and is waited for elsewhere", () => {
@@ -199,7 +229,7 @@ describe("finality", () => {
 
   test("the tier is found by exact comparison of amounts", () => {
     const tiers = chains.eth.finality;
-    expect(finalityFor("1000", tiers)).toEqual({ blocks: 12 });
+    expect(finalityFor("1000", tiers)).toEqual({ blocks: 12, seconds: 120 });
     expect(finalityFor("1000.000001", tiers)).toEqual({ tag: "finalized" });
   });
 });

@@ -178,7 +178,6 @@ async function deliver(): Promise<void> {
     outbound: createOutbound({ world }),
     world,
     telemetry: silent,
-    eventLog: { keep() {} },
     onRoom: () => {},
     signProof: proofs.sign,
   });

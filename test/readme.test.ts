@@ -35,10 +35,11 @@ describe("printed from the code", () => {
   });
 
   test("chains and coins are the asset tables", () => {
-    const words = ({ tag, blocks }: Finality) =>
+    const words = ({ tag, blocks, seconds }: Finality) =>
       [
         ...(tag === undefined ? [] : [`the ${tag} block`]),
         ...(blocks === undefined ? [] : [`${blocks} block${blocks === 1 ? "" : "s"}`]),
+        ...(seconds === undefined ? [] : [`${seconds} s`]),
       ].join(" and ");
     const rows = chainIds.map((id) => {
       const { name, chain_id, finality } = chains[id];

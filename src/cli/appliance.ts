@@ -5,7 +5,6 @@ import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
-import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
 import type { Database } from "../storage/database.ts";
@@ -33,20 +32,16 @@ export async function withOperator<T>(
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
   const opened = openForCommand({ world, telemetry, path: config.database.path });
-  const is_served = isServed(world, config.database.path);
-  const { path } = opened;
-  const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });
-  const database = resumedFirst(opened.database, eventLog);
+  const { database } = opened;
   const live = liveConfig(config);
   try {
     return await act({
       operator: createOperator({ database, config: live }),
       inbox: createInbox({ database, config: live }),
       database,
-      is_served,
+      is_served: isServed(world, config.database.path),
     });
   } finally {
-    eventLog.keep();
     await opened.close();
   }
 }

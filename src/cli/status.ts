@@ -69,6 +69,8 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
     final_block: row?.final_number ?? null,
     final_timestamp: row?.final_time ?? null,
     unread_blocks,
+    seconds_per_block: row?.ms_per_block == null ? null : row.ms_per_block / 1000,
+    usual_seconds_per_block: chain.usual_pace,
     last_read_at: seconds(row?.last_read_at),
     stalled_since: seconds(row?.stalled_since),
     stalled_reason: row?.stalled_reason ?? null,
@@ -150,6 +152,7 @@ function words(view: View, now: number): string {
       { title: "STATE", value: stateOf },
       { title: "HEAD", value: (chain) => chain.head_block, right: true },
       { title: "FINAL", value: (chain) => chain.final_block, right: true },
+      { title: "s/BLOCK", value: (chain) => chain.seconds_per_block, right: true },
       { title: "UNREAD", value: (chain) => chain.unread_blocks, right: true },
       { title: "LAST READ", value: (chain) => lastRead(chain, now) },
       { title: "WALLETS", value: (chain) => chain.wallets, right: true },
@@ -170,6 +173,7 @@ function words(view: View, now: number): string {
           ]),
         ]),
     ...stalls.map((chain) => printable(`${chain.blockchain} ${stateOf(chain)}: ${chain.stalled_reason}`)),
+    ...view.chains.flatMap(paceAlarm),
     ...checked.flatMap(alarms),
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
@@ -210,6 +214,16 @@ function words(view: View, now: number): string {
           ]),
         ]),
   ].join("\n\n");
+}
+
+/** A line for a chain whose blocks come faster or slower than is stated of it. */
+function paceAlarm({ blockchain, seconds_per_block, usual_seconds_per_block: usual }: ChainView): string[] {
+  if (seconds_per_block === null || usual === null) return [];
+  const { least, most } = usual;
+  if (seconds_per_block >= least && seconds_per_block <= most) return [];
+  return [
+    `${blockchain}: ${seconds_per_block} s from block to block, expected ${least} to ${most}: set "finality" of the chain in seconds`,
+  ];
 }
 
 function alarms({ blockchain, missed_by_scan: missed, unexplained_balances: unexplained }: ChainView): string[] {

@@ -25,14 +25,18 @@ const least_requests_per_day = 1000;
 const most_confirmations = 1_000_000;
 const most_token_decimals = 18;
 
-const finality_pattern = /^(?:(?:safe|finalized)(?:\+[1-9]\d*)?|[1-9]\d*)$/;
-const finality_forms = 'write "finalized", "safe", a number of blocks, or a list of { up_to, finality }';
+/** A tag, a number of blocks, seconds: any of them, in this order. */
+const finality_pattern = /^(?=.)(?:safe|finalized)?(?:(?:^|\+)[1-9]\d*)?(?:(?:^|\+)[1-9]\d*s)?$/;
+const most_finality_s = 86_400 * 7;
+const finality_forms =
+  'write "finalized", "safe", a number of blocks, seconds such as "20s", any of these joined by "+", or a list of { up_to, finality }';
 
 function readFinality(written: unknown): Finality | null {
   const text = typeof written === "number" || typeof written === "string" ? String(written) : "";
   if (!finality_pattern.test(text)) return null;
   const finality = parseFinality(text);
-  return (finality.blocks ?? 1) <= most_confirmations ? finality : null;
+  const isBounded = (finality.blocks ?? 1) <= most_confirmations && (finality.seconds ?? 0) <= most_finality_s;
+  return isBounded ? finality : null;
 }
 
 const tier = table({

@@ -1,7 +1,7 @@
 // Chains and coins as data. A token is its contract address, never its symbol; adding a chain or a coin is
 // adding a row. Facts as of 2026: block explorers, token lists and issuers agree on every address here.
 
-import type { Finality, FinalityTier } from "./finality.ts";
+import type { Finality, FinalityTier, Pace } from "./finality.ts";
 
 export const chainIds = ["eth", "polygon", "base", "arb", "op", "linea", "avaxc", "tron"] as const;
 export type ChainId = (typeof chainIds)[number];
@@ -27,7 +27,15 @@ export const explorerNames: Record<ExplorerKind, string> = {
   trongrid: "TronGrid",
 };
 
-export interface ChainFacts {
+/** A depth below the head. Both parts must hold. */
+interface Depth {
+  blocks: number;
+  /** Of chain time. */
+  seconds: number;
+}
+
+/** What is stated of a chain; depths and widths in blocks follow from its pace (`atPace`). */
+interface StatedFacts {
   name: string;
   kind: "evm" | "tron";
   chain_id: number;
@@ -35,20 +43,44 @@ export interface ChainFacts {
   explorer: ExplorerKind | null;
   /** Keyless public endpoints used when the configuration names none. */
   public_rpc_urls: readonly string[];
+  /** Seconds from one block to the next: the usual ones, and the band outside which a measured pace is an alarm. */
+  seconds_per_block: { usual: number; least: number; most: number };
   /** Confirmation policy by amount, smallest tier first. */
   finality: readonly FinalityTier[];
-  /** When a block can no longer leave the chain: the basis of the final pass and of releasing quarantined amounts. */
+  /** When a block can no longer leave the chain: the basis of the final pass and of releasing reserved amounts. */
   final: Finality;
-  /** Depth used instead of a tag that no node serves. */
-  tagless_depth: number;
+  /** Stands in for a tag that no node serves. */
+  tagless: Depth;
+  /** Read again at each poll: a little deeper than the usual reorg. */
+  reread: Depth;
   /** A tag further behind the head than this is an alarm: finality stands still. */
   late_tag_s: number;
   /** A tag further behind than this gives way to the depth; absent: it is waited for as long as it takes. */
   stale_tag_s?: number;
-  /** Blocks re-read at each poll: a little deeper than the usual reorg. */
+}
+
+export interface ChainFacts extends StatedFacts, Pace {
+  /** Blocks read again at each poll. */
   overlap: number;
   /** Widest block range asked for before anything was learned about the provider. */
   page_blocks: number;
+}
+
+/** Chain time that one page of logs is to cover, within what most providers serve. */
+const page_s = 2000;
+const page_min_blocks = 1000;
+const page_max_blocks = 5000;
+
+/** The facts with depths and widths in blocks for so many seconds from one block to the next. */
+export function atPace<Facts extends StatedFacts>(facts: Facts, block_s: number): Facts & ChainFacts {
+  const blocksOf = ({ blocks, seconds }: Depth) => Math.max(blocks, Math.ceil(seconds / block_s));
+  return {
+    ...facts,
+    block_s,
+    tagless_depth: blocksOf(facts.tagless),
+    overlap: blocksOf(facts.reread),
+    page_blocks: Math.min(Math.max(Math.ceil(page_s / block_s), page_min_blocks), page_max_blocks),
+  };
 }
 
 const tiers = (small: Finality, large: Finality): FinalityTier[] => [
@@ -56,19 +88,19 @@ const tiers = (small: Finality, large: Finality): FinalityTier[] => [
   { up_to: null, finality: large },
 ];
 
-export const chains: Record<ChainId, ChainFacts> = {
+const stated: Record<ChainId, StatedFacts> = {
   eth: {
     name: "Ethereum",
     kind: "evm",
     chain_id: 1,
     explorer: "etherscan",
     public_rpc_urls: ["https://ethereum-rpc.publicnode.com", "https://eth.drpc.org", "https://rpc.mevblocker.io"],
-    finality: tiers({ blocks: 12 }, { tag: "finalized" }),
+    seconds_per_block: { usual: 12, least: 11.5, most: 14 },
+    finality: tiers({ blocks: 12, seconds: 120 }, { tag: "finalized" }),
     final: { tag: "finalized" },
-    tagless_depth: 96,
+    tagless: { blocks: 96, seconds: 1152 },
     late_tag_s: 1800,
-    overlap: 14,
-    page_blocks: 1000,
+    reread: { blocks: 14, seconds: 168 },
   },
   polygon: {
     name: "Polygon",
@@ -76,14 +108,14 @@ export const chains: Record<ChainId, ChainFacts> = {
     chain_id: 137,
     explorer: "etherscan",
     public_rpc_urls: ["https://polygon-bor-rpc.publicnode.com", "https://polygon.drpc.org"],
-    finality: tiers({ tag: "finalized" }, { tag: "finalized", blocks: 64 }),
+    seconds_per_block: { usual: 2, least: 1, most: 3 },
+    finality: tiers({ tag: "finalized" }, { tag: "finalized", blocks: 64, seconds: 120 }),
     final: { tag: "finalized" },
-    tagless_depth: 128,
+    tagless: { blocks: 128, seconds: 256 },
     late_tag_s: 60,
     // Its milestones have stood still without a reorg following.
     stale_tag_s: 60,
-    overlap: 32,
-    page_blocks: 1000,
+    reread: { blocks: 32, seconds: 64 },
   },
   base: {
     name: "Base",
@@ -91,12 +123,12 @@ export const chains: Record<ChainId, ChainFacts> = {
     chain_id: 8453,
     explorer: "blockscout",
     public_rpc_urls: ["https://mainnet.base.org", "https://base-rpc.publicnode.com", "https://base.drpc.org"],
-    finality: tiers({ blocks: 10 }, { tag: "safe" }),
+    seconds_per_block: { usual: 0.2, least: 0.15, most: 0.3 },
+    finality: tiers({ blocks: 10, seconds: 20 }, { tag: "safe" }),
     final: { tag: "finalized" },
-    tagless_depth: 300,
+    tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 1800,
-    overlap: 15,
-    page_blocks: 1000,
+    reread: { blocks: 15, seconds: 30 },
   },
   arb: {
     name: "Arbitrum One",
@@ -108,12 +140,12 @@ export const chains: Record<ChainId, ChainFacts> = {
       "https://arbitrum-one-rpc.publicnode.com",
       "https://arbitrum.drpc.org",
     ],
-    finality: tiers({ blocks: 40 }, { tag: "safe" }),
+    seconds_per_block: { usual: 0.25, least: 0.1, most: 1 },
+    finality: tiers({ blocks: 40, seconds: 10 }, { tag: "safe" }),
     final: { tag: "finalized" },
-    tagless_depth: 2400,
+    tagless: { blocks: 2400, seconds: 600 },
     late_tag_s: 1800,
-    overlap: 80,
-    page_blocks: 1000,
+    reread: { blocks: 80, seconds: 20 },
   },
   op: {
     name: "Optimism",
@@ -125,12 +157,12 @@ export const chains: Record<ChainId, ChainFacts> = {
       "https://optimism-rpc.publicnode.com",
       "https://optimism.drpc.org",
     ],
-    finality: tiers({ blocks: 10 }, { tag: "safe" }),
+    seconds_per_block: { usual: 2, least: 1.9, most: 2.2 },
+    finality: tiers({ blocks: 10, seconds: 20 }, { tag: "safe" }),
     final: { tag: "finalized" },
-    tagless_depth: 300,
+    tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 1800,
-    overlap: 15,
-    page_blocks: 1000,
+    reread: { blocks: 15, seconds: 30 },
   },
   linea: {
     name: "Linea",
@@ -139,12 +171,12 @@ export const chains: Record<ChainId, ChainFacts> = {
     explorer: "etherscan",
     public_rpc_urls: ["https://rpc.linea.build", "https://linea-rpc.publicnode.com", "https://linea.drpc.org"],
     // Linea's `finalized` means proven on Ethereum, hours later; its soft blocks are documented not to reorg.
-    finality: tiers({ blocks: 12 }, { blocks: 300 }),
-    final: { blocks: 300 },
-    tagless_depth: 300,
+    seconds_per_block: { usual: 2, least: 0.8, most: 4 },
+    finality: tiers({ blocks: 12, seconds: 20 }, { blocks: 300, seconds: 600 }),
+    final: { blocks: 300, seconds: 600 },
+    tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 86_400,
-    overlap: 20,
-    page_blocks: 1000,
+    reread: { blocks: 20, seconds: 40 },
   },
   avaxc: {
     name: "Avalanche C-Chain",
@@ -156,13 +188,13 @@ export const chains: Record<ChainId, ChainFacts> = {
       "https://avalanche-c-chain-rpc.publicnode.com",
       "https://avalanche.drpc.org",
     ],
-    // An accepted Avalanche block is final.
-    finality: tiers({ blocks: 1 }, { blocks: 1 }),
-    final: { blocks: 1 },
-    tagless_depth: 1,
+    // Execution follows acceptance: `latest` is executed, `finalized` is settled. An executed block was accepted, which is final.
+    seconds_per_block: { usual: 1.7, least: 0.8, most: 3 },
+    finality: tiers({ blocks: 1 }, { tag: "finalized" }),
+    final: { tag: "finalized" },
+    tagless: { blocks: 10, seconds: 20 },
     late_tag_s: 60,
-    overlap: 2,
-    page_blocks: 1000,
+    reread: { blocks: 2, seconds: 4 },
   },
   tron: {
     name: "Tron",
@@ -170,14 +202,19 @@ export const chains: Record<ChainId, ChainFacts> = {
     chain_id: 728126428,
     explorer: "trongrid",
     public_rpc_urls: ["https://api.trongrid.io/jsonrpc", "https://tron.drpc.org"],
+    seconds_per_block: { usual: 3, least: 2.9, most: 3.5 },
     finality: tiers({ tag: "finalized" }, { tag: "finalized" }),
     final: { tag: "finalized" },
-    tagless_depth: 27,
+    tagless: { blocks: 27, seconds: 81 },
     late_tag_s: 300,
-    overlap: 25,
-    page_blocks: 1000,
+    reread: { blocks: 25, seconds: 75 },
   },
 };
+
+/** Every chain, with depths and widths in blocks for its usual pace. */
+export const chains: Record<ChainId, ChainFacts> = Object.fromEntries(
+  chainIds.map((id) => [id, atPace(stated[id], stated[id].seconds_per_block.usual)]),
+) as Record<ChainId, ChainFacts>;
 
 /** A chain's name in the CAIP-2 registry: `eip155:1`, `tron:0x2b6653dc`. */
 export function registeredName(id: ChainId): string {

@@ -4,10 +4,28 @@ import { atMost } from "./money.ts";
 
 export type FinalityTag = "safe" | "finalized";
 
-/** A block satisfies it when it is at or below the tag's block and has at least `blocks` confirmations (itself included). */
+/**
+ * A block satisfies it when it is at or below the tag's block, has at least `blocks` confirmations (itself included), and
+ * the head is at least `seconds` of chain time later. All parts must hold; an absent one does.
+ */
 export interface Finality {
   tag?: FinalityTag;
   blocks?: number;
+  seconds?: number;
+}
+
+/** Up to where a finality is satisfied: by blocks whose number and whose time (seconds) are both at or below these. */
+export interface FinalReach {
+  number: number;
+  time: number;
+}
+
+/** What depths are worked out with. */
+export interface Pace {
+  /** Blocks that stand in for a tag that no node serves. */
+  tagless_depth: number;
+  /** Seconds from one block to the next: the least that is to be expected. */
+  block_s: number;
 }
 
 /** Amounts up to `up_to` (decimal text, null for no bound) wait for `finality`. Tiers are ordered, the last unbounded. */
@@ -36,19 +54,6 @@ export function finalityFor(amount: string, tiers: readonly FinalityTier[]): Fin
   return (tier ?? tiers.at(-1))?.finality ?? { tag: "finalized" };
 }
 
-/** A finality that asks for all that either of two asks for. */
-export function bothOf(one: Finality, other: Finality): Finality {
-  const { tag, ...counts } = one;
-  const { tag: other_tag, ...other_counts } = other;
-  const all: [string, number][] = [...Object.entries(counts), ...Object.entries(other_counts)];
-  const highest = Object.fromEntries(
-    all.map(([part]) => [part, Math.max(...all.flatMap(([name, count]) => (name === part ? count : [])))]),
-  );
-  // A finalized block is safe as well.
-  const stricter = [tag, other_tag].includes("finalized") ? "finalized" : (tag ?? other_tag);
-  return { ...highest, ...(stricter === undefined ? {} : { tag: stricter }) };
-}
-
 /**
  * The heads with each tag taken for unknown whose block is more than `stale_tag_s` behind the head, so that depth stands
  * in for it; null: a tag is waited for as long as it takes.
@@ -60,17 +65,29 @@ export function withoutStaleTags(heads: Heads, stale_tag_s: number | null): Head
   return { latest, safe: fresh(safe), finalized: fresh(finalized) };
 }
 
-/** The highest block number that satisfies a finality; -1 when none does yet. `tagless_depth` stands in for an unknown tag. */
-export function finalBlock(finality: Finality, heads: Heads, tagless_depth: number): number {
-  const byCount = heads.latest.number + 1 - (finality.blocks ?? 1);
-  if (finality.tag === undefined) return byCount;
-  const tagged = heads[finality.tag]?.number ?? heads.latest.number + 1 - tagless_depth;
-  return Math.min(byCount, tagged);
+/** Up to where a finality is satisfied; number -1 when no block does yet. A depth stands in for an unknown tag. */
+export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: Pace): FinalReach {
+  const { latest } = heads;
+  const byCount = latest.number + 1 - (finality.blocks ?? 1);
+  const tagged =
+    finality.tag === undefined ? latest.number : (heads[finality.tag]?.number ?? latest.number + 1 - tagless_depth);
+  return { number: Math.min(byCount, tagged), time: latest.time - (finality.seconds ?? 0) };
 }
 
-/** `12`, `finalized` or `finalized+64`: how a finality is stored and shown. */
-export function formatFinality(finality: Finality): string {
-  return [finality.tag, finality.blocks].filter((part) => part !== undefined).join("+");
+/**
+ * The highest block number that satisfies a finality; -1 when none does yet. Where nobody asked for the times of blocks,
+ * seconds are counted as blocks of `block_s`.
+ */
+export function finalBlock(finality: Finality, heads: Heads, pace: Pace): number {
+  const { number } = finalReach(finality, heads, pace);
+  return Math.min(number, heads.latest.number - Math.ceil((finality.seconds ?? 0) / pace.block_s));
+}
+
+/** `12`, `finalized` or `finalized+64+20s`: how a finality is stored and shown. */
+export function formatFinality({ tag, blocks, seconds }: Finality): string {
+  return [tag, blocks, seconds === undefined ? undefined : `${seconds}s`]
+    .filter((part) => part !== undefined)
+    .join("+");
 }
 
 /** Reads what `formatFinality` wrote. */
@@ -78,6 +95,7 @@ export function parseFinality(text: string): Finality {
   const finality: Finality = {};
   for (const part of text.split("+")) {
     if (part === "safe" || part === "finalized") finality.tag = part;
+    else if (part.endsWith("s")) finality.seconds = Number(part.slice(0, -1));
     else finality.blocks = Number(part);
   }
   return finality;

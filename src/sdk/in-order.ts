@@ -7,10 +7,7 @@ import type { WebhookEvent } from "./webhooks.ts";
 const subjects_max = 10_000;
 const webhook_id_pattern = /^evt_(\d{1,15})$/;
 
-/**
- * Where the number of the last handled event of each order is kept: a column of your orders, say. Numbers need 64 bits:
- * after a restore of Ocrch's database they go on from Unix milliseconds.
- */
+/** Where the number of the last handled event of each order is kept: a column of your orders, say. */
 export interface HandledStore {
   /** The last number put under the key; null or undefined: none. */
   get(key: string): number | null | undefined | Promise<number | null | undefined>;
@@ -58,7 +55,6 @@ export function createInOrder({ store = memory() }: { store?: HandledStore } = {
 function placeOf(event: WebhookEvent | OcrchEvent): { key: string; n: number } {
   if ("n" in event) {
     const { type, order_id, transfer_id, n } = event;
-    if (type === "log_restored") return { key: "log", n };
     return {
       key: type === "unknown_transfer" || order_id === null ? `transfer:${transfer_id}` : `order:${order_id}`,
       n,

@@ -1,9 +1,9 @@
 // What an operator sees and repairs: lists, marking an order paid, sending a webhook again. The Admin API and the
 // command line are two faces of these verbs.
 
-import type { LiveConfig } from "../config/config.ts";
+import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import { canonicalAnywhere } from "../domain/address.ts";
-import type { ChainId, Coin } from "../domain/assets.ts";
+import { type ChainId, type Coin, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
@@ -45,6 +45,8 @@ export interface WalletView {
 export interface ChainStatus {
   id: ChainId;
   row: ChainRow | null;
+  /** The band in which its seconds per block are usual; null for a chain with an id of the merchant's own. */
+  usual_pace: { least: number; most: number } | null;
   wallets: number;
   contracts: number;
   open_slots: number;
@@ -110,11 +112,12 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         const checks = allChecks(at);
         // A chain that lost its wallets is read for as long as it owes somebody an amount.
         const ids = new Set([...config.current().chains.keys(), ...slots.keys()]);
-        const chains = [...ids].map((id): ChainStatus => {
+        const shown = [...ids].map((id): ChainStatus => {
           const watches = watchesOf(at, id);
           return {
             id,
             row: rows.get(id) ?? null,
+            usual_pace: usualPace(id, config.current().chains.get(id)),
             wallets: new Set(watches.map((watch) => watch.wallet)).size,
             contracts: new Set(watches.map((watch) => watch.token)).size,
             open_slots: slots.get(id)?.open ?? 0,
@@ -124,7 +127,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
             unexplained_balances: openCases(at, id).length,
           };
         });
-        return { orders: countOrders(at), deliveries: countDeliveries(at), chains };
+        return { orders: countOrders(at), deliveries: countDeliveries(at), chains: shown };
       }),
 
     capacity: (now) => database.read((at) => capacityOf(at, config.current(), now)),
@@ -178,4 +181,10 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
 /** The canonical form of an address in any spelling of its case. */
 function anyCase(text: string): string | null {
   return canonicalAnywhere(/^0x/i.test(text) ? text.toLowerCase() : text);
+}
+
+/** Nothing is stated of the pace of a chain that has an id of the merchant's own. */
+function usualPace(id: ChainId, settings: ChainSettings | undefined): ChainStatus["usual_pace"] {
+  const { chain_id, seconds_per_block } = chains[id];
+  return settings === undefined || settings.chain_id === chain_id ? seconds_per_block : null;
 }

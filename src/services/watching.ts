@@ -12,6 +12,7 @@ import {
   insertChain,
   type ProviderRow,
   recordHeld,
+  recordPace,
   recordPoll,
   recordProviders,
   recordStall,
@@ -45,6 +46,8 @@ export interface Watching {
   hold(chain: ChainId, reason: string | null): Promise<void>;
   /** Why single blocks are not read completely; null: there are none. */
   unread(chain: ChainId, reason: string | null): Promise<void>;
+  /** Keeps the measured pace of a chain, in milliseconds per block. */
+  pace(chain: ChainId, ms_per_block: number): Promise<void>;
   /** Keeps where a provider put a finality tag. */
   keepTag(tag: ServedTag): Promise<void>;
   /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
@@ -67,6 +70,8 @@ export function createWatching(needs: { database: Database }): Watching {
           recordProviders(tx, chain, []);
         }
       }),
+
+    pace: (chain, ms_per_block) => database.transact((tx) => recordPace(tx, chain, ms_per_block)),
 
     keepTag: (tag) => database.transact((tx) => keepServedTag(tx, tag)),
 

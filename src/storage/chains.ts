@@ -2,7 +2,7 @@
 // what it was.
 
 import { and, asc, desc, eq, gt, lte, sql } from "drizzle-orm";
-import type { ChainId } from "../domain/assets.ts";
+import { type ChainId, chains as chainFacts } from "../domain/assets.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Usage } from "../domain/provider.ts";
 import type { Reader, Tx } from "./database.ts";
@@ -185,6 +185,22 @@ export function recordUnread(tx: Tx, chain: ChainId, reason: string | null): voi
     )
     .where(eq(chains.chain, chain))
     .run();
+}
+
+/** Keeps the measured pace of a chain. */
+export function recordPace(tx: Tx, chain: ChainId, ms_per_block: number): void {
+  tx.live().update(chains).set({ ms_per_block, pace_measured_at: tx.now }).where(eq(chains.chain, chain)).run();
+}
+
+/**
+ * Seconds from one block of a chain to the next: the least and the most of what is usual and what was measured.
+ * `least` is the stricter one for depths, `most` for how long a payment may take to be mined.
+ */
+export function secondsPerBlock(at: Reader, chain: ChainId): { least: number; most: number } {
+  const { usual } = chainFacts[chain].seconds_per_block;
+  const measured = chainRow(at, chain)?.ms_per_block ?? null;
+  const seconds = measured === null ? usual : measured / 1000;
+  return { least: Math.min(usual, seconds), most: Math.max(usual, seconds) };
 }
 
 /** Replaces what is known of a chain's providers: those that are not named are forgotten. */

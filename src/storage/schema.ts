@@ -23,6 +23,8 @@ export const chains = sqliteTable("chains", {
   held_reason: text(),
   unread_since: integer(),
   unread_reason: text(),
+  ms_per_block: integer(),
+  pace_measured_at: integer(),
 });
 
 export const providers = sqliteTable("providers", {
@@ -249,11 +251,6 @@ export const events = sqliteTable("events", {
   transfer: integer(),
   body: text().notNull(),
   created_at: integer().notNull(),
-});
-
-export const meta = sqliteTable("meta", {
-  name: text().$type<"last_event_kept_at">().primaryKey(),
-  value: integer().notNull(),
 });
 
 export const deliveries = sqliteTable("deliveries", {

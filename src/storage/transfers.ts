@@ -3,9 +3,9 @@
 
 import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
+import type { FinalReach } from "../domain/finality.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
-import { nextId } from "./generations.ts";
 import { deposits, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
@@ -32,7 +32,6 @@ const insert = statement((db) =>
   db
     .insert(transfers)
     .values({
-      id: nextId("transfers"),
       chain: sql.placeholder("chain"),
       tx_hash: sql.placeholder("tx_hash"),
       position: sql.placeholder("position"),
@@ -172,19 +171,6 @@ export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): Transfe
   return returned(updateVerdict(tx).get({ id, ...words }));
 }
 
-/** Replaces the confirmation policy of a transfer (`formatFinality`). */
-export function setFinality(tx: Tx, id: number, finality: string): void {
-  updateFinality(tx).run({ id, finality });
-}
-
-const updateFinality = statement((db) =>
-  db
-    .update(transfers)
-    .set({ finality: sql`${sql.placeholder("finality")}` })
-    .where(eq(transfers.id, sql.placeholder("id")))
-    .prepare(),
-);
-
 /** A transfer row in the terms of the domain. */
 export function transferOf(row: TransferRow): Transfer {
   return {
@@ -241,19 +227,20 @@ const selectBetween = statement((db) =>
 );
 
 /**
- * Transfers of one policy waiting at or below a block, bound to a deposit or not. Lowest first; those behind `after`, the
- * last of a page before.
+ * Transfers of one policy waiting within a reach, bound to a deposit or not. Lowest first; those behind `after`, the last of
+ * a page before.
  */
 export function waitingTransfers(
   at: Reader,
   chain: ChainId,
   finality: string,
   is_bound: boolean,
-  page: { after: { block: number; id: number } | null; through: number; limit: number },
+  page: { after: { block: number; id: number } | null; through: FinalReach; limit: number },
 ): TransferRow[] {
   const { block, id } = page.after ?? { block: 0, id: 0 };
   const place = { chain, finality, unbound: is_bound ? 0 : 1 };
-  return selectWaiting(at).all({ ...place, block, id, through: page.through, limit: page.limit });
+  const { number, time } = page.through;
+  return selectWaiting(at).all({ ...place, block, id, number, time, limit: page.limit });
 }
 
 /** The policies that waiting transfers of a chain were frozen with. */
@@ -282,7 +269,8 @@ const selectWaiting = statement((db) =>
         eq(transfers.finality, sql.placeholder("finality")),
         sql`(${transfers.deposit} is null) = ${sql.placeholder("unbound")}`,
         sql`(${transfers.block_number}, ${transfers.id}) > (${sql.placeholder("block")}, ${sql.placeholder("id")})`,
-        lte(transfers.block_number, sql.placeholder("through")),
+        lte(transfers.block_number, sql.placeholder("number")),
+        lte(transfers.block_time, sql.placeholder("time")),
       ),
     )
     .orderBy(asc(transfers.block_number), asc(transfers.id))

@@ -7,7 +7,8 @@ import type { ChainFacts } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import {
   type FinalityTag,
-  finalBlock,
+  type FinalReach,
+  finalReach,
   type Heads,
   parseFinality,
   tagsOf,
@@ -16,8 +17,8 @@ import {
 
 /** What a second company says of one policy. */
 export interface SecondWord {
-  /** The highest block that meets the policy by what it says; null when nobody says anything. */
-  through: number | null;
+  /** Up to where the policy is met by what it says; null when nobody says anything. */
+  through: FinalReach | null;
   /** Why nobody does, or how far behind it is, in words for the operator; null when there is nothing to tell. */
   complaint: string | null;
 }
@@ -27,10 +28,16 @@ export function tagsAsked({ finality, facts }: ChainSettings, promised: readonly
   return tagsOf([...finality.map((tier) => tier.finality), facts.final, ...promised.map(parseFinality)]);
 }
 
-/** The highest block that meets a policy (as `formatFinality` wrote it) by these heads. */
-export function reachOf(finality: string, heads: Heads, { tagless_depth, stale_tag_s }: ChainFacts): number {
-  const fresh = withoutStaleTags(heads, stale_tag_s ?? null);
-  return Math.min(finalBlock(parseFinality(finality), fresh, tagless_depth), heads.latest.number);
+/** Up to where a policy (as `formatFinality` wrote it) is met by these heads. */
+export function reachOf(finality: string, heads: Heads, facts: ChainFacts): FinalReach {
+  const fresh = withoutStaleTags(heads, facts.stale_tag_s ?? null);
+  const { number, time } = finalReach(parseFinality(finality), fresh, facts);
+  return { number: Math.min(number, heads.latest.number), time };
+}
+
+/** Whether a block is within what heads call final. */
+export function isWithinReach(reach: FinalReach, block: { number: number; time: number }): boolean {
+  return block.number <= reach.number && block.time <= reach.time;
 }
 
 /**
@@ -49,8 +56,10 @@ export async function secondWords(
     const tags = tagsOf(group.map(parseFinality)).filter((tag) => told[tag] !== null);
     const ask = (heard: readonly string[]) => source.headsBeside(tags, heard).catch(unheard);
     const second = await ask([speaker]);
-    const isBehind = (finality: string) =>
-      (wordOn(finality, second, told, facts).through ?? Number.POSITIVE_INFINITY) < reachOf(finality, told, facts);
+    const isBehind = (finality: string) => {
+      const { through } = wordOn(finality, second, told, facts);
+      return through !== null && !isWithinReach(through, reachOf(finality, told, facts));
+    };
     // One company may stand still: where a third says as much as the first, two agree.
     const third = typeof second !== "string" && group.some(isBehind) ? await ask([speaker, second.provider]) : second;
     for (const finality of group) {
@@ -61,7 +70,8 @@ export async function secondWords(
 }
 
 function higher(one: SecondWord, other: SecondWord): SecondWord {
-  return (other.through ?? -1) > (one.through ?? -1) ? other : one;
+  if (one.through === null || other.through === null) return one.through === null ? other : one;
+  return isWithinReach(other.through, one.through) ? other : one;
 }
 
 function wordOn(finality: string, word: Word | string, told: ToldHeads, facts: ChainFacts): SecondWord {

@@ -2,6 +2,7 @@
 // what it leaves, the next ones take on, so that payments which are held back keep no others from being looked at.
 
 import type { ChainId } from "../domain/assets.ts";
+import type { FinalReach } from "../domain/finality.ts";
 import type { Database } from "../storage/database.ts";
 import { type TransferRow, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
 
@@ -29,10 +30,10 @@ export interface Ripe {
 
 export interface Rounds {
   /**
-   * The next transfers of every policy, at or below the block that it reaches, bound to a deposit or not; lowest first.
+   * The next transfers of every policy, within what it reaches, bound to a deposit or not; lowest first.
    * When none is left above them, the next round begins from the lowest again.
    */
-  next(is_bound: boolean, reach: (finality: string) => number): Ripe[];
+  next(is_bound: boolean, reach: (finality: string) => FinalReach): Ripe[];
   /** Why ripe transfers do not count yet, one reason for each, also of those that this round did not look at. */
   held(): string[];
 }
@@ -55,7 +56,7 @@ export function createRounds({ chain, database }: { chain: ChainId; database: Da
   /** By policy. What was seen on the lap before is kept until it has been looked at again, or is found to be gone. */
   let laps = { bound: new Map<string, Laps>(), unbound: new Map<string, Laps>() };
 
-  function takeOn(finality: string, is_bound: boolean, through: number): Ripe[] {
+  function takeOn(finality: string, is_bound: boolean, through: FinalReach): Ripe[] {
     const known = laps[is_bound ? "bound" : "unbound"];
     const limit = is_bound ? bound_per_round_max : unbound_per_round_max;
     const { now, before } = known.get(finality) ?? { now: begin(), before: begin() };

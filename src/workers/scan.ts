@@ -21,6 +21,7 @@ import { tagsAsked } from "./final-word.ts";
 import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
 import { createLateness } from "./lateness.ts";
+import { createPaceWatch } from "./pace-watch.ts";
 import { createPages } from "./pages.ts";
 import { createRewinding } from "./rewinding.ts";
 import { createRipening } from "./ripening.ts";
@@ -63,6 +64,7 @@ export function createScan(needs: {
   const pages = createPages({ chain, source, evidence, unread, database, settlement, world });
   const headPass = createHeadPass({ ...needs, chain, pages, evidence, unread, rewinding });
   const finalPass = createFinalPass({ chain, pages, evidence, database, world, telemetry });
+  const pace = createPaceWatch({ chain, source, watching, database, telemetry, world });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
@@ -91,6 +93,7 @@ export function createScan(needs: {
       const told = await served.complete(await headCheck.believed(await source.heads(tags)), tags);
       await headCheck.cutBack(told);
       lateness(told, now.facts.late_tag_s);
+      await pace.look(told.latest, now);
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);
@@ -112,7 +115,7 @@ export function createScan(needs: {
     let failed: Fault | null = null;
     for (const pass of [headPass, finalPass]) {
       try {
-        await pass.read(watches, end, settings());
+        await pass.read(watches, end, pace.paced(settings()));
       } catch (error) {
         // A chain that cannot be believed credits nothing.
         if (!(error instanceof Fault) || error.code === "chain_rewritten_below_final") throw error;
@@ -123,10 +126,11 @@ export function createScan(needs: {
   }
 
   async function secondLook(told: ToldHeads): Promise<void> {
+    const now = pace.paced(settings());
     // Payments of orders count first, however many other transfers wait.
-    const payments = await ripening.look(true, told, settings());
+    const payments = await ripening.look(true, told, now);
     await settlement.confirm(chain, payments.judged);
-    const { judged, held: reason } = await ripening.look(false, told, settings());
+    const { judged, held: reason } = await ripening.look(false, told, now);
     await settlement.confirm(chain, judged);
     if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
     if (reason !== held) await watching.hold(chain, reason);
@@ -140,8 +144,8 @@ export function createScan(needs: {
   }
 
   function endOf(heads: Heads): ChainEnd {
-    const { facts } = settings();
-    const number = Math.max(0, finalBlock(facts.final, heads, facts.tagless_depth));
+    const { facts } = pace.paced(settings());
+    const number = Math.max(0, finalBlock(facts.final, heads, facts));
     const tagged = facts.final.tag === undefined ? null : heads[facts.final.tag];
     const exact = tagged?.number === number ? tagged : null;
     return { head: heads.latest, final: { number, hash: exact?.hash ?? null, time: exact?.time ?? null } };

@@ -123,7 +123,7 @@ export async function measureIngest(bench: Bench): Promise<string[]> {
         [true, false].flatMap((is_bound) =>
           waitingTransfers(at, chain, finality, is_bound, {
             after: null,
-            through: Number.MAX_SAFE_INTEGER,
+            through: { number: Number.MAX_SAFE_INTEGER, time: Number.MAX_SAFE_INTEGER },
             limit: confirmed_at_once,
           }),
         ),

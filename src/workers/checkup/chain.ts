@@ -5,6 +5,7 @@ import { type ConnectNeeds, connectChain, connectHistory, connectNode, connectPr
 import { createPaces } from "../../chains/pace.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
+import { chains } from "../../domain/assets.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
 import { createTelemetry } from "../../telemetry.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
@@ -51,9 +52,26 @@ export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces"
           ...(await examineExplorer(needs, sound.source, sound.head)),
         ];
   return {
-    checks: [...nodes.flatMap((node) => node.checks), ...more],
+    checks: [...(await examinePolicy(needs)), ...nodes.flatMap((node) => node.checks), ...more],
     skews_ms: nodes.flatMap((node) => node.skew_ms ?? []),
   };
+}
+
+/** Looks at policies that count blocks alone: where these come fast, so many of them are soon there. */
+async function examinePolicy({ settings, world }: ChainNeeds): Promise<Check[]> {
+  const { id, facts, finality, chain_id } = settings;
+  const wanted_s = facts.finality[0]?.finality.seconds;
+  // Of a chain of the merchant's own nothing is stated.
+  if (wanted_s === undefined || chain_id !== chains[id].chain_id) return [];
+  const short = finality.find(({ finality: { tag, blocks, seconds } }) => {
+    if (tag !== undefined || blocks === undefined || seconds !== undefined) return false;
+    return blocks * facts.seconds_per_block.usual < wanted_s;
+  });
+  if (short === undefined) return [];
+  const { blocks = 0 } = short.finality;
+  const time_s = Math.round(blocks * facts.seconds_per_block.usual * 10) / 10;
+  const words = `${blocks} blocks are ${time_s} s on ${id}; write "${blocks}+${wanted_s}s" (chains.${id}.finality)`;
+  return [await checked(world, id, "finality", async () => warn(words))];
 }
 
 interface Node {
@@ -115,7 +133,7 @@ function headFinding({ number, time }: BlockRef, now: number): Finding {
 function tagFinding(tag: FinalityTag, heads: Heads, { facts }: ChainSettings, now: number): Finding {
   const block = heads[tag];
   if (block === null) {
-    const depth = heads.latest.number - finalBlock({ tag }, heads, facts.tagless_depth) + 1;
+    const depth = heads.latest.number - finalBlock({ tag }, heads, facts) + 1;
     return warn(`not known to this node; ${depth} blocks stand in for it`);
   }
   const words = `block ${block.number}, ${heads.latest.number - block.number} behind the head`;

@@ -126,7 +126,6 @@ export async function startShop(
     telemetry,
     config,
     database,
-    eventLog: { keep() {} },
     checkout,
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
