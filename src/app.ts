@@ -16,6 +16,7 @@ import { createCheckout } from "./services/checkout.ts";
 import { createClaims } from "./services/claims.ts";
 import { createComparing } from "./services/comparing.ts";
 import { createDelivery } from "./services/delivery.ts";
+import { createEventLog } from "./services/event-log.ts";
 import { createExpiry } from "./services/expiry.ts";
 import { createFileWatch } from "./services/file-watch.ts";
 import { createInbox } from "./services/inbox.ts";
@@ -45,6 +46,7 @@ const heartbeat_ms = 1000;
 const quarantine_period_ms = 10_000;
 const forget_period_ms = 60_000;
 const wake_delay_ms = 5;
+const last_event_period_ms = 1000;
 /** How long a node may take to prove that it is the wrong one before the server starts without waiting for it. */
 const identity_timeout_ms = 3000;
 /** What is left of the ten seconds a stop may take is for the database and the sockets. */
@@ -101,7 +103,9 @@ export async function startApp(needs: {
   for (const name of opened.applied) telemetry.info("migration_applied", { name });
   const loops: Loop[] = [];
   let listener: Listener;
+  const eventLog = createEventLog({ ...needs, database, path: opened.path, is_served: false });
   try {
+    await eventLog.resume();
     const watching = createWatching({ database });
     await watching.sync(needs.config);
     config.replace(keepChains(needs.config, owingChains(database), null));
@@ -150,6 +154,7 @@ export async function startApp(needs: {
       telemetry,
       config,
       database,
+      eventLog,
       version,
       ...{ checkout, claims, operator, inbox, opencharge },
     });
@@ -165,6 +170,7 @@ export async function startApp(needs: {
       outbound,
       world,
       telemetry,
+      eventLog,
       onRoom: () => deliver.wake(),
       signProof: proofs.sign,
     });
@@ -194,6 +200,12 @@ export async function startApp(needs: {
         await lookAtFile();
         if (database.changedElsewhere()) committed();
       },
+    );
+
+    loop(
+      "last event",
+      () => last_event_period_ms,
+      async () => eventLog.keep(),
     );
 
     listener = bind(world, needs.config, http.answer);
@@ -235,6 +247,7 @@ export async function startApp(needs: {
           world.sleep(stop_grace_ms),
         ]);
         await listener.stop(true);
+        eventLog.keep();
         await opened.close();
       },
     };

@@ -25,6 +25,11 @@ export interface Files {
   replace(path: string, text: string): void;
   /** Makes a new file that only this user may read. Throws where there is one already, and leaves none it could not write whole. */
   create(path: string, text: string): void;
+  /**
+   * Writes over what a file holds, in place and without fsync: after a power cut it may hold the old text. A new file
+   * is durable; it gets the mode and, where this process may give it, the owner of the file `like`.
+   */
+  overwrite(path: string, text: string, like: string): void;
   copy(from: string, to: string): void;
   makeFolder(path: string): void;
 }
@@ -99,6 +104,20 @@ export const realFiles: Files = {
     writeNew(path, text, () => {});
     syncFolder(path);
   },
+  overwrite(path, text, like) {
+    const handle = openExisting(path);
+    if (handle === null) {
+      writeNew(path, text, (made) => resemble(made, like));
+      syncFolder(path);
+      return;
+    }
+    try {
+      fs.writeSync(handle, text, 0);
+      fs.ftruncateSync(handle, Buffer.byteLength(text));
+    } finally {
+      fs.closeSync(handle);
+    }
+  },
   copy: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
   makeFolder: (path) => void fs.mkdirSync(path, { recursive: true }),
 };
@@ -118,6 +137,27 @@ function writeNew(path: string, text: string, finish: (handle: number) => void):
     throw error;
   } finally {
     fs.closeSync(handle);
+  }
+}
+
+/** A descriptor to write with, or null when there is no such file. */
+function openExisting(path: string): number | null {
+  try {
+    return fs.openSync(path, "r+");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Gives an open file mode and owner of another one. */
+function resemble(handle: number, like: string): void {
+  const { mode, uid, gid } = fs.statSync(like);
+  fs.fchmodSync(handle, mode & 0o777);
+  try {
+    fs.fchownSync(handle, uid, gid);
+  } catch {
+    // Only root may give a file away; anybody else made it under their own name.
   }
 }
 

@@ -47,6 +47,7 @@ beforeAll(async () => {
     checkout: createCheckout({ database, config }),
     operator: createOperator({ database, config }),
     inbox: createInbox({ database, config }),
+    eventLog: { keep() {} },
     claims: claimsOver({ database, config, world, telemetry: silent }),
   };
   http = createHttp({ world, telemetry: silent, config, database, version, ...services });

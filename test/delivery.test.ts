@@ -58,6 +58,7 @@ function build(): void {
     outbound: createOutbound({ world }),
     world,
     telemetry: createTelemetry(world),
+    eventLog: { keep() {} },
     onRoom: () => room.resolve(),
     signProof: () => proof_headers,
   });

@@ -3,9 +3,10 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, closeSync, openSync, writeSync } from "node:fs";
+import { chmodSync, closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { run } from "../src/cli/run.ts";
 import { tronAddress } from "../src/domain/address.ts";
+import { createEventLog } from "../src/services/event-log.ts";
 import { openForServing } from "../src/storage/open.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
@@ -181,6 +182,28 @@ describe("a healthy appliance", () => {
     } finally {
       await serving.close();
     }
+  });
+
+  test("whose database is a copy that was put back is told what the next start does", async () => {
+    const folder = await place();
+    const opened = openForServing({
+      world: realWorld(),
+      telemetry: silent,
+      path: folder.database,
+      migrateFirst: false,
+    });
+    const of = { world: realWorld(), telemetry: silent, path: folder.database, is_served: false };
+    const eventLog = createEventLog({ ...of, database: opened.database });
+    await eventLog.resume();
+    await opened.close();
+    const warnings = async () => found((await doctor(folder)).checks, "warn").join("\n");
+    const words = "restored from a copy: the next start continues the event log with new numbers";
+    expect(await warnings()).not.toContain(words);
+    writeFileSync(`${folder.database}.last-event`, "0000000000000007\n");
+    expect(await warnings()).toContain(words);
+    rmSync(`${folder.database}.last-event`);
+    expect(await warnings()).toContain(words);
+    expect(await failing(folder)).toEqual([]);
   });
 
   test("that was never started passes without a database", async () => {

@@ -6,6 +6,7 @@ import { atPace, type ChainId, chainIds, chains, coins, registeredName, tokens }
 import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
 import { proofRetryDelay, retry_delays_s, retryDelay } from "../src/domain/events.ts";
 import {
+  bothOf,
   type Finality,
   finalBlock,
   finalityFor,
@@ -154,6 +155,21 @@ describe("assets", () => {
       expect(chains[chain].finality.at(-1)?.up_to).toBe(null);
     },
   );
+});
+
+describe("two finalities together ask for all that either asks for:", () => {
+  const pairs: [one: string, other: string, both: string][] = [
+    ["12", "64", "64"],
+    ["12", "finalized", "finalized+12"],
+    ["safe", "finalized", "finalized"],
+    ["finalized+64", "safe+10", "finalized+64"],
+    ["10", "safe", "safe+10"],
+    ["finalized", "finalized", "finalized"],
+  ];
+  test.each(pairs)("%s and %s is %s", (one, other, both) => {
+    expect(formatFinality(bothOf(parseFinality(one), parseFinality(other)))).toBe(both);
+    expect(formatFinality(bothOf(parseFinality(other), parseFinality(one)))).toBe(both);
+  });
 });
 
 describe("finality", () => {

@@ -46,7 +46,7 @@ const forbidden =
 
 /** What could go wrong with the rows, and the question that would tell. */
 const damages: readonly [sql: string, noticed: string][] = [
-  ["DELETE FROM events WHERE n = 7", "events are numbered without gaps"],
+  ["DELETE FROM events WHERE n = 7", "events are numbered without gaps within a generation"],
   [
     "UPDATE events SET type = 'deposit_opened' WHERE type = 'order_created'",
     "an order is created once, and that is its first event",

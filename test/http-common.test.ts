@@ -251,7 +251,10 @@ describe("a fault of ours", () => {
       throw error;
     };
     const checkout = { ...createCheckout(server), options };
-    const http = createHttp({ ...server, world, telemetry: createTelemetry(world), checkout, version });
+    const http = createHttp({
+      ...{ ...server, world, telemetry: createTelemetry(world), checkout, version },
+      eventLog: { keep() {} },
+    });
     const request = new Request("http://a/api/v1/user/chains", { headers: server.userHeaders(payUrl(unknown_id)) });
     const answer = await http.answer(request, connection);
     await server.stop();

@@ -188,7 +188,7 @@ describe("the payer's page", () => {
     await submit(url, { pay: "eth.USDT" });
     await shop.payPart(order_id, "7.4");
     const html = await show(url);
-    expect(html).toContain("7.4 was received. What follows is the rest.");
+    expect(html).toContain("7.4 USD was received, 12.5 USD is still due.");
     expect(html).toContain('<p class="exact">12.5</p>');
     expect(html).not.toContain('name="cancel"');
     const other = await submit(url, { other: "yes" });
@@ -216,17 +216,17 @@ describe("the payer's page", () => {
     expect((await submit(url, { pay: "eth.USDT" })).html).not.toContain('<p class="exact">12.5</p>');
   });
 
-  test("asks for no rest that a coin has not the decimals for", async () => {
+  test("rounds up what is due to what a coin can hold", async () => {
     const { url, order_id } = await openPage();
     await submit(url, { pay: "eth.USDT" });
     await submit(url, { pay: "polygon.DAI" });
     await shop.payPart(order_id, "2.000000000000000001");
-    expect(await show(`${url}?pay=eth.USDT`)).toContain("This coin cannot be paid with right now");
-    const html = await show(url);
+    expect(await show(`${url}?pay=eth.USDT`)).toContain('<p class="exact">17.9</p>');
+    const html = await show(`${url}?pay=polygon.DAI`);
     expect(html).toContain('<p class="exact">17.899999999999999999</p>');
-    expect(html).toContain("DAI on Polygon");
+    expect(html).toContain("17.899999999999999999 USD is still due");
     const other = await submit(url, { other: "yes" });
-    expect([other.html.includes("USDT on Ethereum"), other.html.includes("DAI on Polygon")]).toEqual([false, true]);
+    expect([other.html.includes("USDT on Ethereum"), other.html.includes("DAI on Polygon")]).toEqual([true, true]);
   });
 
   test("stays a page when what is sent to it is no form of its", async () => {

@@ -178,6 +178,7 @@ async function deliver(): Promise<void> {
     outbound: createOutbound({ world }),
     world,
     telemetry: silent,
+    eventLog: { keep() {} },
     onRoom: () => {},
     signProof: proofs.sign,
   });

@@ -158,6 +158,11 @@ describe("the schema refuses", () => {
       "UPDATE events SET body = '[]'",
     ],
     [
+      "an event whose number leaves a gap in its generation",
+      ["INSERT INTO events (type, body, created_at) VALUES ('order_created', '{}', 0)"],
+      "INSERT INTO events (n, type, body, created_at) VALUES (3, 'order_created', '{}', 0)",
+    ],
+    [
       "an event that is deleted",
       ["INSERT INTO events (type, body, created_at) VALUES ('order_created', '{}', 0)"],
       "DELETE FROM events",

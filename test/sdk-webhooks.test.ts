@@ -245,6 +245,22 @@ describe("handled in order", () => {
     expect(handled).toEqual(["evt_5", "evt_4", "evt_12"]);
   });
 
+  test("what is told after a restore of the database comes after what was told before", async () => {
+    const { once } = createInOrder();
+    const handled: (string | null)[] = [];
+    const take = (event: WebhookEvent) => once(event, ({ webhook_id }) => void handled.push(webhook_id));
+    const [before, after] = [told(812), told(1_800_000_000_003)];
+    expect([await take(before), await take(after), await take(before)]).toEqual([true, true, false]);
+    expect(handled).toEqual(["evt_812", "evt_1800000000003"]);
+    const logged = (n: number): OcrchEvent => ({
+      ...{ n, type: "log_restored", order_id: null, transfer_id: null, created_at: at },
+      data: { event_type: "log_restored", generation: 2, last_in_copy: 5, last_given_out: 812, timestamp: at },
+    });
+    let restores = 0;
+    for (const n of [1_800_000_000_000, 1_900_000_000_000]) await once(logged(n), () => void restores++);
+    expect(restores).toBe(2);
+  });
+
   test("an event whose handler failed is handled when it comes again", async () => {
     const { once } = createInOrder();
     const fail = async () => {

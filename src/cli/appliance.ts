@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
+import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
 import type { Database } from "../storage/database.ts";
@@ -32,16 +33,20 @@ export async function withOperator<T>(
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
   const opened = openForCommand({ world, telemetry, path: config.database.path });
-  const { database } = opened;
+  const is_served = isServed(world, config.database.path);
+  const { path } = opened;
+  const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });
+  const database = resumedFirst(opened.database, eventLog);
   const live = liveConfig(config);
   try {
     return await act({
       operator: createOperator({ database, config: live }),
       inbox: createInbox({ database, config: live }),
       database,
-      is_served: isServed(world, config.database.path),
+      is_served,
     });
   } finally {
+    eventLog.keep();
     await opened.close();
   }
 }

@@ -14,6 +14,7 @@ export const eventTypes = {
   payment_restored: "log",
   transfer_assigned: "log",
   transfer_dismissed: "log",
+  log_restored: "log",
 } as const;
 
 export type EventType = keyof typeof eventTypes;
@@ -35,6 +36,35 @@ const proof_slow_retries = 71;
 export function proofRetryDelay(failed: number): number | null {
   const slow = failed <= retry_delays_s.length + proof_slow_retries ? proof_slow_delay_s * 1000 : null;
   return retryDelay(failed) ?? slow;
+}
+
+/** A power cut may undo what was written last beside the database: so many numbers may have been given out above it. */
+const unrecorded_numbers_max = 100_000;
+
+/**
+ * The first number of a new generation of the event log. Greater than every number given out before: than
+ * `last_in_copy`, than `last_given_out` (null: unknown) and what followed it, and than what a slower log than one event
+ * per millisecond since 1970 can have reached. `now` in ms.
+ */
+export function firstOfGeneration(last_in_copy: number, last_given_out: number | null, now: number): number {
+  const known =
+    last_given_out === null ? last_in_copy : Math.max(last_in_copy, last_given_out + unrecorded_numbers_max);
+  return Math.max(known + 1, now);
+}
+
+/** What a restored log says first. Numbers are those of events; `last_given_out` is null when it is not known. */
+export function logRestoredBody(
+  restored: { generation: number; last_in_copy: number; last_given_out: number | null },
+  now: number,
+): string {
+  const { generation, last_in_copy, last_given_out } = restored;
+  return JSON.stringify({
+    event_type: "log_restored",
+    generation,
+    last_in_copy,
+    last_given_out,
+    timestamp: Math.floor(now / 1000),
+  });
 }
 
 /** The exact bytes of an order's webhook; `now` in ms. */

@@ -54,6 +54,19 @@ export function finalityFor(amount: string, tiers: readonly FinalityTier[]): Fin
   return (tier ?? tiers.at(-1))?.finality ?? { tag: "finalized" };
 }
 
+/** A finality that asks for all that either of two asks for. */
+export function bothOf(one: Finality, other: Finality): Finality {
+  const { tag, ...counts } = one;
+  const { tag: other_tag, ...other_counts } = other;
+  const all: [string, number][] = [...Object.entries(counts), ...Object.entries(other_counts)];
+  const highest = Object.fromEntries(
+    all.map(([part]) => [part, Math.max(...all.flatMap(([name, count]) => (name === part ? count : [])))]),
+  );
+  // A finalized block is safe as well.
+  const stricter = [tag, other_tag].includes("finalized") ? "finalized" : (tag ?? other_tag);
+  return { ...highest, ...(stricter === undefined ? {} : { tag: stricter }) };
+}
+
 /**
  * The heads with each tag taken for unknown whose block is more than `stale_tag_s` behind the head, so that depth stands
  * in for it; null: a tag is waited for as long as it takes.

@@ -45,6 +45,11 @@ export function fromCommon(units: bigint, scale = 0): string {
   return fromUnits(units, common_decimals, scale);
 }
 
+/** One base unit of a coin with `decimals`, at the common scale. */
+export function commonUnit(decimals: number): bigint {
+  return 10n ** BigInt(common_decimals - decimals);
+}
+
 /** The smallest of some units; `first` among them. */
 export function leastOf(first: bigint, ...more: readonly bigint[]): bigint {
   return more.reduce((least, one) => {

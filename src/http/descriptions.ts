@@ -63,7 +63,7 @@ export const service = {
     name: "readEvents",
     summary: "Read the event log, or wait for its next event",
     description:
-      "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up.",
+      "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up. After a restore of the database numbers go on from Unix milliseconds, beginning with a `log_restored` event: a cursor stays valid, and no number is used twice.",
     auth: "body",
     body: requests.eventsBody,
     success: { status: 200, words: "Events in order, perhaps none", body: schemas.eventPage },
@@ -83,7 +83,8 @@ export const user = {
   payment: {
     name: "selectPayment",
     summary: "Choose chain and coin, and learn what to send where",
-    description: "The same choice gives the same answer for as long as the order is pending.",
+    description:
+      "The same choice gives the same answer for as long as the order is pending. After a part was paid, `amount` is what is still due; it is rounded up where the chosen coin has too few decimals for it.",
     auth: "url",
     body: requests.selectionBody,
     success: { status: 201, words: "What to send where", body: schemas.paymentDetail },

@@ -2,6 +2,7 @@
 // rows only. A wait ends with news, its time, its caller or the process, whichever comes first.
 
 import { Fault } from "../domain/errors.ts";
+import type { EventLog } from "../services/event-log.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type EventRow, eventsAfter, lastEvent } from "../storage/outbox.ts";
 import type { World } from "../world.ts";
@@ -33,10 +34,21 @@ interface Waiter {
 }
 
 /** The feed over one database. The caller wakes it after every commit, its own and those of other processes. */
-export function createEventFeed(needs: { world: World; database: Database }): EventFeed {
+export function createEventFeed(needs: {
+  world: World;
+  database: Database;
+  eventLog: Pick<EventLog, "keep">;
+}): EventFeed {
   const { world, database } = needs;
   const waiters = new Set<Waiter>();
   let closed = false;
+
+  /** No number leaves before it is kept beside the database. */
+  function read(after: number, limit: number): EventPage {
+    const page = database.read((at) => pageAfter(at, after, limit));
+    if (page.events.length > 0) needs.eventLog.keep();
+    return page;
+  }
 
   function news(after: number, wait_ms: number, gone: AbortSignal): Promise<void> {
     if (waiters.size >= waiting_max) throw new Fault("too_many_requests", undefined, crowded_retry_s);
@@ -60,10 +72,10 @@ export function createEventFeed(needs: { world: World; database: Database }): Ev
 
   return {
     async page({ after, limit, wait_ms }, gone) {
-      const page = database.read((at) => pageAfter(at, after, limit));
+      const page = read(after, limit);
       if (page.events.length > 0 || wait_ms <= 0 || closed || gone.aborted) return page;
       await news(after, wait_ms, gone);
-      return database.read((at) => pageAfter(at, after, limit));
+      return read(after, limit);
     },
 
     wake() {

@@ -6,6 +6,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
+import type { EventLog } from "../services/event-log.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import { createTally } from "../services/tally.ts";
@@ -62,6 +63,7 @@ export function createHttp(needs: {
   telemetry: Telemetry;
   config: LiveConfig;
   database: Database;
+  eventLog: Pick<EventLog, "keep">;
   checkout: Checkout;
   claims: Claims;
   operator: Operator;

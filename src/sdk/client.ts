@@ -57,7 +57,8 @@ export interface Ocrch {
   findOrders(merchant_order_id: string, options?: FindOptions): Promise<Order[]>;
   /**
    * The event log from `after` on, in order and without gaps, waiting for what is still to come. Keep the `n` of the
-   * last event you handled and pass it as `after` the next time. Failures that may pass are tried again for ever;
+   * last event you handled, in 64 bits, and pass it as `after` the next time. After a restore of the database a
+   * `log_restored` event comes first and numbers go on above every one that was given out. Failures that may pass are tried again for ever;
    * others throw. Ends when the signal aborts.
    */
   events(options?: EventOptions): AsyncGenerator<OcrchEvent, void, undefined>;

@@ -51,7 +51,9 @@ export async function* readEvents(
       failures = 0;
       if (page.last < after) throw new OcrchError(200, `the log ends at ${page.last}, before ${after}: another log`);
       for (const event of page.events) {
-        if (event.n !== after + 1) throw new OcrchError(200, `event ${after + 1} is missing from the log`);
+        // A restored log goes on with higher numbers, and says so first.
+        const is_next = event.n === after + 1 || (event.type === "log_restored" && event.n > after);
+        if (!is_next) throw new OcrchError(200, `event ${after + 1} is missing from the log`);
         yield event;
         after = event.n;
         if (signal?.aborted) return;

@@ -7,7 +7,10 @@ import type { WebhookEvent } from "./webhooks.ts";
 const subjects_max = 10_000;
 const webhook_id_pattern = /^evt_(\d{1,15})$/;
 
-/** Where the number of the last handled event of each order is kept: a column of your orders, say. */
+/**
+ * Where the number of the last handled event of each order is kept: a column of your orders, say. Numbers need 64 bits:
+ * after a restore of Ocrch's database they go on from Unix milliseconds.
+ */
 export interface HandledStore {
   /** The last number put under the key; null or undefined: none. */
   get(key: string): number | null | undefined | Promise<number | null | undefined>;
@@ -55,6 +58,7 @@ export function createInOrder({ store = memory() }: { store?: HandledStore } = {
 function placeOf(event: WebhookEvent | OcrchEvent): { key: string; n: number } {
   if ("n" in event) {
     const { type, order_id, transfer_id, n } = event;
+    if (type === "log_restored") return { key: "log", n };
     return {
       key: type === "unknown_transfer" || order_id === null ? `transfer:${transfer_id}` : `order:${order_id}`,
       n,

@@ -82,7 +82,7 @@ export interface Choice {
 export interface PaymentDetail {
   order_id: string;
   wallet_address: string;
-  /** Exactly this much: another amount pays nothing by itself. */
+  /** Exactly this much: another amount pays nothing by itself. After a part was paid: what is still due. */
   amount: string;
   blockchain: Blockchain;
   stablecoin: Stablecoin;
@@ -145,7 +145,10 @@ export interface PaymentReverted extends ToldTransfer {
 }
 
 interface LoggedEvent<Type extends string, Data> {
-  /** Its number: 1, 2, 3 and so on without gaps, over the whole log. */
+  /**
+   * Its number: 1, 2, 3 and so on without gaps. Only a `log_restored` event is further from the one before it: numbers
+   * then go on from Unix milliseconds. Keep it in 64 bits.
+   */
   n: number;
   type: Type;
   order_id: string | null;
@@ -183,6 +186,22 @@ export interface TransferAssigned {
   reason: string;
 }
 
+/**
+ * What is logged first after the database was restored from a copy. Events after `last_in_copy` that you have seen are
+ * no longer in the log; none of their numbers is used again.
+ */
+export interface LogRestored {
+  event_type: "log_restored";
+  /** 2 after the first restore. */
+  generation: number;
+  /** The number of the last event in the copy. */
+  last_in_copy: number;
+  /** The highest number given out before, as far as it is known. */
+  last_given_out: number | null;
+  /** Unix seconds when it happened. */
+  timestamp: number;
+}
+
 /** A row of the event log. The first three types are also pushed as webhooks, with the same data. */
 export type OcrchEvent =
   | LoggedEvent<"order_status_changed", OrderStatusChanged>
@@ -193,4 +212,5 @@ export type OcrchEvent =
   | LoggedEvent<"transfer_assigned", TransferAssigned>
   | LoggedEvent<"transfer_dismissed", { reason: string }>
   | LoggedEvent<"order_part_paid", OrderPartPaid>
+  | LoggedEvent<"log_restored", LogRestored>
   | LoggedEvent<"order_created" | "transfer_dropped" | "transfer_confirmed", JsonObject>;

@@ -4,7 +4,7 @@
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { Fault, texts } from "../domain/errors.ts";
-import { toUnits } from "../domain/money.ts";
+import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import { receivedFor } from "../storage/allocations.ts";
@@ -20,7 +20,7 @@ import {
   ordersOfMerchant,
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
-import { isPromisedTo } from "../storage/slots.ts";
+import { isFree, isPromisedTo } from "../storage/slots.ts";
 import { createCrediting } from "./crediting.ts";
 import { chooseOffer } from "./offers.ts";
 
@@ -60,13 +60,17 @@ export interface Checkout {
   find(wanted: { merchant_order_id: string; limit: number; offset: number }): OrderRow[];
   /** Selectable pairs in the order of the configuration file. */
   options(): { chain: ChainId; coin: Coin; wallet: string }[];
-  /** What is left to send for a deposit (decimal text), where that is promised to it; null where it may mean another payment. */
-  leftOf(at: Reader, deposit: DepositRow): string | null;
+  /**
+   * What is due for a deposit (decimal text): what it asked for, less the parts that came. Null where that is exactly an
+   * amount reserved for another order: it is safe only from the sender of the parts.
+   */
+  safelyDue(at: Reader, deposit: DepositRow): string | null;
   /** Whether a coin has the decimals for an amount; of a coin that is not known here, nobody can say no. */
   canHold(chain: ChainId, coin: Coin, amount: string): boolean;
   /**
-   * Opens a deposit for an order on a chain in a coin, or returns the open one. Faults: order_not_found,
-   * order_not_pending, invalid_blockchain, no_wallet_available, no_free_amount.
+   * Opens a deposit for an order on a chain in a coin, or returns the open one. `amount` is what is due: what the deposit
+   * asked for, less the parts that came. Faults: order_not_found, order_not_pending, invalid_blockchain,
+   * no_wallet_available, no_free_amount.
    */
   select(order_id: string, choice: { blockchain: string; stablecoin: string }): Promise<DepositRow>;
   /** Cancels a pending order. Faults: order_not_found, order_not_pending. */
@@ -77,6 +81,13 @@ export interface Checkout {
 export function createCheckout(needs: { database: Database; config: LiveConfig }): Checkout {
   const { database, config } = needs;
   const crediting = createCrediting({ config });
+
+  function dueOf(at: Reader, deposit: DepositRow): string {
+    const received = receivedFor(at, deposit.order_id);
+    if (received === 0n) return deposit.amount;
+    return crediting.leftOf(at, deposit)?.amount ?? fromCommon(mostOf(0n, toCommon(deposit.amount) - received));
+  }
+
   return {
     async create(request, identity, id) {
       const settings = config.current();
@@ -100,10 +111,12 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
     find: ({ merchant_order_id, limit, offset }) =>
       database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
 
-    leftOf(at, deposit) {
+    safelyDue(at, deposit) {
       if (receivedFor(at, deposit.order_id) === 0n) return deposit.amount;
       const left = crediting.leftOf(at, deposit);
-      return left !== null && isPromisedTo(at, deposit.id, left.units) ? left.amount : null;
+      if (left === null) return null;
+      const isSafe = isPromisedTo(at, deposit.id, left.units) || isFree(at, deposit, left.units, deposit.sender);
+      return isSafe ? left.amount : null;
     },
 
     canHold(chain, coin, amount) {
@@ -130,21 +143,24 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         if (open !== null) {
           // What is left of it may have been somebody else's amount until now.
           crediting.promiseLeft(tx, open);
-          return open;
+          return { ...open, amount: dueOf(tx, open) };
         }
         // It waits for what its chains still have to tell: whatever is sent from now on comes too late.
         if (order.expires_at < tx.now) throw new Fault("order_not_pending");
+        // After a part only the remainder is asked for: an amount is preferred of which that can be reserved.
+        const isBegun = receivedFor(tx, order_id) > 0n;
         const offer = chooseOffer(tx, settings, order, {
           chain: choice.blockchain,
           coin: choice.stablecoin,
           now: tx.now,
+          isFitting: (one) => !isBegun || crediting.canReserveLeft(tx, { ...one, order_id, sender: order.sender }),
         });
 
         const deposit = openDeposit(tx, { ...offer, order_id, sender: order.sender });
         const body = JSON.stringify({ deposit: deposit.id, blockchain: offer.chain, stablecoin: offer.coin });
         appendEvent(tx, { type: "deposit_opened", order_id, transfer: null, body, url: null });
         crediting.promiseLeft(tx, deposit);
-        return deposit;
+        return { ...deposit, amount: dueOf(tx, deposit) };
       });
     },
 

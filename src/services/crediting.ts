@@ -4,7 +4,7 @@
 import { coinDecimals, type LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { unknownTransferBody } from "../domain/events.ts";
-import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
+import { commonUnit, fromCommon, fromUnits, mostOf, toCommon } from "../domain/money.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { coarserThan, feesOf, finerThan } from "../domain/slots.ts";
@@ -15,6 +15,7 @@ import {
   type DepositRow,
   depositsOf,
   isRemainderOfOther,
+  type NewDeposit,
   openDepositsOf,
   promiseRest,
   setRemainder,
@@ -22,7 +23,7 @@ import {
 import { recordTransition, type Transition } from "../storage/ledger.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
-import { isPromisedTo, isReservedByOther } from "../storage/slots.ts";
+import { isFree, isPromisedTo, isReservedByOther } from "../storage/slots.ts";
 import { judgeTransfer, type TransferRow } from "../storage/transfers.ts";
 
 const common_decimals = 18;
@@ -55,7 +56,7 @@ export interface CreditOutcome {
   received: string;
   /** Still missing of the order's amount, "0" once it is paid; for a part the payer's promise is made from its deposit instead. */
   remaining: string;
-  /** Above the most that was ever asked for the order; "0" where nothing is. */
+  /** Above the most that was ever asked for the order; "0" for less than one unit of the transfer's coin. */
   excess: string;
 }
 
@@ -77,8 +78,10 @@ export interface Crediting {
    * transfer pays something already.
    */
   credit(tx: Tx, request: CreditRequest): CreditOutcome;
-  /** What is left to pay of a deposit; null where that is nothing, or more finely divided than its coin is. */
-  leftOf(at: Reader, deposit: DepositRow): Left | null;
+  /** What is left to pay of a deposit, rounded up to what its coin can hold; null where nothing is or the coin is unknown. */
+  leftOf(at: Reader, deposit: Pick<DepositRow, "order_id" | "amount" | "chain" | "coin">): Left | null;
+  /** Whether what is left of a deposit is free, and cannot be taken for another order's amount. */
+  canReserveLeft(at: Reader, deposit: Omit<NewDeposit, "units">): boolean;
   /**
    * Notes what is left of a deposit after parts, and reserves it unless it is taken, or may be taken for another order's
    * amount: cut, rounded, less a usual fee or within the tolerance, one way or the other. Then only the sender who has
@@ -115,8 +118,14 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       order,
       received: fromCommon(received),
       remaining: covers ? "0" : fromCommon(price - received),
-      excess: received > asked ? fromCommon(received - asked) : "0",
+      excess: received - asked >= leastExcess(transfer) ? fromCommon(received - asked) : "0",
     };
+  }
+
+  /** Less than one unit of the coin could not be left out: what is due was rounded up to it. */
+  function leastExcess({ chain, coin }: TransferRow): bigint {
+    const decimals = coin === null ? null : coinDecimals(config.current(), chain, coin);
+    return decimals === null ? 1n : commonUnit(decimals);
   }
 
   function isCovered(order: OrderRow, received: bigint): boolean {
@@ -167,11 +176,19 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     for (const deposit of open) promiseLeft(tx, deposit);
   }
 
-  function leftOf(at: Reader, { order_id, amount, chain, coin }: DepositRow): Left | null {
-    const rest = toCommon(amount) - receivedFor(at, order_id);
-    const decimals = coinDecimals(config.current(), chain, coin);
-    const units = decimals === null || rest <= 0n ? null : toUnits(fromCommon(rest), decimals);
-    return units === null ? null : { amount: fromCommon(rest), units };
+  function leftOf(at: Reader, deposit: Pick<DepositRow, "order_id" | "amount" | "chain" | "coin">): Left | null {
+    const rest = toCommon(deposit.amount) - receivedFor(at, deposit.order_id);
+    const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
+    if (decimals === null || rest <= 0n) return null;
+    // A part may have come in a coin of more decimals: less than this would leave something to pay.
+    const unit = commonUnit(decimals);
+    const units = (rest + unit - 1n) / unit;
+    return { amount: fromUnits(units, decimals), units };
+  }
+
+  function canReserveLeft(at: Reader, deposit: Omit<NewDeposit, "units">): boolean {
+    const left = leftOf(at, deposit);
+    return left !== null && isFree(at, deposit, left.units, deposit.sender) && !isMistakable(at, deposit, left.units);
   }
 
   function promiseLeft(tx: Tx, deposit: DepositRow): void {
@@ -184,7 +201,8 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   }
 
   /** Whether a remainder and an amount of another order may be taken for one another. */
-  function isMistakable(tx: Tx, { chain, coin, wallet, order_id }: DepositRow, units: bigint): boolean {
+  function isMistakable(at: Reader, deposit: Omit<NewDeposit, "units">, units: bigint): boolean {
+    const { chain, coin, wallet, order_id } = deposit;
     const decimals = coinDecimals(config.current(), chain, coin);
     if (decimals === null) return true;
     const pot = { chain, coin, wallet };
@@ -198,12 +216,13 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
         { above: units, through: mostOf(through, highestPaid(underpaid_tolerance, units, decimals)) },
       ],
     };
-    return isReservedByOther(tx, pot, order_id, near) || isRemainderOfOther(tx, pot, units, order_id);
+    return isReservedByOther(at, pot, order_id, near) || isRemainderOfOther(at, pot, units, order_id);
   }
 
   return {
     foresee,
     leftOf,
+    canReserveLeft,
     promiseLeft,
     end,
     isBereft,
@@ -238,7 +257,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
       // What stands with an order that ended is there by an operator's word, which was to pay it once it is enough.
       const pays = order.status !== "paid" && isCovered(order, received);
       if (pays) pay(tx, order);
-      if ((pays || order.status === "paid") && received > mostAsked(tx, order)) {
+      if ((pays || order.status === "paid") && received - mostAsked(tx, order) >= leastExcess(back)) {
         judgeTransfer(tx, back.id, { ...back, reason: "overpaid" });
       }
     },

@@ -23,6 +23,7 @@ import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import { signBody } from "../wire/signature.ts";
 import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
 import type { World } from "../world.ts";
+import type { EventLog } from "./event-log.ts";
 
 const in_flight_per_lane_max = 4;
 const in_flight_max = 256;
@@ -62,6 +63,7 @@ export function createDelivery(needs: {
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
+  eventLog: Pick<EventLog, "keep">;
   onRoom(): void;
   signProof(url: string, body: string): Record<string, string> | null;
 }): Delivery {
@@ -144,6 +146,8 @@ export function createDelivery(needs: {
   /** One webhook. */
   async function post(row: DeliveryRow, settings: Config, now: number): Promise<Outcome> {
     const id = `evt_${row.event ?? `d${row.id}`}`;
+    // No number leaves before it is kept beside the database.
+    needs.eventLog.keep();
     const trusted =
       settings.webhooks.allow_private_targets || row.url === settings.merchant.unknown_transfer_webhook_url;
     try {

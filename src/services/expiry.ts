@@ -8,6 +8,7 @@ import { isPaymentSeen } from "../storage/bound.ts";
 import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
+import { newestGeneration } from "../storage/generations.ts";
 import { isBeingPaid } from "../storage/opencharge-gateway.ts";
 import {
   dueOrders,
@@ -106,13 +107,15 @@ function coverageView(at: Reader): CoverageView {
 
 /**
  * An order expires once every chain it could be paid on was read past its end and no payment of it is seen; at the
- * latest when its late window is over.
+ * latest when its late window is over, which lasts as long again after a restore.
  */
 function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, view: CoverageView): boolean {
   if (order.expires_at > now) return false;
   // Whoever pays on a page of the order pays the order: it ends after them, and they end by this very rule.
   if (isBeingPaid(at, order.id)) return false;
-  if (order.expires_at + settings.orders.late_window_ms <= now) return true;
+  // A restored database knows nothing of what was paid since its copy was made: the chains come first.
+  const restored_at = newestGeneration(at)?.began_at ?? 0;
+  if (Math.max(order.expires_at, restored_at) + settings.orders.late_window_ms <= now) return true;
   return openDepositsOf(at, order.id).every(
     (deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),
   );

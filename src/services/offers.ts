@@ -13,6 +13,8 @@ import { firstQuarantine, isFree, type Pot, promisedBetween } from "../storage/s
 
 const retry_min_s = 60;
 const retry_max_s = 3600;
+/** Offers looked at for one whose remainder can be reserved. */
+const offers_fitted_max = 50;
 
 export interface Offer extends Pot {
   amount: string;
@@ -22,14 +24,15 @@ export interface Offer extends Pot {
 /**
  * The order's own amount on the first wallet where it is free, then on the next wallets; then the least surcharge of the
  * fewest decimals, the wallets in turn, that equals no reservation however many decimals are dropped; then one that only
- * dropping decimals of the price's scale makes equal to one. Faults: no_wallet_available; no_free_amount with the time after which the first
- * amount in question may be free again.
+ * dropping decimals of the price's scale makes equal to one. The first of these that is fitting; the very first where none
+ * of the `offers_fitted_max` first ones is. Faults: no_wallet_available; no_free_amount with the time after which the
+ * first amount in question may be free again.
  */
 export function chooseOffer(
   at: Reader,
   settings: Config,
   order: OrderRow,
-  choice: { chain: ChainId; coin: Coin; now: number },
+  choice: { chain: ChainId; coin: Coin; now: number; isFitting: (offer: Offer) => boolean },
 ): Offer {
   const { chain, coin, now } = choice;
   const decimals = coinDecimals(settings, chain, coin);
@@ -40,25 +43,36 @@ export function chooseOffer(
   const price = decimals === null ? null : priceOf(order.amount, decimals, settings);
   if (price === null || forbidden || pots.length === 0) throw new Fault("no_wallet_available");
 
-  const { units } = price;
-  const pot = pots.find((pot) => isFree(at, pot, units, order.sender));
-  if (pot !== undefined) return { ...pot, amount: order.amount, units };
+  let first: Offer | null = null;
+  let looked = 0;
+  for (const offer of offersOf(at, order, price, pots)) {
+    if (choice.isFitting(offer)) return offer;
+    first ??= offer;
+    looked += 1;
+    if (looked === offers_fitted_max) break;
+  }
+  if (first !== null) return first;
+  const { units, limit } = price;
+  const began = pots.map((pot) => firstQuarantine(at, pot, units - 1n, units + limit) ?? Number.POSITIVE_INFINITY);
+  throw new Fault("no_free_amount", undefined, retryAfter(Math.min(...began) + settings.orders.late_window_ms - now));
+}
 
+/** Free amounts on the wallets, in the order of `chooseOffer`. */
+function* offersOf(at: Reader, order: OrderRow, price: Price, pots: readonly Pot[]): Generator<Offer> {
+  for (const pot of pots) {
+    if (isFree(at, pot, price.units, order.sender)) yield { ...pot, amount: order.amount, units: price.units };
+  }
   const { above, through } = reachOf(price);
   const crowded = pots.map((pot) => ({ pot, taken: promisedOf(promisedBetween(at, pot, above, through)) }));
   for (const distinct of distinctness) {
     for (const scale of scalesOf(price)) {
       for (const { pot, taken } of crowded) {
-        const { value } = surcharges(price, scale, taken, distinct).next();
-        if (value !== undefined)
-          return { ...pot, amount: fromUnits(value, price.decimals, shownScale(price)), units: value };
+        for (const units of surcharges(price, scale, taken, distinct)) {
+          yield { ...pot, amount: fromUnits(units, price.decimals, shownScale(price)), units };
+        }
       }
     }
   }
-  const began = pots.map(
-    (pot) => firstQuarantine(at, pot, units - 1n, units + price.limit) ?? Number.POSITIVE_INFINITY,
-  );
-  throw new Fault("no_free_amount", undefined, retryAfter(Math.min(...began) + settings.orders.late_window_ms - now));
 }
 
 /** An amount as the surcharges of a coin see it; null when the coin cannot hold it. */

@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { likelyOwner } from "../domain/candidates.ts";
 import { codeOf } from "../domain/errors.ts";
-import { type BlockRef, finalityFor, formatFinality } from "../domain/finality.ts";
+import type { BlockRef } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
@@ -33,6 +33,7 @@ import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
 import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
 import { createReverts, isSame } from "./reverts.ts";
+import { createTiers } from "./tiers.ts";
 
 const confirm_max_transfers = 100;
 /** Waiting transfers that are matched again when one gives up its deposit: of its amount, and of those held for its order. */
@@ -67,15 +68,15 @@ export interface Settlement {
 
 /** Settlement over one database with the live settings' policies and webhook address. */
 export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
-  const { database, config, telemetry } = needs;
+  const { database, telemetry } = needs;
+  const tiers = createTiers(needs);
   const attribution = createAttribution(needs);
   const crediting = createCrediting(needs);
   const reverts = createReverts({ ...needs, crediting });
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);
-    const tiers = config.current().chains.get(transfer.chain)?.finality ?? [];
-    return { coin: watch.coin, label: watch.label, amount, finality: formatFinality(finalityFor(amount, tiers)) };
+    return { coin: watch.coin, label: watch.label, amount, finality: tiers.policyFor(transfer.chain, amount) };
   }
 
   /** Stores one transfer as the chain shows it, or what has changed of it. Whatever comes twice is stored once. */
@@ -123,6 +124,11 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   /** Decides about an unconfirmed transfer and writes it down: the deposit is taken from this moment. */
   function bind(tx: Tx, row: TransferRow): Match {
     const found = refuseCrowd(tx, row, attribution.decide(tx, row));
+    bindTo(tx, row, found);
+    return found;
+  }
+
+  function bindTo(tx: Tx, row: TransferRow, found: Match): void {
     judgeTransfer(tx, row.id, {
       status: "waiting_for_confirmation",
       confirmed_at: null,
@@ -130,7 +136,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
         ? { deposit: found.deposit, part: found.kind !== "match", reason: null, likely_order: null }
         : { deposit: null, part: false, ...found }),
     });
-    return found;
+    if ("deposit" in found) tiers.raise(tx, found.order_id);
   }
 
   function drop(tx: Tx, row: TransferRow): void {
@@ -213,8 +219,14 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   }
 
   function settle(tx: Tx, row: TransferRow): void {
-    appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
     const { found, displaced } = decideAmong(tx, row);
+    if ("deposit" in found && tiers.policyWith(tx, row, found.order_id) !== row.finality) {
+      // Together with others it is worth more than it was seen as: it waits for the policy of the sum.
+      bindTo(tx, row, found);
+      if (displaced !== null) bind(tx, displaced);
+      return;
+    }
+    appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
     if ("deposit" in found) {
       const { deposit, order_id, kind } = found;
       const isClaimed = kind === "match" && claimantsOf(tx, row.id).includes(order_id);

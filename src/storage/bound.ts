@@ -2,6 +2,8 @@
 
 import { and, asc, eq, isNotNull, isNull, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
+import { fromCommon, toCommon } from "../domain/money.ts";
+import { receivedFor } from "./allocations.ts";
 import type { Reader } from "./database.ts";
 import { deposits, transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -112,3 +114,26 @@ const selectPayments = statement((db) =>
     .limit(sql.placeholder("limit"))
     .prepare(),
 );
+
+/** Waiting transfers that are bound to an order. */
+export function waitingPayments(at: Reader, order_id: string): TransferRow[] {
+  return selectWaitingOf(at)
+    .all({ order_id })
+    .map((row) => row.transfer);
+}
+
+const selectWaitingOf = statement((db) =>
+  db
+    .select({ transfer: transfers })
+    .from(deposits)
+    .innerJoin(transfers, eq(transfers.deposit, deposits.id))
+    .where(and(eq(deposits.order_id, sql.placeholder("order_id")), sql`${transfers.deposit} is not null`, isWaiting))
+    .prepare(),
+);
+
+/** Decimal text of what an order received, what is bound to it and waits, and this transfer. */
+export function totalWith(at: Reader, order_id: string, row: Pick<TransferRow, "id" | "amount">): string {
+  const others = waitingPayments(at, order_id).filter((one) => one.id !== row.id);
+  const waiting = [row, ...others].reduce((sum, { amount }) => sum + toCommon(amount), 0n);
+  return fromCommon(receivedFor(at, order_id) + waiting);
+}

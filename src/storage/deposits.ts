@@ -4,6 +4,7 @@ import { and, desc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
+import { nextId } from "./generations.ts";
 import { chains, deposits } from "./schema.ts";
 import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
@@ -30,6 +31,7 @@ const insert = statement((db) =>
   db
     .insert(deposits)
     .values({
+      id: nextId("deposits"),
       order_id: sql.placeholder("order_id"),
       chain: sql.placeholder("chain"),
       coin: sql.placeholder("coin"),

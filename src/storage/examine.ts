@@ -4,8 +4,9 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
-import { versionOf } from "./migrations.ts";
-import { cureFor } from "./open.ts";
+import { readKeptEvent } from "./generations.ts";
+import { schema_version, versionOf } from "./migrations.ts";
+import { cureFor, isServed } from "./open.ts";
 
 const problems_max = 3;
 const recent_deliveries_max = 1000;
@@ -19,6 +20,8 @@ export interface Examined {
   log_bytes: number;
   /** What the full integrity check found, at most three lines. */
   problems: string[];
+  /** True for a copy that was put back: the next start begins a new generation of the event log. */
+  is_restored: boolean;
   /** Origins of the newest webhooks, newest first. */
   webhook_origins: string[];
 }
@@ -29,6 +32,7 @@ export function examineDatabase({ world, path }: { world: World; path: string })
   if (bytes === null) return null;
   let raw: Sqlite | null = null;
   try {
+    const kept = readKeptEvent(world, world.files.behindLinks(path));
     raw = new Sqlite(path, { readonly: true });
     const version = versionOf(raw);
     const found = raw.query<{ integrity_check: string }, []>(`PRAGMA integrity_check(${problems_max})`).all();
@@ -41,13 +45,20 @@ export function examineDatabase({ world, path }: { world: World; path: string })
         ...found.map((row) => row.integrity_check).filter((line) => line !== "ok"),
         ...strays.slice(0, 1).map((row) => `${strays.length} rows point nowhere, the first in ${row.table}`),
       ].slice(0, problems_max),
+      is_restored: version === schema_version && !isServed(world, path) && isRestored(raw, kept),
       webhook_origins: originsOf(raw),
     };
   } catch (error) {
+    if (error instanceof Fault) throw error;
     throw new Fault("database_unusable", `${path} cannot be read: ${wordsOf(error)}${cureFor(error)}`);
   } finally {
     raw?.close();
   }
+}
+
+function isRestored(raw: Sqlite, kept: number | null): boolean {
+  if (kept === null) return raw.query("SELECT 1 FROM meta WHERE name = 'last_event_kept_at'").get() !== null;
+  return kept > (raw.query<{ n: number | null }, []>("SELECT max(n) AS n FROM events").get()?.n ?? 0);
 }
 
 function originsOf(raw: Sqlite): string[] {

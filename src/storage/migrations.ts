@@ -17,7 +17,8 @@ import remainders from "../../migrations/0012_remainders.sql" with { type: "text
 import unreadBlocks from "../../migrations/0013_unread_blocks.sql" with { type: "text" };
 import waitingTransfers from "../../migrations/0014_waiting_transfers.sql" with { type: "text" };
 import confirmationOrder from "../../migrations/0015_confirmation_order.sql" with { type: "text" };
-import pace from "../../migrations/0016_pace.sql" with { type: "text" };
+import eventGenerations from "../../migrations/0016_event_generations.sql" with { type: "text" };
+import pace from "../../migrations/0017_pace.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -41,7 +42,8 @@ const migrations: readonly Migration[] = [
   { version: 13, name: "0013_unread_blocks.sql", sql: unreadBlocks },
   { version: 14, name: "0014_waiting_transfers.sql", sql: waitingTransfers },
   { version: 15, name: "0015_confirmation_order.sql", sql: confirmationOrder },
-  { version: 16, name: "0016_pace.sql", sql: pace },
+  { version: 16, name: "0016_event_generations.sql", sql: eventGenerations },
+  { version: 17, name: "0017_pace.sql", sql: pace },
 ];
 
 /** The schema version this code reads and writes. */

@@ -253,6 +253,11 @@ export const events = sqliteTable("events", {
   created_at: integer().notNull(),
 });
 
+export const meta = sqliteTable("meta", {
+  name: text().$type<"last_event_kept_at">().primaryKey(),
+  value: integer().notNull(),
+});
+
 export const deliveries = sqliteTable("deliveries", {
   id: integer().primaryKey(),
   event: integer(),

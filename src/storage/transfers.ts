@@ -6,6 +6,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { FinalReach } from "../domain/finality.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./database.ts";
+import { nextId } from "./generations.ts";
 import { deposits, transfers } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
@@ -32,6 +33,7 @@ const insert = statement((db) =>
   db
     .insert(transfers)
     .values({
+      id: nextId("transfers"),
       chain: sql.placeholder("chain"),
       tx_hash: sql.placeholder("tx_hash"),
       position: sql.placeholder("position"),
@@ -170,6 +172,19 @@ export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): Transfe
   const words = { status, deposit, part: part ? 1 : 0, reason, likely_order, confirmed_at };
   return returned(updateVerdict(tx).get({ id, ...words }));
 }
+
+/** Replaces the confirmation policy of a transfer (`formatFinality`). */
+export function setFinality(tx: Tx, id: number, finality: string): void {
+  updateFinality(tx).run({ id, finality });
+}
+
+const updateFinality = statement((db) =>
+  db
+    .update(transfers)
+    .set({ finality: sql`${sql.placeholder("finality")}` })
+    .where(eq(transfers.id, sql.placeholder("id")))
+    .prepare(),
+);
 
 /** A transfer row in the terms of the domain. */
 export function transferOf(row: TransferRow): Transfer {

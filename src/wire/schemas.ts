@@ -154,7 +154,10 @@ export const health = z.object({ status: z.literal("ok"), version: z.string() })
 
 export const event = z
   .object({
-    n: integer.meta({ description: "Numbers have no gaps." }),
+    n: integer.meta({
+      description:
+        "Numbers have no gaps, but before `log_restored`: after a restore of the database from a copy they go on from Unix milliseconds. Keep them in 64 bits.",
+    }),
     type: z.enum(Object.keys(eventTypes) as EventType[]),
     order_id: uuid.nullable(),
     transfer_id: integer.nullable(),

@@ -11,7 +11,9 @@ import type { BlockRef } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged } from "../services/settlement.ts";
+import { totalWith } from "../storage/bound.ts";
 import type { Database } from "../storage/database.ts";
+import { depositById } from "../storage/deposits.ts";
 import { type TransferRow, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -57,7 +59,7 @@ export function createRipening(needs: {
   world: World;
   telemetry: Telemetry;
 }): Ripening {
-  const { chain, source, world, telemetry } = needs;
+  const { chain, source, database, world, telemetry } = needs;
   const rounds = createRounds(needs);
 
   async function look(is_bound: boolean, told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
@@ -78,12 +80,23 @@ export function createRipening(needs: {
     return { judged, held: counted(rounds.held()) };
   }
 
+  /** How many operators must say the same of a transfer, by what its order receives with it. */
+  function opinionsFor(row: TransferRow, { verify }: ChainSettings): number {
+    if (verify.above === null) return 1;
+    const total = database.read((at) => {
+      const order_id = row.deposit === null ? null : (depositById(at, row.deposit)?.order_id ?? null);
+      return order_id === null ? row.amount : totalWith(at, order_id, row);
+    });
+    return atMost(total, verify.above) ? 1 : 2;
+  }
+
   /** The cases of those that two call final where two must; why it is not so is remembered of the others. */
   async function begin(ripe: readonly Ripe[], told: ToldHeads, settings: ChainSettings): Promise<Case[]> {
-    const twice = ripe.filter(({ row }) => opinionsFor(row, settings) > 1).map(({ row }) => row.finality);
+    const opinions = new Map(ripe.map(({ row }) => [row.id, opinionsFor(row, settings)]));
+    const twice = ripe.filter(({ row }) => opinions.get(row.id) !== 1).map(({ row }) => row.finality);
     const words = await secondWords(source, told, new Set(twice), settings.facts);
     return ripe.flatMap(({ row, memory }) => {
-      const needed = opinionsFor(row, settings);
+      const needed = opinions.get(row.id) ?? 1;
       const second = needed > 1 ? words.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
@@ -160,11 +173,6 @@ export function createRipening(needs: {
   }
 
   return { look };
-}
-
-/** How many companies must say the same of a transfer. */
-function opinionsFor({ amount }: TransferRow, { verify }: ChainSettings): number {
-  return verify.above !== null && !atMost(amount, verify.above) ? 2 : 1;
 }
 
 /** False where a second company says that the row's policy is not met yet. */

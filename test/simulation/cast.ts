@@ -93,6 +93,7 @@ export function createCast(needs: Needs): Cast {
   const surroundings: Surroundings = {
     timeline,
     wall: clock.now,
+    files: new Map(),
     random: createRandom(seed, "product"),
     fail,
     note(line) {

@@ -185,15 +185,20 @@ export function createFate(
       const life = createLife(needs.surroundings);
       const telemetry = needs.product.createTelemetry(life.world);
       const config = needs.configFor(stage.choice);
-      const opened = needs.product.openForCommand({ world: life.world, telemetry, path: needs.path });
+      const { world } = life;
+      const opened = needs.product.openForCommand({ world, telemetry, path: needs.path });
+      const of = { world, telemetry, path: needs.path, database: opened.database, is_served: server.isReady() };
+      const eventLog = needs.product.createEventLog(of);
+      const database = needs.product.resumedFirst(opened.database, eventLog);
       try {
         const live = { current: () => config, replace() {} };
-        const operator = needs.product.createOperator({ database: opened.database, config: live });
+        const operator = needs.product.createOperator({ database, config: live });
         await operator.markPaid(order.id, "someone", "paid in cash");
         stage.committed_elsewhere_at = timeline.now();
       } catch (error) {
         if (!(error instanceof Death)) throw error;
       } finally {
+        eventLog.keep();
         await opened.close();
       }
     },

@@ -30,7 +30,8 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT e.order_id FROM events e WHERE e.type = 'order_status_changed' GROUP BY e.order_id HAVING count(*) > count(DISTINCT e.body ->> '$.status') + (SELECT count(*) FROM audit WHERE action = 'resend_webhook' AND subject = 'order:' || e.order_id)",
   "an event that pushes has no delivery":
     "SELECT e.n FROM events e WHERE e.type = 'order_status_changed' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.n)",
-  "the numbers of events have a gap": "SELECT max(n) FROM events HAVING count(*) <> coalesce(max(n), 0)",
+  "the numbers of events have a gap within a generation":
+    "SELECT max(n) FROM events HAVING count(*) <> coalesce(max(n), 0) - (SELECT coalesce(sum(r.n - 1 - coalesce((SELECT max(e.n) FROM events e WHERE e.n < r.n), 0)), 0) FROM events r WHERE r.type = 'log_restored')",
   "a transfer is matched without an allocation, or allocated without a match":
     "SELECT t.id FROM transfers t WHERE (t.status = 'matched') <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)",
   "a transfer waits in the inbox without a reason":

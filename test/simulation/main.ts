@@ -49,8 +49,10 @@ async function productFrom(source: string): Promise<Product> {
   const { createTelemetry } = await load("telemetry.ts");
   const { parseConfig } = await load("config/parse.ts");
   const { migrateDatabase, openForCommand } = await load("storage/open.ts");
+  const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
-  return { startApp, createTelemetry, parseConfig, migrateDatabase, openForCommand, createOperator };
+  const storage = { migrateDatabase, openForCommand };
+  return { startApp, createTelemetry, parseConfig, ...storage, createEventLog, resumedFirst, createOperator };
 }
 
 async function runHere(): Promise<Sum> {

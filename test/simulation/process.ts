@@ -5,6 +5,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import type { App, startApp } from "../../src/app.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { parseConfig } from "../../src/config/parse.ts";
+import type { createEventLog, resumedFirst } from "../../src/services/event-log.ts";
 import type { createOperator } from "../../src/services/operator.ts";
 import type { migrateDatabase, openForCommand } from "../../src/storage/open.ts";
 import type { createTelemetry } from "../../src/telemetry.ts";
@@ -18,6 +19,8 @@ export interface Product {
   parseConfig: typeof parseConfig;
   openForCommand: typeof openForCommand;
   migrateDatabase: typeof migrateDatabase;
+  createEventLog: typeof createEventLog;
+  resumedFirst: typeof resumedFirst;
   createOperator: typeof createOperator;
 }
 

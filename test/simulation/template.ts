@@ -26,6 +26,7 @@ async function make(product: Product): Promise<Uint8Array> {
   const { world } = createLife({
     timeline,
     wall: () => 0,
+    files: new Map(),
     random: createRandom(0, "template"),
     reach: () => ({ after_ms: 0, fails: "ENOTFOUND" }),
     resolve: () => [],

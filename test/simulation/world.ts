@@ -17,6 +17,8 @@ export interface Surroundings {
   timeline: Timeline;
   /** The machine's wall clock, ms: it may be wrong, and may go back. */
   wall(): number;
+  /** What the machine's files hold, but for the database. */
+  files: Map<string, string>;
   /** The product's own stream of chance. */
   random: Random;
   /** Answers a request by the host name it was meant for. */
@@ -53,10 +55,9 @@ export function simulatedHash(secret: string): string {
 }
 
 /** A new process in these surroundings. */
-export function createLife({ timeline, wall, random, reach, resolve, note, fail }: Surroundings): Life {
+export function createLife({ timeline, wall, files, random, reach, resolve, note, fail }: Surroundings): Life {
   const signals = new Map<Signal, Set<() => void>>();
   const mourners = new Set<(error: Error) => void>();
-  const files = new Map<string, string>();
   let listening: ListenOptions | null = null;
   let doom: { point: string; left: number } | null = null;
   let dead = false;
@@ -160,6 +161,7 @@ export function createLife({ timeline, wall, random, reach, resolve, note, fail 
       create: (path, text) => void files.set(path, text),
       identify: () => ({ inode: "0:0", bytes: 0, head: new Uint8Array() }),
       behindLinks: (path) => path,
+      overwrite: (path, text) => void files.set(path, text),
       copy: (from, to) => void files.set(to, files.get(from) ?? ""),
       mode: () => null,
       size: () => null,

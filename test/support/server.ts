@@ -188,7 +188,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const operator = createOperator({ database, config });
   const inbox = createInbox({ database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
-  const http = createHttp({ world, telemetry, config, database, checkout, claims, operator, inbox, version });
+  const eventLog = { keep() {} };
+  const http = createHttp({ world, telemetry, config, database, eventLog, checkout, claims, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;

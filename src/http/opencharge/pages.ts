@@ -3,7 +3,7 @@
 
 import { chains as chainFacts } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
-import { fromCommon, toCommon } from "../../domain/money.ts";
+import { fromCommon, mostOf, toCommon } from "../../domain/money.ts";
 import type { Checkout } from "../../services/checkout.ts";
 import type { Gateway, ShownSession } from "../../services/opencharge/gateway.ts";
 import { receivedFor } from "../../storage/allocations.ts";
@@ -46,13 +46,12 @@ export function createCheckoutPages(needs: Needs): {
 
   const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
-  /** What may be chosen for an order: each pair once that can hold what is left, whatever number of wallets takes it. */
+  /** What may be chosen for an order: each pair once that can hold its amount, whatever number of wallets takes it. */
   function choicesFor({ order }: ShownSession): Choice[] {
-    const left = database.read((at) => fromCommon(toCommon(order.amount) - receivedFor(at, order.id)));
     const choices = checkout
       .options()
       .filter(({ coin }) => order.coin === null || order.coin === coin)
-      .filter(({ chain, coin }) => checkout.canHold(chain, coin, left))
+      .filter(({ chain, coin }) => checkout.canHold(chain, coin, order.amount))
       .map(({ chain, coin }) => ({ value: `${chain}.${coin}`, coin, chain: chainFacts[chain].name }));
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }
@@ -60,8 +59,8 @@ export function createCheckoutPages(needs: Needs): {
   function view(session: ShownSession, chosen: string | null, problem: string | null): View {
     const { row, order, is_paid_elsewhere } = session;
     const units = database.read((at) => receivedFor(at, order.id));
-    const received = units === 0n ? null : fromCommon(units);
-    const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency, received };
+    const so_far = units === 0n ? null : soFarOf(order.amount, units);
+    const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency, so_far };
     if (order.status === "paid" || is_paid_elsewhere) return { ...head, state: "paid", next: order.success_url };
     if (order.status !== "pending") return { ...head, state: order.status, next: order.cancel_url };
     const ends_in_s = Math.ceil((order.expires_at - world.now()) / 1000);
@@ -78,12 +77,12 @@ export function createCheckoutPages(needs: Needs): {
 
   /**
    * The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. Null
-   * without one, and where what is left may mean another payment.
+   * without one, and where exactly what is left is reserved for another order.
    */
   function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
     return database.read((at) => {
       const open = openDepositsOf(at, order_id)
-        .map((deposit) => ({ ...deposit, left: checkout.leftOf(at, deposit) }))
+        .map((deposit) => ({ ...deposit, left: checkout.safelyDue(at, deposit) }))
         .sort((a, b) => b.id - a.id);
       const seen = open.find(({ id }) => isPaymentSeen(at, id));
       const wanted = open.find((one) => pairOf(one) === chosen) ?? open.find(({ left }) => left !== null);
@@ -159,6 +158,10 @@ export function createCheckoutPages(needs: Needs): {
       return answer;
     },
   };
+}
+
+function soFarOf(amount: string, units: bigint): { received: string; due: string } {
+  return { received: fromCommon(units), due: fromCommon(mostOf(0n, toCommon(amount) - units)) };
 }
 
 function pairOf({ chain, coin }: DepositRow): string {

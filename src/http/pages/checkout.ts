@@ -56,8 +56,8 @@ interface Head {
   merchant: string;
   amount: string;
   currency: string;
-  /** What has come in of an order that asks for more; null for nothing. */
-  received: string | null;
+  /** What has come in of an order that asks for more, and what is still due of it; null before anything came. */
+  so_far: { received: string; due: string } | null;
 }
 
 /** What the page is about; times in seconds from now. */
@@ -133,23 +133,23 @@ function bodyOf(view: View): string {
   }
 }
 
-function choosing({ choices, problem, received }: Extract<View, { state: "choosing" }>): string {
+function choosing({ choices, problem, so_far, currency }: Extract<View, { state: "choosing" }>): string {
   const buttons = choices.map(
     ({ value, coin, chain }) =>
       `<button name="pay" value="${escaped(value)}">${escaped(coin)} on ${escaped(chain)}</button>`,
   );
-  return `${problem === null ? "" : `<p class="note" role="alert">${escaped(problem)}</p>\n`}${soFar(received)}<p>Choose what to pay ${received === null ? "" : "the rest "}with.</p>
+  return `${problem === null ? "" : `<p class="note" role="alert">${escaped(problem)}</p>\n`}${soFar(so_far, currency)}<p>Choose what to pay ${so_far === null ? "" : "the rest "}with.</p>
 <form method="post">
 ${buttons.join("\n")}
-${cancelButton(received)}</form>`;
+${cancelButton(so_far)}</form>`;
 }
 
-function awaiting({ awaited, has_choice, ends_in_s, received }: Extract<View, { state: "awaiting" }>): string {
+function awaiting({ awaited, has_choice, ends_in_s, so_far, currency }: Extract<View, { state: "awaiting" }>): string {
   const { coin, chain, address, amount, seen } = awaited;
   if (seen) return `<p role="status">Your payment was seen on ${escaped(chain)}. It counts in a moment.</p>`;
   if (ends_in_s <= 0)
     return `<p role="status">The time to pay is over. Do not send anything now; what was sent before still counts.</p>`;
-  return `${soFar(received)}<p class="label">Send exactly</p>
+  return `${soFar(so_far, currency)}<p class="label">Send exactly</p>
 <p class="exact">${escaped(amount)}</p>
 <p class="label">in</p>
 <p>${escaped(coin)} on ${escaped(chain)}</p>
@@ -158,16 +158,17 @@ function awaiting({ awaited, has_choice, ends_in_s, received }: Extract<View, { 
 <p class="note">Another amount, coin or network cannot be matched to your order. Fees come on top.</p>
 <p role="status">Waiting for your payment, ${minutes(ends_in_s)} more.</p>
 <form method="post">
-${has_choice ? '<button class="quiet" name="other" value="yes">Pay with another coin</button>\n' : ""}${cancelButton(received)}</form>`;
+${has_choice ? '<button class="quiet" name="other" value="yes">Pay with another coin</button>\n' : ""}${cancelButton(so_far)}</form>`;
 }
 
-function soFar(received: string | null): string {
-  return received === null ? "" : `<p>${escaped(received)} was received. What follows is the rest.</p>\n`;
+function soFar(so_far: Head["so_far"], currency: string): string {
+  if (so_far === null) return "";
+  return `<p>${escaped(so_far.received)} ${escaped(currency)} was received, ${escaped(so_far.due)} ${escaped(currency)} is still due.</p>\n`;
 }
 
 /** None once money has come in: cancelled, it would have paid for nothing. */
-function cancelButton(received: string | null): string {
-  return received === null ? '<button class="quiet" name="cancel" value="yes">Cancel</button>\n' : "";
+function cancelButton(so_far: Head["so_far"]): string {
+  return so_far === null ? '<button class="quiet" name="cancel" value="yes">Cancel</button>\n' : "";
 }
 
 /** Told before it is followed: the address came with a request, and the payer should know where it leads. */

@@ -75,6 +75,8 @@ export async function examineStorage(world: World, { database: { path } }: Confi
       return fail("schema_version", `schema version ${found.version}, this ocrch needs ${schema_version}; ${cure}`);
     }
     const words = `whole, schema version ${found.version}, ${gigabytes(found.bytes)}`;
+    if (found.is_restored)
+      return warn(`${words}; restored from a copy: the next start continues the event log with new numbers`);
     if (found.log_bytes < log_warn_bytes) return ok(words);
     const log = `${gigabytes(found.log_bytes)} wait in ${path}-wal`;
     return warn(`${words}; ${log}: another program keeps the database open for reading, end it`);

@@ -126,6 +126,7 @@ export async function startShop(
     telemetry,
     config,
     database,
+    eventLog: { keep() {} },
     checkout,
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
