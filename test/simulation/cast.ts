@@ -7,8 +7,9 @@ import { createMerchants } from "./merchants.ts";
 import { createOperators } from "./operators.ts";
 import { createPayers } from "./payers.ts";
 import { createServer, type Product } from "./process.ts";
-import { createProvider, type Provider } from "./provider.ts";
+import { createProvider, type Provider, wireAddress } from "./provider.ts";
 import { createRandom, type Random } from "./random.ts";
+import { drawScenery, readings, type SimChainId } from "./scenery.ts";
 import {
   back_office,
   type Choice,
@@ -16,9 +17,6 @@ import {
   merchant_secret,
   providerHost,
   providers_max,
-  readings,
-  type SimChainId,
-  simTokens,
   wrong_node_host,
 } from "./settings.ts";
 import { createShop } from "./shops.ts";
@@ -66,23 +64,29 @@ function drawTraits(random: Random): Traits {
 export function createCast(needs: Needs): Cast {
   const { product, seed, path, random, timeline, note, count, fail } = needs;
   const traits = drawTraits(random);
+  const scenery = drawScenery(createRandom(seed, "scenery"));
   const chainOf = (id: SimChainId) => {
-    const reorg_max = traits.deep ? 5 : id === "eth" ? 2 : 3;
+    const { reorg_max } = readings[id];
     return createChain({
-      traits: { ...readings[id].traits, skew_s: random.between(-8, 3), reorg_max },
+      traits: {
+        id,
+        ...readings[id],
+        skew_s: random.between(-8, 3),
+        reorg_max: traits.deep ? reorg_max.deep : reorg_max.usual,
+      },
       timeline,
       random,
       count,
     });
   };
-  const chains = { eth: chainOf("eth"), polygon: chainOf("polygon") };
-  const decimals = new Map(simTokens.map((token) => [token.address.toLowerCase(), token.decimals]));
+  const chains = byChain(scenery.chains, chainOf);
+  const decimals = new Map(scenery.tokens.map((token) => [wireAddress(token.address), token.decimals]));
   const nodeOf = (host: string, id: SimChainId): Provider =>
     createProvider({ host, chain: chains[id], timeline, random, decimals, count });
   const nodesOf = (id: SimChainId) =>
     Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
-  const providers = { eth: nodesOf("eth"), polygon: nodesOf("polygon") };
-  const nodes = [...providers.eth, ...providers.polygon, nodeOf(wrong_node_host, "eth")];
+  const providers = byChain(scenery.chains, nodesOf);
+  const nodes = [...Object.values(providers).flat(), nodeOf(wrong_node_host, scenery.main)];
   const shopOf = (host: string, last: number) =>
     createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
   const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
@@ -114,11 +118,12 @@ export function createCast(needs: Needs): Cast {
     tell: random.chance(80),
     poll_s: 8,
   };
-  note(`seed ${seed} ${JSON.stringify([traits, choice])}`);
+  note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
+  for (const id of scenery.chains) count(`chain ${id}`);
   const server = createServer({
     product,
     surroundings,
-    config: configFor(product, path, choice),
+    config: configFor(product, path, scenery, choice),
     fail,
     count,
   });
@@ -128,6 +133,7 @@ export function createCast(needs: Needs): Cast {
     timeline,
     random,
     server,
+    scenery,
     chains,
     providers,
     shops,
@@ -141,8 +147,17 @@ export function createCast(needs: Needs): Cast {
     count,
     fail,
   };
-  const fate = createFate(stage, { product, surroundings, path, configFor: (next) => configFor(product, path, next) });
+  const fate = createFate(stage, {
+    product,
+    surroundings,
+    path,
+    configFor: (next) => configFor(product, path, scenery, next),
+  });
   return { stage, fate, actions: actionsOf(stage, fate) };
+}
+
+function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Record<SimChainId, T> {
+  return Object.fromEntries(ids.map((id) => [id, make(id)])) as Record<SimChainId, T>;
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */

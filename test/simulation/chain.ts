@@ -2,6 +2,7 @@
 // is true; what providers make of it is theirs.
 
 import type { ChainId } from "../../src/domain/assets.ts";
+import type { Finality, FinalityTag } from "../../src/domain/finality.ts";
 import type { Random } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 import { epoch_ms } from "./world.ts";
@@ -39,11 +40,16 @@ export interface SimBlock {
 export interface ChainTraits {
   id: ChainId;
   chain_id: number;
+  /** From block to block; several share a second where it is less than one. */
   block_s: number;
   /** The chain's clock minus ours. */
   skew_s: number;
   safe_depth: number;
   final_depth: number;
+  /** Tags that its nodes know. */
+  tags: readonly FinalityTag[];
+  /** What the product takes for final. */
+  final: Finality;
   /** Blocks that a reorganisation may replace at most. */
   reorg_max: number;
 }
@@ -80,7 +86,10 @@ export interface Chain {
   orphaned: ReadonlyMap<string, number>;
 }
 
-const blocks_before = 40;
+/** Blocks of history: as many as it takes to measure the pace of a chain. */
+const blocks_before = 1010;
+/** Told apart in the tally. */
+const few_blocks = 8;
 const inclusion_percent = 85;
 const dropped_percent = 8;
 const back_to_pool_percent = 20;
@@ -111,7 +120,9 @@ export function createChain(needs: {
   function newHash(): string {
     hashes += 1;
     const mixed = Math.imul(hashes + traits.chain_id * 7919, 0x9e3779b1) >>> 0;
-    return `0x${mixed.toString(16).padStart(8, "0")}${(traits.chain_id * 2 ** 24 + hashes).toString(16).padStart(56, "0")}`;
+    // Tron writes hashes without a prefix.
+    const prefix = traits.id === "tron" ? "" : "0x";
+    return `${prefix}${mixed.toString(16).padStart(8, "0")}${((traits.chain_id % 2 ** 28) * 2 ** 24 + hashes).toString(16).padStart(56, "0")}`;
   }
 
   function clock_s(at = timeline.now()): number {
@@ -171,7 +182,7 @@ export function createChain(needs: {
   function reorganise(depth: number, when = ""): void {
     const real = Math.min(depth, traits.reorg_max, head().number - final - 1);
     if (real < 1) return;
-    count(`reorganised ${when}by ${real}`);
+    count(`reorganised ${when}by ${real > few_blocks ? "many" : real}`);
     stale = head();
     const gone = canonical.splice(-real);
     for (const block of gone) orphaned.set(block.hash, timeline.now());
@@ -179,7 +190,7 @@ export function createChain(needs: {
     const length = real + random.below(2);
     const since = head().time;
     const branch = Array.from({ length }, (_, index) => ({
-      time: Math.min(clock_s(), since + (index + 1) * traits.block_s),
+      time: Math.min(clock_s(), since + Math.floor((index + 1) * traits.block_s)),
       txs: [] as SimTx[],
     }));
     for (const tx of [...homeless, ...takeFromPool()]) {
@@ -193,7 +204,7 @@ export function createChain(needs: {
   }
 
   const first_time = clock_s() - blocks_before * traits.block_s;
-  for (let count = 0; count < blocks_before; count++) append(first_time + count * traits.block_s, []);
+  for (let count = 0; count < blocks_before; count++) append(Math.floor(first_time + count * traits.block_s), []);
 
   function head(): SimBlock {
     return canonical.at(-1) as SimBlock;

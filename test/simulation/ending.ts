@@ -2,7 +2,8 @@
 // ended, every webhook taken in, every promise released. Reads only.
 
 import type { Database as Sqlite } from "bun:sqlite";
-import { late_window_ms, type SimChainId, wrong_clock_max_s } from "./settings.ts";
+import { blocksIn, type SimChainId } from "./scenery.ts";
+import { late_window_ms, wrong_clock_max_s } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -25,8 +26,9 @@ const waited_for = [
 /** A retry comes at least this long after the end of the attempt before, seconds by number of failures. */
 const retry_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 const attempts_max = retry_s.length + 1;
-const unread_blocks_max = 8;
-const unread_final_blocks_max = 60;
+/** What may be unread of a chain at rest: so many blocks, or as many as it makes in this time. */
+const unread_max = { blocks: 8, seconds: 40 };
+const unread_final_max = { blocks: 60, seconds: 300 };
 
 interface TransferRow {
   chain: SimChainId;
@@ -194,8 +196,12 @@ function unread(stage: Stage, db: Sqlite): string[] {
     const [head, final] = [chain.head().number, chain.finalNumber()];
     const said = `${wallet} ${token} on ${id}`;
     return [
-      ...(head_to < head - unread_blocks_max ? [`${said} is read to ${head_to} of ${head}`] : []),
-      ...(final_to < final - unread_final_blocks_max ? [`${said} is read finally to ${final_to} of ${final}`] : []),
+      ...(head_to < head - blocksIn(id, unread_max.seconds, unread_max.blocks)
+        ? [`${said} is read to ${head_to} of ${head}`]
+        : []),
+      ...(final_to < final - blocksIn(id, unread_final_max.seconds, unread_final_max.blocks)
+        ? [`${said} is read finally to ${final_to} of ${final}`]
+        : []),
     ];
   });
 }

@@ -4,14 +4,8 @@
 import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
-import {
-  type Choice,
-  providers_max,
-  readings,
-  type SimChainId,
-  type WalletName,
-  wrong_clock_max_s,
-} from "./settings.ts";
+import type { SimChainId, WalletName } from "./scenery.ts";
+import { type Choice, providers_max, wrong_clock_max_s } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
@@ -65,7 +59,7 @@ export function createFate(
     configFor(choice: Choice): Config;
   },
 ): Fate {
-  const { random, traits, timeline, server, chains, providers, note } = stage;
+  const { random, traits, timeline, server, scenery, chains, providers, note } = stage;
   let healed = false;
   let outages_left = 1;
 
@@ -109,7 +103,7 @@ export function createFate(
     });
   }
 
-  const anyChain = (): SimChainId => random.pick(["eth", "eth", "polygon"]);
+  const anyChain = (): SimChainId => random.pick([scenery.main, scenery.main, scenery.side]);
 
   return {
     reorganise() {
@@ -145,7 +139,10 @@ export function createFate(
     reload() {
       if (random.chance(15) && stage.choice.wallets.includes("third")) {
         stage.count("reload refused");
-        return server.reloadInVain(needs.configFor({ ...stage.choice, wrong_node: true }), "expected 137");
+        return server.reloadInVain(
+          needs.configFor({ ...stage.choice, wrong_node: true }),
+          `expected ${chains[scenery.side].traits.chain_id}`,
+        );
       }
       const what = random.weighted({ wallets: 6, providers: 2, poll: 1, tell: 1 });
       stage.count(`reload ${what}`);
@@ -207,7 +204,7 @@ export function createFate(
 
     heal() {
       healed = true;
-      for (const id of Object.keys(readings) as SimChainId[]) {
+      for (const id of scenery.chains) {
         for (const provider of providers[id]) {
           provider.mood = { kind: "honest" };
           provider.latency_max_ms = 200;

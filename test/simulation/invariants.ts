@@ -4,7 +4,8 @@
 import type { Database as Sqlite } from "bun:sqlite";
 import type { Finality } from "../../src/domain/finality.ts";
 import { pairKey } from "./provider.ts";
-import { clock_skew_s, late_window_ms, readings, type SimChainId, wrong_clock_max_s } from "./settings.ts";
+import { readings, type SimChainId } from "./scenery.ts";
+import { clock_skew_s, late_window_ms, wrong_clock_max_s } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -147,7 +148,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
 
   function compareCoverage(thorough: boolean): void {
     const rows = coverage.all();
-    const standing = { eth: marksStand("eth"), polygon: marksStand("polygon") };
+    const standing = new Map(stage.scenery.chains.map((id) => [id, marksStand(id)]));
     for (const row of rows) {
       const chain = chains[row.chain];
       const provider = providers[row.chain].find(({ host }) => host === row.provider);
@@ -161,7 +162,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
           );
         }
         const hash = chain.block(number)?.hash ?? "";
-        if (stage.traits.lies || !standing[row.chain] || provider.answered.hashes.get(hash)?.has(pair)) continue;
+        if (stage.traits.lies || !standing.get(row.chain) || provider.answered.hashes.get(hash)?.has(pair)) continue;
         fail(
           `coverage of ${pair} claims block ${number} of ${row.chain} by ${row.provider}, which answered another branch`,
         );
@@ -174,12 +175,12 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   function compareTransfer(
     payment: Payment,
     rows: readonly CoverageRow[],
-    standing: Record<SimChainId, boolean>,
+    standing: ReadonlyMap<SimChainId, boolean>,
   ): void {
     const { chain, tx, position, transfer: sent } = payment;
     const { id } = chain.traits as { id: SimChainId };
     const block = chain.whereIs(tx.hash);
-    if (block === null || chain.transferAt(tx.hash, position) === null || !standing[id]) return;
+    if (block === null || chain.transferAt(tx.hash, position) === null || !standing.get(id)) return;
     if (transfer.get(id, tx.hash, position) !== null) {
       stored.add(payment);
       return;

@@ -2,7 +2,7 @@
 // door, try again when a server dies, and hold every answer against the contract.
 
 import { createAsking, macOf } from "./asking.ts";
-import { simTokens, wallets } from "./settings.ts";
+import { spelledOn } from "./scenery.ts";
 import type { BookOrder, Detail, SimSocket, Stage } from "./stage.ts";
 import { Death } from "./world.ts";
 
@@ -15,8 +15,6 @@ export const senders = [
   "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
 ];
 
-const pairs = Object.values(wallets).flatMap(({ chain, coins }) => coins.map((coin) => ({ chain, coin })));
-
 export interface Merchants {
   createOrder(): Promise<void>;
   select(): Promise<void>;
@@ -28,7 +26,8 @@ export interface Merchants {
 }
 
 export function createMerchants(stage: Stage): Merchants {
-  const { random, server, timeline, fail } = stage;
+  const { random, server, timeline, scenery, fail } = stage;
+  const pairs = Object.values(scenery.wallets).flatMap(({ chain, coins }) => coins.map((coin) => ({ chain, coin })));
   const { insist, seconds, signedUrl, admin, anyOrder } = createAsking(stage);
   let created = 0;
 
@@ -37,7 +36,7 @@ export function createMerchants(stage: Stage): Merchants {
     const merchant_order_id = random.chance(10) ? "shared" : `m-${created}`;
     const shop = random.pick(stage.shops);
     const preset = random.chance(20) ? random.pick(pairs) : null;
-    const sender = random.chance(20) ? random.pick(senders) : null;
+    const sender = random.chance(20) ? spelledOn(random.pick(scenery.chains), random.pick(senders)) : null;
     const amount = random.pick(amounts);
     const body = JSON.stringify({
       order_id: merchant_order_id,
@@ -92,7 +91,7 @@ export function createMerchants(stage: Stage): Merchants {
     if (answer === null || answer.status === 409 || answer.status === 400) return;
     if (answer.status !== 201) return fail(`a selection was answered with ${answer.status}: ${answer.text}`);
     const { wallet_address: wallet, amount } = JSON.parse(answer.text) as { wallet_address: string; amount: string };
-    const token = simTokens.find((token) => token.chain === chain && token.coin === coin);
+    const token = scenery.tokens.find((token) => token.chain === chain && token.coin === coin);
     if (token === undefined) throw new Error("a coin without a token");
     const detail: Detail = { order, chain, wallet, amount, token, units: unitsOf(amount, token.decimals) };
     const known = order.details.find((one) => one.chain === chain && one.token === token);

@@ -38,6 +38,8 @@ export function createOperators(stage: Stage): Operators {
     return answer.status;
   }
 
+  const coinOf = (contract: string) => stage.scenery.tokens.find(({ address }) => address === contract)?.coin ?? "none";
+
   async function entries(): Promise<Entry[]> {
     const answer = await insist(() => server.request("GET", "/api/v1/admin/inbox?limit=20", admin));
     if (answer === null) return [];
@@ -88,7 +90,9 @@ export function createOperators(stage: Stage): Operators {
       const fits = stage.payments.some(
         ({ tx, transfer }) =>
           tx === payment.tx &&
-          order.details.some(({ wallet, token }) => wallet === transfer.wallet && token.address === transfer.token),
+          order.details.some(
+            ({ wallet, token }) => wallet === transfer.wallet && token.coin === coinOf(transfer.token),
+          ),
       );
       if (status === "accepted" && !fits)
         fail(`a transaction was accepted for ${order.id}, which asks for nothing there`);

@@ -3,7 +3,8 @@
 
 import type { SimTransfer } from "./chain.ts";
 import { amounts, senders, unitsOf } from "./merchants.ts";
-import { lifetime_ms, type SimChainId, simTokens, wallets } from "./settings.ts";
+import { type SimChainId, spelledOn } from "./scenery.ts";
+import { lifetime_ms } from "./settings.ts";
 import type { BookOrder, Detail, Stage } from "./stage.ts";
 
 export interface Payers {
@@ -18,7 +19,7 @@ const own_percent = 6;
 const last_minute_ms = 60_000;
 
 export function createPayers(stage: Stage): Payers {
-  const { random, chains, payments } = stage;
+  const { random, scenery, chains, payments } = stage;
 
   interface Part {
     kind: string;
@@ -34,7 +35,8 @@ export function createPayers(stage: Stage): Payers {
       success,
     );
     stage.count(`transaction of ${parts.length === 1 ? "one transfer" : "several transfers"}`);
-    if (parts.some(({ transfer }) => transfer.sender === exchange)) stage.count("transaction from an exchange");
+    if (parts.some(({ transfer }) => transfer.sender === spelledOn(chain, exchange)))
+      stage.count("transaction from an exchange");
     logs.forEach((part, position) => {
       if (part === null) return;
       stage.count(`payment ${kindOf(part)}${success ? "" : ", failed"}`);
@@ -55,9 +57,12 @@ export function createPayers(stage: Stage): Payers {
   }
 
   function transferFor(detail: Detail, units = detail.units, from: string | null = null): SimTransfer {
-    const sender = from ?? detail.order.sender ?? random.pick(senders);
-    return { token: detail.token.address, sender, wallet: detail.wallet, units };
+    const sender = spelledOn(detail.chain, from ?? detail.order.sender ?? random.pick(senders));
+    return { token: contractFor(detail).address, sender, wallet: detail.wallet, units };
   }
+  /** Where a coin has several contracts, any of them will do. */
+  const contractFor = ({ chain, token }: Detail) =>
+    random.pick(scenery.tokens.filter((one) => one.chain === chain && one.coin === token.coin));
   const exact = (detail: Detail): Part => ({ kind: "exact", detail, transfer: transferFor(detail) });
   const other = (kind: string, detail: Detail, transfer: SimTransfer): Part => ({ kind, detail, transfer });
 
@@ -108,7 +113,7 @@ export function createPayers(stage: Stage): Payers {
       );
     }
     if (how === "wrong coin") {
-      const token = random.pick(simTokens.filter((one) => one.chain === chain && one !== detail.token));
+      const token = random.pick(scenery.tokens.filter((one) => one.chain === chain && one.coin !== detail.token.coin));
       const wrong = { ...transferFor(detail), token: token.address, units: unitsOf(detail.amount, token.decimals) };
       return send(chain, [other(how, detail, wrong)]);
     }
@@ -122,12 +127,14 @@ export function createPayers(stage: Stage): Payers {
   }
 
   function stray(): void {
-    const token = random.pick(simTokens);
-    const wallet = random.pick(Object.values(wallets).filter(({ chain }) => chain === token.chain)).address;
+    const token = random.pick(scenery.tokens);
+    const { chain } = token;
+    const wallet = random.pick(Object.values(scenery.wallets).filter((one) => one.chain === chain)).address;
     const own = random.chance(own_percent);
-    const sender = own ? wallets[token.chain === "eth" ? "second" : "third"].address : random.pick(senders);
+    const owned = scenery.wallets[chain === scenery.main ? "second" : "third"].address;
+    const sender = own ? owned : spelledOn(chain, random.pick(senders));
     const units = unitsOf(random.pick(amounts), token.decimals);
-    send(token.chain, [{ kind: "stray", detail: null, transfer: { token: token.address, sender, wallet, units } }]);
+    send(chain, [{ kind: "stray", detail: null, transfer: { token: token.address, sender, wallet, units } }]);
   }
 
   return { pay, stray };

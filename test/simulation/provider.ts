@@ -2,13 +2,19 @@
 // refuse ranges, answer HTML, hang, or live on a branch that was left. Remembers what it truly answered.
 
 import { keccak256, toHex } from "viem";
+import { tronBytes } from "../../src/domain/address.ts";
+import type { FinalityTag } from "../../src/domain/finality.ts";
 import type { FetchInit } from "../../src/world.ts";
 import type { Chain, SimBlock, SimTransfer } from "./chain.ts";
 import type { Random } from "./random.ts";
+import { blocksIn } from "./scenery.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Outcome } from "./world.ts";
 
-/** What a provider does to requests; `stale` and `hiding` are the lies no client can see through at once. */
+/**
+ * What a provider does to requests; `stale` and `hiding` are the lies no client can see through at once. `blocks` counts
+ * those of a slow chain: of a fast one it is as many as come in the same time.
+ */
 export type Mood =
   | { kind: "honest" }
   | { kind: "lagging"; blocks: number }
@@ -52,6 +58,8 @@ interface View {
 const transfer_topic = keccak256(toHex("Transfer(address,address,uint256)"));
 const approval_topic = keccak256(toHex("Approval(address,address,uint256)"));
 const mined_logs_max = 10_000;
+/** How far the chain may be ahead of a branch that a node still shows. */
+const stale_blocks = 6;
 /** What `balanceOf` begins with, and what everybody had before the first block. */
 const balance_of = "0x70a08231";
 const plenty = 10n ** 40n;
@@ -67,11 +75,22 @@ export const range_words = [
 
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 const word = (value: bigint) => `0x${value.toString(16).padStart(64, "0")}`;
-const padded = (address: string) => `0x${"0".repeat(24)}${address.slice(2).toLowerCase()}`;
+const padded = (address: string) => `0x${"0".repeat(24)}${wireAddress(address).slice(2)}`;
+const prefixed = (hash: string) => (hash.startsWith("0x") ? hash : `0x${hash}`);
 
 /** The pair under which answers are remembered; any spelling of the addresses. */
 export function pairKey(wallet: string, token: string): string {
-  return `${wallet.toLowerCase()} ${token.toLowerCase()}`;
+  return `${wireAddress(wallet)} ${wireAddress(token)}`;
+}
+
+const wires = new Map<string, string>();
+
+/** An address as JSON-RPC writes it on every chain: `0x` and small letters. */
+export function wireAddress(address: string): string {
+  if (address.startsWith("0x")) return address.toLowerCase();
+  const known = wires.get(address) ?? tronBytes(address);
+  wires.set(address, known);
+  return known;
 }
 
 /** A provider of a chain. `decimals` are those of its token contracts, by address in small letters. */
@@ -87,15 +106,24 @@ export function createProvider(needs: {
   const { host, chain, timeline, random, decimals, count } = needs;
   const answered: Provider["answered"] = { hashes: new Map(), numbers: new Map(), lied: new Set() };
   const receipts = new Map<string, number>();
+  const { traits } = chain;
+  /** Of this chain's blocks to one of a chain with a block every two seconds. */
+  const stride = blocksIn(traits.id, 2, 1);
   const gained = new Map<string, ReadonlyMap<string, bigint>>();
 
   function viewOf(mood: Mood): View {
     const stale = chain.staleTip();
-    if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < 6)
+    if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < stale_blocks * stride)
       return { tip: stale, hidden: 0 };
-    const lag = mood.kind === "lagging" ? mood.blocks : 0;
+    const lag = mood.kind === "lagging" ? mood.blocks * stride : 0;
     const tip = chain.block(Math.max(0, chain.head().number - lag)) ?? chain.head();
-    return { tip, hidden: mood.kind === "hiding" ? mood.blocks : 0 };
+    return { tip, hidden: mood.kind === "hiding" ? mood.blocks * stride : 0 };
+  }
+
+  /** The last block that the product takes for final: from its tag, or its depth. */
+  function lastFinal(): number {
+    const { blocks } = traits.final;
+    return Math.max(chain.finalNumber(), blocks === undefined ? 0 : chain.head().number + 1 - blocks);
   }
 
   function blockAt({ tip }: View, number: number): SimBlock | null {
@@ -120,28 +148,34 @@ export function createProvider(needs: {
     if (mood.kind === "tagless" && (tag === "safe" || tag === "finalized")) {
       throw { code: -32602, message: `invalid argument 0: hex string without 0x prefix` };
     }
+    if (tag in numbers && tag !== "latest" && !traits.tags.includes(tag as FinalityTag)) {
+      throw { code: -32602, message: `TAG ${tag} not supported` };
+    }
     const block = blockAt(view, numbers[tag] ?? Number(tag));
-    return block && { number: hex(block.number), hash: block.hash, timestamp: hex(block.time), transactions: [] };
+    return (
+      block && { number: hex(block.number), hash: prefixed(block.hash), timestamp: hex(block.time), transactions: [] }
+    );
   }
 
   function logOf(block: SimBlock, tx_hash: string, index: number, log: SimBlock["txs"][0]["tx"]["logs"][0]): object {
     const place = {
       blockNumber: hex(block.number),
-      blockHash: block.hash,
-      transactionHash: tx_hash,
+      blockHash: prefixed(block.hash),
+      transactionHash: prefixed(tx_hash),
       logIndex: hex(index),
     };
     if (log === null) {
       return { ...place, address: `0x${"77".repeat(20)}`, topics: [approval_topic], data: "0x", removed: false };
     }
     const topics = [transfer_topic, padded(log.sender), padded(log.wallet)];
-    return { ...place, address: log.token.toLowerCase(), topics, data: word(log.units), removed: false };
+    return { ...place, address: wireAddress(log.token), topics, data: word(log.units), removed: false };
   }
 
   function logs(view: View, mood: Mood, filter: Record<string, unknown>, remember: (() => void)[]): unknown {
     const [from, to] = [Number(filter.fromBlock), Number(filter.toBlock)];
-    if (mood.kind === "narrow" && to - from + 1 > mood.blocks) {
-      throw { code: -32602, message: mood.words.replace("{n}", String(mood.blocks)) };
+    const blocks_max = mood.kind === "narrow" ? mood.blocks * stride : Number.POSITIVE_INFINITY;
+    if (mood.kind === "narrow" && to - from + 1 > blocks_max) {
+      throw { code: -32602, message: mood.words.replace("{n}", String(blocks_max)) };
     }
     if (to > view.tip.number && random.chance(50)) {
       throw { code: -32602, message: "block range extends beyond current head block" };
@@ -158,7 +192,7 @@ export function createProvider(needs: {
       const block = blockAt(view, number);
       if (block === null) continue;
       // What is final is never hidden: no reading could repair that.
-      const isHidden = number > view.tip.number - view.hidden && number > chain.finalNumber() && block.txs.length > 0;
+      const isHidden = number > view.tip.number - view.hidden && number > lastFinal() && block.txs.length > 0;
       remember.push(() => {
         addAll(answered.numbers, number, pairs);
         if (isHidden && incoming.length > 0) answered.lied.add(block.hash);
@@ -167,7 +201,7 @@ export function createProvider(needs: {
       if (isHidden) continue;
       for (const { tx, first_log } of block.txs) {
         tx.logs.forEach((log, position) => {
-          if (log === null || !tokens.includes(log.token.toLowerCase()) || !isAsked(log)) return;
+          if (log === null || !tokens.includes(wireAddress(log.token)) || !isAsked(log)) return;
           found.push(logOf(block, tx.hash, first_log + position, log));
         });
       }
@@ -209,17 +243,18 @@ export function createProvider(needs: {
     return place !== null && block !== null && place.number <= block.number ? place : null;
   }
 
-  function receipt(view: View, tx_hash: unknown, remember: (() => void)[]): unknown {
-    const block = placeOf(view, String(tx_hash));
+  function receipt(view: View, asked: unknown, remember: (() => void)[]): unknown {
+    const tx_hash = traits.id === "tron" ? String(asked).slice(2) : String(asked);
+    const block = placeOf(view, tx_hash);
     const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
     if (block === null || placed === undefined) return null;
     const { tx, first_log } = placed;
     const key = `${tx.hash} ${block.hash}`;
     remember.push(() => receipts.set(key, timeline.now()));
     return {
-      transactionHash: tx.hash,
+      transactionHash: prefixed(tx.hash),
       blockNumber: hex(block.number),
-      blockHash: block.hash,
+      blockHash: prefixed(block.hash),
       status: tx.success ? "0x1" : "0x0",
       logs: tx.logs.map((log, position) => logOf(block, tx.hash, first_log + position, log)),
     };
@@ -232,8 +267,11 @@ export function createProvider(needs: {
     if (method === "eth_getTransactionReceipt") return receipt(view, params[0], remember);
     if (method === "eth_call") {
       const { to, data } = params[0] as { to: string; data: string };
+      if (traits.id === "tron" && params[1] !== "latest") {
+        throw { code: -32602, message: "QUANTITY not supported, just support TAG as latest" };
+      }
       if (data.startsWith(balance_of)) {
-        const block = blockAt(view, Number(params[1]));
+        const block = params[1] === "latest" ? view.tip : blockAt(view, Number(params[1]));
         if (block === null) throw { code: -32000, message: "header not found" };
         return word(plenty + (sums(block).get(pairKey(`0x${data.slice(-40)}`, to)) ?? 0n));
       }

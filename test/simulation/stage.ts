@@ -5,7 +5,8 @@ import type { Chain, SimTransfer, SimTx } from "./chain.ts";
 import type { Server } from "./process.ts";
 import type { Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
-import type { Choice, SimChainId, SimToken } from "./settings.ts";
+import type { Scenery, SimChainId, SimToken } from "./scenery.ts";
+import type { Choice } from "./settings.ts";
 import type { Shop } from "./shops.ts";
 import type { Timeline } from "./timeline.ts";
 import { epoch_ms, type Life } from "./world.ts";
@@ -78,6 +79,8 @@ export interface Stage {
   timeline: Timeline;
   random: Random;
   server: Server;
+  scenery: Scenery;
+  /** Of the scenery's chains, no others. */
   chains: Record<SimChainId, Chain>;
   providers: Record<SimChainId, Provider[]>;
   shops: Shop[];
