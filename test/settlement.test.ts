@@ -99,9 +99,12 @@ describe("ingest", () => {
     );
     if (draft === null) throw new Error("bad configuration");
     config = { ...draft, admin: { secret_hash: "" } };
-    await createWatching({ database: temp.database }).sync(config);
+    await watching().sync(config);
+    await watching().begin(ids(), block(1));
   });
   afterEach(() => temp.close());
+
+  const watching = () => createWatching({ database: temp.database });
 
   const ids = () => temp.database.read((at) => watchesOf(at, "eth")).map((watch) => watch.id);
   const covered = () => temp.database.read((at) => coveredBlocks(at, ids()[0] ?? 0)).map(({ from, to }) => [from, to]);
@@ -150,6 +153,13 @@ describe("ingest", () => {
     expect(stored.size).toBeGreaterThan(5);
     expect(count()).toBe(1200);
     expect(covered()).toEqual([[1, 50]]);
+  });
+
+  test("covers nothing of a watch whose start was forgotten when the head went back", async () => {
+    await watching().begin(ids(), block(30));
+    await watching().rewind("eth", 20);
+    await settlement().ingest(page([]));
+    expect(covered()).toEqual([]);
   });
 
   test("received is allocated, unallocated and reverted, to the last unit of an 18-decimals sum", async () => {

@@ -285,7 +285,7 @@ export function coveredOn(at: Reader, chain: ChainId, pass?: Pass): Map<number, 
 
 /**
  * Adds a completely read range to watches, to each from where it begins: what is below that was read for others, and
- * nothing of it was kept. A final interval replaces the head intervals it contains.
+ * nothing of it was kept; an unknown start covers nothing. A final interval replaces the head intervals it contains.
  */
 export function cover(tx: Tx, watches: readonly number[], pass: Pass, added: Interval): void {
   const late = selectLate(tx).all({ watches: JSON.stringify(watches), from: added.from });
@@ -300,7 +300,7 @@ const selectLate = statement((db) =>
   db
     .select({ id: watches.id, start: watches.start_block })
     .from(watches)
-    .where(and(among(watches.id, "watches"), gt(watches.start_block, sql.placeholder("from"))))
+    .where(and(among(watches.id, "watches"), sql`(${watches.start_block} <= ${sql.placeholder("from")}) is not true`))
     .prepare(),
 );
 
