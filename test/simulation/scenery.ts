@@ -85,7 +85,7 @@ export const readings: Record<SimChainId, Reading> = {
     tagless_depth: 150,
     overlap: 30,
     page_blocks: 300,
-    finality: tiers("40", '"safe"'),
+    finality: tiers('"40+10s"', '"safe"'),
   },
   arb: {
     chain_id: 42161,
@@ -111,7 +111,7 @@ export const readings: Record<SimChainId, Reading> = {
     tagless_depth: 15,
     overlap: 5,
     page_blocks: 40,
-    finality: tiers("4", '"safe"'),
+    finality: tiers('"2+6s"', '"safe"'),
   },
   // Its `finalized` comes so late that depth decides.
   linea: {
