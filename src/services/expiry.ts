@@ -73,7 +73,9 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
       for (const pot of pots) {
         const final_time = database.read((at) => finalTime(at, pot));
         if (final_time === null) continue;
-        released += await database.transact((tx) => releaseSlots(tx, pot, final_time * 1000 - late_window_ms));
+        // The next block may have the same time.
+        const closed_before = final_time * 1000 - late_window_ms - 1;
+        released += await database.transact((tx) => releaseSlots(tx, pot, closed_before));
       }
       return released;
     },
@@ -121,7 +123,7 @@ function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, v
   );
 }
 
-/** True when the blocks from the deposit's opening to one at or after `until` (ms) were all read. */
+/** True when the blocks from the deposit's opening to one after `until` (ms) were all read. More blocks may share its second. */
 function isReadPast(deposit: DepositRow, until: number, view: CoverageView): boolean {
   const watched = view(deposit.chain, deposit.wallet, deposit.coin);
   return (
@@ -129,7 +131,7 @@ function isReadPast(deposit: DepositRow, until: number, view: CoverageView): boo
     watched.every(({ start, covered }) => {
       const from = deposit.opened_head === null ? start : deposit.opened_head + 1;
       const end = from === null ? null : coveredThrough(covered, from);
-      return end !== null && end.time !== null && end.time * 1000 >= until;
+      return end !== null && end.time !== null && end.time * 1000 > until;
     })
   );
 }

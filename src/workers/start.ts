@@ -84,8 +84,8 @@ export function createStarts(needs: {
   }
 
   /**
-   * The first block to read. Without a wish of the merchant it is the last block at or before `added_at` less the clock
-   * skew, never the head of this moment: a chain that could not be reached when a deposit opened is read from then on.
+   * The first block to read. Without a wish of the merchant it is the last block before `added_at` less the clock skew,
+   * never the head of this moment: a chain that could not be reached when a deposit opened is read from then on.
    */
   async function beginFresh(latest: BlockRef, fresh: readonly WatchRow[], settings: ChainSettings): Promise<void> {
     for (const group of Map.groupBy(fresh, (watch) => `${watch.wallet} ${watch.added_at}`).values()) {
@@ -93,7 +93,7 @@ export function createStarts(needs: {
       if (first === undefined) continue;
       const start =
         (await wished(latest, first.wallet, settings)) ??
-        (await lastBlockAt(source, latest, Math.floor(first.added_at / 1000) - max_chain_clock_skew_s));
+        (await lastBlockBefore(source, latest, Math.floor(first.added_at / 1000) - max_chain_clock_skew_s));
       await watching.begin(
         group.map((watch) => watch.id),
         start,
@@ -143,9 +143,12 @@ export function createStarts(needs: {
   };
 }
 
-/** The last block with a time at or before `time` (seconds); block 0 when the chain is younger. */
-async function lastBlockAt(source: Source, latest: BlockRef, time: number): Promise<BlockRef> {
-  if (latest.time <= time) return latest;
+/**
+ * The last block with a time before `time` (seconds); block 0 when the chain is younger. Many blocks may share a
+ * timestamp: the block after it is the first of its second.
+ */
+async function lastBlockBefore(source: Source, latest: BlockRef, time: number): Promise<BlockRef> {
+  if (latest.time < time) return latest;
   let above = latest;
   let below: BlockRef | null = null;
   // Steps back in doubling strides first: the block is near the head unless the chain was away for long.
@@ -153,11 +156,11 @@ async function lastBlockAt(source: Source, latest: BlockRef, time: number): Prom
     const probe = below === null ? Math.max(0, above.number - stride) : Math.floor((below.number + above.number) / 2);
     if (below !== null && above.number - below.number <= 1) return below;
     const block = await blockAt(source, probe);
-    if (block.time <= time) below = block;
+    if (block.time < time) below = block;
     else if (probe === 0) return block;
     else above = block;
   }
-  throw new Fault("provider_inconsistent", "the times of blocks do not rise with their numbers");
+  throw new Fault("provider_inconsistent", "a later block has an earlier time");
 }
 
 async function blockAt(source: Source, number: number): Promise<BlockRef> {
