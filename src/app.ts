@@ -19,6 +19,7 @@ import { createDelivery } from "./services/delivery.ts";
 import { createEventLog } from "./services/event-log.ts";
 import { createExpiry } from "./services/expiry.ts";
 import { createFileWatch } from "./services/file-watch.ts";
+import { createHeldTransfers } from "./services/held.ts";
 import { createInbox } from "./services/inbox.ts";
 import { createOpenchargeAccess } from "./services/opencharge/access.ts";
 import { createDirectory } from "./services/opencharge/directory.ts";
@@ -113,6 +114,7 @@ export async function startApp(needs: {
     const operator = createOperator({ database, config });
     const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
+    const held = createHeldTransfers({ database, config });
     const balances = createBalances({ database, telemetry });
     const comparing = createComparing({ database, world, telemetry });
     // What a provider was asked today is remembered over restarts.
@@ -177,6 +179,7 @@ export async function startApp(needs: {
     loop("prove payments", () => heartbeat_ms, proofs.issueOwed, true);
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
+    loop("settle held transfers", () => heartbeat_ms, held.settleHeld);
     loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
     loop("forget replays", () => forget_period_ms, expiry.forgetCreations);
 

@@ -394,6 +394,7 @@ test("a rest that is another order's price is that order's, and the other can st
   await begin();
   const [large, small] = [await till.asked("20.00", null), await till.asked("15.00")];
   await assign((await till.receive({ amount: "5", coin: "USDC" })).id, large);
+  till.advance(60_000);
   const sent = await till.receive({ amount: "15.00", sender: bob });
   expect([till.status(large), till.status(small), paidWith(small)]).toEqual(["pending", "paid", [sent.id]]);
   const again = await till.receive({ amount: "15.00", sender: bob });

@@ -310,6 +310,7 @@ describe("a sender who has paid three orders", () => {
     await begun();
     const [first, stranger] = [await till.asked("20.00"), await till.asked("8.00")];
     await assign((await till.receive({ amount: "12", coin: "USDC" })).id, first);
+    till.advance(60_000);
     await till.receive({ amount: "8" });
     expect([till.status(first), till.status(stranger)]).toEqual(["pending", "paid"]);
   });

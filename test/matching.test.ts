@@ -10,6 +10,7 @@ const arrival: Arrival = {
   sender: "payer",
   units: usd(10),
   block: { number: 50, time: 1000 },
+  chain_time: { ahead_ms: 0, uncertainty_ms: 15_000, block_ms: 12_000 },
   newest_deposit: 100,
   accepted: true,
   offered: true,
@@ -45,7 +46,7 @@ const nothing: Around = {
   highestPaying: (due) => due + due / 10n,
 };
 
-const alone: Context = { remainders: () => [], isShared: () => false, around: () => nothing };
+const alone: Context = { remainders: () => [], isShared: () => false, around: () => nothing, olderThan: () => [] };
 
 function words(found: Match): string {
   if ("deposit" in found) return `${found.kind} pays ${found.deposit}`;
@@ -349,6 +350,70 @@ describe("a transfer of exactly what is left of a deposit its sender has paid in
   test.each(rows)("%s", (_what, remainders, exact, shared, answer) => {
     const context = { ...alone, remainders: () => remainders, isShared: () => shared };
     expect(words(attribute(arrival, exact, context))).toBe(answer);
+  });
+});
+
+describe("a transfer of exactly what a deposit asks for that was just opened", () => {
+  const older: Candidate = { ...open, order_id: "order-5", deposit: 5, units: usd(11), opened_at: 900_000 };
+  const after_it = { opened_at: 1_020_000 };
+  const expected = { sender: "payer" };
+  // Opened at 990 s by our clock: young are payments up to 15 s of uncertainty and two blocks of 12 s later.
+  const at = (time: number) => ({ block: { number: 50, time } });
+  const fast = { chain_time: { ahead_ms: 2000, uncertainty_ms: 1000, block_ms: 1000 } };
+  const rows: [
+    what: string,
+    arrival: Partial<Arrival>,
+    deposit: Partial<Candidate>,
+    older: Candidate[],
+    shared: boolean,
+    answer: string,
+  ][] = [
+    ["with no older order that could be meant", {}, {}, [], false, "match pays 7"],
+    ["with an older order that could be meant", {}, {}, [older], false, "ambiguous"],
+    ["with one that is over and not paid", {}, {}, [{ ...older, ...expired }], false, "ambiguous"],
+    ["with one that was asked for only after it was sent", {}, {}, [{ ...older, ...after_it }], false, "match pays 7"],
+    [
+      "with more than are looked at",
+      {},
+      {},
+      Array.from({ length: around_max }, () => ({ ...older, ...after_it })),
+      false,
+      "ambiguous",
+    ],
+    ["in the last second in which it is young", at(1029), {}, [older], false, "ambiguous"],
+    ["a second later", at(1030), {}, [older], false, "match pays 7"],
+    [
+      "in the last second in which it is young, on a fast chain that is ahead",
+      { ...at(995), ...fast },
+      {},
+      [older],
+      false,
+      "ambiguous",
+    ],
+    ["a second later on it", { ...at(996), ...fast }, {}, [older], false, "match pays 7"],
+    ["two seconds before its opening on it", { ...at(990), ...fast }, {}, [older], false, "too_early"],
+    ["from the sender that the shop expects", {}, expected, [older], false, "match pays 7"],
+    ["from an expected sender that pays for many", {}, expected, [older], true, "ambiguous"],
+    ["as what is left of a deposit", {}, { rest: true }, [older], false, "ambiguous"],
+    ["that is closed", {}, cancelled, [older], false, "order_ended order-7"],
+  ];
+  test.each(rows)("%s", (_what, changes, deposit, others, shared, answer) => {
+    const context = { ...alone, isShared: () => shared, olderThan: () => others };
+    const found = attribute({ ...arrival, ...changes }, [{ ...open, ...deposit }], context);
+    expect(words(found)).toBe(answer);
+    expect("held_for" in found ? found.held_for : null).toBe(answer === "ambiguous" ? 7 : null);
+  });
+
+  test("pays no guess either: a little less, or a little more", () => {
+    const context = (near: Partial<Around>): Context => ({
+      ...alone,
+      around: () => ({ ...nothing, ...near }),
+      olderThan: () => [older],
+    });
+    const near = { ...open, units: usd(10.05) };
+    expect(attribute(arrival, [], context({ tolerant: [near] }))).toMatchObject({ reason: "ambiguous", held_for: 7 });
+    const below = { ...open, units: usd(9.5) };
+    expect(attribute(arrival, [], context({ below: [below] }))).toMatchObject({ reason: "ambiguous", held_for: 7 });
   });
 });
 

@@ -99,6 +99,8 @@ async function asked(): Promise<{ order_id: string; units: bigint }> {
 /** A pending order whose payment was seen and waits for its confirmation. */
 async function seen(): Promise<Payment> {
   const { order_id, units } = await asked();
+  // Later than what may have been sent for an order that ended before.
+  server.advance(60_000);
   const found = page(units);
   await settlement.ingest(found);
   const [row] = all<{ id: number }>("SELECT id FROM transfers WHERE tx_hash = ?", found.transfers[0]?.tx_hash ?? "");
@@ -297,8 +299,9 @@ describe(`${rounds} times a confirmed payment meets`, () => {
 test(`${rounds} times a payment is seen in the moment its order would expire: it still pays`, async () => {
   for (const meeting of meetings) {
     const { order_id, units } = await asked();
+    server.advance(60_000);
     const found = page(units);
-    server.advance(lifetime_ms);
+    server.advance(lifetime_ms - 60_000);
     // The page ends with a block at the order's end: only with it is the chain read past the end.
     const end = { number: ++height, hash: `0xblock${height}`, time: Math.floor(server.now() / 1000) };
     const complete = { ...found, end, chainEnd: { ...found.chainEnd, head: end } };

@@ -1,7 +1,7 @@
 // Whose money a transfer is when nobody was asked for its amount exactly. Credits only what can be meant for one order
 // and no other; everything else waits for a person. Pure rules, in a fixed order: the first that holds decides.
 
-import { type Arrival, type Candidate, isOlder, type Match, matchExact, settled } from "./matching.ts";
+import { type Arrival, type Candidate, isOlder, isYoung, type Match, matchExact, settled } from "./matching.ts";
 import type { InboxReason } from "./payment.ts";
 
 /** Promises looked at per question; where there are as many, there may be more, and nothing is certain. */
@@ -44,6 +44,11 @@ export interface Context {
   /** Its sender has paid so many orders that it may be an exchange: then nothing is certain because of the sender. */
   isShared(): boolean;
   around(): Around;
+  /**
+   * Unpaid orders other than the one of `deposit`, asked for here before it, by whose payer the arrival may have been
+   * sent: with decimals cut or rounded, a fee kept, within the tolerance, as a remainder, or as its sender's own.
+   */
+  olderThan(deposit: Candidate): readonly Candidate[];
 }
 
 /** Decides what an arrival pays, or why it pays nothing. `exact`: reservations of just this amount. */
@@ -56,10 +61,24 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], context
   if (!arrival.accepted || first === undefined) return guess(arrival, context);
 
   const found = matchExact(arrival, [first, ...more]);
-  if ("deposit" in found || found.reason !== "too_early") return found;
+  if ("deposit" in found) return unlessContested(arrival, found, exact, context);
+  if (found.reason !== "too_early") return found;
   // Whoever was promised this amount only afterwards must not take it from the order it was sent for.
   const before = guess(arrival, context);
   return "deposit" in before || before.likely_order !== null ? before : found;
+}
+
+/**
+ * A match with a deposit that was just opened, unless an older order could be meant: whoever saw the transfer first may have
+ * opened the deposit for it. A sender that the shop itself expects is known, but not an address that pays for many.
+ */
+function unlessContested(arrival: Arrival, found: Match, among: readonly Candidate[], context: Context): Match {
+  const deposit = "deposit" in found ? among.find((one) => one.deposit === found.deposit) : undefined;
+  if (deposit === undefined || !isYoung(arrival, deposit)) return found;
+  if (deposit.sender === arrival.sender && !context.isShared()) return found;
+  const others = context.olderThan(deposit);
+  if (!isMany(others) && timely(arrival, others).length === 0) return found;
+  return { reason: "ambiguous", likely_order: null, held_for: deposit.deposit };
 }
 
 /** Exactly what is left of the sender's own deposit, even where another order has this amount reserved. */
@@ -81,19 +100,19 @@ function guess(arrival: Arrival, context: Context): Match {
   const near = context.around();
   if (near.lookalike && (arrival.petty || !arrival.accepted)) return none("lookalike");
   if (!arrival.accepted) return none("unknown_token");
-  const found = nearest(arrival, near, context.isShared);
+  const found = nearest(arrival, near, context);
   if (!near.lookalike) return found;
   // Whoever takes the sender for another may be about to believe it: a person decides, and is warned.
   return { reason: "lookalike", likely_order: "deposit" in found ? found.order_id : found.likely_order };
 }
 
 /** The first rule that holds of an amount that nobody was asked for. */
-function nearest(arrival: Arrival, near: Around, isShared: () => boolean): Match {
+function nearest(arrival: Arrival, near: Around, context: Context): Match {
   return (
-    tolerated(arrival, near) ??
-    fromKnownSender(arrival, near, isShared) ??
+    tolerated(arrival, near, context) ??
+    fromKnownSender(arrival, near, context) ??
     mistaken(arrival, near) ??
-    overpaid(arrival, near) ??
+    overpaid(arrival, near, context) ??
     short(arrival, near) ??
     tooMuch(arrival, near) ?? { reason: arrival.offered ? "no_such_amount" : "coin_not_offered", likely_order: null }
   );
@@ -102,18 +121,18 @@ function nearest(arrival: Arrival, near: Around, isShared: () => boolean): Match
 const ambiguous: Match = { reason: "ambiguous", likely_order: null };
 
 /** A little less than one promise, and no other could be meant: not even one that is over, or that expects another sender. */
-function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around): Match | null {
+function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around, context: Context): Match | null {
   const near = timely(arrival, tolerant);
   const [meant] = near.sort((a, b) => (a.units < b.units ? -1 : 1));
   if (meant === undefined) return null;
   const isUnclear = [tolerant, mine, elsewhere].some(isMany);
   if (isUnclear || ordersOf([...near, ...timely(arrival, [...mine, ...elsewhere])]).size > 1) return ambiguous;
   if (!isFor(arrival, meant)) return { reason: "other_sender", likely_order: meant.order_id };
-  return settled(arrival, meant, "tolerance");
+  return unlessContested(arrival, settled(arrival, meant, "tolerance"), near, context);
 }
 
 /** Any amount from a sender who has one deposit to pay: a part of it, or more than is left of it. */
-function fromKnownSender(arrival: Arrival, near: Around, isShared: () => boolean): Match | null {
+function fromKnownSender(arrival: Arrival, near: Around, { isShared }: Context): Match | null {
   const { mine, cut, shortened, close, elsewhere } = near;
   const own = timely(arrival, mine);
   const [only] = own;
@@ -150,10 +169,10 @@ function mistaken(arrival: Arrival, { cut, shortened }: Around): Match | null {
 }
 
 /** A little more than the only order below it, while no other order above or elsewhere could be meant. */
-function overpaid(arrival: Arrival, near: Around): Match | null {
+function overpaid(arrival: Arrival, near: Around, context: Context): Match | null {
   const meant = onlyBelow(arrival, near);
   if (meant === null || !isSmallOverpayment(arrival, meant.due, near)) return null;
-  return settled(arrival, meant.candidate, "over");
+  return unlessContested(arrival, settled(arrival, meant.candidate, "over"), [meant.candidate], context);
 }
 
 /** More than the only order below it, by too much to pay it: a person decides. */

@@ -5,8 +5,20 @@ import type { BlockRef } from "./finality.ts";
 import type { OrderStatus } from "./order.ts";
 import type { AllocationKind, InboxReason, Receipt, Transfer } from "./payment.ts";
 
-/** How far a chain's clock may run behind ours. */
+/** How far a chain's clock may run behind ours; also how sure we are of it until it was measured. */
 export const max_chain_clock_skew_s = 15;
+/** A payment mined within this many blocks of a deposit's opening may have been on its way before. */
+const young_blocks = 2;
+
+/** What is known of a chain's time. */
+export interface ChainTime {
+  /** How far its clock is ahead of ours; below zero: behind. */
+  ahead_ms: number;
+  /** By how much `ahead_ms` may be wrong. */
+  uncertainty_ms: number;
+  /** The usual time between two blocks. */
+  block_ms: number;
+}
 
 /** A promise of an amount of a coin on a wallet, open or in quarantine. */
 export interface Candidate {
@@ -28,16 +40,21 @@ export interface Candidate {
   taken: boolean;
 }
 
-/** The deposit a transfer pays, and as what; all but `match` may be one of several. Or why it pays nothing. */
+/**
+ * The deposit a transfer pays, and as what; all but `match` may be one of several. Or why it pays nothing; `held_for`: the
+ * deposit it pays as soon as what speaks against it is gone.
+ */
 export type Match =
   | { deposit: number; order_id: string; kind: Extract<AllocationKind, "match" | "part" | "tolerance" | "over"> }
-  | { reason: InboxReason; likely_order: string | null };
+  | { reason: InboxReason; likely_order: string | null; held_for?: number };
 
 /** The sides of a transfer the rules look at, and what the product knows of its coin and sender. */
 export interface Arrival {
   sender: string;
   units: bigint;
   block: Pick<BlockRef, "number" | "time">;
+  /** Of the chain it was sent on. */
+  chain_time: ChainTime;
   /** The newest deposit there was when its transaction was first seen, in whichever block; null where that is not known. */
   newest_deposit: number | null;
   /** The contract is accepted as a coin; the wallet offers that coin; the sender is a wallet of the merchant. */
@@ -81,13 +98,19 @@ export function settled(
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
 export function isOlder(
-  { block, newest_deposit }: Pick<Arrival, "block" | "newest_deposit">,
+  { block, newest_deposit, chain_time }: Pick<Arrival, "block" | "newest_deposit" | "chain_time">,
   candidate: Candidate,
 ): boolean {
   // A transaction that is mined again in a later block is not newer for that.
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
-  return block.time * 1000 < candidate.opened_at - max_chain_clock_skew_s * 1000;
+  return block.time * 1000 < candidate.opened_at + chain_time.ahead_ms - chain_time.uncertainty_ms;
+}
+
+/** Mined so soon after a deposit was opened that it may have been on its way, or mined, before. */
+export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
+  const { ahead_ms, uncertainty_ms, block_ms } = chain_time;
+  return block.time * 1000 <= deposit.opened_at + ahead_ms + uncertainty_ms + young_blocks * block_ms;
 }
 
 /** What the second reading of a transfer's receipt says. `unclear`: the provider contradicts itself; ask again later. */

@@ -2,13 +2,13 @@
 // settlement.
 
 import type { LiveConfig } from "../config/config.ts";
-import type { Coin } from "../domain/assets.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
 import { type Around, attribute } from "../domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
-import type { Match } from "../domain/matching.ts";
-import { compareAmounts } from "../domain/money.ts";
+import { type Candidate, type ChainTime, type Match, max_chain_clock_skew_s } from "../domain/matching.ts";
+import { compareAmounts, mostOf } from "../domain/money.ts";
 import { isPetty, isShared } from "../domain/payment.ts";
-import { feesOf, stepOf } from "../domain/slots.ts";
+import { feesOf, finerThan, stepOf } from "../domain/slots.ts";
 import { highestPaid, highestPaying } from "../domain/tolerance.ts";
 import {
   candidateOfSender,
@@ -18,7 +18,9 @@ import {
   promisesBetween,
   remaindersOf,
   reservedBefore,
+  unpaidBefore,
 } from "../storage/candidates.ts";
+import { secondsPerBlock } from "../storage/chains.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
@@ -95,6 +97,28 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     };
   }
 
+  /** Unpaid orders that were asked for before a deposit and may be meant by a transfer; complete below `around_max`. */
+  function olderThan(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate, decimals: number): Candidate[] {
+    const units = BigInt(row.units);
+    const { above, through } = finerThan(units, decimals);
+    const before = { deposit: deposit.deposit, order_id: deposit.order_id, sender: row.sender, transfer: row.id };
+    const near = {
+      amounts: feesOf(decimals).map((fee) => units + fee),
+      ranges: [
+        { above, through: units - 1n },
+        { above: units, through: mostOf(through, tolerantRange(units, decimals).through) },
+      ],
+    };
+    const isBefore = (one: Candidate) => one.deposit < deposit.deposit && one.order_id !== deposit.order_id;
+    const left = remaindersOf(at, pot, { units, sender: row.sender, transfer: row.id });
+    const own = isSharedSender(at, row.sender) ? [] : depositsOfSender(at, pot, row.sender, decimals, row.id);
+    return [
+      ...unpaidBefore(at, pot, before, near),
+      ...left.filter((one) => isBefore(one) && (one.sender === null || one.sender === row.sender)),
+      ...own.filter(isBefore),
+    ];
+  }
+
   function decide(at: Reader, row: TransferRow): Match {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
@@ -110,6 +134,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         sender,
         units,
         block: { number: row.block_number, time: row.block_time },
+        chain_time: chainTime(at, chain),
         newest_deposit: row.newest_deposit,
         accepted: coin !== null,
         offered: watch?.offered ?? false,
@@ -127,6 +152,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
               ),
         isShared: () => isSharedSender(at, sender),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
+        olderThan: (deposit) => (pot === null ? [] : olderThan(at, pot, row, deposit, watch?.decimals ?? 0)),
       },
     );
   }
@@ -135,6 +161,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     decide,
     decideFinally(at, row) {
       const [found, before] = [decide(at, row), orderOnSight(at, row)];
+      // It was certain but for an older order, which is settled now.
+      if (row.held_for !== null && "deposit" in found && found.deposit === row.held_for) return found;
       if (before === null) {
         // What could be meant for several when it was seen is not made certain by one of them being settled since.
         const isGuess = "deposit" in found && found.kind !== "match";
@@ -146,6 +174,12 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };
+}
+
+/** What is known of a chain's time. Its clock is not measured yet: it counts as ours, give or take the tolerated skew. */
+function chainTime(at: Reader, chain: ChainId): ChainTime {
+  const { most } = secondsPerBlock(at, chain);
+  return { ahead_ms: 0, uncertainty_ms: max_chain_clock_skew_s * 1000, block_ms: most * 1000 };
 }
 
 /** The order that an unconfirmed transfer pays or points at so far. */

@@ -9,6 +9,7 @@ import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/cover
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
 import { newestGeneration } from "../storage/generations.ts";
+import { isHeldFor } from "../storage/held.ts";
 import { isBeingPaid } from "../storage/opencharge-gateway.ts";
 import {
   dueOrders,
@@ -119,7 +120,8 @@ function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, v
   const restored_at = newestGeneration(at)?.began_at ?? 0;
   if (Math.max(order.expires_at, restored_at) + settings.orders.late_window_ms <= now) return true;
   return openDepositsOf(at, order.id).every(
-    (deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),
+    (deposit) =>
+      isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),
   );
 }
 

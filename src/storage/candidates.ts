@@ -1,7 +1,7 @@
 // What is promised around a transfer: the same amount, amounts near it, what is its sender's. Finds by index, a bounded
 // number of rows each; decides nothing.
 
-import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, ne, type SQL, sql } from "drizzle-orm";
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { toUnits } from "../domain/money.ts";
@@ -212,4 +212,42 @@ const selectRemainders = statement((db) =>
     )
     .limit(around_max)
     .prepare(),
+);
+
+/**
+ * Reservations of a pot of one of these amounts or in one of these ranges, (above, through], that orders hold which are not
+ * paid and had a deposit before `deposit`: those that anybody may pay, and those that expect `sender`. At most `around_max`
+ * of each kind.
+ */
+export function unpaidBefore(
+  at: Reader,
+  pot: Pot,
+  before: { deposit: number; order_id: string; sender: string; transfer: number },
+  near: { amounts: readonly bigint[]; ranges: readonly { above: bigint; through: bigint }[] },
+): Candidate[] {
+  const where = { ...pot, ...before, limit: around_max };
+  return [
+    ...selectUnpaidExact(at).all({ ...where, amounts: JSON.stringify(near.amounts.map(String)) }),
+    ...near.ranges
+      .flatMap(({ above, through }) => spans(above, through))
+      .flatMap((span) => selectUnpaidBetween(at).all({ ...where, ...span })),
+  ].map(candidateOf);
+}
+
+const isUnpaidBefore = and(
+  lt(slots.deposit, sql.placeholder("deposit")),
+  ne(deposits.order_id, sql.placeholder("order_id")),
+  ne(orders.status, "paid"),
+  sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
+);
+const selectUnpaidExact = selectPromises(
+  and(sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`, isUnpaidBefore),
+);
+const selectUnpaidBetween = selectPromises(
+  and(
+    sql`${digitsOf} = ${sql.placeholder("digits")}`,
+    gte(slots.units, sql.placeholder("from")),
+    lte(slots.units, sql.placeholder("to")),
+    isUnpaidBefore,
+  ),
 );

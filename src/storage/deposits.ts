@@ -5,6 +5,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { Reader, Tx } from "./database.ts";
 import { nextId } from "./generations.ts";
+import { forgetHeld } from "./held.ts";
 import { chains, deposits } from "./schema.ts";
 import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
@@ -178,6 +179,7 @@ export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand):
   for (const { id } of openDepositsOf(tx, order_id)) {
     closeDeposit(tx).run({ deposit: id, now: tx.now, reason });
     closeSlots(tx, id);
+    forgetHeld(tx, id);
   }
 }
 

@@ -19,6 +19,7 @@ import waitingTransfers from "../../migrations/0014_waiting_transfers.sql" with 
 import confirmationOrder from "../../migrations/0015_confirmation_order.sql" with { type: "text" };
 import eventGenerations from "../../migrations/0016_event_generations.sql" with { type: "text" };
 import pace from "../../migrations/0017_pace.sql" with { type: "text" };
+import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -44,6 +45,7 @@ const migrations: readonly Migration[] = [
   { version: 15, name: "0015_confirmation_order.sql", sql: confirmationOrder },
   { version: 16, name: "0016_event_generations.sql", sql: eventGenerations },
   { version: 17, name: "0017_pace.sql", sql: pace },
+  { version: 18, name: "0018_held_transfers.sql", sql: heldTransfers },
 ];
 
 /** The schema version this code reads and writes. */

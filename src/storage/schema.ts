@@ -226,6 +226,8 @@ export const transfers = sqliteTable("transfers", {
   confirmed_at: integer(),
   reverted_at: integer(),
   dismissed_at: integer(),
+  /** The deposit it pays once no older order can be meant by it. */
+  held_for: integer(),
 });
 
 export const claims = sqliteTable("claims", {

@@ -105,6 +105,7 @@ const updateVerdict = statement((db) =>
       reason: sql`${sql.placeholder("reason")}`,
       likely_order: sql`${sql.placeholder("likely_order")}`,
       confirmed_at: sql`${sql.placeholder("confirmed_at")}`,
+      held_for: sql`${sql.placeholder("held_for")}`,
     })
     .where(eq(transfers.id, sql.placeholder("id")))
     .returning()
@@ -164,12 +165,14 @@ export interface Judgement {
   likely_order: string | null;
   /** ms; null while unconfirmed. */
   confirmed_at: number | null;
+  /** The deposit it pays once no older order can be meant by it; none by default. */
+  held_for?: number | null;
 }
 
 /** Writes what was decided about a transfer. */
 export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): TransferRow {
-  const { status, deposit, part, reason, likely_order, confirmed_at } = judgement;
-  const words = { status, deposit, part: part ? 1 : 0, reason, likely_order, confirmed_at };
+  const { status, deposit, part, reason, likely_order, confirmed_at, held_for = null } = judgement;
+  const words = { status, deposit, part: part ? 1 : 0, reason, likely_order, confirmed_at, held_for };
   return returned(updateVerdict(tx).get({ id, ...words }));
 }
 

@@ -10,6 +10,7 @@ import type { Transfer } from "../../src/domain/payment.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createCrediting } from "../../src/services/crediting.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
+import { createHeldTransfers } from "../../src/services/held.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -132,6 +133,7 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
     settlement,
     checkout,
     expiry,
+    held: createHeldTransfers({ database, config }),
     operator: createOperator({ database, config }),
     arrive,
     arriveTogether,
