@@ -3,7 +3,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { parseConfig } from "../src/config/parse.ts";
-import { type Consensus, consensus } from "../src/domain/consensus.ts";
+import { type Consensus, consensus, type Opinion } from "../src/domain/consensus.ts";
 import type { Verdict } from "../src/domain/matching.ts";
 import { configText } from "./support/appliance.ts";
 import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "./support/chain-story.ts";
@@ -16,7 +16,7 @@ describe("what opinions come to", () => {
   const agreed = (verdict: Exclude<Verdict, "unclear">): Consensus => ({ state: "agreed", verdict });
   const wanting: Consensus = { state: "wanting" };
   const disputed = (...outvoted: string[]): Consensus => ({ state: "disputed", outvoted });
-  const rows: [Verdict[], number, Consensus][] = [
+  const rows: [Opinion["verdict"][], number, Consensus][] = [
     [[], 1, wanting],
     [["unclear"], 1, wanting],
     [["confirmed"], 1, agreed("confirmed")],
@@ -34,6 +34,12 @@ describe("what opinions come to", () => {
     [["confirmed", "gone", "gone", "confirmed"], 2, disputed()],
     [["confirmed", "gone", "confirmed", moved], 2, disputed()],
     [["confirmed", "gone", "confirmed", moved, "confirmed"], 2, disputed("1", "3")],
+    [["absent"], 2, wanting],
+    [["absent", "absent"], 2, wanting],
+    [["confirmed", "absent"], 2, disputed()],
+    [["confirmed", "absent", "absent"], 2, disputed("0")],
+    [["confirmed", "absent", "confirmed"], 2, agreed("confirmed")],
+    [["gone", "absent", "gone"], 2, agreed("gone")],
   ];
   for (const [verdicts, needed, expected] of rows) {
     test(`${JSON.stringify(verdicts)} where ${needed} must agree is ${JSON.stringify(expected)}`, () => {
@@ -58,8 +64,10 @@ describe("who is asked twice", () => {
     return { verify: draft?.chains.get("eth")?.verify, problems, warnings };
   };
 
-  test("without a word of the file the largest tier, where two companies are listed", () => {
+  test("without a word of the file all above the first tier, where two companies are listed", () => {
     expect(verifyOf(urls).verify).toEqual({ above: "500", asked: false });
+    const three = '[{ up_to = "50", finality = 2 }, { up_to = "500", finality = 3 }, { finality = 4 }]';
+    expect(verifyOf(urls, undefined, three).verify).toEqual({ above: "50", asked: false });
     expect(verifyOf(urls, undefined, "12").verify).toEqual({ above: null, asked: false });
     expect(verifyOf(urls.slice(1)).verify).toEqual({ above: null, asked: false });
     expect(verifyOf(["https://one.example/k1", "https://one.example/k2"]).verify).toEqual({

@@ -113,9 +113,9 @@ function buildChain(
   };
 }
 
-/** Where several providers are there, the payments of the largest tier are worth asking two. */
+/** Where several providers are there, the payments above the first tier are worth asking two. */
 function usualVerify(finality: readonly FinalityTier[], rpc_urls: readonly string[]): string | null {
-  return companies(rpc_urls) > 1 ? (finality.at(-2)?.up_to ?? null) : null;
+  return companies(rpc_urls) > 1 && finality.length > 1 ? (finality[0]?.up_to ?? null) : null;
 }
 
 /** Two keys at one host are one company. */

@@ -1,12 +1,14 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, Providers, Question, Testimony } from "../chains/source.ts";
+import type { Answer, Matter, Providers, Question, Testimony } from "../chains/source.ts";
 import { type ChainId, chains } from "../domain/assets.ts";
+import { isDenied, type Opinion } from "../domain/consensus.ts";
 import { Fault } from "../domain/errors.ts";
+import { judge } from "../domain/matching.ts";
 import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
 import type { Database } from "../storage/database.ts";
-import { knownPositions, transfersBetween } from "../storage/transfers.ts";
+import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A transaction that no provider bears out: its block is not read completely. */
@@ -34,8 +36,11 @@ export interface Evidence {
    * again by another provider where there is one.
    */
   read(question: Question, avoid?: string): Promise<ProvedPage>;
-  /** Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain. */
-  findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]>;
+  /**
+   * Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain.
+   * In a range that is read as final also of those that two providers, and more than show them, have no receipt for.
+   */
+  findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean): Promise<number[]>;
 }
 
 /** The evidence of one chain, read through its source. Faults: those of the source. */
@@ -66,7 +71,7 @@ export function createEvidence(needs: {
     const unproved = new Map<string, Unproved>();
     const heard: string[] = [];
     while (unknown.size > 0) {
-      const testimony = await hear([...unknown.keys()], heard);
+      const testimony = await hear({ hashes: [...unknown.keys()], heights: [] }, heard);
       if (testimony === null) break;
       heard.push(testimony.provider);
       for (const [tx_hash, sightings] of unknown) {
@@ -102,10 +107,10 @@ export function createEvidence(needs: {
     return { transfers, unknown: Map.groupBy(unknown, ({ tx_hash }) => tx_hash) };
   }
 
-  /** What another provider than those of `heard` tells of transactions; null when none is left. */
-  async function hear(hashes: readonly string[], heard: readonly string[]): Promise<Testimony | null> {
+  /** What another provider than those of `heard` tells of a matter; null when none is left. */
+  async function hear(matter: Matter, heard: readonly string[]): Promise<Testimony | null> {
     try {
-      return await source.testify({ hashes, heights: [] }, heard);
+      return await source.testify(matter, heard);
     } catch (error) {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
@@ -151,7 +156,7 @@ export function createEvidence(needs: {
     telemetry.count("log_time_wrong", { chain });
   }
 
-  async function findGone(answer: Answer, transfers: readonly Transfer[]): Promise<number[]> {
+  async function findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean): Promise<number[]> {
     const shown = new Set(transfers.map((transfer) => `${transfer.tx_hash} ${transfer.position}`));
     const suspects = database
       .read((at) => transfersBetween(at, chain, answer.from, answer.to))
@@ -159,16 +164,68 @@ export function createEvidence(needs: {
     if (suspects.length === 0) return [];
     const heights = [...new Set(suspects.map((row) => row.block_number))];
     const { headers } = await source.testify({ hashes: [], heights }, []);
-    return suspects.flatMap((row) => {
+    const gone: number[] = [];
+    const missing: TransferRow[] = [];
+    for (const row of suspects) {
       const header = headers.get(row.block_number) ?? null;
-      if (header !== null && header.hash !== row.block_hash) return [row.id];
+      if (header !== null && header.hash !== row.block_hash) gone.push(row.id);
+      else missing.push(row);
+    }
+    for (const row of missing) {
       telemetry.warn("log_missing_from_its_block", { chain, provider: answer.provider, transfer: row.id });
       telemetry.count("log_missing_from_its_block", { chain });
-      return [];
-    });
+    }
+    return is_final ? [...gone, ...(await denied(missing))] : gone;
+  }
+
+  /** Ids of those that two providers, and more than show them, do not have although they have the blocks. */
+  async function denied(missing: readonly TransferRow[]): Promise<number[]> {
+    const cases = missing.map((row) => ({ row, opinions: [] as Opinion[] }));
+    const hashes = [...new Set(missing.map((row) => row.tx_hash))];
+    const heights = [...new Set(missing.map((row) => row.block_number))];
+    const heard: string[] = [];
+    for (let next = cases.length > 0; next; ) {
+      const testimony = await hear({ hashes, heights }, heard);
+      if (testimony === null) break;
+      heard.push(testimony.provider);
+      for (const { row, opinions } of cases) opinions.push(opinionOf(row, testimony));
+      next = cases.some(({ opinions }) => isOpen(opinions));
+    }
+    return cases.filter(({ row, opinions }) => isInvented(row, opinions)).map(({ row }) => row.id);
+  }
+
+  function isInvented(row: TransferRow, opinions: readonly Opinion[]): boolean {
+    const sides = Map.groupBy(opinions, ({ verdict }) =>
+      verdict === "absent" || verdict === "gone" ? "without" : "with",
+    );
+    const without = (sides.get("without") ?? []).map(({ provider }) => provider);
+    const is_denied = isDenied(opinions);
+    const fields = { chain, transfer: row.id, txn: row.tx_hash, without: without.join(", ") };
+    if (is_denied) telemetry.error("transfer_denied", fields);
+    else if (without.length > 0) telemetry.error("transfer_doubted", fields);
+    if (!is_denied) return false;
+    for (const { provider, verdict } of opinions) {
+      if (verdict !== "confirmed") continue;
+      source.distrust(provider, { hashes: [row.tx_hash], heights: [row.block_number] });
+    }
+    return true;
   }
 
   return { read, findGone };
+}
+
+function opinionOf(row: TransferRow, { provider, receipts, headers }: Testimony): Opinion {
+  const receipt = receipts.get(row.tx_hash);
+  const header = headers.get(row.block_number) ?? null;
+  if (receipt === null && header?.hash === row.block_hash) return { provider, verdict: "absent" };
+  return { provider, verdict: receipt === undefined ? "unclear" : judge(transferOf(row), receipt, header) };
+}
+
+/** True while one more provider could decide: neither is it denied, nor do two, and more than do not, show it. */
+function isOpen(opinions: readonly Opinion[]): boolean {
+  const showing = opinions.filter(({ verdict }) => verdict === "confirmed").length;
+  const denying = opinions.filter(({ verdict }) => verdict === "absent" || verdict === "gone").length;
+  return !isDenied(opinions) && (showing < 2 || showing <= denying);
 }
 
 function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {

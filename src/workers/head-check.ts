@@ -2,11 +2,11 @@
 // where the chain cannot have come so far; cuts back what was read above the head.
 
 import type { Providers, ToldHeads, Word } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
+import type { ChainFacts, ChainId } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Watching } from "../services/watching.ts";
-import { type ChainRow, chainRow, marksBelow } from "../storage/chains.ts";
+import { chainRow } from "../storage/chains.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -15,15 +15,10 @@ import type { World } from "../world.ts";
 const ahead_max_blocks = 32;
 /** A chain may be this many times as fast as it was. */
 const pace_margin = 2;
-/** Fastest pace assumed while none was measured, and slowest assumed at all. */
-const fastest_block_s = 0.2;
-const slowest_block_s = 15;
-/** Remembered headers by which the pace is measured. */
-const pace_marks_max = 1_000;
 
 export interface HeadCheck {
   /** The heads as they may be believed: those told, or the head of another provider that the first one is far ahead of. */
-  believed(told: ToldHeads): Promise<ToldHeads>;
+  believed(told: ToldHeads, facts: ChainFacts): Promise<ToldHeads>;
   /** Where the head went back: nothing above it counts as read, and no deposit was opened above it. */
   cutBack(told: ToldHeads): Promise<void>;
 }
@@ -40,21 +35,11 @@ export function createHeadCheck(needs: {
   const { chain, source, database, watching, world, telemetry } = needs;
 
   /** The highest head that the pace of the chain allows since the recorded one; null before the first poll. */
-  function highestPlausible(): number | null {
+  function highestPlausible({ block_s }: ChainFacts): number | null {
     const row = database.read((at) => chainRow(at, chain));
     if (row?.head_number == null || row.head_time === null) return null;
     const elapsed_s = Math.max(0, world.now() / 1000 - row.head_time);
-    return row.head_number + ahead_max_blocks + Math.ceil((pace_margin * elapsed_s) / blockSeconds(row));
-  }
-
-  /** Seconds per block between the oldest remembered header and the head. */
-  function blockSeconds({ head_number, head_time }: ChainRow): number {
-    const oldest = database.read((at) => marksBelow(at, chain, head_number ?? 0, pace_marks_max)).at(-1);
-    if (oldest === undefined || head_number === null || head_time === null || oldest.number >= head_number) {
-      return fastest_block_s;
-    }
-    const measured = (head_time - oldest.time) / (head_number - oldest.number);
-    return Math.min(slowest_block_s, Math.max(fastest_block_s, measured));
+    return row.head_number + ahead_max_blocks + Math.ceil((pace_margin * elapsed_s) / block_s);
   }
 
   /** The head of another provider than those of `heard`; null when none answers. */
@@ -68,8 +53,8 @@ export function createHeadCheck(needs: {
   }
 
   return {
-    async believed(told) {
-      const plausible = highestPlausible();
+    async believed(told, facts) {
+      const plausible = highestPlausible(facts);
       if (plausible !== null && told.latest.number <= plausible) return told;
       const heard = [told.by.latest];
       let highest: Word | null = null;

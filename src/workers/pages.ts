@@ -64,7 +64,7 @@ export function createPages(needs: {
     watches: readonly WatchRow[],
     end: ChainEnd,
   ): Promise<void> {
-    const gone = await evidence.findGone(answer, transfers);
+    const gone = await evidence.findGone(answer, transfers, pass === "final");
     for (const one of unproved) unread.note(one);
     world.point("scan.read");
     await settlement.ingest({

@@ -5,9 +5,9 @@
 import type { Providers, Testimony, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { type Consensus, consensus, type Opinion } from "../domain/consensus.ts";
+import { type Consensus, consensus, isDenied, type Opinion } from "../domain/consensus.ts";
 import { Fault, texts, wordsOf } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
+import { type BlockRef, formatFinality } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged } from "../services/settlement.ts";
@@ -67,10 +67,22 @@ export function createRipening(needs: {
     const cases = await begin(ripe, told, settings);
     const silence = await hear(cases);
     const judged: Judged[] = [];
+    const final = reachOf(formatFinality(settings.facts.final), told, settings.facts);
     for (const one of cases) {
-      const { memory } = one;
+      const { row, memory } = one;
       const found = patientWith(one, settings, silence);
       memory.held = null;
+      // No index is that late: what two do not have in a final block was invented by the one that showed it.
+      if (
+        found.state !== "agreed" &&
+        isWithinReach(final, { number: row.block_number, time: row.block_time }) &&
+        isDenied(one.opinions)
+      ) {
+        telemetry.error("transfer_denied", { chain, transfer: row.id, txn: row.tx_hash, opinions: sidesOf(one) });
+        if (found.state === "disputed") distrust(one, found.outvoted);
+        judged.push({ id: row.id, block_hash: row.block_hash, verdict: "gone" });
+        continue;
+      }
       if (found.state === "agreed") judged.push(...judgement(one, found));
       else if (found.state === "disputed") memory.held = dispute(one, found.outvoted);
       else if (one.needed > 1) memory.held = missing(one.unvouched ?? silence);
@@ -148,8 +160,9 @@ export function createRipening(needs: {
     return block === undefined ? [] : [{ id, block_hash, verdict: { moved: block } }];
   }
 
-  function dispute({ row, memory, opinions }: Case, outvoted: readonly string[]): string {
-    const sides = opinions.map(({ provider, verdict }) => `${provider} says ${saidOf(verdict)}`).join(", ");
+  function dispute(one: Case, outvoted: readonly string[]): string {
+    const { row, memory } = one;
+    const sides = sidesOf(one);
     const is_due = memory.told_at === null || world.elapsed() - memory.told_at >= alert_interval_ms;
     // A reorganisation between two answers makes them differ once: it is no alarm before they differ again.
     if (memory.is_disputed && is_due) {
@@ -157,10 +170,14 @@ export function createRipening(needs: {
       telemetry.error("provider_disagrees", { chain, transfer: row.id, txn: row.tx_hash, opinions: sides });
     }
     telemetry.count("provider_disagrees", { chain });
+    distrust(one, outvoted);
+    return `provider_disagrees: of transaction ${row.tx_hash} ${sides}; it counts once two agree`;
+  }
+
+  function distrust({ row }: Case, outvoted: readonly string[]): void {
     for (const provider of outvoted) {
       source.distrust(provider, { hashes: [row.tx_hash], heights: [row.block_number] });
     }
-    return `provider_disagrees: of transaction ${row.tx_hash} ${sides}; it counts once two agree`;
   }
 
   /** Of one transfer only: the others are judged by what is said of them. */
@@ -199,15 +216,23 @@ function form(one: Case, { provider, receipts, refused, headers }: Testimony): v
   // A receipt counts only in a block that is canonical where it says it is.
   const stands = typeof verdict === "string" || block?.hash === verdict.moved.hash;
   if (block && stands) moved.set(block.hash, block);
-  opinions.push({ provider, verdict: stands ? verdict : "unclear" });
+  const is_absent = receipts.get(row.tx_hash) === null && header?.hash === row.block_hash;
+  // At one word, an index that is late says nothing against the transfer.
+  if (is_absent && one.needed > 1) opinions.push({ provider, verdict: "absent" });
+  else opinions.push({ provider, verdict: stands ? verdict : "unclear" });
   if (verdict !== "unclear" && stands) return;
   const refusal = refused.get(row.tx_hash);
   const shown = header === null ? `shows no block ${row.block_number}` : "shows no receipt in this block";
   one.unclear.push(`${provider}: ${refusal === undefined ? shown : wordsOf(refusal)}`);
 }
 
+function sidesOf({ opinions }: Case): string {
+  return opinions.map(({ provider, verdict }) => `${provider} says ${saidOf(verdict)}`).join(", ");
+}
+
 function saidOf(verdict: Opinion["verdict"]): string {
   if (verdict === "unclear") return "nothing clear";
+  if (verdict === "absent") return "it has no such receipt";
   if (verdict === "gone") return "it is not there";
   return verdict === "confirmed" ? "it is there" : `it is in block ${verdict.moved.number}`;
 }

@@ -90,7 +90,7 @@ export function createScan(needs: {
       }
       const promised = database.read((at) => waitingPolicies(at, chain));
       const tags = tagsAsked(now, promised);
-      const told = await served.complete(await headCheck.believed(await source.heads(tags)), tags);
+      const told = await served.complete(await headCheck.believed(await source.heads(tags), now.facts), tags);
       await headCheck.cutBack(told);
       lateness(told, now.facts.late_tag_s);
       await pace.look(told.latest, now);
