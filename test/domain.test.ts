@@ -17,7 +17,18 @@ import {
   withoutStaleTags,
 } from "../src/domain/finality.ts";
 import { judge } from "../src/domain/matching.ts";
-import { atMost, fromUnits, isAmount, scaleOf, toUnits } from "../src/domain/money.ts";
+import {
+  atMost,
+  compareAmounts,
+  differenceOf,
+  fromCommon,
+  fromUnits,
+  isAmount,
+  scaleOf,
+  toCommon,
+  toUnits,
+  unitsCovering,
+} from "../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
 import { isAnnounced } from "../src/domain/rotation.ts";
@@ -67,6 +78,46 @@ describe("money", () => {
     [999999999999999999999999999999999999n, 18, 2, "999999999999999999.999999999999999999"],
   ])("%p units of %p decimals with scale %p read %p", (units, decimals, scale, text) => {
     expect(fromUnits(units, decimals, scale)).toBe(text);
+  });
+
+  /** Decimal text of units without decimal.js: digits, and a dot so many from the right. */
+  function written(units: bigint, decimals: number): string {
+    const digits = units.toString().padStart(decimals + 1, "0");
+    const cut = digits.length - decimals;
+    const behind = digits.slice(cut).replace(/0+$/, "");
+    return behind === "" ? digits.slice(0, cut) : `${digits.slice(0, cut)}.${behind}`;
+  }
+
+  test("no amount of any length is rounded", () => {
+    const most = 2n ** 256n - 1n;
+    for (const units of [most, most - 1n, 10n ** 77n + 1n, BigInt("123456789".repeat(8)), 10n ** 60n + 1n]) {
+      for (const decimals of [0, 6, 18]) {
+        const text = written(units, decimals);
+        expect(fromUnits(units, decimals)).toBe(text);
+        expect(toUnits(text, decimals)).toBe(units);
+        const more = written(units + 1n, decimals);
+        expect([compareAmounts(text, more), compareAmounts(more, text), compareAmounts(text, text)]).toEqual([
+          -1, 1, 0,
+        ]);
+        expect(atMost(more, text)).toBe(false);
+        expect(differenceOf(more, text)).toBe(written(1n, decimals));
+      }
+      expect(fromCommon(toCommon(written(units, 18)))).toBe(written(units, 18));
+    }
+  });
+
+  test("a number too long to be exact is refused", () => {
+    const long = "1".repeat(201);
+    for (const run of [() => toUnits(long, 6), () => compareAmounts("1", long), () => fromUnits(BigInt(long), 6)]) {
+      expect(run).toThrow("more than 200 digits");
+    }
+    expect(isAmount(long)).toBe(false);
+  });
+
+  test("the least units that cover an amount are rounded up, never down", () => {
+    expect(unitsCovering(toCommon("1.000000000000000001"), 6)).toBe(1_000_001n);
+    expect(unitsCovering(toCommon("1"), 6)).toBe(1_000_000n);
+    expect(unitsCovering(toCommon("1.000000000000000001"), 18)).toBe(10n ** 18n + 1n);
   });
 
   test("the scale is what was written", () => {

@@ -3,13 +3,23 @@
 
 import Decimal from "decimal.js";
 
-const Exact = Decimal.clone({ precision: 60, rounding: Decimal.ROUND_DOWN, toExpNeg: -40, toExpPos: 60 });
+/** Digits of a number that is calculated with: a value of a chain has 78, an amount of the API 36. */
+const digits_max = 200;
+/** No result of two such numbers has more digits: nothing is ever rounded. */
+const precision = 3 * digits_max;
+const Exact = Decimal.clone({ precision, rounding: Decimal.ROUND_DOWN, toExpNeg: -precision, toExpPos: precision });
+
+/** The value of a decimal text. Throws for one so long that a result could be rounded. */
+function exact(text: string): Decimal {
+  if (text.length > digits_max) throw new Error(`a number of more than ${digits_max} digits`);
+  return new Exact(text);
+}
 
 const amount_pattern = /^\d{1,18}(\.\d{1,18})?$/;
 
 /** True for a positive decimal as the API takes it: 1 to 18 digits, at most 18 more behind a dot, no sign or exponent. */
 export function isAmount(text: string): boolean {
-  return amount_pattern.test(text) && !new Exact(text).isZero();
+  return amount_pattern.test(text) && !exact(text).isZero();
 }
 
 /** Digits behind the dot as written: `"19.90"` has 2. */
@@ -20,13 +30,13 @@ export function scaleOf(text: string): number {
 
 /** Base units of a decimal text, or null when the coin cannot hold it (more decimals than it has). */
 export function toUnits(text: string, decimals: number): bigint | null {
-  const scaled = new Exact(text).times(new Exact(10).pow(decimals));
+  const scaled = exact(text).times(new Exact(10).pow(decimals));
   return scaled.isInteger() ? BigInt(scaled.toFixed(0)) : null;
 }
 
 /** Decimal text of base units, without trailing zeros but with at least `scale` decimals. */
 export function fromUnits(units: bigint, decimals: number, scale = 0): string {
-  const value = new Exact(units.toString()).div(new Exact(10).pow(decimals));
+  const value = exact(units.toString()).div(new Exact(10).pow(decimals));
   return value.toFixed(Math.max(scale, value.decimalPlaces()));
 }
 
@@ -43,6 +53,12 @@ export function toCommon(text: string): bigint {
 /** Decimal text of units of the common scale, with at least `scale` decimals. */
 export function fromCommon(units: bigint, scale = 0): string {
   return fromUnits(units, common_decimals, scale);
+}
+
+/** The least base units of a coin with `decimals` that are worth `units` of the common scale or more. */
+export function unitsCovering(units: bigint, decimals: number): bigint {
+  const unit = commonUnit(decimals);
+  return (units + unit - 1n) / unit;
 }
 
 /** One base unit of a coin with `decimals`, at the common scale. */
@@ -68,15 +84,15 @@ export function mostOf(first: bigint, ...more: readonly bigint[]): bigint {
 
 /** True when `amount` <= `limit`, both decimal texts. */
 export function atMost(amount: string, limit: string): boolean {
-  return new Exact(amount).lte(new Exact(limit));
+  return exact(amount).lte(exact(limit));
 }
 
 /** Below zero when `a` is the smaller of two decimal texts, above zero when it is the greater, zero when they are equal. */
 export function compareAmounts(a: string, b: string): number {
-  return new Exact(a).comparedTo(new Exact(b));
+  return exact(a).comparedTo(exact(b));
 }
 
 /** `a` less `b`, decimal texts, without trailing zeros; with a minus when `b` is the greater. */
 export function differenceOf(a: string, b: string): string {
-  return new Exact(a).minus(new Exact(b)).toFixed();
+  return exact(a).minus(exact(b)).toFixed();
 }

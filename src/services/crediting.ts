@@ -4,7 +4,7 @@
 import { coinDecimals, type LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { unknownTransferBody } from "../domain/events.ts";
-import { commonUnit, fromCommon, fromUnits, mostOf, toCommon } from "../domain/money.ts";
+import { commonUnit, fromCommon, fromUnits, mostOf, toCommon, unitsCovering } from "../domain/money.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { coarserThan, feesOf, finerThan } from "../domain/slots.ts";
@@ -181,8 +181,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     const decimals = coinDecimals(config.current(), deposit.chain, deposit.coin);
     if (decimals === null || rest <= 0n) return null;
     // A part may have come in a coin of more decimals: less than this would leave something to pay.
-    const unit = commonUnit(decimals);
-    const units = (rest + unit - 1n) / unit;
+    const units = unitsCovering(rest, decimals);
     return { amount: fromUnits(units, decimals), units };
   }
 

@@ -5,7 +5,7 @@ import { and, asc, desc, eq, gt, gte, isNotNull, isNull, lt, ne, type SQL, sql }
 import { type ChainId, chainIds } from "../domain/assets.ts";
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
-import { fromCommon, toCommon, toUnits } from "../domain/money.ts";
+import { toCommon, unitsCovering } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
 import { candidateOf, deposit_columns, isInPot } from "./candidates.ts";
 import type { Reader } from "./database.ts";
@@ -31,8 +31,8 @@ export function depositsOfSender(
   const own = new Map([...bound, ...begun].map((row) => [row.deposit, row]));
   return [...own.values()].map((row) => {
     const left = toCommon(row.amount) - receivedFor(at, row.order_id);
-    const units = left > 0n ? toUnits(fromCommon(left), decimals) : null;
-    return candidateOf({ ...row, rest: false, units: (units ?? BigInt(row.units)).toString() });
+    const units = left > 0n ? unitsCovering(left, decimals) : BigInt(row.units);
+    return candidateOf({ ...row, rest: false, units: units.toString() });
   });
 }
 
