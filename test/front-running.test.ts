@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { usual_fees } from "../src/domain/slots.ts";
 import { createHeldTransfers } from "../src/services/held.ts";
 import { createInbox } from "../src/services/inbox.ts";
-import { recordClaim } from "../src/storage/claims.ts";
+import { insertClaim } from "../src/storage/claims.ts";
 import { releaseSlots } from "../src/storage/slots.ts";
 import { evm_wallet } from "./support/server.ts";
 import { ann, bob, startTill, type Till } from "./support/till.ts";
@@ -81,7 +81,7 @@ describe("a thief who opens an order three seconds after a payment was mined", (
     await till.asked("100.00");
     till.advance(10 * minute_ms);
     const { thief, id } = await frontRun("99");
-    await till.database.transact((tx) => recordClaim(tx, id, thief));
+    await till.database.transact((tx) => insertClaim(tx, id, thief));
     await till.confirm(id);
     await till.held.settleHeld();
     expect([till.status(thief), told(id)]).toEqual(["pending", waits]);

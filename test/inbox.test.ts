@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type ChainId, type Coin, tokens } from "../src/domain/assets.ts";
-import { type Asked, likelyOwner, rankCandidates, type Stray } from "../src/domain/candidates.ts";
+import { type Asked, likelyOwner, rankCandidates, type Stray, weakestClaim } from "../src/domain/candidates.ts";
 import { Fault } from "../src/domain/errors.ts";
 import type { OrderStatus } from "../src/domain/order.ts";
 import type { Transfer } from "../src/domain/payment.ts";
@@ -62,6 +62,12 @@ describe("the ranking of candidates", () => {
     ],
     ["it and a fee", { amount: "11" }, "-1", "asked for this amount and a fee that exchanges usually keep"],
     ["a little less", { amount: "9.9" }, "0.1", "asked for an amount close by, below this one"],
+    [
+      "it and a fee in another coin",
+      { ...pot("base", "USDC"), amount: "10.5" },
+      "-0.5",
+      "asked for this amount and a fee that exchanges usually keep, but in USDC on base",
+    ],
     ["half as much more", { amount: "19.5" }, "-9.5", "asked for an amount close by, above this one"],
     ["more than that", { amount: "20.01" }, null, null],
     ["another amount elsewhere", { ...pot("base", "USDC"), amount: "10.01" }, null, null],
@@ -127,6 +133,33 @@ describe("the ranking of candidates", () => {
     expect(twice.map((one) => one.why)).toEqual([`${exact} here`]);
   });
 
+  test("names at most two orders for nothing but a claim, however many claim it", () => {
+    const strangers = Array.from({ length: 9 }, (_, index) => asked(`s${index}`, { amount: "700", claimed: true }));
+    const payer = asked("payer", { ...pot("base", "USDC") });
+    expect(order(...strangers, payer)).toEqual(["s0", "s1", "payer"]);
+  });
+
+  const claims: [what: string, better: Partial<Asked>, worse: Partial<Asked>][] = [
+    ["a deposit from before the transfer", {}, { opened_at: start_ms + 60_000 }],
+    ["any deposit", { amount: "700" }, { pot: null, opened_at: null }],
+    ["a known sender", { known_sender: true, amount: "700" }, {}],
+    ["a deposit on the wallet it came to", { amount: "12" }, pot("base", "USDC")],
+    ["the nearer amount", { amount: "10.2" }, { amount: "9" }],
+  ];
+  test.each(claims)("of two claims keeps the one with %s", (_what, better, worse) => {
+    const [strong, weak] = [
+      { order_id: "strong", asked: [asked("strong", better)] },
+      { order_id: "weak", asked: [asked("weak", worse)] },
+    ];
+    expect([weakestClaim(stray, [weak, strong]), weakestClaim(stray, [strong, weak])]).toEqual(["weak", "weak"]);
+  });
+
+  test("of equal claims keeps the earlier one", () => {
+    const claim = (order_id: string) => ({ order_id, asked: [asked(order_id)] });
+    expect(weakestClaim(stray, [claim("first"), claim("second")])).toBe("second");
+    expect(weakestClaim(stray, [])).toBe(null);
+  });
+
   const owners: [what: string, asked: Asked[], owner: string | null][] = [
     ["nobody", [], null],
     ["the only one who was asked for it elsewhere", [asked("a", pot("base", "DAI"))], "a"],
@@ -135,6 +168,17 @@ describe("the ranking of candidates", () => {
     ["nobody when it ended", [asked("a", { ...pot("base", "DAI"), status: "expired" })], null],
     ["nobody when it came later", [asked("a", { ...pot("base", "DAI"), opened_at: start_ms + 60_000 })], null],
     ["nobody of another amount", [asked("a", { amount: "10.01" })], null],
+    ["who was asked for it and a fee elsewhere", [asked("a", { ...pot("base", "DAI"), amount: "10.8" })], "a"],
+    [
+      "who was asked for just it, before who was asked for a fee more",
+      [asked("a", pot("base", "DAI")), asked("b", { ...pot("arb", "DAI"), amount: "11" })],
+      "a",
+    ],
+    [
+      "nobody when two were asked for it and a fee",
+      [asked("a", { ...pot("base", "DAI"), amount: "10.8" }), asked("b", { ...pot("arb", "DAI"), amount: "11" })],
+      null,
+    ],
   ];
   test.each(owners)("takes for the likely owner %s", (_what, all, owner) => {
     expect(likelyOwner(stray, all)).toBe(owner);
@@ -650,6 +694,51 @@ describe("a claim", () => {
       at.live().all<{ order_id: string }>("SELECT order_id FROM claims ORDER BY id"),
     );
     expect(kept.map((row) => row.order_id)).toEqual(orders.slice(0, 5));
+  });
+
+  test("of the payer is kept though strangers named the transaction first, and is shown first", async () => {
+    mined.set(`eth ${hash}`, [sent(3_000_000n)]);
+    const own = await ordered("3.20");
+    const strangers: string[] = [];
+    // Asked for after the transfer could be seen, or for something else.
+    for (const amount of ["9.00", "8.00", "7.00", "60.00", "50.00", "40.00"]) strangers.push(await ordered(amount));
+    for (const stranger of strangers) {
+      server.advance(13_000);
+      await server.claims.claim(stranger, hash, stranger);
+    }
+    await server.claims.claim(own, hash, "payer");
+    await confirm(1);
+    const kept = server.database.read((at) => at.live().all<{ order_id: string }>("SELECT order_id FROM claims"));
+    expect([kept.length, kept.map(({ order_id }) => order_id).includes(own)]).toEqual([5, true]);
+    expect((await candidates())[0]).toMatchObject({ order_id: own, why: expect.stringContaining("named this") });
+  });
+
+  test("is looked up though strangers use up the look-ups of those who ask again and again", async () => {
+    let elapsed = 0;
+    const own = await startTestServer({ world: { elapsed: () => elapsed } });
+    try {
+      const orders: string[] = [];
+      for (let n = 0; n < 13; n++) orders.push(await own.createOrder({ amount: "5.00" }));
+      const [payer = "", ...strangers] = orders;
+      let hashes = 0;
+      const refusals = new Map<string, number>();
+      for (let minute = 0; minute < 3; minute++) {
+        elapsed += 61_000;
+        refusals.clear();
+        for (const [n, stranger] of strangers.entries()) {
+          for (let i = 0; i < 5; i++) {
+            hashes += 1;
+            await own.claims
+              .claim(stranger, `0x${hashes.toString(16).padStart(64, "0")}`, `10.0.${n}.1`)
+              .catch(({ code }) => refusals.set(code, (refusals.get(code) ?? 0) + 1));
+          }
+        }
+      }
+      expect([...refusals]).toEqual([["not_looked_up", 30]]);
+      expect((await own.claims.claim(payer, hash, "10.9.9.9")).status).toBe("not_found");
+    } finally {
+      await own.stop();
+    }
   });
 
   test("finds several transfers in one transaction, and the best one answers", async () => {

@@ -9,6 +9,8 @@ import type { InboxReason } from "./payment.ts";
 import { usual_fees } from "./slots.ts";
 
 const candidates_max = 5;
+/** Of these, so many may be there for nothing but a claim: a transaction is public, and anybody can name it. */
+const claimed_only_max = 2;
 
 /** An amount that a payer was asked for. */
 export interface Asked {
@@ -62,6 +64,8 @@ interface Hint {
   words: string;
 }
 
+const claim_words = "its payer named this transaction";
+
 const status_ranks: Record<OrderStatus, number> = { pending: 0, expired: 1, cancelled: 1, paid: 2 };
 
 /** At most five orders, the likeliest first, each once and for the best of its reasons. */
@@ -79,9 +83,14 @@ export function rankCandidates(stray: Stray, asked: readonly Asked[]): Candidate
       (b.one.opened_at ?? 0) - (a.one.opened_at ?? 0),
   );
   const orders = new Map<string, CandidateOrder>();
+  let claimed_only = 0;
   for (const { one, hints } of judged) {
     if (orders.size === candidates_max) break;
     if (orders.has(one.order_id)) continue;
+    if (hints.every((hint) => hint.words === claim_words)) {
+      if (claimed_only === claimed_only_max) continue;
+      claimed_only += 1;
+    }
     const { order_id, merchant_order_id, status, amount } = one;
     const words = hints.sort((a, b) => a.rank - b.rank).map((hint) => hint.words);
     if (isLater(stray, one)) words.push("opened only after this transfer");
@@ -96,16 +105,45 @@ export function rankCandidates(stray: Stray, asked: readonly Asked[]): Candidate
 
 /**
  * The one order that a transfer without a match was most likely meant for: the only one, still pending and opened before
- * it, that asks for exactly this amount on another wallet, in another coin or on another chain. Null when there is none
- * or more than one.
+ * it, that asks on another wallet, in another coin or on another chain for exactly this amount; where none does, for this
+ * amount and a usual fee. Null when there is none or more than one.
  */
 export function likelyOwner(stray: Stray, asked: readonly Asked[]): string | null {
-  const exact = asked.filter(
-    (one) => one.status === "pending" && !isLater(stray, one) && compareAmounts(one.amount, stray.amount) === 0,
-  );
-  const orders = new Set(exact.map((one) => one.order_id));
+  const open = asked.filter((one) => one.status === "pending" && !isLater(stray, one));
+  const exact = open.filter((one) => compareAmounts(one.amount, stray.amount) === 0);
+  const meant = exact.length > 0 ? exact : open.filter((one) => isShortened(stray, one));
+  const orders = new Set(meant.map((one) => one.order_id));
   const [only] = orders;
   return orders.size === 1 && only !== undefined ? only : null;
+}
+
+/**
+ * Of several claims to one transfer (by order, in the order they were made) the one that least speaks for its order; of
+ * equals the newest. What nobody can copy from the chain counts: a known sender, a deposit from before the transfer, on
+ * its wallet and in its coin, of an amount near to its own.
+ */
+export function weakestClaim(
+  stray: Stray,
+  claims: readonly { order_id: string; asked: readonly Asked[] }[],
+): string | null {
+  const weak = claims
+    .map(({ order_id, asked }, index) => ({ order_id, index, best: asked.toSorted(byEvidence(stray))[0] ?? null }))
+    .sort((a, b) => compareEvidence(stray, b.best, a.best) || b.index - a.index);
+  return weak[0]?.order_id ?? null;
+}
+
+const byEvidence = (stray: Stray) => (a: Asked, b: Asked) => compareEvidence(stray, a, b);
+
+/** Below zero when `a` speaks more for its order than `b`. */
+function compareEvidence(stray: Stray, a: Asked | null, b: Asked | null): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  const lacks: ((one: Asked) => boolean)[] = [
+    (one) => one.opened_at === null || isLater(stray, one),
+    (one) => !one.known_sender,
+    (one) => !isHere(stray, one),
+  ];
+  const [decisive] = lacks.filter((isLacking) => isLacking(a) !== isLacking(b));
+  return decisive === undefined ? compareAmounts(distance(stray, a), distance(stray, b)) : decisive(a) ? 1 : -1;
 }
 
 const later_rank = 10;
@@ -120,14 +158,16 @@ function hintsOf(stray: Stray, one: Asked): Hint[] {
   if (stray.likely_order === one.order_id)
     add(stray.reason === "short" ? 5 : 0, "the likeliest by the rules of matching");
   if (comparison === 0 && here) add(1, `asked for exactly ${what} here`);
-  const [cut, shortened] = [here && isCut(stray, one), here && isShortened(stray, one)];
+  const [cut, shortened] = [here && isCut(stray, one), isShortened(stray, one)];
   if (cut) add(2, "asked for this amount and decimals behind it that were left out");
-  if (shortened) add(2, "asked for this amount and a fee that exchanges usually keep");
+  if (shortened && here) add(2, "asked for this amount and a fee that exchanges usually keep");
   if (one.known_sender) add(3, "its payer sends from this address");
-  if (one.claimed) add(4, "its payer named this transaction");
+  if (one.claimed) add(4, claim_words);
   if (comparison === 0 && pot !== null && !here) add(5, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
+  if (shortened && pot !== null && !here)
+    add(6, `asked for this amount and a fee that exchanges usually keep, but ${elsewhere(stray, pot)}`);
   if (comparison !== 0 && here && !cut && !shortened && isClose(stray, one))
-    add(6, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
+    add(7, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
   return hints;
 }
 

@@ -3,11 +3,13 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
+import { weakestClaim } from "../domain/candidates.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { ClaimStatus, Transfer } from "../domain/payment.ts";
 import { canonicalTxHash, hashInText } from "../domain/tx-hash.ts";
 import { paidOrder } from "../storage/allocations.ts";
-import { recordClaim, transfersOf } from "../storage/claims.ts";
+import { askedByClaimant } from "../storage/asked.ts";
+import { claimantsOf, deleteClaim, insertClaim, transfersOf } from "../storage/claims.ts";
 import type { Database, Tx } from "../storage/database.ts";
 import { depositsOf } from "../storage/deposits.ts";
 import { orderById } from "../storage/orders.ts";
@@ -20,11 +22,16 @@ import { addressGroup, createTally } from "./tally.ts";
 const claims_per_minute_max = 5;
 /** Over all payers: the providers' patience is for reading blocks. */
 const look_ups_per_minute_max = 60;
+/** Of an order, so many an hour are counted apart from the others: who asks often uses up nobody else's. */
+const first_look_ups_max = 3;
+/** What is kept of claims to one transfer: those that most speak for their orders, of equals the first. */
+const claims_per_transfer_max = 5;
 const minute_ms = 60_000;
+const hour_ms = 60 * minute_ms;
 const remembered_max = 10_000;
 const look_up_timeout_ms = 10_000;
 const not_looked_up_retry_s = 30;
-const everybody = "";
+const [first_ones, further_ones] = ["first", "further"];
 
 export interface ClaimAnswer {
   status: ClaimStatus;
@@ -87,8 +94,9 @@ export function createClaims(needs: {
   const [by_order, by_client, by_all] = [
     tally(claims_per_minute_max),
     tally(claims_per_minute_max),
-    tally(look_ups_per_minute_max),
+    tally(look_ups_per_minute_max / 2),
   ];
+  const first = createTally({ world, max: first_look_ups_max, window_ms: hour_ms, remembered_max });
 
   /** Where the transaction may be: first where the order can be paid, then wherever its hash is spelled so. */
   function placesOf(order_id: string, text: string): Place[] {
@@ -115,7 +123,8 @@ export function createClaims(needs: {
       const rows = database.read((at) => transfersOf(at, place.chain, place.tx_hash));
       if (rows.length > 0) return { place, rows };
     }
-    if (by_all.take(everybody) > 0) throw new Fault("not_looked_up", undefined, not_looked_up_retry_s);
+    const lane = first.take(order_id) === 0 ? first_ones : further_ones;
+    if (by_all.take(lane) > 0) throw new Fault("not_looked_up", undefined, not_looked_up_retry_s);
     let unheard = false;
     const until = world.elapsed() + look_up_timeout_ms;
     for (const place of places) {
@@ -154,8 +163,19 @@ export function createClaims(needs: {
     if (paid !== null) return paid === order_id ? (row.reverted_at === null ? "counted" : "in_inbox") : "elsewhere";
     const bound = row.deposit;
     if (bound !== null && !depositsOf(tx, order_id).some((deposit) => deposit.id === bound)) return "elsewhere";
-    recordClaim(tx, id, order_id);
+    recordClaim(tx, row, order_id);
     return bound === null ? "in_inbox" : "accepted";
+  }
+
+  /** Strangers can name a public transaction first: a claim that speaks more for its order takes the place of theirs. */
+  function recordClaim(tx: Tx, row: TransferRow, order_id: string): void {
+    const known = claimantsOf(tx, row.id);
+    if (known.includes(order_id)) return;
+    insertClaim(tx, row.id, order_id);
+    if (known.length < claims_per_transfer_max) return;
+    const claims = [...known, order_id].map((id) => ({ order_id: id, asked: askedByClaimant(tx, row, id) }));
+    const weakest = weakestClaim(row, claims);
+    if (weakest !== null) deleteClaim(tx, row.id, weakest);
   }
 
   return {

@@ -9,7 +9,7 @@ import type { BlockRef } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
-import { askedExactly } from "../storage/asked.ts";
+import { askedElsewhere } from "../storage/asked.ts";
 import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound.ts";
 import { countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
@@ -299,7 +299,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
 
 /** The one order that asks for just this amount elsewhere, where nothing else is known. */
 function guess(tx: Tx, row: TransferRow, reason: InboxReason): string | null {
-  return guessed.includes(reason) ? likelyOwner(row, askedExactly(tx, row)) : null;
+  return guessed.includes(reason) ? likelyOwner(row, askedElsewhere(tx, row)) : null;
 }
 
 function transferTerms(row: TransferRow): Omit<Transfer, "block"> {

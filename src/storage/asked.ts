@@ -19,6 +19,7 @@ import type { TransferRow } from "./transfers.ts";
 const equals_max = 5;
 const nearest_max = 3;
 const sender_max = 5;
+const fees_max = 1;
 
 const columns = {
   deposit: deposits.id,
@@ -46,21 +47,36 @@ interface Row {
   opened_at: number;
 }
 
-/** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
-export function askedNear(at: Reader, row: TransferRow): Asked[] {
-  const claimed = new Set(claimantsOf(at, row.id));
-  const payers = ordersPaidBy(at, row);
+type Known = (found: Row, rest?: string | null) => Asked;
+
+/** Makes rows into what was asked, with what the transfer's sender and its claims say of them. */
+function knownOf(row: TransferRow, claimed: ReadonlySet<string>, payers: readonly Row[]): Known {
   const paid = new Set(payers.map((one) => one.order_id));
-  const asked = (found: Row, rest: string | null = null): Asked => ({
+  return (found, rest = null) => ({
     ...plain(found, rest),
     known_sender: (found.sender === row.sender && found.chain === row.chain) || paid.has(found.order_id),
     claimed: claimed.has(found.order_id),
   });
+}
+
+/** What one order asked for whose payer named the transfer: the newest few of its deposits. */
+export function askedByClaimant(at: Reader, row: TransferRow, order_id: string): Asked[] {
+  const asked = knownOf(row, new Set([order_id]), ordersPaidBy(at, row));
+  return selectOfOrder(at)
+    .all({ order_id })
+    .map((found) => asked(found));
+}
+
+/** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
+export function askedNear(at: Reader, row: TransferRow): Asked[] {
+  const claimed = new Set(claimantsOf(at, row.id));
+  const payers = ordersPaidBy(at, row);
+  const asked = knownOf(row, claimed, payers);
   const named = new Set([...claimed, ...(row.likely_order === null ? [] : [row.likely_order])]);
   return [
     ...nearest(at, row).map(({ rest, ...found }) => asked(found, rest)),
     ...equals(at, row).map((found) => asked(found)),
-    ...shortened(at, row).map((found) => asked(found)),
+    ...shortened(at, row, fees_max).map((found) => asked(found)),
     ...payers.map((found) => asked(found)),
     ...[...named].flatMap((order_id) => {
       const rows = selectOfOrder(at).all({ order_id });
@@ -69,9 +85,9 @@ export function askedNear(at: Reader, row: TransferRow): Asked[] {
   ];
 }
 
-/** Who was asked for exactly the transfer's amount, anywhere. */
-export function askedExactly(at: Reader, row: Pick<TransferRow, "amount">): Asked[] {
-  return equals(at, row).map((found) => plain(found, null));
+/** Who was asked anywhere for exactly the transfer's amount, or for that and a usual fee. */
+export function askedElsewhere(at: Reader, row: Pick<TransferRow, "amount">): Asked[] {
+  return [...equals(at, row), ...shortened(at, row, equals_max)].map((found) => plain(found, null));
 }
 
 function plain(found: Row, rest: string | null): Asked {
@@ -177,16 +193,32 @@ function selectNear(order: SQL) {
 const selectAbove = selectNear(asc(slots.units));
 const selectBelow = selectNear(desc(slots.units));
 
-/** Who was ever asked for this amount and one of the fees that exchanges usually keep. */
-function shortened(at: Reader, row: TransferRow): Row[] {
-  const { chain, coin, wallet } = row;
-  const decimals = watchFor(at, row)?.decimals;
-  if (coin === null || decimals === undefined) return [];
-  return feesOf(decimals).flatMap((fee) => {
-    const units = (BigInt(row.units) + fee).toString();
-    return selectEqual(at).all({ chain, coin, wallet, units }).slice(0, 1);
-  });
+/** Who was ever asked anywhere for this amount and one of the fees that exchanges usually keep: so many of each amount. */
+function shortened(at: Reader, { amount }: Pick<TransferRow, "amount">, each_max: number): Row[] {
+  return selectPots(at)
+    .all({})
+    .flatMap(({ chain, coin, wallet, decimals }) => {
+      const units = toUnits(amount, decimals);
+      if (units === null || coin === null) return [];
+      const amounts = JSON.stringify(feesOf(decimals).map((fee) => (units + fee).toString()));
+      return selectAmong(at).all({ chain, coin, wallet, amounts, each_max });
+    });
 }
+
+/** The newest few of each of several amounts. */
+const selectAmong = statement((db) =>
+  db
+    .select(columns)
+    .from(sql`json_each(${sql.placeholder("amounts")})`)
+    .innerJoin(
+      deposits,
+      sql`${deposits.id} in (select d.id from deposits d where d.chain = ${sql.placeholder("chain")}
+        and d.coin = ${sql.placeholder("coin")} and d.wallet = ${sql.placeholder("wallet")} and d.units = json_each.value
+        order by d.id desc limit ${sql.placeholder("each_max")})`,
+    )
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .prepare(),
+);
 
 /** Deposits that the transfer's sender paid with other transfers. */
 function ordersPaidBy(at: Reader, row: TransferRow): Row[] {

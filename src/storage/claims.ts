@@ -7,9 +7,6 @@ import { claims, transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
-/** What is kept of claims to one transfer: the first ones, so that nobody can crowd out who spoke before. */
-const claims_per_transfer_max = 5;
-
 /** Transfers of one transaction that are believed to be on the chain. */
 export function transfersOf(at: Reader, chain: ChainId, tx_hash: string): TransferRow[] {
   return selectOfTransaction(at).all({ chain, tx_hash });
@@ -29,12 +26,22 @@ const selectOfTransaction = statement((db) =>
     .prepare(),
 );
 
-/** Notes that the payer of an order named this transfer; once, and no more than a few per transfer. */
-export function recordClaim(tx: Tx, transfer: number, order_id: string): void {
-  const known = selectOf(tx).all({ transfer });
-  if (known.length >= claims_per_transfer_max || known.some((claim) => claim.order_id === order_id)) return;
+/** Notes that the payer of an order named this transfer, which the order has not named before. */
+export function insertClaim(tx: Tx, transfer: number, order_id: string): void {
   insert(tx).run({ transfer, order_id, now: tx.now });
 }
+
+/** Forgets that an order named a transfer. */
+export function deleteClaim(tx: Tx, transfer: number, order_id: string): void {
+  deleteOne(tx).run({ transfer, order_id });
+}
+
+const deleteOne = statement((db) =>
+  db
+    .delete(claims)
+    .where(and(eq(claims.transfer, sql.placeholder("transfer")), eq(claims.order_id, sql.placeholder("order_id"))))
+    .prepare(),
+);
 
 const selectOf = statement((db) =>
   db
