@@ -82,7 +82,7 @@ export function matchExact(arrival: Arrival, candidates: readonly [Candidate, ..
 
 /** A match with a candidate that an arrival was meant for, or what speaks against it. */
 export function settled(
-  arrival: Arrival,
+  arrival: Pick<Arrival, "block">,
   candidate: Candidate,
   kind: Extract<Match, { deposit: number }>["kind"],
 ): Match {

@@ -5,7 +5,16 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { type Around, attribute } from "../domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
-import { type Candidate, type ChainTime, type Match, max_chain_clock_skew_s } from "../domain/matching.ts";
+import {
+  type Arrival,
+  type Candidate,
+  type ChainTime,
+  isOlder,
+  isYoung,
+  type Match,
+  max_chain_clock_skew_s,
+  settled,
+} from "../domain/matching.ts";
 import { compareAmounts, mostOf } from "../domain/money.ts";
 import { isPetty, isShared } from "../domain/payment.ts";
 import { feesOf, finerThan, stepOf } from "../domain/slots.ts";
@@ -43,6 +52,10 @@ export interface Attribution {
    * itself: what was promised or released in between is no evidence.
    */
   decideFinally(at: Reader, row: TransferRow): Match;
+  /** True for a transfer mined before a deposit was opened. */
+  isOlderThan(at: Reader, row: TransferRow, deposit: Candidate): boolean;
+  /** True where nothing speaks against a transfer as a part of a deposit: not its time, and not how new the deposit was. */
+  mayBePartOf(at: Reader, row: TransferRow, deposit: Candidate): boolean;
 }
 
 /** Attribution with the live settings' tolerance. */
@@ -133,9 +146,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       {
         sender,
         units,
-        block: { number: row.block_number, time: row.block_time },
-        chain_time: chainTime(at, chain),
-        newest_deposit: row.newest_deposit,
+        ...whenOf(at, row),
         accepted: coin !== null,
         offered: watch?.offered ?? false,
         own: isWatchedWallet(at, chain, sender),
@@ -159,6 +170,11 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
 
   return {
     decide,
+    isOlderThan: (at, row, deposit) => isOlder(whenOf(at, row), deposit),
+    mayBePartOf(at, row, deposit) {
+      const when = whenOf(at, row);
+      return !isOlder(when, deposit) && !isYoung(when, deposit) && "deposit" in settled(when, deposit, "part");
+    },
     decideFinally(at, row) {
       const [found, before] = [decide(at, row), orderOnSight(at, row)];
       // It was certain but for an older order, which is settled now.
@@ -174,6 +190,12 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };
+}
+
+/** When a transfer was mined and first seen. */
+function whenOf(at: Reader, row: TransferRow): Pick<Arrival, "block" | "newest_deposit" | "chain_time"> {
+  const block = { number: row.block_number, time: row.block_time };
+  return { block, newest_deposit: row.newest_deposit, chain_time: chainTime(at, row.chain) };
 }
 
 /** What is known of a chain's time. Its clock is not measured yet: it counts as ours, give or take the tolerated skew. */

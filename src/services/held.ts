@@ -1,13 +1,15 @@
-// Transfers that wait because an older order could be meant by them. Asks again whose they are, in turns and a bounded
+// Transfers that wait because an older order could be meant by them, or for others that pay with them. Asks again, in turns and a bounded
 // number at a time, and credits those that have become certain. Never decides by itself.
 
 import type { LiveConfig } from "../config/config.ts";
+import type { Match } from "../domain/matching.ts";
 import { claimantsOf } from "../storage/claims.ts";
-import type { Database } from "../storage/database.ts";
-import { heldTransfers } from "../storage/held.ts";
-import { judgeTransfer, transferById } from "../storage/transfers.ts";
+import type { Database, Reader, Tx } from "../storage/database.ts";
+import { heldTransfers, letGo } from "../storage/held.ts";
+import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
 import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
+import { createSplits } from "./splits.ts";
 import { createTiers } from "./tiers.ts";
 
 /** Transfers asked about per call; the next call goes on behind them. */
@@ -23,38 +25,62 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
   const { database } = needs;
   const attribution = createAttribution(needs);
   const crediting = createCrediting(needs);
+  const splits = createSplits(needs);
   const tiers = createTiers(needs);
   let after = 0;
 
-  const settle = (id: number): Promise<number> =>
-    database.transact((tx) => {
-      const row = transferById(tx, id);
-      if (row === null || row.held_for === null || row.confirmed_at === null || row.reverted_at !== null) return 0;
-      const found = attribution.decideFinally(tx, row);
-      if (!("deposit" in found)) return 0;
-      const { deposit, order_id } = found;
-      if (tiers.policyWith(tx, row, order_id) !== row.finality) {
-        // Together with earlier parts it is worth more than it was seen as: it is confirmed again, by the policy of the sum.
-        const bound = { deposit, part: found.kind !== "match", reason: null, likely_order: null };
-        judgeTransfer(tx, id, { ...bound, status: "waiting_for_confirmation", confirmed_at: null });
-        tiers.raise(tx, order_id);
-        return 0;
-      }
-      const isClaimed = found.kind === "match" && claimantsOf(tx, id).includes(order_id);
-      const place = { deposit, part: found.kind !== "match" };
-      crediting.credit(tx, { transfer: row, order_id, kind: isClaimed ? "claim" : found.kind, place });
-      return 1;
-    });
+  function settle(tx: Tx, row: TransferRow): boolean {
+    const found = attribution.decideFinally(tx, row);
+    if ("reason" in found) return settleSplit(tx, row, found);
+    const { deposit, order_id } = found;
+    if (tiers.policyWith(tx, row, order_id) !== row.finality) {
+      // Together with earlier parts it is worth more than it was seen as: it is confirmed again, by the policy of the sum.
+      const bound = { deposit, part: found.kind !== "match", reason: null, likely_order: null };
+      judgeTransfer(tx, row.id, { ...bound, status: "waiting_for_confirmation", confirmed_at: null });
+      tiers.raise(tx, order_id);
+      return false;
+    }
+    const isClaimed = found.kind === "match" && claimantsOf(tx, row.id).includes(order_id);
+    const place = { deposit, part: found.kind !== "match" };
+    crediting.credit(tx, { transfer: row, order_id, kind: isClaimed ? "claim" : found.kind, place });
+    return true;
+  }
+
+  /** It was held as one of several that pay an order together, or for what is no longer so: then it is let go of. */
+  function settleSplit(tx: Tx, row: TransferRow, found: Extract<Match, { reason: unknown }>): boolean {
+    const split = splits.find(tx, row, found.reason);
+    if (split?.isComplete && tiers.policyAt(row, split.total) === row.finality) {
+      splits.credit(tx, split);
+      return true;
+    }
+    if (split === null && found.held_for === undefined) letGo(tx, row.id);
+    return false;
+  }
+
+  /** False while nothing has changed: the row stays as it is. */
+  function isReady(at: Reader, row: TransferRow): boolean {
+    const found = attribution.decideFinally(at, row);
+    if ("deposit" in found) return true;
+    const split = splits.find(at, row, found.reason);
+    return split === null ? found.held_for === undefined : split.isComplete;
+  }
 
   return {
     async settleHeld() {
-      const certain = database.read((at) => {
+      const ready = database.read((at) => {
         const rows = heldTransfers(at, after, held_batch_max);
         after = rows.length === held_batch_max ? (rows.at(-1)?.id ?? 0) : 0;
-        return rows.filter((row) => "deposit" in attribution.decideFinally(at, row));
+        return rows.filter((row) => isReady(at, row));
       });
       let settled = 0;
-      for (const { id } of certain) settled += await settle(id);
+      for (const { id } of ready) {
+        const done = await database.transact((tx) => {
+          const row = transferById(tx, id);
+          const isHeld = row !== null && row.held_for !== null && row.confirmed_at !== null && row.reverted_at === null;
+          return isHeld && settle(tx, row);
+        });
+        if (done) settled += 1;
+      }
       return settled;
     },
   };

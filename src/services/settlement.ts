@@ -24,6 +24,7 @@ import {
   knownTransfer,
   moveBlock,
   movePlace,
+  setFinality,
   type TransferRow,
   transferById,
   transferOf,
@@ -33,6 +34,7 @@ import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
 import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
 import { createReverts, isSame } from "./reverts.ts";
+import { createSplits } from "./splits.ts";
 import { createTiers } from "./tiers.ts";
 
 const confirm_max_transfers = 100;
@@ -73,6 +75,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   const attribution = createAttribution(needs);
   const crediting = createCrediting(needs);
   const reverts = createReverts({ ...needs, crediting });
+  const splits = createSplits(needs);
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);
@@ -123,7 +126,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
 
   /** Decides about an unconfirmed transfer and writes it down: the deposit is taken from this moment. */
   function bind(tx: Tx, row: TransferRow): Match {
-    const found = refuseCrowd(tx, row, attribution.decide(tx, row));
+    const found = withSplit(tx, row, refuseCrowd(tx, row, attribution.decide(tx, row)));
     bindTo(tx, row, found);
     return found;
   }
@@ -137,6 +140,12 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
         : { deposit: null, part: false, ...found }),
     });
     if ("deposit" in found) tiers.raise(tx, found.order_id);
+  }
+
+  /** Where a transfer pays an order together with others, it is held for the deposit: its order does not expire. */
+  function withSplit(tx: Tx, row: TransferRow, found: Match): Match {
+    const split = "reason" in found && found.held_for === undefined ? splits.find(tx, row, found.reason) : null;
+    return split === null || "deposit" in found ? found : { ...found, held_for: split.deposit };
   }
 
   function drop(tx: Tx, row: TransferRow): void {
@@ -226,6 +235,13 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       if (displaced !== null) bind(tx, displaced);
       return;
     }
+    const split = "reason" in found ? splits.find(tx, row, found.reason) : null;
+    const needed = split?.isComplete ? tiers.policyAt(row, split.total) : row.finality;
+    if ("reason" in found && needed !== row.finality) {
+      setFinality(tx, row.id, needed);
+      bindTo(tx, row, withSplit(tx, row, found));
+      return;
+    }
     appendEvent(tx, { type: "transfer_confirmed", order_id: null, transfer: row.id, body: "{}", url: null });
     if ("deposit" in found) {
       const { deposit, order_id, kind } = found;
@@ -235,7 +251,11 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       if (displaced !== null) bind(tx, displaced);
       return;
     }
-    const likely_order = found.likely_order ?? guess(tx, row, found.reason);
+    if (split?.isComplete) {
+      splits.credit(tx, split);
+      return;
+    }
+    const likely_order = split?.order_id ?? found.likely_order ?? guess(tx, row, found.reason);
     const stranger = judgeTransfer(tx, row.id, {
       status: likely_order === null && !isShared(found.reason) ? "no_matched_deposit" : "waiting_for_match",
       deposit: null,
@@ -243,6 +263,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       ...found,
       likely_order,
       confirmed_at: tx.now,
+      held_for: split?.deposit ?? found.held_for ?? null,
     });
     if (!isNoise(stranger)) crediting.tellStranger(tx, stranger);
   }

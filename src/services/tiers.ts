@@ -14,6 +14,8 @@ export interface Tiers {
   policyFor(chain: ChainId, amount: string): string;
   /** The policy a transfer needs to pay an order; its own where that is strict enough. */
   policyWith(at: Reader, row: TransferRow, order_id: string): string;
+  /** The policy a transfer needs as one of several that bring `total` (decimal text) together. */
+  policyAt(row: TransferRow, total: string): string;
   /** Gives every waiting transfer of an order the policy that their sum needs. */
   raise(tx: Tx, order_id: string): void;
 }
@@ -31,6 +33,7 @@ export function createTiers({ config }: { config: LiveConfig }): Tiers {
 
   return {
     policyFor: (chain, amount) => formatFinality(policyOf(chain, amount)),
+    policyAt,
     policyWith: (at, row, order_id) => policyAt(row, totalWith(at, order_id, row)),
     raise(tx, order_id) {
       const waiting = waitingPayments(tx, order_id);

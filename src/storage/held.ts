@@ -61,3 +61,16 @@ const selectHeldFor = statement((db) =>
     .limit(1)
     .prepare(),
 );
+
+/** Holds a transfer for no deposit any more. */
+export function letGo(tx: Tx, transfer: number): void {
+  updateHeld(tx).run({ transfer });
+}
+
+const updateHeld = statement((db) =>
+  db
+    .update(transfers)
+    .set({ held_for: null })
+    .where(eq(transfers.id, sql.placeholder("transfer")))
+    .prepare(),
+);

@@ -20,6 +20,7 @@ import confirmationOrder from "../../migrations/0015_confirmation_order.sql" wit
 import eventGenerations from "../../migrations/0016_event_generations.sql" with { type: "text" };
 import pace from "../../migrations/0017_pace.sql" with { type: "text" };
 import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type: "text" };
+import splitPayments from "../../migrations/0019_split_payments.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -46,6 +47,7 @@ const migrations: readonly Migration[] = [
   { version: 16, name: "0016_event_generations.sql", sql: eventGenerations },
   { version: 17, name: "0017_pace.sql", sql: pace },
   { version: 18, name: "0018_held_transfers.sql", sql: heldTransfers },
+  { version: 19, name: "0019_split_payments.sql", sql: splitPayments },
 ];
 
 /** The schema version this code reads and writes. */

@@ -12,6 +12,7 @@ import type { Reader } from "./database.ts";
 import { deposits, orders, slots, transfers } from "./schema.ts";
 import type { Pot } from "./slots.ts";
 import { statement } from "./statement.ts";
+import type { TransferRow } from "./transfers.ts";
 
 /**
  * Deposits of a pot that are a sender's: bound to it (those that ended unpaid among them while their amount is kept), or
@@ -190,5 +191,35 @@ const selectNextPaid = statement((db) =>
     )
     .orderBy(asc(transfers.deposit))
     .limit(1)
+    .prepare(),
+);
+
+/**
+ * Transfers of a sender to a pot that pay nothing and stand on the chain, confirmed or not, newest first. Without those
+ * that an operator has seen to.
+ */
+export function unallocatedOf(at: Reader, pot: Pot, sender: string, limit: number): TransferRow[] {
+  return selectUnallocated(at).all({ ...pot, sender, limit });
+}
+
+const selectUnallocated = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.coin, sql.placeholder("coin")),
+        eq(transfers.wallet, sql.placeholder("wallet")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        // Written as in the partial index: only then is it used.
+        sql`${transfers.deposit} is null and ${transfers.status} in ('waiting_for_confirmation', 'waiting_for_match', 'no_matched_deposit')`,
+        isNull(transfers.reverted_at),
+        isNull(transfers.dismissed_at),
+        sql`${transfers.reason} is not 'unassigned'`,
+      ),
+    )
+    .orderBy(desc(transfers.block_number), desc(transfers.log_index))
+    .limit(sql.placeholder("limit"))
     .prepare(),
 );

@@ -1,0 +1,120 @@
+// Several transfers of one sender that are exactly one order's amount together. Finds them, and credits them as parts in
+// one transaction once all of them count. Nothing is certain by a sum alone: the sender must mean this order and no other.
+
+import type { LiveConfig } from "../config/config.ts";
+import type { Candidate } from "../domain/matching.ts";
+import { fromCommon, toCommon } from "../domain/money.ts";
+import type { InboxReason } from "../domain/payment.ts";
+import { receivedFor } from "../storage/allocations.ts";
+import { candidatesFor, remaindersOf } from "../storage/candidates.ts";
+import type { Reader, Tx } from "../storage/database.ts";
+import { depositById } from "../storage/deposits.ts";
+import { isSharedSender, unallocatedOf } from "../storage/senders.ts";
+import type { Pot } from "../storage/slots.ts";
+import type { TransferRow } from "../storage/transfers.ts";
+import { type Attribution, createAttribution } from "./attribution.ts";
+import { createCrediting } from "./crediting.ts";
+
+/** Transfers of one sender that are added up; of more, none is certain. */
+const added_up_max = 10;
+/** What a transfer may be that pays nothing by itself and may be a part all the same. */
+const may_be_part: readonly InboxReason[] = [
+  "short",
+  "no_such_amount",
+  "coin_not_offered",
+  "cut",
+  "fee_shortened",
+  "ambiguous",
+];
+
+/** Transfers that are exactly what is due of an order. */
+export interface Split {
+  deposit: number;
+  order_id: string;
+  /** The smallest first; the transfer that was asked about among them. */
+  members: readonly TransferRow[];
+  /** Decimal text: what they bring, and what the order had received before. */
+  total: string;
+  /** All but the one that was asked about count already. */
+  isComplete: boolean;
+}
+
+export interface Splits {
+  /** The order that a transfer pays together with all others of its sender that pay nothing; null where none is certain. */
+  find(at: Reader, row: TransferRow, reason: InboxReason): Split | null;
+  /** Credits the transfers as parts; the last one pays the order. All but the one asked about must be confirmed. */
+  credit(tx: Tx, split: Split): void;
+}
+
+/** Splits by the live settings. */
+export function createSplits(needs: { config: LiveConfig }): Splits {
+  const attribution = createAttribution(needs);
+  const crediting = createCrediting(needs);
+
+  return {
+    find: (at, row, reason) => (may_be_part.includes(reason) ? findSplit(at, row, reason, attribution) : null),
+    credit(tx, { deposit, order_id, members }) {
+      for (const transfer of members) {
+        crediting.credit(tx, { transfer, order_id, kind: "part", place: { deposit, part: true } });
+      }
+    },
+  };
+}
+
+function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attribution: Attribution): Split | null {
+  const { chain, coin, wallet, sender } = row;
+  if (coin === null) return null;
+  const target: Pot = { chain, coin, wallet };
+  const others = unallocatedOf(at, target, sender, added_up_max + 1).filter((one) => one.id !== row.id);
+  if (others.length === 0) return null;
+  const newest_first = [{ ...row, reason }, ...others]
+    .filter((one) => one.reason === "ambiguous" || candidatesFor(at, target, [BigInt(one.units)], one.id).length === 0)
+    .sort((a, b) => b.block_number - a.block_number || b.log_index - a.log_index);
+
+  const found: Split[] = [];
+  let sum = 0n;
+  for (const [index, one] of newest_first.slice(0, added_up_max).entries()) {
+    sum += BigInt(one.units);
+    const members = newest_first.slice(0, index + 1);
+    if (members.length < 2 || !members.some((member) => member.id === row.id)) continue;
+    const deposit = onlyDue(at, target, sum, row);
+    // All that the sender has sent since: what came before it was sent for something else.
+    const before = newest_first[index + 1];
+    if (deposit === null || !members.every((one) => attribution.mayBePartOf(at, one, deposit))) continue;
+    if (before !== undefined && !attribution.isOlderThan(at, before, deposit)) continue;
+    found.push(splitOf(at, row, members, deposit));
+  }
+  const [only, another] = found;
+  if (only === undefined || another !== undefined || isSharedSender(at, sender)) return null;
+  return hasLarge(only.members) ? only : null;
+}
+
+/** The unpaid deposit of which exactly this is due, where it is the only one and its payer may be the sender. */
+function onlyDue(at: Reader, target: Pot, units: bigint, row: TransferRow): Candidate | null {
+  const asked = candidatesFor(at, target, [units], row.id);
+  const left = remaindersOf(at, target, { units, sender: row.sender, transfer: row.id });
+  const [only] = [...left, ...asked];
+  if (only === undefined || [...left, ...asked].some((one) => one.deposit !== only.deposit)) return null;
+  const deposit = depositById(at, only.deposit);
+  if (deposit === null || (only.sender !== null && only.sender !== row.sender)) return null;
+  const due = receivedFor(at, only.order_id) === 0n ? deposit.units : deposit.remainder;
+  return due === units.toString() ? { ...only, units } : null;
+}
+
+function splitOf(at: Reader, row: TransferRow, members: readonly TransferRow[], deposit: Candidate): Split {
+  const brought = members.reduce((sum, one) => sum + toCommon(one.amount), 0n);
+  return {
+    deposit: deposit.deposit,
+    order_id: deposit.order_id,
+    members: members.toSorted((a, b) => (BigInt(a.units) < BigInt(b.units) ? -1 : 1)),
+    total: fromCommon(receivedFor(at, deposit.order_id) + brought),
+    isComplete: members.every((one) => one.id === row.id || one.confirmed_at !== null),
+  };
+}
+
+/** True where the largest is more than any tolerance: no order is paid before the last of them is credited. */
+function hasLarge(members: readonly TransferRow[]): boolean {
+  const units = members.map((one) => BigInt(one.units));
+  const sum = units.reduce((all, one) => all + one, 0n);
+  return (units.at(-1) ?? 0n) * 10n > sum;
+}
