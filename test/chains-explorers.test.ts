@@ -289,6 +289,10 @@ describe("an explorer, where it differs from a node", () => {
     const newest = Number(await anvil.rpc("eth_blockNumber"));
     const blockscout = await source("eth", "blockscout", emulator.blockscout, young).heads([]);
     expect(blockscout.latest.number).toBe(newest - 3);
+    // Six seconds of a chain that makes five blocks a second.
+    const settings = settingsOf("base", "blockscout", emulator.blockscout);
+    const base = connectExplorer({ settings, ...needs(young) });
+    expect(await base?.head()).toBe(newest - 30);
     const etherscan = await source("eth", "etherscan", emulator.etherscan, young).heads([]);
     expect(etherscan.latest.number).toBe(newest - 1);
   });

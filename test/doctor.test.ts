@@ -13,6 +13,7 @@ import { realWorld, type World } from "../src/world.ts";
 import { type Anvil, startAnvil } from "./support/anvil.ts";
 import { configText, createFolder, type Folder } from "./support/appliance.ts";
 import { accounts, type Coin, deployCoin } from "./support/coin.ts";
+import { startExplorerEmulator } from "./support/explorer-emulator.ts";
 import {
   alteringHeaders,
   answering,
@@ -356,6 +357,21 @@ describe("Tron", () => {
 });
 
 describe("an explorer that is only compared with", () => {
+  test("may be half a minute behind, which on Base is 150 blocks", async () => {
+    const base = await startAnvil({ chainId: 8453 });
+    const coin = await deployCoin(base, 6, "USDC");
+    await base.rpc("anvil_mine", ["0x190"]);
+    const emulator = startExplorerEmulator(base);
+    emulator.behave({ lag: 150 });
+    const wallet = `[[wallets]]\nblockchain = "base"\naddress = "${shop}"\nenabled_coins = ["USDC"]`;
+    const chain = `[chains.base]\nrpc_urls = ["${base.url}"]\nexplorer_url = "${emulator.blockscout}"`;
+    const token = `[chains.base.tokens.USDC]\naddress = "${coin.address}"\ndecimals = 6`;
+    const { checks } = await doctor(await place({ more: `${wallet}\n${chain}\n${token}` }));
+    await emulator.stop();
+    await base.stop();
+    expect(checks.filter(({ check }) => check === "explorer")).toMatchObject([{ verdict: "ok" }]);
+  });
+
   test("and refuses our key is warned about: nothing is lost while it is away", async () => {
     const explorer = Bun.serve({
       hostname: "127.0.0.1",

@@ -71,15 +71,20 @@ const page_s = 2000;
 const page_min_blocks = 1000;
 const page_max_blocks = 5000;
 
+/** Blocks that a chain makes in so many seconds, rounded up. */
+export function blocksIn(seconds: number, { block_s }: Pick<Pace, "block_s">): number {
+  return Math.ceil(seconds / block_s);
+}
+
 /** The facts with depths and widths in blocks for so many seconds from one block to the next. */
 export function atPace<Facts extends StatedFacts>(facts: Facts, block_s: number): Facts & ChainFacts {
-  const blocksOf = ({ blocks, seconds }: Depth) => Math.max(blocks, Math.ceil(seconds / block_s));
+  const blocksOf = ({ blocks, seconds }: Depth) => Math.max(blocks, blocksIn(seconds, { block_s }));
   return {
     ...facts,
     block_s,
     tagless_depth: blocksOf(facts.tagless),
     overlap: blocksOf(facts.reread),
-    page_blocks: Math.min(Math.max(Math.ceil(page_s / block_s), page_min_blocks), page_max_blocks),
+    page_blocks: Math.min(Math.max(blocksIn(page_s, { block_s }), page_min_blocks), page_max_blocks),
   };
 }
 

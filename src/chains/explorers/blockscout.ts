@@ -2,6 +2,7 @@
 // its own JSON-RPC. An instance that has not finished indexing its chain is not believed about anything.
 
 import { numberToHex } from "viem";
+import { blocksIn, type ChainFacts } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
@@ -15,15 +16,17 @@ import type { ExplorerHttp } from "./explorer-http.ts";
 
 /** Calls in one request that instances take. */
 const rpc_calls_max = 5;
-/** A newest block younger than this may still be missing its transfers; then the range ends some blocks before it. */
+/** A newest block younger than this may still be missing its transfers; then the range ends so many seconds before it, */
 const index_margin_s = 6;
-const index_margin_blocks = 3;
+/** and at least so many blocks. */
+const index_margin_min_blocks = 3;
 const indexing_recheck_ms = 3_600_000;
 /** Of 50 transfers each; more is a wallet this way of reading is not made for. */
 const pages_max = 200;
 const pro_host = "api.blockscout.com";
 
 export interface BlockscoutNeeds {
+  facts: ChainFacts;
   http: ExplorerHttp;
   pace: Pace;
   outbound: Outbound;
@@ -31,8 +34,9 @@ export interface BlockscoutNeeds {
 }
 
 /** An explorer run by Blockscout, its own or the service that knows all of them. */
-export function createBlockscout({ http, pace, outbound, world }: BlockscoutNeeds): Explorer {
+export function createBlockscout({ facts, http, pace, outbound, world }: BlockscoutNeeds): Explorer {
   const rpc = pacedRpc(createJsonRpc({ outbound, url: http.address(rpcPath(http.host)) }), pace);
+  const margin_blocks = Math.max(index_margin_min_blocks, blocksIn(index_margin_s, facts));
   let finished_at: number | null = null;
 
   async function needFinished(): Promise<void> {
@@ -83,7 +87,7 @@ export function createBlockscout({ http, pace, outbound, world }: BlockscoutNeed
       const newest = readQuantity(need(rpc, await rpc.send([{ method: "eth_blockNumber", params: [] }])), "head");
       const header = readHeader(need(rpc, await rpc.send([headerCall(numberToHex(newest))])), newest);
       const young = header === null || header.time > world.now() / 1000 - index_margin_s;
-      return young ? Math.max(0, newest - index_margin_blocks) : newest;
+      return young ? Math.max(0, newest - margin_blocks) : newest;
     },
   };
 }

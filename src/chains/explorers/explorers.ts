@@ -38,7 +38,8 @@ const kinds: Record<Exclude<ExplorerKind, "trongrid">, Kind> = {
   },
   blockscout: {
     allowance: (key) => ({ per_second: key === null ? 10 : 5, per_day: null }),
-    connect: ({ outbound, world }, http, pace) => createBlockscout({ http, pace, outbound, world }),
+    connect: ({ settings: { facts }, outbound, world }, http, pace) =>
+      createBlockscout({ facts, http, pace, outbound, world }),
   },
 };
 

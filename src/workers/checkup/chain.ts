@@ -5,7 +5,7 @@ import { type ConnectNeeds, connectChain, connectHistory, connectNode, connectPr
 import { createPaces } from "../../chains/pace.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
-import { chains } from "../../domain/assets.ts";
+import { blocksIn, chains } from "../../domain/assets.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
 import { createTelemetry } from "../../telemetry.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
@@ -16,8 +16,9 @@ const dead_head_s = 900;
 const old_final_s = 3600;
 const logs_blocks = 10;
 const index_blocks = 100;
-/** Indexes follow their nodes at some distance. */
+/** Indexes follow their nodes at some distance: both parts are left to them. */
 const index_behind_blocks = 30;
+const index_behind_s = 60;
 
 /** The finding of a node that refuses JSON-RPC batches. */
 const no_batches = warn(
@@ -183,7 +184,8 @@ async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef
   const wallet = config.wallets.find((one) => one.chain === settings.id)?.address;
   if (history === null || wallet === undefined) return [];
   const check = await checked(world, `${settings.id} ${history.provider}`, "explorer", async () => {
-    const last = Math.max(0, head.number - index_behind_blocks);
+    const behind = Math.max(index_behind_blocks, blocksIn(index_behind_s, settings.facts));
+    const last = Math.max(0, head.number - behind);
     const [from, to] = await source.blocks([Math.max(0, last - index_blocks), last]);
     const tokens = settings.tokens.map((token) => token.address);
     const found = await history.incoming({ wallet, tokens, from: from ?? head, to: to ?? head });
