@@ -7,6 +7,7 @@ import type { BlockRef } from "../src/domain/finality.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { watchesOf } from "../src/storage/coverage.ts";
 import { createStarts } from "../src/workers/start.ts";
+import { payer, startStory, usd, wallet } from "./support/chain-story.ts";
 import { silent, tempDatabase } from "./support/temp-database.ts";
 import { startTill, type Till } from "./support/till.ts";
 
@@ -73,6 +74,41 @@ describe("five blocks of one second", () => {
     await readTo(1001, end_ms + 1_000);
     expect(await till.expiry.releaseQuarantine()).toBe(1);
   });
+});
+
+test("payments in five blocks of one second count together, twenty seconds of chain time later", async () => {
+  const story = await startStory({ finality: '"2+20s"' });
+  await story.poll();
+  const orders: string[] = [];
+  for (let i = 1; i <= 5; i++) {
+    const order = await story.order(`${i}.00`);
+    await story.select(order.id);
+    orders.push(order.id);
+  }
+  const timeOf = async () =>
+    Number(((await story.anvil.rpc("eth_getBlockByNumber", ["latest", false])) as { timestamp: string }).timestamp);
+  await story.anvil.rpc("anvil_setBlockTimestampInterval", [0]);
+  const time = await timeOf();
+  for (let i = 1; i <= 5; i++) {
+    await story.usdt.transfer(payer, wallet, usd(i));
+    await story.mine();
+  }
+  await story.mine(10);
+  const statuses = () => orders.map((id) => story.status(id));
+  const at = async (next: number) => {
+    await story.anvil.rpc("evm_setNextBlockTimestamp", [next]);
+    await story.mine();
+    await story.poll();
+  };
+  await story.poll();
+  expect(await timeOf()).toBe(time);
+  expect(story.transfers().map(({ block_time }) => block_time)).toEqual([time, time, time, time, time]);
+  expect(statuses()).toEqual(Array.from(orders, () => "pending"));
+  await at(time + 19);
+  expect(statuses()).toEqual(Array.from(orders, () => "pending"));
+  await at(time + 20);
+  expect(statuses()).toEqual(Array.from(orders, () => "paid"));
+  await story.stop();
 });
 
 test("a watch begins before the first of all blocks that share its second", async () => {
