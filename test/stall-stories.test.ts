@@ -247,6 +247,86 @@ describe("one block that is badly served", () => {
   });
 });
 
+describe("one header that is not served any more", () => {
+  const without = (block: number): Behaviour =>
+    altering<unknown>("eth_getBlockByNumber", (header, call) => (Number(call.params[0]) === block ? null : header));
+
+  test("holds up nothing, although the last reading ended with it", async () => {
+    const story = await begin({ proxies: 2 });
+    await story.mine(3);
+    await story.poll();
+    const last = Number(await story.anvil.rpc("eth_blockNumber", []));
+    for (const proxy of story.proxies) proxy.behave(without(last));
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    for (let polls = 0; polls < 3; polls++) {
+      await story.mine();
+      await story.poll();
+    }
+    expect([story.status(order.id), chainRow(story)?.stalled_since]).toEqual(["paid", null]);
+  });
+
+  test("for a new wallet's beginning holds up no other wallet", async () => {
+    const story = await begin({ proxies: 1 });
+    await story.mine(20);
+    await story.poll();
+    story.write((raw) =>
+      raw.run(
+        `INSERT INTO watches (chain, wallet, token, coin, label, decimals, offered, active, added_at)
+         SELECT chain, '${stranger}', token, coin, label, decimals, offered, 1, added_at FROM watches`,
+      ),
+    );
+    const head = Number(await story.anvil.rpc("eth_blockNumber", []));
+    story.proxies[0]?.behave({
+      refuse: ({ method, params }) =>
+        method === "eth_getBlockByNumber" && Number(params[0]) < head
+          ? { code: -32603, message: "internal error" }
+          : null,
+    });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    story.proxies[0]?.behave();
+    await story.poll();
+    expect(story.rows("SELECT 1 FROM watches WHERE start_block IS NULL")).toEqual([]);
+  });
+});
+
+describe("what a stranger asks about", () => {
+  test("a claim that names a transaction nobody serves puts no provider to rest", async () => {
+    const story = await begin({ proxies: 2 });
+    const { order, dust } = await paidBesideDust(story);
+    for (const proxy of story.proxies) proxy.behave(refusingReceipt(-32603, "internal error")(dust));
+    await story.source.receipts([dust.tx_hash]).catch(() => {});
+    expect(story.source.reports().map(({ state }) => state)).toEqual(["well", "well"]);
+    await story.mine(2);
+    await story.poll();
+    expect(story.status(order)).toBe("paid");
+  });
+});
+
+describe("one call that fails alone in a batch", () => {
+  test("a finality tag: the chain is read, and the tag stays where it was", async () => {
+    const story = await begin({ proxies: 1, finality: '"finalized"', slots: 1 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    story.proxies[0]?.behave({
+      refuse: ({ params }) => (params[0] === "finalized" ? { code: -32603, message: "internal error" } : null),
+    });
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.mine(6);
+    await story.poll();
+    expect([amounts(story), story.status(order.id), chainRow(story)?.stalled_since]).toEqual([["7"], "pending", null]);
+    story.proxies[0]?.behave();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+});
+
 describe("the time of a transfer", () => {
   test("is that of its block's header, whatever the log states", async () => {
     const story = await begin({ proxies: 1 });

@@ -4,7 +4,7 @@ import type { Providers } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { plan, type Range, upperHalf } from "../domain/coverage.ts";
-import { Fault } from "../domain/errors.ts";
+import { codeOf, Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, markAtOrBelow } from "../storage/chains.ts";
@@ -94,9 +94,12 @@ export function createHeadPass(needs: {
       const { range, is_newest } = next;
       const push = (parts: readonly Range[]) => work.unshift(...parts.map((range) => ({ range, is_newest })));
       const asked = { from: range.from, to: Math.min(range.to, range.from + facts.page_blocks - 1) };
-      const page = await evidence
-        .read(pages.ask(watches, asked, seen))
-        .catch((error) => pages.unserved(error, asked.to === head));
+      const page = await evidence.read(pages.ask(watches, asked, seen)).catch(async (error) => {
+        if (seen !== null && codeOf(error) === "provider_lagging" && (await isMarkLost(seen, end.head))) return seen;
+        return pages.unserved(error, asked.to === head);
+      });
+      // A header that was seen and is not served any more vouches for nothing: an older one has to.
+      if ("hash" in page) return page;
       if (page instanceof Fault && page.code !== "provider_archive_only") {
         if (halved === halved_per_poll_max) throw page;
         halved += 1;
@@ -121,6 +124,12 @@ export function createHeadPass(needs: {
     if (read === 0) await watching.quiet(chain, end);
     if (refused !== null) throw refused;
     return null;
+  }
+
+  /** True where a header that was seen is not served, and the head above it is. */
+  async function isMarkLost(mark: BlockRef, head: BlockRef): Promise<boolean> {
+    const { headers } = await source.testify({ hashes: [], heights: [mark.number, head.number] }, []);
+    return headers.get(head.number)?.hash === head.hash && (headers.get(mark.number) ?? null) === null;
   }
 
   /** Blocks that one call reaches at the provider that takes most, of those that are well: the newest page must be one, or it ends before the head. */

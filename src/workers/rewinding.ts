@@ -1,7 +1,7 @@
 // How far a chain was rewritten, and the coverage that this takes back. What was final stays, unless the chain itself says
 // now that it never was.
 
-import type { Source } from "../chains/source.ts";
+import type { Providers } from "../chains/source.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
@@ -25,7 +25,7 @@ export interface Rewinding {
 /** The rewinding of one chain. */
 export function createRewinding(needs: {
   chain: ChainId;
-  source: Source;
+  source: Providers;
   database: Database;
   watching: Watching;
   telemetry: Telemetry;
@@ -42,8 +42,8 @@ export function createRewinding(needs: {
   async function newestStanding(marks: readonly BlockRef[]): Promise<BlockRef | null> {
     for (let done = 0; done < marks.length; done += marks_per_batch) {
       const part = marks.slice(done, done + marks_per_batch);
-      const headers = await source.blocks(part.map((mark) => mark.number));
-      const standing = part.find((mark, index) => headers[index]?.hash === mark.hash);
+      const { headers } = await source.testify({ hashes: [], heights: part.map((mark) => mark.number) }, []);
+      const standing = part.find((mark) => headers.get(mark.number)?.hash === mark.hash);
       if (standing !== undefined) return standing;
     }
     return null;

@@ -4,7 +4,7 @@
 import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
+import { Fault, wordsOf } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import { max_chain_clock_skew_s } from "../domain/matching.ts";
 import type { Watching } from "../services/watching.ts";
@@ -19,7 +19,10 @@ const retry_ms = 600_000;
 const bisection_steps_max = 64;
 
 export interface Starts {
-  /** The watches of the chain, after those that are new were given the block they begin at. Faults: those of the source. */
+  /**
+   * The watches of the chain that have begun, after those that are new were given the block they begin at. Faults: those of
+   * the source where none has begun.
+   */
   begun(latest: BlockRef, settings: ChainSettings): Promise<WatchRow[]>;
   /**
    * Moves beginnings down to earlier blocks that the settings name now; what is older is read by the next polls. What
@@ -121,8 +124,14 @@ export function createStarts(needs: {
       const known = database.read((at) => watchesOf(at, chain));
       const fresh = known.filter((watch) => watch.start_block === null);
       if (fresh.length === 0) return known;
-      await beginFresh(latest, fresh, settings);
-      return database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
+      const failed = await beginFresh(latest, fresh, settings).catch(asFault);
+      const begun = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);
+      if (failed instanceof Fault) {
+        // A new wallet holds up no other: it is tried again at the next poll.
+        if (begun.length === 0) throw failed;
+        telemetry.warn("start_not_looked_up", { chain, wallet: fresh[0]?.wallet, error: wordsOf(failed) });
+      }
+      return begun;
     },
 
     async moveDown(latest, settings) {
@@ -161,6 +170,11 @@ async function lastBlockBefore(source: Source, latest: BlockRef, time: number): 
     else above = block;
   }
   throw new Fault("provider_inconsistent", "a later block has an earlier time");
+}
+
+function asFault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  throw error;
 }
 
 async function blockAt(source: Source, number: number): Promise<BlockRef> {

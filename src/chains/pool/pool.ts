@@ -181,8 +181,8 @@ export function createPool(needs: PoolNeeds): Providers {
       first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid, excusable: true }),
     balances: (holdings, block, or_later) =>
       first((source) => source.balances(holdings, block, or_later), { depth: { of: "balances", block } }),
-    blocks: (numbers) => first((source) => source.blocks(numbers)),
-    receipts: (hashes) => first((source) => source.receipts(hashes)),
+    blocks: (numbers) => first((source) => source.blocks(numbers), { excusable: true }),
+    receipts: (hashes) => first((source) => source.receipts(hashes), { excusable: true }),
     testify(matter, heard) {
       const verb = (source: Source, provider: string) => testimony(source, provider, matter);
       return heard.length === 0 ? first(verb) : beside(heard, verb);

@@ -17,12 +17,14 @@ import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import { createJsonRpc } from "./json-rpc.ts";
 import { createRangeLimit } from "./range-limit.ts";
-import type { Refusal } from "./refusals.ts";
+import type { Refusal, RefusalKind } from "./refusals.ts";
 
 /** Attempts to find a range the provider takes: enough to come from any page size down to one block. */
 const range_tries_max = 24;
 /** Above it a question's wallets are spread over several calls of the same batch. */
 const wallets_per_call_max = 500;
+/** Refusals that say nothing of a tag. */
+const of_us: readonly RefusalKind[] = ["rate", "key", "batch"];
 /** How long a tag the node called unknown is not asked for. */
 const unknown_tag_ms = 600_000;
 
@@ -67,9 +69,11 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     const found: Heads = { latest, safe: null, finalized: null };
     for (const [i, tag] of asked.entries()) {
       const outcome = rest[i];
-      if (outcome && "refusal" in outcome && (outcome.refusal.kind === "tag" || outcome.refusal.kind === "lagging")) {
-        // "Not found" passes; a tag the node does not even understand is left out of the next polls.
-        if (!outcome.refusal.text.includes("not found")) unknown_until.set(tag, world.elapsed() + unknown_tag_ms);
+      if (outcome && "refusal" in outcome && !of_us.includes(outcome.refusal.kind)) {
+        const { kind, text } = outcome.refusal;
+        // What fails alone, or is not found, passes; a tag the node does not even understand is left out of the next polls.
+        const is_unknown = (kind === "tag" || kind === "lagging") && !text.includes("not found");
+        if (is_unknown) unknown_until.set(tag, world.elapsed() + unknown_tag_ms);
         continue;
       }
       const block = readHeader(need(outcome), null);
