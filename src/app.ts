@@ -31,6 +31,7 @@ import { createOpenchargeMerchant } from "./services/opencharge/merchant.ts";
 import { createPayments } from "./services/opencharge/payments.ts";
 import { createProofs } from "./services/opencharge/proofs.ts";
 import { createOperator } from "./services/operator.ts";
+import { createRelease } from "./services/release.ts";
 import { createSettlement } from "./services/settlement.ts";
 import { createWatching } from "./services/watching.ts";
 import { usageOf } from "./storage/chains.ts";
@@ -135,6 +136,7 @@ export async function startApp(needs: {
     const lookUp = createLookUp({ database, sourceOf: reading.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });
+    const release = createRelease({ database, config, world, telemetry });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
     const limits = createNetworkLimits({ world });
@@ -180,7 +182,7 @@ export async function startApp(needs: {
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("settle held transfers", () => heartbeat_ms, held.settleHeld);
-    loop("release quarantine", () => quarantine_period_ms, expiry.releaseQuarantine);
+    loop("release quarantine", () => quarantine_period_ms, release.releaseDue);
     loop("forget replays", () => forget_period_ms, expiry.forgetCreations);
 
     let cancelWaking: (() => void) | null = null;

@@ -6,7 +6,6 @@ import { codeOf } from "../src/domain/errors.ts";
 import type { Transfer } from "../src/domain/payment.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { createWatching } from "../src/services/watching.ts";
-import { releaseSlots } from "../src/storage/slots.ts";
 import { transferOf } from "../src/storage/transfers.ts";
 import { evm_wallet } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
@@ -97,8 +96,7 @@ describe("money that was there before a promise of the same amount", () => {
 });
 
 describe("an amount whose quarantine ends while its payment waits for a second provider", () => {
-  const release = (wallet: string) =>
-    till.database.transact((tx) => releaseSlots(tx, { chain: "eth", coin: "USDT", wallet }, tx.now));
+  const release = (wallet: string) => till.releaseAll(wallet);
 
   test("is not paid to its next owner, and names whose it was", async () => {
     await begin();

@@ -3,7 +3,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createInbox } from "../src/services/inbox.ts";
 import { listInbox } from "../src/storage/inbox.ts";
-import { releaseSlots } from "../src/storage/slots.ts";
 import { evm_wallet, testConfig } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
 
@@ -375,8 +374,7 @@ describe("more than was asked", () => {
     const order_id = await till.asked("10.00");
     till.advance(day_ms / 2);
     const seen = await till.arrive({ amount: "10.90" });
-    const pot = { chain: "eth", coin: "USDT", wallet: evm_wallet } as const;
-    await till.database.transact((tx) => releaseSlots(tx, pot, tx.now));
+    await till.releaseAll();
     await till.confirm(seen);
     expect([till.status(order_id), kinds()]).toEqual(["pending", []]);
   });
@@ -384,8 +382,7 @@ describe("more than was asked", () => {
   test("pays when its amount was reserved once, and that reservation's late window is over", async () => {
     await begin({ orders: { lifetime_ms: 3 * day_ms } });
     await till.checkout.cancel(await till.asked("10.90"));
-    const pot = { chain: "eth", coin: "USDT", wallet: evm_wallet } as const;
-    await till.database.transact((tx) => releaseSlots(tx, pot, tx.now));
+    await till.releaseAll();
     const order_id = await till.asked("10.00");
     till.advance(day_ms + 1000);
     await till.receive({ amount: "10.90" });

@@ -70,9 +70,9 @@ describe("five blocks of one second", () => {
     const end_ms = till.now() + 60 * minute_ms;
     till.advance(61 * minute_ms);
     await readTo(1000, end_ms);
-    expect(await till.expiry.releaseQuarantine()).toBe(0);
+    expect(await till.release.releaseDue()).toBe(0);
     await readTo(1001, end_ms + 1_000);
-    expect(await till.expiry.releaseQuarantine()).toBe(1);
+    expect(await till.release.releaseDue()).toBe(1);
   });
 });
 

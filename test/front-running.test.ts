@@ -6,8 +6,6 @@ import { usual_fees } from "../src/domain/slots.ts";
 import { createHeldTransfers } from "../src/services/held.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { insertClaim } from "../src/storage/claims.ts";
-import { releaseSlots } from "../src/storage/slots.ts";
-import { evm_wallet } from "./support/server.ts";
 import { ann, bob, startTill, type Till } from "./support/till.ts";
 
 let till: Till;
@@ -19,7 +17,6 @@ afterEach(async () => {
   await till.stop();
 });
 
-const pot = { chain: "eth", coin: "USDT", wallet: evm_wallet } as const;
 const minute_ms = 60_000;
 const day_ms = 86_400_000;
 const block_ms = 12_000;
@@ -171,7 +168,7 @@ describe("a payment that waits because an older order could be meant", () => {
     const { id } = await till.receive({ amount: "99" });
     expect(await till.held.settleHeld()).toBe(0);
     till.advance(day_ms);
-    await till.database.transact((tx) => releaseSlots(tx, pot, tx.now - day_ms));
+    await till.releaseAll();
     const restarted = createHeldTransfers(till);
     expect(await restarted.settleHeld()).toBe(1);
     expect([till.status(order_id), till.transfer(id).reason]).toEqual(["paid", null]);

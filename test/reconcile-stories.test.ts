@@ -108,7 +108,7 @@ describe("the hourly comparison with an index", () => {
     expect(story.index?.seen().length).toBeGreaterThan(0);
     await story.expiry.expireDue();
     for (let hour = 0; hour < 2; hour++) await later(story, 4000);
-    await story.expiry.releaseQuarantine();
+    await story.release.releaseDue();
     expect(story.rows("SELECT * FROM slots")).toEqual([]);
     story.index?.reset();
     await later(story);

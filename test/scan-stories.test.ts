@@ -189,10 +189,10 @@ describe("two orders of the same amount", () => {
     expect((await story.select((await story.order("10.00")).id)).amount).toBe("10.01");
 
     await story.advance(3700);
-    expect(await story.expiry.releaseQuarantine()).toBe(0);
+    expect(await story.release.releaseDue()).toBe(0);
     await story.mine(8);
     await story.poll();
-    expect(await story.expiry.releaseQuarantine()).toBe(1);
+    expect(await story.release.releaseDue()).toBe(1);
     expect((await story.select((await story.order("10.00")).id)).amount).toBe("10.00");
   });
 

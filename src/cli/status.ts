@@ -80,6 +80,7 @@ function chainView({ row, ...chain }: ChainStatus, unread_blocks: number | null)
     unread_reason: row?.unread_reason ?? null,
     wallets: chain.wallets,
     contracts: chain.contracts,
+    given_up_blocks: chain.given_up,
     open_deposits: chain.open_slots,
     quarantined_amounts: chain.quarantined_slots,
     ...checksView(chain),
@@ -177,6 +178,13 @@ function words(view: View, now: number): string {
     ...checked.flatMap(alarms),
     ...held.map((chain) =>
       printable(`${chain.blockchain} since ${isoSeconds(chain.held_since)}: ${chain.held_reason}`),
+    ),
+    ...view.chains.flatMap((chain) =>
+      chain.given_up_blocks.map(({ from, to, wallet, label }) =>
+        printable(
+          `${chain.blockchain} blocks ${from} to ${to} were never read for ${label} on ${wallet}: a payment in them is unknown, and the amounts reserved then were released`,
+        ),
+      ),
     ),
     ...unread.map((chain) =>
       printable(`${chain.blockchain} not read since ${isoSeconds(chain.unread_since)}: ${chain.unread_reason}`),

@@ -1,11 +1,11 @@
-// The ends that time brings: orders that nobody paid expire, amounts in quarantine become free again, replays are
-// forgotten. The first two never happen before what was read of the chains proves that no payment is overlooked.
+// The ends that time brings: orders that nobody paid expire, replays are forgotten. No order with a deposit expires before
+// what was read of its chains proves that no payment is overlooked.
 
 import type { Config, LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { isPaymentSeen } from "../storage/bound.ts";
-import { coveredBlocks, intervals, type Pass, watchesOf } from "../storage/coverage.ts";
+import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
 import { newestGeneration } from "../storage/generations.ts";
@@ -19,7 +19,6 @@ import {
   type OrderRow,
   orderById,
 } from "../storage/orders.ts";
-import { potsInQuarantine, releaseSlots } from "../storage/slots.ts";
 import type { World } from "../world.ts";
 import { createCrediting } from "./crediting.ts";
 
@@ -29,8 +28,6 @@ const forget_batch_max = 1000;
 export interface Expiry {
   /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
   expireDue(): Promise<number>;
-  /** Frees amounts whose quarantine is over. Resolves with how many. */
-  releaseQuarantine(): Promise<number>;
   /** Forgets the answers of creations that can no longer be replayed. */
   forgetCreations(): Promise<void>;
 }
@@ -65,20 +62,6 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
       });
       const expired = await Promise.all(due.map(expire));
       return expired.reduce((sum, one) => sum + one, 0);
-    },
-
-    async releaseQuarantine() {
-      const late_window_ms = config.current().orders.late_window_ms;
-      const pots = database.read((at) => potsInQuarantine(at, world.now() - late_window_ms));
-      let released = 0;
-      for (const pot of pots) {
-        const final_time = database.read((at) => finalTime(at, pot));
-        if (final_time === null) continue;
-        // The next block may have the same time.
-        const closed_before = final_time * 1000 - late_window_ms - 1;
-        released += await database.transact((tx) => releaseSlots(tx, pot, closed_before));
-      }
-      return released;
     },
 
     async forgetCreations() {
@@ -136,17 +119,4 @@ function isReadPast(deposit: DepositRow, until: number, view: CoverageView): boo
       return end !== null && end.time !== null && end.time * 1000 > until;
     })
   );
-}
-
-/** The chain time (seconds) up to which every contract of a pot was read finally; null when one was not begun. */
-function finalTime(at: Reader, pot: { chain: ChainId; wallet: string; coin: Coin }): number | null {
-  const pass: Pass = "final";
-  let lowest: number | null = null;
-  for (const watch of watchesOf(at, pot.chain)) {
-    if (watch.wallet !== pot.wallet || watch.coin !== pot.coin) continue;
-    const end = watch.start_block === null ? null : coveredThrough(intervals(at, watch.id, pass), watch.start_block);
-    if (end === null || end.time === null) return null;
-    lowest = lowest === null ? end.time : Math.min(lowest, end.time);
-  }
-  return lowest;
 }

@@ -27,6 +27,7 @@ import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
+import { givenUpOn } from "../storage/unserved.ts";
 import { type CoinCapacity, capacityOf } from "./capacity.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";
 import { createCrediting } from "./crediting.ts";
@@ -55,6 +56,8 @@ export interface ChainStatus {
   /** How recorded transfers compare with what wallets hold and with an index. */
   checks: CheckRow[];
   unexplained_balances: number;
+  /** Blocks that nobody serves and that hold up the release of reservations no longer. */
+  given_up: { wallet: string; label: string; from: number; to: number }[];
 }
 
 export interface Status {
@@ -125,6 +128,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
             providers: providers.filter((provider) => provider.chain === id),
             checks: checks.filter((check) => check.chain === id),
             unexplained_balances: openCases(at, id).length,
+            given_up: givenUpOn(at, id),
           };
         });
         return { orders: countOrders(at), deliveries: countDeliveries(at), chains: shown };

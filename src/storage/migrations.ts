@@ -21,6 +21,7 @@ import eventGenerations from "../../migrations/0016_event_generations.sql" with 
 import pace from "../../migrations/0017_pace.sql" with { type: "text" };
 import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type: "text" };
 import splitPayments from "../../migrations/0019_split_payments.sql" with { type: "text" };
+import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -48,6 +49,7 @@ const migrations: readonly Migration[] = [
   { version: 17, name: "0017_pace.sql", sql: pace },
   { version: 18, name: "0018_held_transfers.sql", sql: heldTransfers },
   { version: 19, name: "0019_split_payments.sql", sql: splitPayments },
+  { version: 20, name: "0020_unserved_blocks.sql", sql: unservedBlocks },
 ];
 
 /** The schema version this code reads and writes. */

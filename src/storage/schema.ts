@@ -115,6 +115,14 @@ export const coverage = sqliteTable("coverage", {
   provider: text().notNull(),
 });
 
+export const unservedBlocks = sqliteTable("unserved_blocks", {
+  watch: integer().notNull(),
+  from_block: integer().notNull(),
+  to_block: integer().notNull(),
+  found_at: integer().notNull(),
+  given_up_at: integer(),
+});
+
 export const checkpoints = sqliteTable("checkpoints", {
   watch: integer().primaryKey(),
   block: integer().notNull(),

@@ -1,7 +1,7 @@
 // Rows of slots: amounts that are promised to one payer and to nobody else, until long after. The unique index and the
 // trigger of `slots` decide; what is asked here first only lets a refusal be polite.
 
-import { and, asc, eq, gte, isNull, lte, min, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, gte, isNotNull, isNull, lte, min, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Reader, Tx } from "./database.ts";
 import { deposits, slots } from "./schema.ts";
@@ -241,36 +241,61 @@ const selectFirstClosed = statement((db) =>
     .prepare(),
 );
 
-/** Ends the quarantine of a pot's slots closed at or before `closed_before` (ms). Returns how many. */
-export function releaseSlots(tx: Tx, pot: Pot, closed_before: number): number {
-  return release(tx).all({ ...pot, closed_before }).length;
+/** A reserved amount in quarantine, and when its deposit opened. */
+export interface ClosedSlot extends Pot {
+  id: number;
+  /** ms */
+  closed_at: number;
+  opened_head: number | null;
+}
+
+/** Amounts in quarantine that were closed at or before `closed_before` (ms), first closed first; those behind `after`. */
+export function closedSlots(
+  at: Reader,
+  closed_before: number,
+  after: { closed_at: number; id: number },
+  limit: number,
+): ClosedSlot[] {
+  const { closed_at, id } = after;
+  return selectClosed(at).all({ closed_before, closed_at, id, limit });
+}
+
+const selectClosed = statement((db) =>
+  db
+    .select({
+      id: slots.id,
+      chain: slots.chain,
+      coin: slots.coin,
+      wallet: slots.wallet,
+      closed_at: sql<number>`${slots.closed_at}`,
+      opened_head: deposits.opened_head,
+    })
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .where(
+      and(
+        isNotNull(slots.closed_at),
+        sql`(${slots.closed_at}, ${slots.id}) > (${sql.placeholder("closed_at")}, ${sql.placeholder("id")})`,
+        lte(slots.closed_at, sql.placeholder("closed_before")),
+      ),
+    )
+    .orderBy(asc(slots.closed_at), asc(slots.id))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** Ends the quarantine of amounts. Returns how many. */
+export function releaseSlots(tx: Tx, ids: readonly number[]): number {
+  return release(tx).all({ ids: JSON.stringify(ids) }).length;
 }
 
 const release = statement((db) =>
   db
     .delete(slots)
     .where(
-      and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        lte(slots.closed_at, sql.placeholder("closed_before")),
-      ),
+      and(isNotNull(slots.closed_at), sql`${slots.id} in (select value from json_each(${sql.placeholder("ids")}))`),
     )
     .returning({ id: slots.id })
-    .prepare(),
-);
-
-/** Pots with slots whose quarantine has run for long enough by the clock. */
-export function potsInQuarantine(at: Reader, closed_before: number): Pot[] {
-  return selectQuarantined(at).all({ closed_before });
-}
-
-const selectQuarantined = statement((db) =>
-  db
-    .selectDistinct({ chain: slots.chain, coin: slots.coin, wallet: slots.wallet })
-    .from(slots)
-    .where(lte(slots.closed_at, sql.placeholder("closed_before")))
     .prepare(),
 );
 

@@ -59,8 +59,8 @@ export const faults: readonly PlantedFault[] = [
   ),
   fault(
     "quarantine ends by the clock alone",
-    "src/services/expiry.ts",
-    ["releaseSlots(tx, pot, final_time * 1000 - late_window_ms)", "releaseSlots(tx, pot, tx.now - late_window_ms)"],
+    "src/services/release.ts",
+    ["const holes = holesBefore(slot, see(slot), late_window_ms);", "const holes: Hole[] = [];"],
     /released early/,
   ),
   fault(

@@ -16,6 +16,7 @@ import { createComparing } from "../../src/services/comparing.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import type { DepositRow } from "../../src/storage/deposits.ts";
@@ -131,6 +132,7 @@ export async function startStory(options: StoryOptions = {}) {
   const settlement = createSettlement({ database, config, telemetry });
   const watching = createWatching({ database });
   const expiry = createExpiry({ database, config, world });
+  const release = createRelease({ database, config, world, telemetry });
   const operator = createOperator({ database, config });
   const inbox = createInbox({ database, config });
   const lookUp = createLookUp({ database, sourceOf: (asked) => (asked === chain ? source : null) });
@@ -205,6 +207,7 @@ export async function startStory(options: StoryOptions = {}) {
     inbox,
     claims,
     expiry,
+    release,
     watching,
     source,
     log,

@@ -12,9 +12,11 @@ import { createCrediting } from "../../src/services/crediting.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createHeldTransfers } from "../../src/services/held.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
+import { closedSlots, releaseSlots } from "../../src/storage/slots.ts";
 import { balances } from "../../src/storage/transfer-lists.ts";
 import { type TransferRow, transferById } from "../../src/storage/transfers.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
@@ -67,6 +69,7 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
   const settlement = createSettlement({ database, config, telemetry });
   const checkout = createCheckout({ database, config });
   const expiry = createExpiry({ database, config, world });
+  const release = createRelease({ database, config, world, telemetry });
   const raw = new Sqlite(temp.path, { readonly: true });
   let height = 0;
   let orders = 0;
@@ -133,6 +136,7 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
     settlement,
     checkout,
     expiry,
+    release,
     held: createHeldTransfers({ database, config }),
     operator: createOperator({ database, config }),
     arrive,
@@ -151,6 +155,16 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
       height += 1;
       await read([], gone);
     },
+    /** Ends the quarantine of every amount now, or of those on one wallet. */
+    releaseAll: (wallet?: string) =>
+      database.transact((tx) => {
+        const closed = closedSlots(tx, tx.now, { closed_at: 0, id: 0 }, Number.MAX_SAFE_INTEGER);
+        const ended = closed.filter((slot) => wallet === undefined || slot.wallet === wallet);
+        return releaseSlots(
+          tx,
+          ended.map((slot) => slot.id),
+        );
+      }),
     now: () => time,
     advance(ms: number) {
       time += ms;
