@@ -3,8 +3,25 @@
 import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
 import { atPace, type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
-import { coveredThrough, cutAbove, extend, gaps, type Interval, plan, union } from "../src/domain/coverage.ts";
-import { proofRetryDelay, retry_delays_s, retryDelay } from "../src/domain/events.ts";
+import {
+  coveredThrough,
+  cutAbove,
+  extend,
+  gaps,
+  type Interval,
+  intervalAt,
+  plan,
+  union,
+} from "../src/domain/coverage.ts";
+import {
+  logRestoredBody,
+  orderStatusBody,
+  paymentRevertedBody,
+  proofRetryDelay,
+  retry_delays_s,
+  retryDelay,
+  unknownTransferBody,
+} from "../src/domain/events.ts";
 import {
   bothOf,
   type Finality,
@@ -32,6 +49,7 @@ import {
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
 import type { Receipt, Transfer } from "../src/domain/payment.ts";
 import { isAnnounced } from "../src/domain/rotation.ts";
+import { highestPaid, highestPaying, parseBound, type Tolerance } from "../src/domain/tolerance.ts";
 import { canonicalTxHash, hashInText } from "../src/domain/tx-hash.ts";
 
 describe("money", () => {
@@ -124,6 +142,55 @@ describe("money", () => {
     expect(["19.90", "19", "0.000"].map(scaleOf)).toEqual([2, 0, 3]);
     expect(atMost("1000", "1000.0")).toBe(true);
     expect(atMost("1000.000000000000000001", "1000")).toBe(false);
+  });
+});
+
+describe("a bound of what still pays", () => {
+  const percent_max = 10n;
+  test.each<[text: string, bound: unknown]>([
+    ["0.10", { amount: "0.10" }],
+    ["0", { amount: "0" }],
+    ["0.000000", { amount: "0.000000" }],
+    ["100", { amount: "100" }],
+    ["100.000001", null],
+    ["0.0000001", null],
+    ["0.5%", { millionths: 5_000n }],
+    ["0%", { millionths: 0n }],
+    ["10%", { millionths: 100_000n }],
+    ["10.0001%", null],
+    ["0.0001%", { millionths: 1n }],
+    ["0.000001", { amount: "0.000001" }],
+    ["0.00001%", null],
+    ["-1", null],
+    ["1e1", null],
+    ["", null],
+    ["%", null],
+    ["1 %", null],
+    ["Infinity", null],
+  ])("%p is %p", (text, bound) => {
+    expect(parseBound(text, percent_max)).toEqual(bound as never);
+  });
+
+  const units = (text: string) => toUnits(text, 6) ?? 0n;
+  test.each<[bounds: Tolerance, received: string, price: string]>([
+    [[], "19.90", "19.90"],
+    [[{ amount: "0.10" }], "19.90", "20.00"],
+    [[{ amount: "0.10" }, { millionths: 1_000n }], "99.90", "100.00"],
+    // However large the fixed amount, a tenth of the price is the most that is forgiven.
+    [[{ amount: "100" }], "9", "10"],
+  ])("%p: %p pays a price of up to %p", (bounds, received, price) => {
+    expect(highestPaid(bounds, units(received), 6)).toBe(units(price));
+  });
+
+  test.each<[bounds: Tolerance, due: string, most: string]>([
+    [[], "19.90", "19.90"],
+    [[{ amount: "3" }], "20", "23"],
+    [[{ amount: "3" }, { millionths: 100_000n }], "20", "22"],
+    [[{ millionths: 1_000_000n }], "20", "40"],
+    // However large the fixed amount, twice what is due is the most that pays.
+    [[{ amount: "100" }], "20", "40"],
+  ])("%p: of a payment for %p up to %p pays", (bounds, due, most) => {
+    expect(highestPaying(bounds, units(due), 6)).toBe(units(most));
   });
 });
 
@@ -325,6 +392,29 @@ test("a delivery is tried 13 times on the promised schedule", () => {
   expect(retryDelay(13)).toBe(null);
 });
 
+test("a proof is tried as quickly at first, then every hour until three days are over", () => {
+  const delays_s = Array.from({ length: 84 }, (_, failed) => (proofRetryDelay(failed + 1) ?? Number.NaN) / 1000);
+  expect(delays_s).toEqual([...retry_delays_s, ...Array<number>(71).fill(3600), Number.NaN]);
+});
+
+test("webhooks state the second that has begun", () => {
+  const transfer = {
+    ...{ id: 7, chain: "eth", label: "USDT", amount: "5", tx_hash: "t", sender: "s", wallet: "w" },
+    ...{ likely_order: null, order_id: null },
+  };
+  const order = { id: "o", merchant_order_id: "m", status: "paid", amount: "5" };
+  const restored = { generation: 2, last_in_copy: 5, last_given_out: null };
+  const bodies = [
+    orderStatusBody(order, 1_711_900_800_999),
+    unknownTransferBody(transfer, 1_711_900_800_999),
+    paymentRevertedBody(transfer, 1_711_900_800_999),
+    logRestoredBody(restored, 1_711_900_800_999),
+  ];
+  expect(bodies.map((body) => (JSON.parse(body) as { timestamp: number }).timestamp)).toEqual(
+    Array(4).fill(1_711_900_800),
+  );
+});
+
 test("a key of ours that was replaced is announced for longer than a proof may be on its way", () => {
   const longest_attempt_ms = 60_000;
   let [attempts, waits_ms] = [1, 0];
@@ -415,6 +505,17 @@ describe("coverage", () => {
       { from: 21, to: 24 },
       { from: 31, to: 40 },
     ]);
+  });
+
+  test("what is covered from a block on may come from intervals that overlap, in any order", () => {
+    expect(coveredThrough([piece(5, 10, "B"), piece(1, 30)], 1)?.to).toBe(30);
+    expect(coveredThrough([piece(11, 20), piece(1, 10)], 1)?.to).toBe(20);
+  });
+
+  test("an interval contains its first and its last block", () => {
+    const known = [piece(1, 10), piece(12, 20)];
+    const ends = [0, 1, 10, 11, 12, 20, 21].map((block) => intervalAt(known, block)?.to ?? null);
+    expect(ends).toEqual([null, 10, 10, null, 20, 20, null]);
   });
 
   test("taking back leaves nothing above", () => {

@@ -6,10 +6,12 @@ import { fromUnits, scaleOf, toUnits } from "../src/domain/money.ts";
 import {
   type Distinct,
   distinctness,
+  finerThan,
   type Price,
   promisedOf,
   reachOf,
   scalesOf,
+  stepOf,
   surcharges,
   usual_fees,
 } from "../src/domain/slots.ts";
@@ -39,6 +41,26 @@ function chosen(wanted: Price, taken: readonly bigint[]): { units: bigint; disti
   return null;
 }
 const choose = (wanted: Price, taken: readonly bigint[]) => chosen(wanted, taken)?.units ?? null;
+
+describe("the place of the last digit", () => {
+  test.each<[amount: string, decimals: number, step: string]>([
+    ["0.000001", 6, "0.000001"],
+    ["19.9", 6, "0.1"],
+    ["19.90", 6, "0.1"],
+    ["7", 6, "1"],
+    // Nobody drops more than the decimals: a round sum is no finer form of a rounder one.
+    ["10", 6, "1"],
+    ["1000", 6, "1"],
+    ["10", 0, "1"],
+    ["0.5", 18, "0.1"],
+  ])("of %p in %p decimals is that of %p", (amount, decimals, step) => {
+    expect(stepOf(u(amount, decimals), decimals)).toBe(u(step, decimals));
+  });
+
+  test("amounts that become 19.9 once digits are dropped or rounded away lie around it", () => {
+    expect(finerThan(u("19.9"), 6)).toEqual({ above: u("19.849999"), through: u("19.999999") });
+  });
+});
 
 describe("the amount beside a price that is promised already", () => {
   const rows: [what: string, wanted: Price, taken: string[], amount: string | null][] = [
