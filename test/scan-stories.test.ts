@@ -14,7 +14,15 @@ import {
   usd,
   wallet,
 } from "./support/chain-story.ts";
-import { answering, type Behaviour, emptyLogs, filterOf, rangeCap } from "./support/provider-proxy.ts";
+import {
+  altering,
+  alteringLogs,
+  answering,
+  type Behaviour,
+  emptyLogs,
+  filterOf,
+  rangeCap,
+} from "./support/provider-proxy.ts";
 
 let story: Story;
 let started: Story[] = [];
@@ -639,6 +647,50 @@ describe("the final pass over blocks of two providers", () => {
     await story.mine(20);
     await story.poll();
     expect(story.status(order.id)).toBe("paid");
+  });
+});
+
+describe("a transfer of plain ether that logs as a coin's transfer does", () => {
+  const system = "0xfffffffffffffffffffffffffffffffffffffffe";
+  type Receipt = { logs: { address: string; logIndex: string }[] };
+  const copied = (log: Receipt["logs"][number] | undefined) => ({ ...log, address: system });
+  const next = (log: Receipt["logs"][number]) => ({ ...log, logIndex: `0x${(Number(log.logIndex) + 1).toString(16)}` });
+  const receipts = (change: (logs: Receipt["logs"]) => unknown) =>
+    altering<Receipt | null>("eth_getTransactionReceipt", (receipt) =>
+      receipt === null ? null : { ...receipt, logs: change(receipt.logs) },
+    );
+
+  test("beside a payment in one receipt pays nothing and hides nothing", async () => {
+    story = await begin({ proxies: 1 });
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    story.proxies[0]?.behave(
+      receipts((logs) => [copied(logs[0]), ...logs.map(next)]),
+      alteringLogs((logs) => logs.map(next as never)),
+    );
+    await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(3);
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    expect(story.transfers()).toMatchObject([{ status: "matched", position: 1 }]);
+  });
+
+  test("pays nothing when the payer names its transaction", async () => {
+    story = await begin({ proxies: 1 });
+    await story.poll();
+    const order = await story.order("2.00");
+    await story.select(order.id);
+    story.proxies[0]?.behave(
+      emptyLogs,
+      receipts((logs) => logs.map(copied)),
+    );
+    const hash = await story.usdt.transfer(payer, wallet, usd(2));
+    await story.mine(3);
+    expect((await story.claims.claim(order.id, hash, "client")).status).toBe("not_found");
+    await story.poll();
+    expect(story.status(order.id)).toBe("pending");
+    expect(story.transfers()).toEqual([]);
   });
 });
 
