@@ -102,13 +102,17 @@ test("a chain with an id of the merchant's own is measured and never an alarm", 
   expect(alarms()).toEqual([]);
 });
 
-test("a young chain, and a provider without the older header, are asked again", async () => {
+test("a young chain, and a provider without the older header, are asked again a minute later", async () => {
   let pace: number | null = null;
   const eth = await watch("eth", () => pace);
   await eth.look();
+  await eth.look();
+  expect(eth.asked()).toBe(1);
+  elapsed_ms += 60_000;
   await eth.made.look(block(999, 100_000), eth.settings);
   expect(rowOf("eth")?.ms_per_block).toBeNull();
   pace = 12;
+  elapsed_ms += 60_000;
   await eth.look();
   expect(rowOf("eth")?.ms_per_block).toBe(12_000);
 });

@@ -15,10 +15,12 @@ import type { World } from "../world.ts";
 /** Single differences are 0 where blocks are faster than seconds. */
 const measured_blocks = 1000;
 const measure_interval_ms = 600_000;
+/** After a measurement that failed: a provider that is slow to refuse an old header holds up no other poll. */
+const retry_interval_ms = 60_000;
 const alarm_interval_ms = 3_600_000;
 
 export interface PaceWatch {
-  /** Measures when it is due. A provider that does not serve the older header is asked again at the next poll. */
+  /** Measures when it is due. A provider that does not serve the older header is asked again a minute later. */
   look(latest: BlockRef, settings: ChainSettings): Promise<void>;
   /** The settings with the depths of the faster of two paces: the usual one and the measured one. */
   paced(settings: ChainSettings): ChainSettings;
@@ -35,7 +37,7 @@ export function createPaceWatch(needs: {
 }): PaceWatch {
   const { chain, source, watching, database, telemetry, world } = needs;
   let block_ms = database.read((at) => chainRow(at, chain))?.ms_per_block ?? null;
-  let measured_at = Number.NEGATIVE_INFINITY;
+  let due_at = Number.NEGATIVE_INFINITY;
   let alarmed_at = Number.NEGATIVE_INFINITY;
 
   /** Milliseconds per block; null where the chain is too young or the provider does not serve the older header. */
@@ -65,10 +67,10 @@ export function createPaceWatch(needs: {
 
   return {
     async look(latest, settings) {
-      if (world.elapsed() - measured_at < measure_interval_ms) return;
+      if (world.elapsed() < due_at) return;
       const ms = await measure(latest);
+      due_at = world.elapsed() + (ms === null ? retry_interval_ms : measure_interval_ms);
       if (ms === null) return;
-      measured_at = world.elapsed();
       alarm(ms, settings);
       if (ms !== block_ms) await watching.pace(chain, ms);
       block_ms = ms;
