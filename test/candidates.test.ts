@@ -12,9 +12,12 @@ import {
   candidatesFor,
   promisesBelow,
   promisesBetween,
+  remaindersOf,
+  unpaidBefore,
 } from "../src/storage/candidates.ts";
 import type { Reader } from "../src/storage/database.ts";
-import { depositsExpecting, depositsOfSender, payersLike } from "../src/storage/senders.ts";
+import { heldTransfers, isHeldFor } from "../src/storage/held.ts";
+import { depositsExpecting, depositsOfSender, payersLike, unallocatedOf } from "../src/storage/senders.ts";
 import { transferById, waitingPolicies, waitingTransfers } from "../src/storage/transfers.ts";
 import { plansOf } from "./support/plans.ts";
 import { evm_wallet } from "./support/server.ts";
@@ -142,6 +145,36 @@ describe("is read by index:", () => {
       (at) => unboundWaiting(at, pot, "1", "order", 20),
     ],
     ["the policies of waiting transfers", ["transfers_waiting (chain=?)"], (at) => waitingPolicies(at, "eth")],
+    [
+      "of whom exactly this is left",
+      ["deposits_remainder (chain=? AND coin=? AND wallet=? AND remainder=?)"],
+      (at) => remaindersOf(at, pot, { units: six, sender: ann, transfer: nobody }),
+    ],
+    [
+      "what a sender has sent that pays nothing",
+      ["transfers_unallocated (chain=? AND coin=? AND wallet=? AND sender=?)"],
+      (at) => unallocatedOf(at, pot, ann, 11),
+    ],
+    [
+      "unpaid orders that were asked before",
+      [
+        "sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=? AND sender=?)",
+        "slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units>? AND units<?)",
+      ],
+      (at) =>
+        unpaidBefore(
+          at,
+          pot,
+          { deposit: 9, order_id: "order", sender: ann, transfer: nobody },
+          { amounts: [six], ranges: [{ above: six, through: 2n * six }] },
+        ),
+    ],
+    [
+      "what is held for open deposits",
+      ["transfers_held_for (held_for>?)"],
+      (at) => heldTransfers(at, { deposit: 0, transfer: 0 }, 1),
+    ],
+    ["what is held for one deposit", ["transfers_held_for (held_for=?)"], (at) => isHeldFor(at, 1)],
     ["how many payments an order has", ["deposits_order (order_id=?)"], (at) => countPayments(at, "order", nobody, 1)],
   ];
 

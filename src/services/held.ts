@@ -14,6 +14,7 @@ import { createTiers } from "./tiers.ts";
 
 /** Transfers asked about per call; the next call goes on behind them. */
 const held_batch_max = 100;
+const beginning = { deposit: 0, transfer: 0 };
 
 export interface HeldTransfers {
   /** Credits held transfers by which no older order can be meant any more. Resolves with how many. */
@@ -27,7 +28,7 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
   const crediting = createCrediting(needs);
   const splits = createSplits(needs);
   const tiers = createTiers(needs);
-  let after = 0;
+  let after = beginning;
 
   function settle(tx: Tx, row: TransferRow): boolean {
     const found = attribution.decideFinally(tx, row);
@@ -69,7 +70,8 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
     async settleHeld() {
       const ready = database.read((at) => {
         const rows = heldTransfers(at, after, held_batch_max);
-        after = rows.length === held_batch_max ? (rows.at(-1)?.id ?? 0) : 0;
+        const last = rows.length === held_batch_max ? rows.at(-1) : undefined;
+        after = last === undefined ? beginning : { deposit: last.held_for ?? 0, transfer: last.id };
         return rows.filter((row) => isReady(at, row));
       });
       let settled = 0;

@@ -1,6 +1,6 @@
 // Transfers that pay a deposit as soon as no older order can be meant by them any more. Reads, and lets go of them.
 
-import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
 import { deposits, transfers } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -9,10 +9,10 @@ import type { TransferRow } from "./transfers.ts";
 /** On the chain, and no operator has seen to it. */
 const isLive = and(isNull(transfers.reverted_at), isNull(transfers.dismissed_at));
 
-/** Confirmed transfers that are held for an open deposit, behind `after` by number; at most `limit`. */
-export function heldTransfers(at: Reader, after: number, limit: number): TransferRow[] {
+/** Confirmed transfers that are held for open deposits, by deposit, those behind `after`; at most `limit`. */
+export function heldTransfers(at: Reader, after: { deposit: number; transfer: number }, limit: number): TransferRow[] {
   return selectHeld(at)
-    .all({ after, limit })
+    .all({ ...after, limit })
     .map((row) => row.transfer);
 }
 
@@ -24,13 +24,13 @@ const selectHeld = statement((db) =>
     .where(
       and(
         isNotNull(transfers.held_for),
-        gt(transfers.id, sql.placeholder("after")),
+        sql`(${transfers.held_for}, ${transfers.id}) > (${sql.placeholder("deposit")}, ${sql.placeholder("transfer")})`,
         isNotNull(transfers.confirmed_at),
         isLive,
         isNull(deposits.closed_at),
       ),
     )
-    .orderBy(asc(transfers.id))
+    .orderBy(asc(transfers.held_for), asc(transfers.id))
     .limit(sql.placeholder("limit"))
     .prepare(),
 );

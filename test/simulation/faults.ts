@@ -82,8 +82,8 @@ export const faults: readonly PlantedFault[] = [
     "orders expire before their chain was read",
     "src/services/expiry.ts",
     [
-      "(deposit) => isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id),",
-      "(deposit) => isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id),",
+      "isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),",
+      "isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id) || !isHeldFor(at, deposit.id),",
     ],
     /was paid in time by/,
   ),
