@@ -13,6 +13,7 @@ import {
   promisesBelow,
   promisesBetween,
   remaindersOf,
+  surchargedNear,
   unpaidBefore,
 } from "../src/storage/candidates.ts";
 import type { Reader } from "../src/storage/database.ts";
@@ -88,6 +89,20 @@ describe("is read by index:", () => {
       "an exact amount of one sender",
       ["sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=? AND sender=?)"],
       (at) => candidateOfSender(at, pot, 1n, ann, nobody),
+    ],
+    [
+      "other orders with a surcharge near an amount",
+      [
+        "sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=? AND sender=?)",
+        "slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units>? AND units<?)",
+      ],
+      (at) =>
+        surchargedNear(
+          at,
+          pot,
+          { order_id: "order", sender: ann, transfer: nobody },
+          { amounts: [1n, 2n], ranges: [{ above: 100n, through: 200n }] },
+        ),
     ],
     [
       "amounts between two",

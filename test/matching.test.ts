@@ -46,7 +46,13 @@ const nothing: Around = {
   highestPaying: (due) => due + due / 10n,
 };
 
-const alone: Context = { remainders: () => [], isShared: () => false, around: () => nothing, olderThan: () => [] };
+const alone: Context = {
+  remainders: () => [],
+  isShared: () => false,
+  around: () => nothing,
+  olderThan: () => [],
+  surcharged: () => [],
+};
 
 function words(found: Match): string {
   if ("deposit" in found) return `${found.kind} pays ${found.deposit}`;

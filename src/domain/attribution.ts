@@ -49,6 +49,11 @@ export interface Context {
    * sent: with decimals cut or rounded, a fee kept, within the tolerance, as a remainder, or as its sender's own.
    */
   olderThan(deposit: Candidate): readonly Candidate[];
+  /**
+   * Other pending orders that were asked here for more than their price, and whose amount the arrival is once its decimals
+   * are cut or rounded, or a usual fee is kept. Their payer was given an unusual amount by us.
+   */
+  surcharged(deposit: Candidate): readonly Candidate[];
 }
 
 /** Decides what an arrival pays, or why it pays nothing. `exact`: reservations of just this amount. */
@@ -69,15 +74,16 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], context
 }
 
 /**
- * A match with a deposit that was just opened, unless an older order could be meant: whoever saw the transfer first may have
- * opened the deposit for it. A sender that the shop itself expects is known, but not an address that pays for many.
+ * A match, unless another order could be meant: one with a surcharge whose payer may have dropped its decimals; for a
+ * deposit that was just opened any older one, because whoever saw the transfer first may have opened the deposit for it. A
+ * sender that the shop itself expects is known, but not an address that pays for many.
  */
 function unlessContested(arrival: Arrival, found: Match, among: readonly Candidate[], context: Context): Match {
   const deposit = "deposit" in found ? among.find((one) => one.deposit === found.deposit) : undefined;
-  if (deposit === undefined || !isYoung(arrival, deposit)) return found;
-  if (deposit.sender === arrival.sender && !context.isShared()) return found;
-  const others = context.olderThan(deposit);
+  if (deposit === undefined) return found;
+  const others = [...context.surcharged(deposit), ...(isYoung(arrival, deposit) ? context.olderThan(deposit) : [])];
   if (!isMany(others) && timely(arrival, others).length === 0) return found;
+  if (deposit.sender === arrival.sender && !context.isShared()) return found;
   return { reason: "ambiguous", likely_order: null, held_for: deposit.deposit };
 }
 

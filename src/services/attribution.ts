@@ -27,6 +27,7 @@ import {
   promisesBetween,
   remaindersOf,
   reservedBefore,
+  surchargedNear,
   unpaidBefore,
 } from "../storage/candidates.ts";
 import { secondsPerBlock } from "../storage/chains.ts";
@@ -132,6 +133,21 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     ];
   }
 
+  function surchargedBeside(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate, decimals: number): Candidate[] {
+    const units = BigInt(row.units);
+    const { above, through } = finerThan(units, decimals);
+    const than = { order_id: deposit.order_id, sender: row.sender, transfer: row.id };
+    const near = {
+      amounts: feesOf(decimals).map((fee) => units + fee),
+      ranges: [
+        { above, through: units - 1n },
+        { above: units, through },
+      ],
+    };
+    // What is on its way to be paid exactly was not sent with decimals dropped.
+    return surchargedNear(at, pot, than, near).filter((one) => !one.taken);
+  }
+
   function decide(at: Reader, row: TransferRow): Match {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
@@ -163,6 +179,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
               ),
         isShared: () => isSharedSender(at, sender),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
+        surcharged: (deposit) => (pot === null ? [] : surchargedBeside(at, pot, row, deposit, watch?.decimals ?? 0)),
         olderThan: (deposit) => (pot === null ? [] : olderThan(at, pot, row, deposit, watch?.decimals ?? 0)),
       },
     );

@@ -234,20 +234,44 @@ export function unpaidBefore(
   ].map(candidateOf);
 }
 
-const isUnpaidBefore = and(
-  lt(slots.deposit, sql.placeholder("deposit")),
+/**
+ * Open reservations of a pot of one of these amounts or in one of these ranges, (above, through], whose pending orders
+ * other than `order_id` were asked for more than their price, and that `sender` may pay. At most `around_max` of each kind.
+ */
+export function surchargedNear(
+  at: Reader,
+  pot: Pot,
+  than: { order_id: string; sender: string; transfer: number },
+  near: { amounts: readonly bigint[]; ranges: readonly { above: bigint; through: bigint }[] },
+): Candidate[] {
+  const where = { ...pot, ...than, limit: around_max };
+  return [
+    ...selectSurchargedExact(at).all({ ...where, amounts: JSON.stringify(near.amounts.map(String)) }),
+    ...near.ranges
+      .flatMap(({ above, through }) => spans(above, through))
+      .flatMap((span) => selectSurchargedBetween(at).all({ ...where, ...span })),
+  ].map(candidateOf);
+}
+
+const isAmong = sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`;
+const isBetween = and(
+  sql`${digitsOf} = ${sql.placeholder("digits")}`,
+  gte(slots.units, sql.placeholder("from")),
+  lte(slots.units, sql.placeholder("to")),
+);
+const isOfOtherFor = and(
   ne(deposits.order_id, sql.placeholder("order_id")),
-  ne(orders.status, "paid"),
   sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
 );
-const selectUnpaidExact = selectPromises(
-  and(sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`, isUnpaidBefore),
+const isUnpaidBefore = and(lt(slots.deposit, sql.placeholder("deposit")), ne(orders.status, "paid"), isOfOtherFor);
+const selectUnpaidExact = selectPromises(and(isAmong, isUnpaidBefore));
+const selectUnpaidBetween = selectPromises(and(isBetween, isUnpaidBefore));
+const isSurcharged = and(
+  isNull(slots.closed_at),
+  eq(slots.rest, false),
+  sql`${deposits.amount} <> ${orders.amount}`,
+  eq(orders.status, "pending"),
+  isOfOtherFor,
 );
-const selectUnpaidBetween = selectPromises(
-  and(
-    sql`${digitsOf} = ${sql.placeholder("digits")}`,
-    gte(slots.units, sql.placeholder("from")),
-    lte(slots.units, sql.placeholder("to")),
-    isUnpaidBefore,
-  ),
-);
+const selectSurchargedExact = selectPromises(and(isAmong, isSurcharged));
+const selectSurchargedBetween = selectPromises(and(isBetween, isSurcharged));
