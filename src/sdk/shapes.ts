@@ -31,7 +31,7 @@ export interface NewOrder {
   amount: string;
   /** Where the order's webhooks go: absolute http or https, up to 2,048 bytes. */
   webhook_url: string;
-  /** Only transfers from this address pay the order. */
+  /** Only transfers from this address pay the order. Proves nothing when the payer can choose it: set what your shop knows. */
   expecting_wallet_address?: string | null | undefined;
   /** The one chain the payer may choose. */
   blockchain?: Blockchain | null | undefined;
