@@ -95,6 +95,20 @@ test("a chain that became slower is an alarm, too, and keeps the depths of its u
   expect(base.paced(base.settings)).toBe(base.settings);
 });
 
+test("a pace that only a false header explains is an alarm and changes no depth", async () => {
+  let pace = 12;
+  const eth = await watch("eth", () => pace);
+  await eth.look();
+  for (const false_pace of [300, 0.001]) {
+    pace = false_pace;
+    elapsed_ms += hour_ms;
+    await eth.look();
+  }
+  expect(alarms()).toHaveLength(2);
+  expect(temp.database.read((at) => secondsPerBlock(at, "eth"))).toEqual({ least: 12, most: 12 });
+  expect(eth.paced(eth.settings).facts).toMatchObject({ overlap: 14, tagless_depth: 96 });
+});
+
 test("a chain with an id of the merchant's own is measured and never an alarm", async () => {
   const own = await watch("eth", () => 1, 31337);
   await own.look();

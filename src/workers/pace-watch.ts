@@ -18,6 +18,8 @@ const measure_interval_ms = 600_000;
 /** After a measurement that failed: a provider that is slow to refuse an old header holds up no other poll. */
 const retry_interval_ms = 60_000;
 const alarm_interval_ms = 3_600_000;
+/** A measured pace that differs from the usual one by more than this factor is an alarm and is not kept. */
+const kept_factor_max = 20;
 
 export interface PaceWatch {
   /** Measures when it is due. A provider that does not serve the older header is asked again a minute later. */
@@ -72,6 +74,9 @@ export function createPaceWatch(needs: {
       due_at = world.elapsed() + (ms === null ? retry_interval_ms : measure_interval_ms);
       if (ms === null) return;
       alarm(ms, settings);
+      // One provider states the older header: a false time must not stretch depths and windows without bound.
+      const factor = ms / (settings.facts.seconds_per_block.usual * 1000);
+      if (Math.max(factor, 1 / factor) > kept_factor_max) return;
       if (ms !== block_ms) await watching.pace(chain, ms);
       block_ms = ms;
     },
