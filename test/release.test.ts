@@ -186,7 +186,7 @@ describe("one block that nobody serves", () => {
   });
 });
 
-test("an amount on one wallet is not released by what was read of another", async () => {
+async function beginWithTwoWallets(): Promise<void> {
   await begin({
     wallets: [evm_wallet, second_wallet].map((address) => ({
       ...({ chain: "eth", coins: ["USDT"], starting_tx: null } as const),
@@ -194,10 +194,21 @@ test("an amount on one wallet is not released by what was read of another", asyn
     })) as never,
   });
   await till.quiet();
+}
+
+test("an amount on one wallet is not released by what was read of another", async () => {
+  await beginWithTwoWallets();
   const head = await cancelled();
   till.advance(window_ms);
   await readFinally(1, head + 20, { wallet: second_wallet });
   expect(await release.releaseDue()).toBe(0);
+  expect(reserved()).toBe(1);
+});
+
+test("an amount on one wallet is not held by what was not read of another", async () => {
+  await beginWithTwoWallets();
+  const head = await cancelled();
+  till.advance(window_ms);
   await readFinally(1, head + 20, { wallet: evm_wallet });
   expect(await release.releaseDue()).toBe(1);
 });
