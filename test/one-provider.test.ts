@@ -150,14 +150,19 @@ describe("about what is final", () => {
     story.proxies[0]?.behave({
       alter: (call, answer) => (isHeader(call, "finalized") ? { ...answer, result: eager } : answer),
     });
+    await story.advance(600);
     await story.poll();
+    const top = () => story.rows("SELECT max(to_block) AS top FROM coverage WHERE pass = 'final'")[0]?.top;
     expect(story.rows("SELECT final_number FROM chains")).toEqual([{ final_number: Number(eager.number) }]);
+    expect(top()).toBe(Number(eager.number));
     story.proxies[0]?.behave();
-    await story.anvil.rpc("anvil_reorg", [1, []]);
-    // The block that went took its time with it.
-    await story.anvil.rpc("evm_increaseTime", [120]);
+    await story.anvil.rpc("anvil_reorg", [2, []]);
+    // The blocks that went took their time with them.
+    await story.anvil.rpc("evm_increaseTime", [720]);
     const order = await paidAndSeen(story, 3);
     expect(story.log.filter((line) => line.includes("finality_receded"))).toHaveLength(1);
+    // What was read of the blocks that were never final is read finally again.
+    expect(Number(top() ?? 0)).toBeLessThan(Number(eager.number));
     await goOn(story, 20);
     expect(story.status(order)).toBe("paid");
     expect(story.rows("SELECT stalled_since FROM chains")).toEqual([{ stalled_since: null }]);
