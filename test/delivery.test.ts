@@ -105,6 +105,37 @@ function waiting(): { state: string; failures: number; next_at: number }[] {
   return temp.database.read((at) => at.live().all("SELECT state, failures, next_at FROM deliveries ORDER BY id"));
 }
 
+describe("a webhook that was planned before the clock was set back by hours", () => {
+  test("is sent at once, the first time as well as again", async () => {
+    clock += 5 * 3_600_000;
+    const shop = merchant();
+    const failing = merchant();
+    failing.answerWith(() => 500);
+    const [fresh, again] = [await cancelledOrder(shop.webhook_url), await cancelledOrder(failing.webhook_url)];
+    clock = start_time;
+    await send();
+    expect(shop.received.map(({ body }) => body.order_id)).toEqual([fresh]);
+    expect(failing.received.map(({ body }) => body.order_id)).toEqual([again]);
+    expect(waiting()).toMatchObject([{ state: "delivered" }, { state: "waiting", next_at: start_time + 1000 }]);
+  });
+
+  test("waits no longer than for its usual retry", async () => {
+    const failing = merchant();
+    failing.answerWith(() => 500);
+    clock += 5 * 3_600_000;
+    await cancelledOrder(failing.webhook_url);
+    await send();
+    clock = start_time;
+    await send();
+    expect(failing.received).toHaveLength(2);
+    await send();
+    expect(failing.received).toHaveLength(2);
+    clock += 2000;
+    await send();
+    expect(failing.received).toHaveLength(3);
+  });
+});
+
 describe("a webhook", () => {
   test("carries the order event, signed in both styles, stamped with the time of the attempt", async () => {
     const shop = merchant();

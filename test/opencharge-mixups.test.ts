@@ -114,7 +114,7 @@ const statusOf = async (id: string) =>
   ((await (await fetch(`${shop.endpoint}/orders/${id}/status`)).json()) as Fields).status;
 const waiting = () =>
   shop.database.read((at) =>
-    dueLanes(at, shop.now() + 1e9).flatMap((origin) => dueDeliveries(at, origin, shop.now() + 1e9, 1000)),
+    dueLanes(at, shop.now() + 1e9).flatMap(({ lane, through }) => dueDeliveries(at, lane, through, 1000)),
   );
 const deliver = (envelope: object, from = provider) =>
   from.call(shop.endpoint, "POST", "/transfer/webhook", { ...envelope });

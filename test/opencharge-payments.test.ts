@@ -484,7 +484,7 @@ describe("an order of our own shop, paid on our own page", () => {
     await pay(session.order.id);
     expect(await statusOf(id)).toMatchObject({ status: "paid", txid: session.row.txid });
     const kinds = shop.database.read((at) =>
-      dueLanes(at, shop.now()).flatMap((lane) => dueDeliveries(at, lane, shop.now(), 9)),
+      dueLanes(at, shop.now()).flatMap(({ lane, through }) => dueDeliveries(at, lane, through, 9)),
     );
     expect(kinds.map(({ kind }) => kind).sort()).toEqual(["order", "proof"]);
   });

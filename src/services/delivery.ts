@@ -210,15 +210,15 @@ export function createDelivery(needs: {
       if (database.unwritable() !== null) return;
       if (stopped) return;
       const now = world.now();
-      for (const name of database.read((at) => dueLanes(at, now))) {
-        const { busy, failures } = laneOf(name);
+      for (const { lane, through } of database.read((at) => dueLanes(at, now))) {
+        const { busy, failures } = laneOf(lane);
         const room = Math.min(
           (failures >= narrow_after_failures ? 1 : in_flight_per_lane_max) - busy.size,
           in_flight_max - inFlight.size,
         );
         if (room <= 0) continue;
         // Those in flight are due as well until they are recorded: ask for as many more.
-        const due = database.read((at) => dueDeliveries(at, name, now, room + busy.size));
+        const due = database.read((at) => dueDeliveries(at, lane, through, room + busy.size));
         for (const row of due.filter(({ id }) => !inFlight.has(id)).slice(0, room)) {
           if (row.schedule === "webhook" || proofs_in_flight < proofs_in_flight_max) start(row);
         }

@@ -1,7 +1,7 @@
 // The event log and what is pushed from it: deliveries with their own schedule, and every attempt made.
 
 import { and, asc, desc, eq, gt, isNotNull, lte, sql } from "drizzle-orm";
-import { type EventType, eventTypes } from "../domain/events.ts";
+import { type EventType, eventTypes, retry_delay_max_ms } from "../domain/events.ts";
 import type { Reader, Tx } from "./database.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
@@ -131,12 +131,23 @@ const selectLast = statement((db) =>
   db.select({ n: events.n }).from(events).orderBy(desc(events.n)).limit(1).prepare(),
 );
 
-/** Lanes with a delivery that is due. Hops from lane to lane over the index, whatever waits in each. */
-export function dueLanes(at: Reader, now: number): string[] {
-  const lanes: string[] = [];
+export interface DueLane {
+  lane: string;
+  /** Its deliveries planned for this time (ms) or earlier are due. */
+  through: number;
+}
+
+/**
+ * Lanes with a delivery that is due. Hops from lane to lane over the index, whatever waits in each. A lane whose first
+ * delivery is later than any retry was planned before the clock was set back: all of it is due.
+ */
+export function dueLanes(at: Reader, now: number): DueLane[] {
+  const lanes: DueLane[] = [];
   let next = selectNextLane(at).get({ after: "" });
   while (next !== undefined) {
-    if (next.next_at <= now) lanes.push(next.lane);
+    const { lane, next_at } = next;
+    if (next_at <= now) lanes.push({ lane, through: now });
+    if (next_at > now + retry_delay_max_ms) lanes.push({ lane, through: Number.MAX_SAFE_INTEGER });
     next = selectNextLane(at).get({ after: next.lane });
   }
   return lanes;
@@ -153,9 +164,9 @@ const selectNextLane = statement((db) =>
     .prepare(),
 );
 
-/** Deliveries in one lane that are due, longest waiting first; of each order only the earliest that is not settled. */
-export function dueDeliveries(at: Reader, lane: string, now: number, limit: number): DeliveryRow[] {
-  return selectDue(at).all({ lane, now, limit });
+/** Deliveries in one lane that are planned for `through` (ms) or earlier, longest waiting first; of each order only the earliest that is not settled. */
+export function dueDeliveries(at: Reader, lane: string, through: number, limit: number): DeliveryRow[] {
+  return selectDue(at).all({ lane, through, limit });
 }
 
 const selectDue = statement((db) =>
@@ -166,7 +177,7 @@ const selectDue = statement((db) =>
       and(
         isWaiting,
         eq(deliveries.lane, sql.placeholder("lane")),
-        lte(deliveries.next_at, sql.placeholder("now")),
+        lte(deliveries.next_at, sql.placeholder("through")),
         sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id})`,
       ),
     )
