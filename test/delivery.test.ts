@@ -10,7 +10,7 @@ import { createDelivery, type Delivery } from "../src/services/delivery.ts";
 import { createOperator } from "../src/services/operator.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
 import { insertOrder } from "../src/storage/orders.ts";
-import { queueProofOf } from "../src/storage/outbox.ts";
+import { lastEvent, queueProofOf } from "../src/storage/outbox.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
@@ -58,7 +58,7 @@ function build(): void {
     outbound: createOutbound({ world }),
     world,
     telemetry: createTelemetry(world),
-    eventLog: { keep() {} },
+    eventLog: { keep: () => void kept.push(temp.database.read(lastEvent)) },
     onRoom: () => room.resolve(),
     signProof: () => proof_headers,
   });
@@ -77,6 +77,9 @@ async function send(): Promise<void> {
   await delivery.stop();
   build();
 }
+
+/** The newest event number at each keeping of it. */
+const kept: number[] = [];
 
 let orders = 0;
 async function cancelledOrder(webhook_url: string): Promise<string> {
@@ -150,6 +153,20 @@ describe("a webhook", () => {
     expect(waiting()[0]).toMatchObject({ state: "delivered", failures: 0 });
     await send();
     expect(shop.received).toHaveLength(1);
+  });
+
+  test("leaves only after the number it carries was kept beside the database", async () => {
+    const shop = merchant();
+    const known: number[] = [];
+    shop.answerWith(({ id }) => {
+      known.push(...kept.filter((n) => id === `evt_${n}`));
+      return 200;
+    });
+    await cancelledOrder(shop.webhook_url);
+    const last = temp.database.read(lastEvent);
+    kept.length = 0;
+    await send();
+    expect(known).toEqual([last]);
   });
 
   test("is tried 13 times on its schedule, then given up, every attempt recorded", async () => {

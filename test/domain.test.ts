@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../src/domain/address.ts";
 import { atPace, type ChainId, chainIds, chains, coins, registeredName, tokens } from "../src/domain/assets.ts";
+import { middleOf } from "../src/domain/balances.ts";
 import {
   coveredThrough,
   cutAbove,
@@ -47,7 +48,8 @@ import {
   unitsCovering,
 } from "../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../src/domain/order.ts";
-import type { Receipt, Transfer } from "../src/domain/payment.ts";
+import { isNoise, type Receipt, type Transfer } from "../src/domain/payment.ts";
+import { proofOutcomes, proofWords } from "../src/domain/proof.ts";
 import { isAnnounced } from "../src/domain/rotation.ts";
 import { highestPaid, highestPaying, parseBound, type Tolerance } from "../src/domain/tolerance.ts";
 import { canonicalTxHash, hashInText } from "../src/domain/tx-hash.ts";
@@ -273,6 +275,41 @@ describe("assets", () => {
       expect(chains[chain].finality.at(-1)?.up_to).toBe(null);
     },
   );
+});
+
+test("a page of logs covers about half an hour of a chain, within what most providers serve", () => {
+  expect(Object.fromEntries(chainIds.map((chain) => [chain, chains[chain].page_blocks]))).toEqual({
+    ...{ eth: 1000, polygon: 1000, base: 5000, arb: 5000, op: 1000, linea: 1000, avaxc: 1177, tron: 1000 },
+  });
+});
+
+test("contracts that few wallets expect are offered on request only", () => {
+  const asked = chainIds.flatMap((chain) =>
+    tokens[chain].filter((token) => token.on_request).map((token) => `${token.coin} on ${chain}`),
+  );
+  expect(asked).toEqual(["USDT on base", "USDC on tron"]);
+});
+
+test("a stretch of one block is not narrowed any further", () => {
+  const middle = (from: number, to: number) =>
+    middleOf({ from: { block: from, units: 0n }, to: { block: to, units: 1n }, difference: 1n });
+  expect([middle(7, 8), middle(7, 9), middle(7, 10)]).toEqual([null, 8, 8]);
+});
+
+test("what looks like a known address is ignored below one coin, and shown from one coin on", () => {
+  const amounts = ["0.999999", "1", "1.000001"];
+  expect(amounts.map((amount) => isNoise({ reason: "lookalike", amount }))).toEqual([true, false, false]);
+  expect(isNoise({ reason: "dust", amount: "0.01" })).toBe(true);
+  expect(isNoise({ reason: "short", amount: "0.5" })).toBe(false);
+});
+
+test("what became of a proof is said in words", () => {
+  expect(proofOutcomes.map((outcome) => proofWords(outcome, false))).toEqual([
+    "it paid the order",
+    "the order was paid or cancelled before",
+    "no order has this reference",
+  ]);
+  expect(proofWords("unmatched", true)).toBe("the payment had expired or was settled before");
 });
 
 describe("two finalities together ask for all that either asks for:", () => {

@@ -286,9 +286,11 @@ describe("the file beside the database", () => {
     await append(1);
     rmSync(`${path}.last-event`);
     mkdirSync(`${path}.last-event`);
-    eventLog.keep();
-    eventLog.keep();
-    expect(log.filter((line) => line.includes(`warn last_event_not_kept path=${path}.last-event`))).toHaveLength(1);
+    const warnings = () => log.filter((line) => line.includes(`warn last_event_not_kept path=${path}.last-event`));
+    for (let time = 0; time < 3; time++) {
+      eventLog.keep();
+      expect(warnings()).toHaveLength(1);
+    }
     rmSync(`${path}.last-event`, { recursive: true });
     eventLog.keep();
     expect(kept()).toBe("0000000000000001");

@@ -105,6 +105,11 @@ describe("a pinned identity", () => {
 });
 
 describe("we ourselves", () => {
+  test("cost nobody a look-up, and a stranger does", () => {
+    byRegistry();
+    expect([shop.directory.isCheap(shop_ocid), shop.directory.isCheap(999)]).toEqual([true, false]);
+  });
+
   test("are known without a look-up, with the key we sign with", async () => {
     byUrl();
     const own = (await shop.directory.find(shop_ocid)) as Metadata;
@@ -247,6 +252,16 @@ describe("the registry", () => {
     expect(await found()).toBe("UNKNOWN_OCID");
     registry.urls.set(201, "");
     expect(await found(201)).toBe("UNKNOWN_OCID");
+  });
+
+  test.each([
+    { code: 3, message: "VM error" },
+    { code: -32000, message: "execution reverted: OCID does not exist" },
+  ])("that reverts knows no such OCID, however its node says so: %j", async (failure) => {
+    registry.urls.set(200, party.metadata_url);
+    registry.fail(failure);
+    byRegistry();
+    expect(await found()).toBe("UNKNOWN_OCID");
   });
 
   test("that refuses to answer, or is on another chain, says nothing about the OCID", async () => {

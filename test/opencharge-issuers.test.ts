@@ -84,3 +84,18 @@ test("that does not answer keeps four questions of one caller waiting, and leave
   for (const answer of await Promise.all([...own, others])) expect(verdict(answer)).toBe("200 accepted");
   expect(asked()).toBe(5);
 });
+
+describe("an issuer that is asked whether a weak proof is its own and", () => {
+  const answers: [what: string, answer: (envelope: Fields) => Response, expected: string][] = [
+    ["says so is believed", (envelope) => Response.json({ ...envelope, status: "completed" }), "200 accepted"],
+    ["knows none of it is believed, too", () => new Response(null, { status: 404 }), "400 PROOF_SIGNATURE_INVALID"],
+    ["fails has to be asked again", () => Response.json({}, { status: 500 }), "502 METADATA_UNAVAILABLE"],
+    ["never ends has to be asked again", () => new Response(" ".repeat(2_000_000)), "502 METADATA_UNAVAILABLE"],
+  ];
+  test.each(answers)("%s", async (_what, answer, expected) => {
+    await start(provider.endpoint, true);
+    const envelope = weakProof();
+    provider.answerWith(`/verify/${envelope.proof.txid}`, async () => answer({ ...envelope.proof, ...envelope }));
+    expect(verdict(await bring(envelope))).toBe(expected);
+  });
+});

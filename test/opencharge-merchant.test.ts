@@ -388,6 +388,11 @@ describe("an order that somebody asks us to sign", () => {
     expect(shop.events()).toHaveLength(before);
   });
 
+  test("takes all that there is of an item", async () => {
+    const order = await ordered({ items: [line({ id: "item_002", quantity: 3 })], amount: "15.00" });
+    expect(order.amount).toBe("15.00");
+  });
+
   test("costs what the catalogue says, whatever prices and names the caller wrote", async () => {
     const order = await ordered({ items: [line({ name: "Free coffee", price: "0.00", quantity: 3 })], amount: null });
     expect(order).toMatchObject({ amount: "15.00", items: [line({ quantity: 3 })] });
