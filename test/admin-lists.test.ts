@@ -114,7 +114,8 @@ describe("the plan of every list", () => {
     wallet: filled_wallet,
     status: "no_matched_deposit",
     chain: "eth",
-    label: "USDT",
+    coin: "USDT",
+    unaccepted: true,
   }).map((filter) => [
     filter,
     filter.wallet !== undefined ? "SEARCH transfers USING INDEX transfers_" : "SCAN transfers",
@@ -144,7 +145,7 @@ describe("the plan of every list", () => {
   ];
 
   test("covers every choice of filters", () => {
-    expect(plans).toHaveLength(2 ** 2 + 2 ** 3 + 2 ** 4 + 2);
+    expect(plans).toHaveLength(2 ** 2 + 2 ** 3 + 2 ** 5 + 2);
   });
 
   test.each(plans)("%s: read newest first, never sorted", (what, found, run) => {

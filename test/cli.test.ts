@@ -738,6 +738,12 @@ describe("an operator's commands", () => {
     const filters = ["--wallet", eth_wallet.toLowerCase(), "--status", "no_matched_deposit", "--chain=eth"];
     expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDT"])).toEqual([transfer]);
     expect(await jsonOf(folder, ["transfers", ...filters, "--coin=USDC"])).toEqual([]);
+    const raw = new Sqlite(database);
+    raw.run("UPDATE transfers SET coin = NULL, label = 'USDC.e'");
+    expect(await jsonOf(folder, ["transfers"])).toEqual([]);
+    expect(await jsonOf(folder, ["transfers", "--unaccepted"])).toEqual([{ ...transfer, token: "USDC.e" }]);
+    raw.run("UPDATE transfers SET coin = 'USDT', label = 'USDT'");
+    raw.close();
     const text = (await ocrch(folder, ["transfers"])).out;
     expect(text).toContain("2023-11-14T22:13:20Z");
     expect(text).toContain("no deposit asks for this amount\n");

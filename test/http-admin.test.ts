@@ -66,7 +66,7 @@ async function receive(server: TestServer, transfers: readonly Received[], confi
       ...{ chain, pass: "head", watches: [], from: end.number, end, provider: "test", zero_value: 0 },
       ...{ transfers: [transfer], gone: [], chainEnd },
     });
-    const [row] = server.operator.transfers({ chain }, { limit: 1, offset: 0 });
+    const [row] = server.operator.transfers({ chain, unaccepted: true }, { limit: 1, offset: 0 });
     if (confirmed.includes(n) && row !== undefined) {
       await settlement.confirm(chain, [{ id: row.id, block_hash: end.hash, verdict: "confirmed" }]);
     }
@@ -395,6 +395,20 @@ describe("transfers", () => {
     expect(ids(await transfers("?limit=1&offset=1"))).toEqual([2]);
     expect(ids(await transfers("", evm_wallet.toLowerCase()))).toEqual([3, 2, 1]);
     expect(ids(await transfers("", `0X${evm_wallet.slice(2).toUpperCase()}`))).toEqual([3, 2, 1]);
+  });
+
+  test("of a token that is accepted as no coin are listed only when asked for, under its own label", async () => {
+    const bridged = tokens.polygon.find(({ label }) => label === "USDC.e")?.address ?? "";
+    await receive(server, [{ n: 1 }, { n: 2, chain: "polygon", token: bridged }], [1, 2]);
+    const labels = (answer: Answer) => (JSON.parse(answer.body) as { token: string }[]).map(({ token }) => token);
+    expect(labels(await transfers())).toEqual(["USDT"]);
+    expect(labels(await transfers("?unaccepted=false"))).toEqual(["USDT"]);
+    expect(labels(await transfers("?status=no_matched_deposit&blockchain=polygon"))).toEqual([]);
+    expect(labels(await transfers("?unaccepted=true"))).toEqual(["USDC.e", "USDT"]);
+    expect(labels(await transfers("?unaccepted=true&blockchain=polygon"))).toEqual(["USDC.e"]);
+    expect(labels(await transfers("?unaccepted=true&token=USDC"))).toEqual([]);
+    expect(labels(await server.admin("GET", "inbox"))).toEqual(["USDC.e", "USDT"]);
+    expect(summary(await transfers("?unaccepted=yes"))).toEqual([400, "invalid unaccepted"]);
   });
 
   test("of an address that was never seen, or is none, are an empty list", async () => {

@@ -479,6 +479,7 @@ describe("an operator's tool", () => {
     expect(deposits).toMatchObject([{ order_id, value: "3.50", user_address: null, wallet_address: evm_wallet }]);
     expect(await admin.deposits({ order_id, token: "USDT" })).toEqual([]);
     expect(await admin.transfers(evm_wallet, { status: "matched", blockchain: "eth", token: "USDT" })).toEqual([]);
+    expect(await admin.transfers(evm_wallet, { unaccepted: true })).toEqual([]);
     expect((await admin.wallets()).map(({ blockchain }) => blockchain)).toEqual(["eth", "polygon", "tron"]);
   });
 

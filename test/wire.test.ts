@@ -780,6 +780,7 @@ describe("shapes have exactly these keys in this order", () => {
   const transfer: shapes.AdminTransferInput = {
     id: 123,
     chain: "op",
+    coin: "USDT",
     label: "USDT0",
     sender: "0xS",
     wallet: "0xW",
@@ -840,7 +841,12 @@ describe("shapes have exactly these keys in this order", () => {
     [
       "AdminTransfer",
       shapes.adminTransferShape(transfer),
-      '{"id":123,"blockchain":"op","token":"USDT0","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":true,"created_at":1711900800,"status":"matched","fulfillment_id":7}',
+      '{"id":123,"blockchain":"op","token":"USDT","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":true,"created_at":1711900800,"status":"matched","fulfillment_id":7}',
+    ],
+    [
+      "AdminTransfer of a token that is accepted as no coin",
+      shapes.adminTransferShape({ ...transfer, coin: null, label: "USDC.e" }),
+      '{"id":123,"blockchain":"op","token":"USDC.e","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":true,"created_at":1711900800,"status":"matched","fulfillment_id":7}',
     ],
     [
       "AdminTransfer that waits",
@@ -850,7 +856,7 @@ describe("shapes have exactly these keys in this order", () => {
         status: "waiting_for_confirmation",
         fulfillment_id: null,
       }),
-      '{"id":123,"blockchain":"op","token":"USDT0","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":false,"created_at":1711900800,"status":"waiting_for_confirmation","fulfillment_id":null}',
+      '{"id":123,"blockchain":"op","token":"USDT","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":false,"created_at":1711900800,"status":"waiting_for_confirmation","fulfillment_id":null}',
     ],
     [
       "AdminWallet",

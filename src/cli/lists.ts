@@ -83,12 +83,19 @@ export function transfers(tools: Tools): Command {
     status: choice(transferStatuses, "Only in this status"),
     chain,
     coin,
+    unaccepted: { type: "boolean", description: "Show tokens that are accepted as no coin, too" },
     ...paging,
     ...json,
     ...everywhere,
   } as const;
   return command("transfers", "List transfers to the wallets, and why one pays no order", args, async (args) => {
-    const filter = { wallet: args.wallet, status: args.status, chain: args.chain, label: args.coin };
+    const filter = {
+      wallet: args.wallet,
+      status: args.status,
+      chain: args.chain,
+      coin: args.coin,
+      unaccepted: args.unaccepted,
+    };
     const page = pageOf(args);
     const rows = await withOperator(tools, args, ({ operator }) => operator.transfers(filter, page));
     show(tools, args.json, rows, adminTransferShape, [

@@ -65,8 +65,8 @@ export function adminRoutes(needs: { readBody: ReadBody; auth: AdminAuth; operat
     }),
     route(admin.wallets, "GET", "wallets", () => json(200, operator.wallets().map(adminWalletShape))),
     route(admin.transfers, "GET", "wallets/:address/transfers", (call) => {
-      const { status, blockchain: chain, token: label, ...page } = readQuery(transferQuery, call.query);
-      const filter = { wallet: call.param("address"), status, chain, label };
+      const { status, blockchain: chain, token: coin, unaccepted, ...page } = readQuery(transferQuery, call.query);
+      const filter = { wallet: call.param("address"), status, chain, coin, unaccepted: unaccepted === "true" };
       return json(200, operator.transfers(filter, page).map(adminTransferShape));
     }),
     route(admin.coverage, "GET", "coverage", ({ query }) => {

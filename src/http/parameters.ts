@@ -37,7 +37,13 @@ export const orderQuery = z.object({
 export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...page });
 
 /** Filters of the list of a wallet's transfers. */
-export const transferQuery = z.object({ status: z.enum(transferStatuses).optional(), blockchain, token, ...page });
+export const transferQuery = z.object({
+  status: z.enum(transferStatuses).optional(),
+  blockchain,
+  token,
+  unaccepted: flag("Tokens that are accepted as no coin, too; `token` is then what people call them."),
+  ...page,
+});
 
 /** Filter of proofs. */
 export const proofQuery = z.object({ outcome: z.enum(proofOutcomes).optional(), ...page });
@@ -49,10 +55,7 @@ export const coverageQuery = z.object({ blockchain });
 export const inboxQuery = z.object({
   blockchain,
   reason: z.enum(Object.keys(entryReasons) as EntryReason[]).optional(),
-  dust: z
-    .enum(["true", "false"])
-    .optional()
-    .meta({ description: "Dust, and less than one coin from look-alike addresses, too." }),
+  dust: flag("Dust, and less than one coin from look-alike addresses, too."),
   ...page,
 });
 
@@ -80,6 +83,10 @@ export const pathParameters: Record<string, z.ZodType> = {
   transfer_id: z.int().nonnegative(),
   address: z.string().meta({ description: "EVM addresses in any case, Tron's exactly." }),
 };
+
+function flag(description: string) {
+  return z.enum(["true", "false"]).optional().meta({ description });
+}
 
 function clamped(least: number, most: number, fallback: number, description: string) {
   return z

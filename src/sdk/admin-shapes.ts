@@ -33,7 +33,10 @@ export interface AdminDeposit {
 export interface AdminTransfer {
   id: number;
   blockchain: Blockchain;
-  /** The coin, or what people call the contract when it is none of yours, e.g. `USDC.e`. */
+  /**
+   * A `Stablecoin`. In the inbox and in lists with `unaccepted`: also what people call a token that is accepted as no coin,
+   * e.g. `USDC.e`.
+   */
   token: string;
   from_address: string;
   to_address: string;

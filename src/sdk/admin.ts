@@ -47,6 +47,8 @@ export interface TransferFilter extends Page {
   status?: TransferStatus | undefined;
   blockchain?: Blockchain | undefined;
   token?: Stablecoin | undefined;
+  /** Tokens that are accepted as no coin, such as USDC.e, too. */
+  unaccepted?: boolean | undefined;
 }
 
 /** Which entries of the inbox to list. */

@@ -22,6 +22,7 @@ import pace from "../../migrations/0017_pace.sql" with { type: "text" };
 import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type: "text" };
 import splitPayments from "../../migrations/0019_split_payments.sql" with { type: "text" };
 import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { type: "text" };
+import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -50,6 +51,7 @@ const migrations: readonly Migration[] = [
   { version: 18, name: "0018_held_transfers.sql", sql: heldTransfers },
   { version: 19, name: "0019_split_payments.sql", sql: splitPayments },
   { version: 20, name: "0020_unserved_blocks.sql", sql: unservedBlocks },
+  { version: 21, name: "0021_accepted_transfers.sql", sql: acceptedTransfers },
 ];
 
 /** The schema version this code reads and writes. */

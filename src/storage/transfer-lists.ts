@@ -1,7 +1,7 @@
 // Transfers as operators see them, and the balance that must always hold over them.
 
-import { and, desc, eq, sql } from "drizzle-orm";
-import type { ChainId } from "../domain/assets.ts";
+import { and, desc, eq, isNotNull, sql } from "drizzle-orm";
+import type { ChainId, Coin } from "../domain/assets.ts";
 import type { TransferStatus } from "../domain/payment.ts";
 import type { Reader } from "./database.ts";
 import { allocations, transfers } from "./schema.ts";
@@ -11,7 +11,9 @@ export interface TransferFilter {
   wallet?: string | undefined;
   status?: TransferStatus | undefined;
   chain?: ChainId | undefined;
-  label?: string | undefined;
+  coin?: Coin | undefined;
+  /** Tokens that are accepted as no coin, too. */
+  unaccepted?: boolean | undefined;
 }
 
 export type ListedTransfer = TransferRow & { fulfillment_id: number | null };
@@ -31,9 +33,10 @@ export function listTransfers(at: Reader, filter: TransferFilter, limit: number,
       and(
         filter.wallet === undefined ? undefined : eq(transfers.wallet, filter.wallet),
         filter.status === undefined ? undefined : eq(transfers.status, filter.status),
-        // The plus hides the chain from the planner, which would rather sort a whole chain than read newest first.
+        // The plus hides a column from the planner, which would rather sort a whole chain than read newest first.
         filter.chain === undefined ? undefined : sql`+${transfers.chain} = ${filter.chain}`,
-        filter.label === undefined ? undefined : eq(transfers.label, filter.label),
+        filter.coin === undefined ? undefined : sql`+${transfers.coin} = ${filter.coin}`,
+        filter.unaccepted === true ? undefined : isNotNull(transfers.coin),
       ),
     )
     .orderBy(desc(transfers.id))

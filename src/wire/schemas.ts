@@ -16,7 +16,9 @@ const blockchain = z.enum(chainIds);
 const stablecoin = z.enum(coins);
 const orderStatus = z.enum(orderStatuses);
 const address = z.string();
-const token = z.string().meta({ description: "What people call the token; its coin where it is accepted as one." });
+const token = z.string().meta({
+  description: "The coin that the token is accepted as; what people call it where it is accepted as none.",
+});
 
 /** There only where the creation gave them. */
 const orderOptions = {
@@ -190,7 +192,7 @@ const toldTransfer = {
   transfer_id: integer,
   blockchain,
   timestamp: seconds,
-  stablecoin: token,
+  stablecoin: z.string().meta({ description: "What people call the token." }),
   value: amount,
   txn_hash: z.string(),
   from_address: address,

@@ -144,7 +144,9 @@ export function adminDepositShape(deposit: AdminDepositInput): Shape<typeof sche
 export interface AdminTransferInput {
   id: number;
   chain: ChainId;
-  /** What people call the token; its coin where it is accepted as one. */
+  /** The coin its token is accepted as; null: none. */
+  coin: Coin | null;
+  /** What people call the token. */
   label: string;
   sender: string;
   wallet: string;
@@ -167,7 +169,7 @@ export function adminTransferShape(transfer: AdminTransferInput): Shape<typeof s
   return {
     id: transfer.id,
     blockchain: transfer.chain,
-    token: transfer.label,
+    token: transfer.coin ?? transfer.label,
     from_address: transfer.sender,
     to_address: transfer.wallet,
     txn_hash: transfer.tx_hash,

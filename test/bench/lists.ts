@@ -99,7 +99,7 @@ const deposits =
 const transfers =
   ({ transfer_status, chain, coin }: Filters): List =>
   (at, offset) =>
-    listTransfers(at, { wallet: filled_wallet, status: transfer_status, chain, label: coin }, page_max, offset);
+    listTransfers(at, { wallet: filled_wallet, status: transfer_status, chain, coin }, page_max, offset);
 
 /** Common lists, and those whose filters fit few rows or none: they read the most. */
 const lists: readonly [what: string, list: List][] = [
