@@ -256,7 +256,7 @@ describe("the description", () => {
     expect(filters("GET /api/v1/admin/deposits")).toEqual(["order_id", "blockchain", "token", "limit", "offset"]);
     expect(filters("GET /api/v1/admin/coverage")).toEqual(["blockchain"]);
     expect(filters("GET /api/v1/admin/wallets/{address}/transfers")).toEqual([
-      ...["status", "blockchain", "token", "limit", "offset"],
+      ...["status", "blockchain", "token", "unaccepted", "limit", "offset"],
     ]);
   });
 
