@@ -28,6 +28,7 @@ const open: Candidate = {
   sender: null,
   opened_at: 990_000,
   opened_head: 49,
+  opened_ahead_ms: null,
   closed: false,
   taken: false,
 };

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { payer, startStory, usd, wallet } from "./support/chain-story.ts";
 import { ann, startTill, type Till } from "./support/till.ts";
 
-// Ethereum's own tiers: 12 blocks up to 1,000, the finalized block above.
-const [small, together] = ["12", "finalized+12"];
+// Ethereum's own tiers: 12 blocks and 120 s up to 1,000, the finalized block above.
+const [small, together] = ["12+120s", "finalized+12+120s"];
 
 describe("five transfers of 1,000 for one order of 5,000", () => {
   let till: Till;
@@ -41,7 +41,7 @@ describe("five transfers of 1,000 for one order of 5,000", () => {
       { amount: "1000", sender: ann },
     ]);
     const writer = new Sqlite(till.rows<{ file: string }>("PRAGMA database_list")[0]?.file ?? "");
-    writer.run("UPDATE transfers SET finality = '12'");
+    writer.run("UPDATE transfers SET finality = '12+120s'");
     writer.close();
     await till.confirm(ids[0] ?? 0);
     expect(till.transfer(ids[0] ?? 0)).toMatchObject({ status: "waiting_for_confirmation", finality: together });

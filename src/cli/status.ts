@@ -6,6 +6,7 @@ import { gaps, union } from "../domain/coverage.ts";
 import { orderStatuses } from "../domain/order.ts";
 import type { CoinCapacity } from "../services/capacity.ts";
 import type { ChainStatus, Status } from "../services/operator.ts";
+import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { withOperator } from "./appliance.ts";
@@ -24,7 +25,10 @@ export function status(tools: Tools): Command {
     const view = await withOperator(tools, args, ({ operator, database, is_served }) => {
       const status = operator.status();
       const capacity = operator.capacity(tools.world.now());
-      return database.read((at) => viewOf(status, capacity, is_served, (chain) => unreadBlocks(at, chain)));
+      const clock_error_ms = database.read((at) => clockError(at, tools.world.now()));
+      return database.read((at) =>
+        viewOf({ status, capacity, is_served, clock_error_ms }, (chain) => unreadBlocks(at, chain)),
+      );
     });
     tools.world.print(args.json ? JSON.stringify(view, null, 2) : words(view, tools.world.now()));
   });
@@ -35,15 +39,19 @@ type ChainView = ReturnType<typeof chainView>;
 
 /** What `--json` prints: times in seconds, as in the API. */
 function viewOf(
-  status: Status,
-  capacity: readonly CoinCapacity[],
-  is_served: boolean,
+  {
+    status,
+    capacity,
+    is_served,
+    clock_error_ms,
+  }: { status: Status; capacity: readonly CoinCapacity[]; is_served: boolean; clock_error_ms: number | null },
   unread: (chain: ChainStatus) => number | null,
 ) {
   const { waiting, delivered, gave_up } = status.deliveries;
   return {
     version,
     server: is_served ? "running" : "not running",
+    clock_ahead_s: clock_error_ms === null ? null : Math.round(clock_error_ms / 1000),
     orders: Object.fromEntries(orderStatuses.map((name) => [name, status.orders.get(name) ?? 0])),
     deliveries: { waiting, delivered, gave_up },
     chains: status.chains.map((chain) => chainView(chain, unread(chain))),
@@ -143,6 +151,7 @@ function words(view: View, now: number): string {
     table(
       [
         ["server", view.server === "running" ? view.server : `${view.server}: ${unserved}`],
+        ...(view.clock_ahead_s === null ? [] : [["clock", clockWords(view.clock_ahead_s)] as const]),
         ["orders", counted(view.orders)],
         ["deliveries", counted(view.deliveries)],
       ] as const,
@@ -232,6 +241,11 @@ function paceAlarm({ blockchain, seconds_per_block, usual_seconds_per_block: usu
   return [
     `${blockchain}: ${seconds_per_block} s from block to block, expected ${least} to ${most}: set "finality" of the chain in seconds`,
   ];
+}
+
+function clockWords(ahead_s: number): string {
+  const off = `${Math.abs(ahead_s)} s ${ahead_s > 0 ? "ahead" : "behind"}`;
+  return `this machine's clock is ${off}; set it (timedatectl set-ntp true): no amount is released meanwhile`;
 }
 
 function alarms({ blockchain, missed_by_scan: missed, unexplained_balances: unexplained }: ChainView): string[] {

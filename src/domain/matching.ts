@@ -12,9 +12,9 @@ const young_blocks = 2;
 
 /** What is known of a chain's time. */
 export interface ChainTime {
-  /** How far its clock is ahead of ours; below zero: behind. */
+  /** How far its clock is ahead of ours, at least; below zero: behind. */
   ahead_ms: number;
-  /** By how much `ahead_ms` may be wrong. */
+  /** By how much it may be more, or our reckoning of it wrong. */
   uncertainty_ms: number;
   /** The usual time between two blocks. */
   block_ms: number;
@@ -35,6 +35,8 @@ export interface Candidate {
   /** ms */
   opened_at: number;
   opened_head: number | null;
+  /** How far the chain's clock was ahead of ours then; null where it was not measured. */
+  opened_ahead_ms: number | null;
   closed: boolean;
   /** Another transfer already pays it, to the unit. */
   taken: boolean;
@@ -88,12 +90,22 @@ export function settled(
 ): Match {
   const { deposit, order_id } = candidate;
   const because = (reason: InboxReason): Match => ({ reason, likely_order: order_id });
-  if (arrival.block.time * 1000 > candidate.expires_at) return because("late");
+  if (arrival.block.time * 1000 > endsAt(candidate)) return because("late");
   if (candidate.closed || candidate.order_status !== "pending") {
     return because(candidate.order_status === "expired" ? "late" : "order_ended");
   }
   if (candidate.taken) return because("duplicate");
   return { deposit, order_id, kind };
+}
+
+/** When an order ends in the time of a deposit's chain (ms): later than by our clock where that ran behind. */
+export function endsAt({ expires_at, opened_ahead_ms }: Pick<Candidate, "expires_at" | "opened_ahead_ms">): number {
+  return expires_at + Math.max(0, opened_ahead_ms ?? 0);
+}
+
+/** When a deposit was opened in the time of its chain, ms. */
+function openedAt({ opened_at, opened_ahead_ms }: Candidate, { ahead_ms }: ChainTime): number {
+  return opened_at + (opened_ahead_ms ?? ahead_ms);
 }
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
@@ -104,13 +116,13 @@ export function isOlder(
   // A transaction that is mined again in a later block is not newer for that.
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
-  return block.time * 1000 < candidate.opened_at + chain_time.ahead_ms - chain_time.uncertainty_ms;
+  return block.time * 1000 < openedAt(candidate, chain_time) - chain_time.uncertainty_ms;
 }
 
 /** Mined so soon after a deposit was opened that it may have been on its way, or mined, before. */
 export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
-  const { ahead_ms, uncertainty_ms, block_ms } = chain_time;
-  return block.time * 1000 <= deposit.opened_at + ahead_ms + uncertainty_ms + young_blocks * block_ms;
+  const { uncertainty_ms, block_ms } = chain_time;
+  return block.time * 1000 <= openedAt(deposit, chain_time) + uncertainty_ms + young_blocks * block_ms;
 }
 
 /** What the second reading of a transfer's receipt says. `unclear`: the provider contradicts itself; ask again later. */

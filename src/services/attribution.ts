@@ -31,6 +31,7 @@ import {
   unpaidBefore,
 } from "../storage/candidates.ts";
 import { secondsPerBlock } from "../storage/chains.ts";
+import { chainClock } from "../storage/clocks.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
@@ -215,10 +216,11 @@ function whenOf(at: Reader, row: TransferRow): Pick<Arrival, "block" | "newest_d
   return { block, newest_deposit: row.newest_deposit, chain_time: chainTime(at, row.chain) };
 }
 
-/** What is known of a chain's time. Its clock is not measured yet: it counts as ours, give or take the tolerated skew. */
+/** What is known of a chain's time. A clock that was not measured counts as ours, give or take the tolerated skew. */
 function chainTime(at: Reader, chain: ChainId): ChainTime {
-  const { most } = secondsPerBlock(at, chain);
-  return { ahead_ms: 0, uncertainty_ms: max_chain_clock_skew_s * 1000, block_ms: most * 1000 };
+  const block_ms = secondsPerBlock(at, chain).most * 1000;
+  const measured = chainClock(at, chain);
+  return { ahead_ms: 0, uncertainty_ms: max_chain_clock_skew_s * 1000, ...measured, block_ms };
 }
 
 /** The order that an unconfirmed transfer pays or points at so far. */

@@ -4,7 +4,9 @@
 import type { Config, LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
+import { endsAt } from "../domain/matching.ts";
 import { isPaymentSeen } from "../storage/bound.ts";
+import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
@@ -101,10 +103,14 @@ function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, v
   if (isBeingPaid(at, order.id)) return false;
   // A restored database knows nothing of what was paid since its copy was made: the chains come first.
   const restored_at = newestGeneration(at)?.began_at ?? 0;
-  if (Math.max(order.expires_at, restored_at) + settings.orders.late_window_ms <= now) return true;
+  const isOver = Math.max(order.expires_at, restored_at) + settings.orders.late_window_ms <= now;
+  // While our clock is wrong, the time of the chains decides alone.
+  if (isOver && clockError(at, now) === null) return true;
   return openDepositsOf(at, order.id).every(
     (deposit) =>
-      isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),
+      isReadPast(deposit, endsAt({ ...deposit, expires_at: order.expires_at }), view) &&
+      !isPaymentSeen(at, deposit.id) &&
+      !isHeldFor(at, deposit.id),
   );
 }
 

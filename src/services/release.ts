@@ -3,6 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { gaps, type Interval, type Range } from "../domain/coverage.ts";
+import { clockError } from "../storage/clocks.ts";
 import { intervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/database.ts";
 import { type ClosedSlot, closedSlots, releaseSlots } from "../storage/slots.ts";
@@ -73,6 +74,8 @@ export function createRelease(needs: {
 
   return {
     async releaseDue() {
+      // A clock that is wrong releases nothing.
+      if (database.read((at) => clockError(at, world.now())) !== null) return 0;
       const { late_window_ms } = config.current().orders;
       let released = 0;
       for (let calls = 0; calls < calls_per_run_max; calls++) {

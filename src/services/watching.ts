@@ -3,6 +3,7 @@
 
 import type { Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
+import type { ClockReading } from "../domain/clock.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import {
   allChains,
@@ -18,6 +19,7 @@ import {
   recordStall,
   recordUnread,
 } from "../storage/chains.ts";
+import { forgetReadings, keepReading } from "../storage/clocks.ts";
 import {
   everWatched,
   forgetStartsAbove,
@@ -48,6 +50,10 @@ export interface Watching {
   unread(chain: ChainId, reason: string | null): Promise<void>;
   /** Keeps the measured pace of a chain, in milliseconds per block. */
   pace(chain: ChainId, ms_per_block: number): Promise<void>;
+  /** Keeps how the clock of a chain compares with ours. */
+  clock(reading: ClockReading): Promise<void>;
+  /** Forgets it: our clock was set. */
+  forgetClock(chain: ChainId): Promise<void>;
   /** Keeps where a provider put a finality tag. */
   keepTag(tag: ServedTag): Promise<void>;
   /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
@@ -72,6 +78,10 @@ export function createWatching(needs: { database: Database }): Watching {
       }),
 
     pace: (chain, ms_per_block) => database.transact((tx) => recordPace(tx, chain, ms_per_block)),
+
+    clock: (reading) => database.transact((tx) => keepReading(tx, reading)),
+
+    forgetClock: (chain) => database.transact((tx) => forgetReadings(tx, chain)),
 
     keepTag: (tag) => database.transact((tx) => keepServedTag(tx, tag)),
 

@@ -20,6 +20,7 @@ const candidate_columns = {
   sender: deposits.sender,
   opened_at: deposits.opened_at,
   opened_head: deposits.opened_head,
+  opened_ahead_ms: deposits.opened_ahead_ms,
   closed_at: deposits.closed_at,
   taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`,
 };

@@ -3,6 +3,7 @@
 import { and, desc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
+import { chainClock } from "./clocks.ts";
 import type { Reader, Tx } from "./database.ts";
 import { nextId } from "./generations.ts";
 import { forgetHeld } from "./held.ts";
@@ -42,6 +43,7 @@ const insert = statement((db) =>
       units: sql.placeholder("units"),
       opened_at: sql.placeholder("opened_at"),
       opened_head: sql`(select head_number from chains where chain = ${sql.placeholder("chain")})`,
+      opened_ahead_ms: sql.placeholder("opened_ahead_ms"),
     })
     .returning()
     .prepare(),
@@ -89,7 +91,8 @@ const closeDeposit = statement((db) =>
 /** Opens a deposit and takes its slot. Throws SQLite's constraint error when the amount is promised already. */
 export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   const units = deposit.units.toString();
-  const row = returned(insert(tx).get({ ...deposit, units, opened_at: tx.now }));
+  const opened_ahead_ms = chainClock(tx, deposit.chain)?.ahead_ms ?? null;
+  const row = returned(insert(tx).get({ ...deposit, units, opened_at: tx.now, opened_ahead_ms }));
   takeSlot(tx, { ...deposit, deposit: row.id, rest: false });
   return row;
 }

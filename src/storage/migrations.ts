@@ -23,6 +23,7 @@ import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type
 import splitPayments from "../../migrations/0019_split_payments.sql" with { type: "text" };
 import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { type: "text" };
 import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" with { type: "text" };
+import clockReadings from "../../migrations/0022_clock_readings.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -52,6 +53,7 @@ const migrations: readonly Migration[] = [
   { version: 19, name: "0019_split_payments.sql", sql: splitPayments },
   { version: 20, name: "0020_unserved_blocks.sql", sql: unservedBlocks },
   { version: 21, name: "0021_accepted_transfers.sql", sql: acceptedTransfers },
+  { version: 22, name: "0022_clock_readings.sql", sql: clockReadings },
 ];
 
 /** The schema version this code reads and writes. */

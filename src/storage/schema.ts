@@ -1,6 +1,6 @@
 // The tables as drizzle sees them: names and types only. Rules live in migrations/*.sql; a test compares both.
 
-import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { EventType } from "../domain/events.ts";
 import type { FinalityTag } from "../domain/finality.ts";
@@ -26,6 +26,18 @@ export const chains = sqliteTable("chains", {
   ms_per_block: integer(),
   pace_measured_at: integer(),
 });
+
+export const clock_readings = sqliteTable(
+  "clock_readings",
+  {
+    chain: text().$type<ChainId>().notNull(),
+    provider: text().notNull(),
+    ahead_ms: integer().notNull(),
+    uncertainty_ms: integer().notNull(),
+    read_at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.chain, table.provider] })],
+);
 
 export const providers = sqliteTable("providers", {
   chain: text().$type<ChainId>().notNull(),
@@ -193,6 +205,7 @@ export const deposits = sqliteTable("deposits", {
   close_reason: text().$type<OrderCommand>(),
   /** Base units left to pay after parts. */
   remainder: text(),
+  opened_ahead_ms: integer(),
 });
 
 export const slots = sqliteTable("slots", {

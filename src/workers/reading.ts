@@ -16,6 +16,7 @@ import { hasWaiting } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createChecks } from "./checks.ts";
+import { createClockAlarm } from "./clock-watch.ts";
 import { createLoop, type Loop } from "./loop.ts";
 import { createScan } from "./scan.ts";
 
@@ -49,6 +50,7 @@ export function createReading(needs: {
 }): Reading {
   const { connect, config, database, world, telemetry } = needs;
   const entries = new Map<ChainId, Entry>();
+  const clockAlarm = createClockAlarm(needs);
   let stopped = false;
 
   function isWanted(chain: ChainId): boolean {
@@ -61,7 +63,7 @@ export function createReading(needs: {
       telemetry.warn("chain_read_without_wallet", { chain: id, public_endpoints: settings.public_endpoints });
     }
     const switched = switchable(connect(settings), settings);
-    const scan = createScan({ ...needs, settings, source: switched });
+    const scan = createScan({ ...needs, settings, source: switched, clockAlarm });
     const run = async () => {
       if (isWanted(id)) return scan.poll();
       entries.delete(id);

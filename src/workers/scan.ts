@@ -15,6 +15,7 @@ import { hasOpenDeposit } from "../storage/deposits.ts";
 import { hasWaiting, waitingPolicies } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { createClockWatch } from "./clock-watch.ts";
 import { createEvidence } from "./evidence.ts";
 import { createFinalPass } from "./final-pass.ts";
 import { tagsAsked } from "./final-word.ts";
@@ -50,6 +51,8 @@ export function createScan(needs: {
   watching: Watching;
   world: World;
   telemetry: Telemetry;
+  /** Looks whether our clock is wrong, by the readings of all chains. */
+  clockAlarm: () => void;
 }): Scan {
   const { source, config, database, settlement, watching, world, telemetry } = needs;
   const chain = needs.settings.id;
@@ -65,6 +68,7 @@ export function createScan(needs: {
   const headPass = createHeadPass({ ...needs, chain, pages, evidence, unread, rewinding });
   const finalPass = createFinalPass({ chain, pages, evidence, database, world, telemetry });
   const pace = createPaceWatch({ chain, source, watching, database, telemetry, world });
+  const clock = createClockWatch({ chain, source, watching, database, world, alarm: needs.clockAlarm });
   const ripening = createRipening({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
@@ -94,6 +98,7 @@ export function createScan(needs: {
       await headCheck.cutBack(told);
       lateness(told, now.facts.late_tag_s);
       await pace.look(told.latest, now);
+      await clock.look(told);
       const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
       const watches = await starts.begun(heads.latest, settings());
       const end = endOf(heads);

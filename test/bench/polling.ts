@@ -31,7 +31,7 @@ export async function measurePolling(bench: Bench): Promise<string[]> {
   const world = { ...realWorld(), now: () => Date.now() + ahead_ms, elapsed: () => ahead_ms };
   const shop = await openShop({ rpc_url: proxy.url, token: coin.address, world });
   const source = shop.source();
-  const scan = createScan({ ...shop, source, telemetry: silent });
+  const scan = createScan({ ...shop, source, telemetry: silent, clockAlarm() {} });
 
   let polled = 0;
   const poll = async () => {

@@ -161,7 +161,8 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults }: Traits): boolean {
+function isExpected(event: string, { deep, lies, faults, clock }: Traits): boolean {
+  if (event === "clock_wrong") return clock;
   // Between two questions of one batch a machine may sleep.
   if (event === "finality_late") return true;
   if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies;

@@ -95,7 +95,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
   );
   const allocated = db.prepare<Allocated, [number]>(
-    "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at, d.opened_head, o.expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? AND a.kind <> 'assign' ORDER BY a.id",
+    "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at + coalesce(d.opened_ahead_ms, 0) AS opened_at, d.opened_head, o.expires_at + max(0, coalesce(d.opened_ahead_ms, 0)) AS expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? AND a.kind <> 'assign' ORDER BY a.id",
   );
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",

@@ -25,6 +25,7 @@ import { createTelemetry } from "../../src/telemetry.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
 import { createCaseWork } from "../../src/workers/balance-cases.ts";
 import { createBalanceCheck } from "../../src/workers/balances.ts";
+import { createClockAlarm } from "../../src/workers/clock-watch.ts";
 import { createEvidence } from "../../src/workers/evidence.ts";
 import { createLookUp } from "../../src/workers/lookup.ts";
 import { createReconcile } from "../../src/workers/reconcile.ts";
@@ -139,7 +140,9 @@ export async function startStory(options: StoryOptions = {}) {
   const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());
   /** A fresh worker, as after a restart: nothing it knew in memory survives. */
-  const makeScan = () => createScan({ settings, source, config, database, settlement, watching, world, telemetry });
+  const clockAlarm = createClockAlarm({ database, telemetry, world });
+  const makeScan = () =>
+    createScan({ settings, source, config, database, settlement, watching, world, telemetry, clockAlarm });
   let scan = makeScan();
   const makeCheck = () => {
     const balances = createBalances({ database, telemetry });

@@ -1,0 +1,139 @@
+// Compares a chain's clock with ours at every poll that shows a new block, and raises the alarm when ours is wrong. A
+// chain that makes no block tells nothing.
+
+import type { Providers, ToldHeads } from "../chains/source.ts";
+import type { ChainId } from "../domain/assets.ts";
+import { clock_wrong_ms } from "../domain/clock.ts";
+import { Fault } from "../domain/errors.ts";
+import type { BlockRef } from "../domain/finality.ts";
+import type { Watching } from "../services/watching.ts";
+import { secondsPerBlock } from "../storage/chains.ts";
+import { clockError } from "../storage/clocks.ts";
+import type { Database } from "../storage/database.ts";
+import type { Telemetry } from "../telemetry.ts";
+import type { World } from "../world.ts";
+
+/** The best of the comparisons of this time counts: the others were made longer after their block. */
+const window_ms = 600_000;
+const comparisons_max = 200;
+/** Whole seconds of block times, and the way of a block to us. */
+const rounding_ms = 2000;
+/** A clock that jumped by more was set. */
+const jump_ms = 1000;
+const keep_interval_ms = 60_000;
+const second_word_interval_ms = 60_000;
+const alarm_interval_ms = 3_600_000;
+
+interface Comparison {
+  elapsed: number;
+  ahead_ms: number;
+  uncertainty_ms: number;
+}
+
+export interface ClockWatch {
+  /** Looks at what a poll was told of the chain's end. */
+  look(told: ToldHeads): Promise<void>;
+}
+
+/** Tells that our clock is wrong, once an hour for all chains, and that it is right again. */
+export function createClockAlarm(needs: { database: Database; telemetry: Telemetry; world: World }): () => void {
+  const { database, telemetry, world } = needs;
+  let alarmed_at: number | null = null;
+  return () => {
+    const error_ms = database.read((at) => clockError(at, world.now()));
+    if (error_ms === null) {
+      if (alarmed_at !== null) telemetry.info("clock_right_again");
+      alarmed_at = null;
+      return;
+    }
+    if (alarmed_at !== null && world.elapsed() - alarmed_at < alarm_interval_ms) return;
+    alarmed_at = world.elapsed();
+    const seconds = Math.round(Math.abs(error_ms) / 1000);
+    telemetry.error("clock_wrong", {
+      error: `this machine's clock is ${seconds} s ${error_ms > 0 ? "ahead" : "behind"}; set it, best by NTP; until then no amount is released and no order with a deposit expires by it alone`,
+    });
+    telemetry.count("clock_wrong");
+  };
+}
+
+/** The comparison of one chain's clock with ours. `alarm` is called after each change. */
+export function createClockWatch(needs: {
+  chain: ChainId;
+  source: Pick<Providers, "headsBeside">;
+  watching: Watching;
+  database: Database;
+  world: World;
+  alarm: () => void;
+}): ClockWatch {
+  const { chain, source, watching, database, world, alarm } = needs;
+  const compared = new Map<string, Comparison[]>();
+  const kept = new Map<string, Comparison>();
+  let last: { number: number; elapsed: number } | null = null;
+  /** Our clock when the monotonic one began; null before the first look, for it may have been set while we were down. */
+  let began_at: number | null = null;
+  let second_word_at = Number.NEGATIVE_INFINITY;
+
+  async function forgetIfSet(): Promise<void> {
+    const before = began_at;
+    began_at = world.now() - world.elapsed();
+    if (before !== null && Math.abs(began_at - before) <= jump_ms) return;
+    compared.clear();
+    kept.clear();
+    await watching.forgetClock(chain);
+  }
+
+  /** The best comparison of a provider, with this block: it is no older than `gap_ms`, nor than two blocks take. */
+  function compare(provider: string, block: BlockRef, gap_ms: number): Comparison {
+    const block_ms = database.read((at) => secondsPerBlock(at, chain)).most * 1000;
+    const elapsed = world.elapsed();
+    const one = {
+      elapsed,
+      ahead_ms: block.time * 1000 - world.now(),
+      uncertainty_ms: Math.round(Math.min(gap_ms, block_ms) + rounding_ms),
+    };
+    const recent = (compared.get(provider) ?? []).filter((other) => elapsed - other.elapsed < window_ms);
+    const all = [...recent, one].slice(-comparisons_max);
+    compared.set(provider, all);
+    return all.reduce((best, other) => (other.ahead_ms > best.ahead_ms ? other : best));
+  }
+
+  async function keep(provider: string, best: Comparison): Promise<void> {
+    const before = kept.get(provider);
+    const isNews =
+      before === undefined ||
+      Math.abs(before.ahead_ms - best.ahead_ms) > jump_ms ||
+      world.elapsed() - before.elapsed >= keep_interval_ms;
+    if (!isNews) return;
+    kept.set(provider, { ...best, elapsed: world.elapsed() });
+    const { ahead_ms, uncertainty_ms } = best;
+    await watching.clock({ chain, provider, ahead_ms, uncertainty_ms });
+    alarm();
+  }
+
+  /** What another provider says, where this one says that our clock is wrong. */
+  async function askAnother({ by }: ToldHeads, best: Comparison, gap_ms: number): Promise<void> {
+    const isOff = best.ahead_ms > clock_wrong_ms || best.ahead_ms + best.uncertainty_ms < -clock_wrong_ms;
+    if (!isOff || world.elapsed() - second_word_at < second_word_interval_ms) return;
+    second_word_at = world.elapsed();
+    try {
+      const { provider, heads } = await source.headsBeside([], [by.latest]);
+      await keep(provider, compare(provider, heads.latest, gap_ms));
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+    }
+  }
+
+  return {
+    async look(told) {
+      await forgetIfSet();
+      const { number } = told.latest;
+      const before = last;
+      if (before === null || number > before.number) last = { number, elapsed: world.elapsed() };
+      if (before === null || number <= before.number) return;
+      const gap_ms = world.elapsed() - before.elapsed;
+      const best = compare(told.by.latest, told.latest, gap_ms);
+      await keep(told.by.latest, best);
+      await askAnother(told, best, gap_ms);
+    },
+  };
+}
