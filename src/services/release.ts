@@ -15,6 +15,11 @@ import type { World } from "../world.ts";
 const slots_per_call_max = 200;
 /** Calls of one run; the next run goes on behind the last of them. */
 const calls_per_run_max = 50;
+/**
+ * Runs of this process that must find a hole before it is given up: some minutes. After a restart or a sleep of the machine the time
+ * alone says nothing: nobody was asked meanwhile.
+ */
+const runs_before_giving_up_min = 60;
 
 export interface Release {
   /** Frees amounts whose quarantine is over; looks at a bounded number per call. Resolves with how many. */
@@ -53,17 +58,26 @@ export function createRelease(needs: {
   const start = { closed_at: 0, id: 0 };
   // Amounts that stay reserved are looked at in turns, so that many of them never hide the next one.
   let after = start;
+  let run = 0;
+  /** The run that first found a hole, by watch and first block. */
+  const found_in = new Map<string, number>();
+  function isTried(key: string): boolean {
+    const first = found_in.get(key) ?? run;
+    found_in.set(key, first);
+    return run - first >= runs_before_giving_up_min;
+  }
 
   async function carryOut(due: readonly ClosedSlot[], late_window_ms: number): Promise<number> {
     // Most of the time there is nothing to write.
-    if (isEmpty(database.read((at) => planOf(at, due, late_window_ms, world.now())))) return 0;
-    const { released, given_up } = await database.transact((tx) => {
-      const plan = planOf(tx, due, late_window_ms, tx.now);
+    if (isEmpty(database.read((at) => planOf(at, { due, late_window_ms, now: world.now(), isTried })))) return 0;
+    const { released, given_up, forgotten } = await database.transact((tx) => {
+      const plan = planOf(tx, { due, late_window_ms, now: tx.now, isTried });
       for (const row of plan.forget) forgetUnserved(tx, row);
       for (const hole of plan.note) noteUnserved(tx, hole.watch.id, hole);
       for (const { watch, from } of plan.give_up) giveUpUnserved(tx, { watch: watch.id, from_block: from });
-      return { released: releaseSlots(tx, plan.release), given_up: plan.give_up };
+      return { released: releaseSlots(tx, plan.release), given_up: plan.give_up, forgotten: plan.forget };
     });
+    for (const row of forgotten) found_in.delete(keyOf(row.watch, row.from_block));
     for (const { watch, from, to } of given_up) {
       const { chain, wallet, label } = watch;
       telemetry.error("blocks_given_up", { chain, wallet, coin: label, from, to });
@@ -78,6 +92,7 @@ export function createRelease(needs: {
       if (database.read((at) => clockError(at, world.now())) !== null) return 0;
       const { late_window_ms } = config.current().orders;
       let released = 0;
+      run += 1;
       for (let calls = 0; calls < calls_per_run_max; calls++) {
         const closed_before = world.now() - late_window_ms;
         const due = database.read((at) => closedSlots(at, closed_before, after, slots_per_call_max));
@@ -91,7 +106,15 @@ export function createRelease(needs: {
   };
 }
 
-function planOf(at: Reader, slots: readonly ClosedSlot[], late_window_ms: number, now: number): Plan {
+interface Due {
+  due: readonly ClosedSlot[];
+  late_window_ms: number;
+  now: number;
+  /** True when enough runs have found this hole. */
+  isTried(key: string): boolean;
+}
+
+function planOf(at: Reader, { due: slots, late_window_ms, now, isTried }: Due): Plan {
   const see = sights(at);
   const noted = allUnserved(at);
   const plan: Plan = { release: [], note: [], give_up: [], forget: [] };
@@ -112,7 +135,8 @@ function planOf(at: Reader, slots: readonly ClosedSlot[], late_window_ms: number
       weighed.add(key);
       const row = known.get(key);
       if (row?.to_block !== hole.to) plan.note.push(hole);
-      if (row === undefined || row.given_up_at !== null || now - row.found_at < late_window_ms) continue;
+      const isTooLong = isTried(key) && row !== undefined && now - row.found_at >= late_window_ms;
+      if (row === undefined || row.given_up_at !== null || !isTooLong) continue;
       plan.give_up.push(hole);
       given_up.add(key);
     }
