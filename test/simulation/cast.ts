@@ -21,6 +21,7 @@ import {
 } from "./settings.ts";
 import { createShop } from "./shops.ts";
 import { createClock, type Stage, type Traits } from "./stage.ts";
+import { createThieves } from "./thieves.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Surroundings } from "./world.ts";
 
@@ -140,6 +141,8 @@ export function createCast(needs: Needs): Cast {
     backOffice,
     orders: new Map(),
     payments: [],
+    claims: [],
+    told: [],
     choice,
     clock,
     committed_elsewhere_at: Number.NEGATIVE_INFINITY,
@@ -176,13 +179,15 @@ function isExpected(event: string, { deep, lies, faults, clock }: Traits): boole
 function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
   const { traits } = stage;
   const merchants = createMerchants(stage);
-  const payers = createPayers(stage);
   const operators = createOperators(stage);
+  const thieves = createThieves(stage, { merchants, operators });
+  const payers = createPayers(stage, thieves);
   return {
-    "create order": { weight: 16, act: merchants.createOrder },
-    select: { weight: 18, act: merchants.select },
-    pay: { weight: 22, act: payers.pay },
-    stray: { weight: 5, act: payers.stray },
+    "create order": { weight: 18, act: merchants.createOrder },
+    select: { weight: 20, act: merchants.select },
+    pay: { weight: 20, act: payers.pay },
+    stray: { weight: 4, act: payers.stray },
+    pester: { weight: 2, act: payers.pester },
     cancel: { weight: 2, act: merchants.cancel },
     watch: { weight: 4, act: merchants.watch },
     "mark paid": { weight: 1, act: merchants.markPaid },

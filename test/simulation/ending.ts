@@ -133,6 +133,7 @@ function checkTransfers(stage: Stage, db: Sqlite): void {
 
 function checkOrders(stage: Stage, db: Sqlite): void {
   const { fail, traits } = stage;
+  const isLiedAbout = liesOf(stage);
   const orders = new Map((db.query("SELECT * FROM orders").all() as OrderRow[]).map((row) => [row.id, row]));
   const deposits = new Map(
     (db.query("SELECT * FROM deposits").all() as DepositRow[]).map((row) => [
@@ -156,9 +157,9 @@ function checkOrders(stage: Stage, db: Sqlite): void {
     if (order.cause === "cancel" && !book.cancelled) fail(`${book.id} is cancelled and nobody did it`);
   }
   if (orders.size < stage.orders.size) fail("an order is missing");
-  // What a node hid or told of a dead branch cannot be held against an expiry.
-  if (traits.lies) return;
   for (const payment of stage.payments) {
+    // What a node hid or told of a dead branch cannot be held against an expiry.
+    if (isLiedAbout(payment)) continue;
     const detail = payment.detail;
     const order = detail === null ? undefined : orders.get(detail.order.id);
     const deposit =
@@ -170,6 +171,23 @@ function checkOrders(stage: Stage, db: Sqlite): void {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
     }
   }
+}
+
+/** Tells whether a node hid the block of a payment, or may have shown another one in its place. */
+function liesOf({ traits, chains, providers }: Stage): (payment: Payment) => boolean {
+  if (!traits.lies) return () => false;
+  const left = new Map(
+    Object.entries(chains).map(([id, { blocks, orphaned }]) => [
+      id,
+      new Set([...orphaned.keys()].map((hash) => blocks.get(hash)?.number)),
+    ]),
+  );
+  return ({ chain, tx }) => {
+    const id = chain.traits.id as SimChainId;
+    const places = [...chain.blocks.values()].filter(({ txs }) => txs.some((one) => one.tx.hash === tx.hash));
+    const isHidden = places.some(({ hash }) => providers[id].some(({ answered }) => answered.lied.has(hash)));
+    return isHidden || places.some(({ number }) => left.get(id)?.has(number));
+  };
 }
 
 /** True for an exact and timely payment of an order that nobody ended by hand: it must have been paid. */

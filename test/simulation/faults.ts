@@ -184,6 +184,51 @@ export const faults: readonly PlantedFault[] = [
     /a replay of/,
   ),
   fault(
+    "expected senders' parts never count",
+    "src/domain/attribution.ts",
+    ["  if (own.length > 1 || isMany(mine)) return ambiguous;\n", "  if (own.length > 0) return null;\n"],
+    /had to pay/,
+  ),
+  fault(
+    "an overpayment never pays",
+    "src/domain/attribution.ts",
+    ['return settled(arrival, meant.candidate, "over");', "return null;"],
+    /had to pay/,
+  ),
+  fault(
+    "an overpayment of any size pays",
+    "src/domain/attribution.ts",
+    [
+      "return arrival.units <= highestPaying(due) && ",
+      "return arrival.units >= due && highestPaying !== undefined && ",
+    ],
+    /were due/,
+  ),
+  fault(
+    "no claim is ever accepted",
+    "src/services/claims.ts",
+    ['return bound === null ? "in_inbox" : "accepted";', 'return bound === null ? "in_inbox" : "in_inbox";'],
+    /was answered in_inbox, but it had to pay/,
+  ),
+  fault(
+    "what is left of the sender's own order loses to a stranger's exact amount",
+    "src/domain/attribution.ts",
+    ["  if (remainder !== null) return remainder;\n", ""],
+    /was to pay|had to pay/,
+  ),
+  fault(
+    "an exchange makes money certain",
+    "src/services/attribution.ts",
+    ["isShared: () => isSharedSender(at, sender),", "isShared: () => isSharedSender(at, sender) && false,"],
+    /its sender pays for many/,
+  ),
+  fault(
+    "an amount that is reserved for another order overpays this one",
+    "src/domain/attribution.ts",
+    ["timely(arrival, reserved).length === 0", "timely(arrival, reserved).length >= 0"],
+    /could be meant/,
+  ),
+  fault(
     "a clock of its own",
     "src/services/delivery.ts",
     ["const started_at = world.now();", "const started_at = world.now() + 0 * Date.now();"],

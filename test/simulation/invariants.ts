@@ -3,6 +3,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import type { Finality } from "../../src/domain/finality.ts";
+import { createOracle } from "./oracle/oracle.ts";
 import { pairKey } from "./provider.ts";
 import { readings, type SimChainId } from "./scenery.ts";
 import { clock_skew_s, late_window_ms, wrong_clock_max_s } from "./settings.ts";
@@ -107,6 +108,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
   );
   const statuses = db.prepare<{ id: string; status: string }, []>("SELECT id, status FROM orders");
+  const oracle = createOracle(stage, db);
   const seen = { version: -1, event: -1, success: 0, allocation: 0 };
   const stored = new Set<Payment>();
   /** Deposits whose release was compared. */
@@ -294,6 +296,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
         seen.event = n;
         askQuestions();
         compareAllocations();
+        oracle.check();
         compareSockets();
       }
     },

@@ -4,6 +4,7 @@
 
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { vagueness } from "./oracle/rules.ts";
 import type { Product } from "./process.ts";
 import { runSeed } from "./run.ts";
 import { addTo, type Tally, tallyLines } from "./tally.ts";
@@ -121,6 +122,7 @@ async function runWorker(index: number): Promise<Sum> {
 
 const started = stopwatch();
 const sum = workers > 1 ? await runBeside() : await runHere();
+const vague = values.worker ? [] : vagueness(new Map(sum.tally));
 const real_s = (stopwatch() - started) / 1000;
 if (values.worker) console.log(JSON.stringify(sum));
 else {
@@ -130,6 +132,7 @@ else {
   console.log(
     `${sum.seeds} seeds in ${real_s.toFixed(1)} s: ${per_second} seeds/s; ${busy_h.toFixed(1)} busy hours, ${(busy_h / real_s).toFixed(2)} per second`,
   );
+  for (const words of vague) console.log(words);
   console.log(sum.failed.length === 0 ? "no seed failed" : `failed: ${sum.failed.join(", ")}`);
 }
-process.exit(sum.failed.length === 0 ? 0 : 1);
+process.exit(sum.failed.length + vague.length === 0 ? 0 : 1);

@@ -1,8 +1,11 @@
 // Merchants' backends, checkout pages and operators: they create, select, cancel, watch and repair over the real HTTP
 // door, try again when a server dies, and hold every answer against the contract.
 
+import { getAddress, keccak256, toHex } from "viem";
 import { createAsking, macOf } from "./asking.ts";
-import { spelledOn } from "./scenery.ts";
+import { unitsOf } from "./oracle/amounts.ts";
+import type { Random } from "./random.ts";
+import { type SimChainId, spelledOn } from "./scenery.ts";
 import type { BookOrder, Detail, SimSocket, Stage } from "./stage.ts";
 import { Death } from "./world.ts";
 
@@ -15,9 +18,14 @@ export const senders = [
   "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
 ];
 
+/** Pays for many. */
+export const exchange = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
+
 export interface Merchants {
   createOrder(): Promise<void>;
   select(): Promise<void>;
+  /** Opens an order for what somebody else sends, and asks where to pay it. Null when it came to nothing. */
+  setTrap(amount: string, place: { chain: SimChainId; coin: string }): Promise<BookOrder | null>;
   cancel(): Promise<void>;
   watch(): Promise<void>;
   markPaid(): Promise<void>;
@@ -32,12 +40,23 @@ export function createMerchants(stage: Stage): Merchants {
   let created = 0;
 
   async function createOrder(): Promise<void> {
-    created += 1;
-    const merchant_order_id = random.chance(10) ? "shared" : `m-${created}`;
-    const shop = random.pick(stage.shops);
     const preset = random.chance(20) ? random.pick(pairs) : null;
     const sender = random.chance(20) ? spelledOn(random.pick(scenery.chains), random.pick(senders)) : null;
-    const amount = random.pick(amounts);
+    await create({ amount: random.pick(amounts), preset, sender, is_trap: false });
+  }
+
+  interface Wish {
+    amount: string;
+    preset: (typeof pairs)[number] | null;
+    sender: string | null;
+    is_trap: boolean;
+  }
+
+  async function create({ amount, preset, sender, is_trap }: Wish): Promise<BookOrder | null> {
+    created += 1;
+    const merchant_order_id = random.chance(10) ? "shared" : `m-${created}`;
+    const payer = is_trap ? addressOf("thief") : (sender ?? payerOf(random, created));
+    const shop = random.pick(stage.shops);
     const body = JSON.stringify({
       order_id: merchant_order_id,
       amount,
@@ -53,37 +72,47 @@ export function createMerchants(stage: Stage): Merchants {
 
     const answer = await send();
     // Too old by the time a server was there, or for a wallet that is not served at the moment.
-    if (answer === null || answer.status === 401 || answer.status === 400) return;
-    if (answer.status !== 201) return fail(`a creation was answered with ${answer.status}: ${answer.text}`);
+    if (answer === null || answer.status === 401 || answer.status === 400) return null;
+    if (answer.status !== 201) {
+      fail(`a creation was answered with ${answer.status}: ${answer.text}`);
+      return null;
+    }
     const order = JSON.parse(answer.text) as { order_id: string; amount: string; status: string };
     if (order.amount !== amount || order.status !== "pending") fail(`a creation was answered with ${answer.text}`);
     if (stage.orders.has(order.order_id)) fail(`the order ${order.order_id} was created twice`);
-    stage.orders.set(order.order_id, {
+    const book: BookOrder = {
       id: order.order_id,
       merchant_order_id,
       amount,
       shop,
       sender,
+      payer,
+      is_trap,
       details: [],
       created_at: timeline.now(),
       cancelled: false,
       marked: false,
       resends: 0,
       sockets: [],
-    });
-    if (!random.chance(30)) return;
+    };
+    stage.orders.set(order.order_id, book);
+    if (!random.chance(30)) return book;
 
-    await timeline.sleep(random.below(200_000));
+    if (!is_trap) await timeline.sleep(random.below(200_000));
     const again = await send();
-    if (again === null || again.status === 401) return;
+    if (again === null || again.status === 401) return book;
     const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;
     if (replayed?.order_id !== order.order_id) fail(`a replay of ${order.order_id} was answered with ${again.text}`);
+    return book;
   }
 
   async function select(): Promise<void> {
-    const order = anyOrder();
-    if (order === null) return;
-    const { chain, coin } = random.pick(pairs);
+    const unasked = [...stage.orders.values()].filter((order) => order.details.length === 0).slice(-3);
+    const order = unasked.length > 0 && random.chance(50) ? random.pick(unasked) : anyOrder();
+    if (order !== null) await selectFor(order, random.pick(pairs));
+  }
+
+  async function selectFor(order: BookOrder, { chain, coin }: { chain: SimChainId; coin: string }): Promise<void> {
     const body = JSON.stringify({ blockchain: chain, stablecoin: coin });
     const path = `/api/v1/user/orders/${order.id}/payment`;
     const headers = () => ({ ...signedUrl(order), "content-type": "application/json" });
@@ -93,9 +122,18 @@ export function createMerchants(stage: Stage): Merchants {
     const { wallet_address: wallet, amount } = JSON.parse(answer.text) as { wallet_address: string; amount: string };
     const token = scenery.tokens.find((token) => token.chain === chain && token.coin === coin);
     if (token === undefined) throw new Error("a coin without a token");
-    const detail: Detail = { order, chain, wallet, amount, token, units: unitsOf(amount, token.decimals) };
+    const detail: Detail = {
+      order,
+      chain,
+      wallet,
+      amount,
+      token,
+      units: unitsOf(amount, token.decimals),
+      told_at: timeline.now(),
+    };
     const known = order.details.find((one) => one.chain === chain && one.token === token);
     if (known === undefined) order.details.push(detail);
+    else if (known.wallet === wallet && detail.units < known.units) stage.told.push(detail);
     else if (known.wallet !== wallet || known.amount !== amount)
       fail(`${order.id} was asked for two amounts on ${chain}`);
   }
@@ -151,6 +189,11 @@ export function createMerchants(stage: Stage): Merchants {
   return {
     createOrder,
     select,
+    async setTrap(amount, place) {
+      const order = await create({ amount, preset: null, sender: null, is_trap: true });
+      if (order !== null) await selectFor(order, place);
+      return order;
+    },
     cancel,
     watch,
     async markPaid() {
@@ -175,8 +218,14 @@ export function createMerchants(stage: Stage): Merchants {
   };
 }
 
-/** Base units of decimal text, without the product's arithmetic. */
-export function unitsOf(amount: string, decimals: number): bigint {
-  const [whole = "0", part = ""] = amount.split(".");
-  return BigInt(whole + part.padEnd(decimals, "0"));
+/** The wallet of a customer: most have one of their own, some order several times, some pay from an exchange. */
+function payerOf(random: Random, customer: number): string {
+  const whose = random.weighted({ own: 65, several: 20, exchange: 15 });
+  if (whose === "exchange") return exchange;
+  return whose === "several" ? random.pick(senders) : addressOf(`customer ${customer}`);
+}
+
+/** The address of a name. */
+export function addressOf(name: string): string {
+  return getAddress(keccak256(toHex(name)).slice(0, 42));
 }

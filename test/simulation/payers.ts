@@ -1,24 +1,38 @@
-// Payers and strangers: exact, short, over, twice, late, from an exchange that pays many at once, in the wrong coin,
-// with a transaction that fails. Every transfer they send is written into the book with what it was meant for.
+// Payers and strangers: exact, short, over, in parts, twice, late, from an exchange, in the wrong coin, with decimals
+// left out, less a fee. Every transfer they send is written into the book with what was meant by it and what it must do.
 
+import { getAddress } from "viem";
 import type { SimTransfer } from "./chain.ts";
-import { amounts, senders, unitsOf } from "./merchants.ts";
+import { addressOf, amounts, exchange, senders } from "./merchants.ts";
+import { cutsOf, feesOf, unitsOf } from "./oracle/amounts.ts";
+import { stateOf } from "./oracle/statement.ts";
 import { type SimChainId, spelledOn } from "./scenery.ts";
 import { lifetime_ms } from "./settings.ts";
-import type { BookOrder, Detail, Stage } from "./stage.ts";
+import type { BookOrder, Detail, Payment, Stage } from "./stage.ts";
+import type { Thieves } from "./thieves.ts";
 
 export interface Payers {
   pay(): void;
   /** Somebody sends a usual amount without having been asked. */
   stray(): void;
+  /** A stranger sends next to nothing, or from an address that looks like a payer's. */
+  pester(): void;
 }
 
-const exchange = "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f";
 const own_percent = 6;
 /** Before and after the end of an order: when payers hurry, and rules meet. */
 const last_minute_ms = 60_000;
+/** More than was asked, in thousandths of it. The last are no overpayments but something else. */
+const over_thousandths = [1n, 10n, 50n, 100n, 101n, 150n, 600n, 2000n];
+/** A first part, in hundredths of what was asked. */
+const part_hundredths = [20n, 40n, 50n, 75n];
+/** The rest is sent at most this much later. */
+const rest_after_max_ms = 150_000;
+/** Of payers who pay for an order that nobody has paid yet. */
+const unpaid_percent = 80;
 
-export function createPayers(stage: Stage): Payers {
+/** `thieves` watch what is sent. */
+export function createPayers(stage: Stage, thieves: Thieves): Payers {
   const { random, scenery, chains, payments } = stage;
 
   interface Part {
@@ -40,7 +54,12 @@ export function createPayers(stage: Stage): Payers {
     logs.forEach((part, position) => {
       if (part === null) return;
       stage.count(`payment ${kindOf(part)}${success ? "" : ", failed"}`);
-      payments.push({ ...part, chain: chains[chain], tx, position, sent_at: stage.timeline.now() });
+      const statement = stateOf(stage, { ...part, chain, success });
+      stage.count(`stated ${statement.rule}`);
+      stage.note(`stated ${statement.rule}: ${statement.must?.id ?? "none"}, or ${[...statement.may].join(" ")}`);
+      const sent = { ...part, chain: chains[chain], tx, position, sent_at: stage.timeline.now(), statement };
+      payments.push(sent);
+      thieves.see(sent);
     });
     stage.note(
       `sent ${tx.hash} on ${chain}: ${parts.map(({ kind, transfer }) => `${kind} ${transfer.units}`).join(", ")}`,
@@ -57,7 +76,7 @@ export function createPayers(stage: Stage): Payers {
   }
 
   function transferFor(detail: Detail, units = detail.units, from: string | null = null): SimTransfer {
-    const sender = spelledOn(detail.chain, from ?? detail.order.sender ?? random.pick(senders));
+    const sender = spelledOn(detail.chain, from ?? detail.order.sender ?? detail.order.payer);
     return { token: contractFor(detail).address, sender, wallet: detail.wallet, units };
   }
   /** Where a coin has several contracts, any of them will do. */
@@ -69,10 +88,20 @@ export function createPayers(stage: Stage): Payers {
   /** How long ago an order was made. */
   const timeOf = (order: BookOrder) => stage.timeline.now() - order.created_at;
 
+  /** What anybody means to pay: nobody pays a trap. */
+  const allDetails = () =>
+    [...stage.orders.values()].filter((order) => !order.is_trap).flatMap((order) => order.details);
+
   function anyDetail(): Detail | null {
-    const all = [...stage.orders.values()].flatMap((order) => order.details);
+    const all = allDetails();
     const ending = all.filter(({ order }) => Math.abs(timeOf(order) - lifetime_ms) < last_minute_ms);
     if (ending.length > 0 && random.chance(30)) return random.pick(ending);
+    const isMeant = ({ statement }: Payment, order: BookOrder) => statement.meant === order;
+    const open = all.filter(({ order }) => !order.cancelled && !order.marked && timeOf(order) < lifetime_ms);
+    const unpaid = open.filter(({ order }) => !payments.some((payment) => isMeant(payment, order)));
+    if (unpaid.length > 0 && random.chance(unpaid_percent)) return random.pick(unpaid.slice(-4));
+    // Most payers pay once.
+    if (random.chance(40)) return null;
     const recent = all.slice(-6);
     return all.length === 0 ? null : random.pick(random.chance(80) ? recent : all);
   }
@@ -80,23 +109,37 @@ export function createPayers(stage: Stage): Payers {
   function pay(): void {
     const detail = anyDetail();
     if (detail === null) return;
-    const { chain, units } = detail;
+    const { chain, units, token } = detail;
     const how = random.weighted({
       exact: 60,
-      short: 5,
-      over: 5,
-      twice: 6,
+      short: 4,
+      over: 8,
+      twice: 5,
       "wrong coin": 4,
       batch: 10,
-      "two in one": 4,
+      "two in one": 3,
       failed: 3,
       "other sender": 3,
-      parts: 3,
+      parts: 4,
+      part: detail.order.sender === null ? 9 : 40,
+      cut: 5,
+      fee: 5,
       nothing: 3,
     });
+    const one = (amount: bigint) => send(chain, [other(how, detail, transferFor(detail, amount))]);
     if (how === "exact") return send(chain, [exact(detail)]);
-    if (how === "short") return send(chain, [other(how, detail, transferFor(detail, units - 1n))]);
-    if (how === "over") return send(chain, [other(how, detail, transferFor(detail, units + 10n ** 4n))]);
+    if (how === "short") return one(units - 1n);
+    if (how === "over") return one(units + (units * random.pick(over_thousandths)) / 1000n);
+    if (how === "part") {
+      const from = transferFor(detail).sender;
+      if (random.chance(80)) stage.timeline.at(random.below(rest_after_max_ms), () => payRest(detail, from));
+      return one((units * random.pick(part_hundredths)) / 100n);
+    }
+    if (how === "cut") {
+      const cuts = cutsOf(units, token.decimals);
+      return cuts.length === 0 ? undefined : one(random.pick(cuts));
+    }
+    if (how === "fee") return one(units - random.pick(feesOf(token.decimals).filter((fee) => fee < units)));
     if (how === "twice") {
       send(chain, [exact(detail)]);
       return send(chain, [exact(detail)]);
@@ -117,13 +160,23 @@ export function createPayers(stage: Stage): Payers {
       const wrong = { ...transferFor(detail), token: token.address, units: unitsOf(detail.amount, token.decimals) };
       return send(chain, [other(how, detail, wrong)]);
     }
-    const open = [...stage.orders.values()].flatMap((order) => order.details).filter((one) => one.chain === chain);
     const some = random
-      .shuffled(open)
+      .shuffled(
+        allDetails()
+          .filter((one) => one.chain === chain)
+          .slice(-8),
+      )
       .slice(0, 3)
       .filter((one) => one.order.sender === null);
     const batch = some.map((one) => ({ kind: "exact", detail: one, transfer: transferFor(one, one.units, exchange) }));
     if (batch.length > 0) send(chain, batch);
+  }
+
+  /** The payer sends what is left of an order of which he has sent a part. */
+  function payRest(detail: Detail, sender: string): void {
+    const own = payments.filter((one) => one.detail === detail && one.transfer.sender === sender);
+    const left = detail.units - own.reduce((sum, one) => sum + one.transfer.units, 0n);
+    if (left > 0n) send(detail.chain, [other("rest", detail, transferFor(detail, left, sender))]);
   }
 
   function stray(): void {
@@ -137,5 +190,23 @@ export function createPayers(stage: Stage): Payers {
     send(chain, [{ kind: "stray", detail: null, transfer: { token: token.address, sender, wallet, units } }]);
   }
 
-  return { pay, stray };
+  function pester(): void {
+    const detail = random.pick([null, ...allDetails().slice(-6)]);
+    if (detail === null) return;
+    const { chain, token } = detail;
+    const coin = 10n ** BigInt(token.decimals);
+    const kind = chain === "tron" ? "dust" : random.pick(["dust", "look-alike"]);
+    const units =
+      kind === "dust" ? coin / BigInt(random.pick([101, 1000, 1_000_000])) : random.pick([coin / 2n, coin * 3n]);
+    const { sender } = transferFor(detail);
+    const from = kind === "dust" ? addressOf(`stranger ${payments.length}`) : lookAlikeOf(sender);
+    send(chain, [{ kind, detail: null, transfer: transferFor(detail, units, from) }]);
+  }
+
+  return { pay, stray, pester };
+}
+
+/** Another address with the same four characters at its start and its end. */
+function lookAlikeOf(address: string): string {
+  return getAddress(`0x${address.slice(2, 6)}${"0".repeat(32)}${address.slice(-4)}`.toLowerCase());
 }

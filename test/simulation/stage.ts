@@ -25,6 +25,8 @@ export interface Detail {
   amount: string;
   token: SimToken;
   units: bigint;
+  /** When the payer was told, virtual ms. */
+  told_at: number;
 }
 
 export interface BookOrder {
@@ -33,6 +35,10 @@ export interface BookOrder {
   amount: string;
   shop: Shop;
   sender: string | null;
+  /** Whose wallet pays it, when nobody says otherwise: a customer's own, one that pays several orders, or an exchange's. */
+  payer: string;
+  /** Opened to take what somebody else sends; nobody means to pay it. */
+  is_trap: boolean;
   details: Detail[];
   /** Virtual ms. */
   created_at: number;
@@ -41,6 +47,18 @@ export interface BookOrder {
   marked: boolean;
   resends: number;
   sockets: SimSocket[];
+}
+
+/** What is said of a payment when it is sent, before the product has seen it. */
+export interface Statement {
+  /** The order the payer means to pay. Null: nobody asked for it. */
+  meant: BookOrder | null;
+  /** Why the rest is so, in a word or two. */
+  rule: "exact" | "remainder" | "clear part" | "clear overpayment" | "nobody" | "other sender" | "dust" | "open";
+  /** The one order that it has to pay when it comes in time. */
+  must: BookOrder | null;
+  /** Orders that it may pay, by the rules of parts, remainders and overpayments. */
+  may: ReadonlySet<string>;
 }
 
 /** One transfer that an actor sent. */
@@ -54,6 +72,17 @@ export interface Payment {
   transfer: SimTransfer;
   /** Virtual ms. */
   sent_at: number;
+  /** What was said of it when it was sent. */
+  statement: Statement;
+}
+
+/** A payer's word that a transaction pays his order, and what he was told. */
+export interface Claim {
+  order: BookOrder;
+  payment: Payment;
+  status: string;
+  /** Virtual ms. */
+  answered_at: number;
 }
 
 /** What may happen in a world, drawn from its seed. */
@@ -87,6 +116,10 @@ export interface Stage {
   backOffice: Shop;
   orders: Map<string, BookOrder>;
   payments: Payment[];
+  /** The oracle takes them out. */
+  claims: Claim[];
+  /** What payers were told of orders that asked for more before: the oracle takes them out. */
+  told: Detail[];
   /** What the settings name now. */
   choice: Choice;
   clock: Clock;

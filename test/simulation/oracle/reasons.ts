@@ -1,0 +1,59 @@
+// Which reasons a transfer may have for paying nothing: each needs a fact that speaks for it.
+
+import type { Payment, Stage } from "../stage.ts";
+import { isCut, isDust, isFeeShortened } from "./amounts.ts";
+import { type Facts, isOwnWallet } from "./facts.ts";
+import type { Ask, Decision, History } from "./history.ts";
+
+/** What is too little for an order is at least this part of it. */
+const short_times = 10n;
+
+export interface Reasons {
+  /** Inbox reasons that the facts speak for. */
+  allowed(payment: Payment, decision: Pick<Decision, "transfer" | "n">): ReadonlySet<string>;
+}
+
+/** The reasons of one world. */
+export function createReasons(stage: Stage, history: History, facts: Facts): Reasons {
+  return {
+    allowed(payment, { transfer, n }) {
+      const found = new Set<string>();
+      const { units, sender } = transfer;
+      const token = facts.tokenOf(payment);
+      const decimals = token?.decimals ?? 0;
+      if (isDust(units, decimals)) found.add("dust");
+      if (isOwnWallet(stage, sender) && transfer.coin !== null) found.add("from_own_wallet");
+      if (transfer.coin === null) return found.add("unknown_token");
+      if (payment.kind === "look-alike") found.add("lookalike");
+      const here = history.asks().filter((ask) => facts.isHere(ask, transfer));
+      const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
+      const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
+      const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
+      const isAround = (ask: Ask) => ask.units <= units * short_times && units <= ask.units * short_times;
+
+      const around = here.filter(isAround);
+      if (exact.some((ask) => !isFor(ask))) found.add("other_sender");
+      if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
+      if (around.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
+      const hasEnded = (ask: Ask) => history.statusAt(ask.order_id, n) !== "pending";
+      if (around.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
+      if (around.some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
+      const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
+      if (asked.some((one) => isCut(units, one, decimals))) found.add("cut");
+      if (asked.some((one) => isFeeShortened(units, one, decimals))) found.add("fee_shortened");
+      if (around.some((ask) => ask.units > units)) found.add("short");
+      const isKnown = (ask: Ask) => ask.sender === sender;
+      const meant = new Set(
+        history
+          .asks()
+          .filter((ask) => isKnown(ask) || around.includes(ask) || !facts.isHere(ask, transfer))
+          .map(({ order_id }) => order_id),
+      );
+      if (meant.size > 1) found.add("ambiguous");
+      const isCertain = exact.some((ask) => isFor(ask) && isBefore(ask) && facts.isSurelyReserved(ask));
+      if (!isCertain) found.add("no_such_amount");
+      if (!isCertain) found.add("coin_not_offered");
+      return found;
+    },
+  };
+}

@@ -1,0 +1,79 @@
+// What is said of a payment when it is sent, before the product has seen it: whose money it is by the will of its
+// payer, which order it must pay, which others it may pay, or that none may. Knows what payers were told and what was
+// sent before; never looks at the product.
+
+import type { SimTransfer } from "../chain.ts";
+import type { SimChainId } from "../scenery.ts";
+import type { BookOrder, Detail, Stage, Statement } from "../stage.ts";
+import { isDust } from "./amounts.ts";
+import { isOwnWallet } from "./facts.ts";
+import { overpaid_share } from "./rules.ts";
+
+interface Intended {
+  kind: string;
+  detail: Detail | null;
+  chain: SimChainId;
+  transfer: SimTransfer;
+  success: boolean;
+}
+
+/** States what a payment is to do, by what everybody knows when it is sent. */
+export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }: Intended): Statement {
+  const meant = detail?.order ?? null;
+  const say = (rule: Statement["rule"], must: BookOrder | null = null, may: readonly Detail[] = []): Statement => ({
+    meant,
+    rule,
+    must,
+    may: new Set(may.map(({ order }) => order.id)),
+  });
+  const { sender, units } = transfer;
+  const token = stage.scenery.tokens.find((one) => one.chain === chain && one.address === transfer.token);
+  if (!success || units === 0n || token === undefined || token.coin === null) return say("nobody");
+  if (isOwnWallet(stage, sender)) return say("nobody");
+
+  const all = [...stage.orders.values()].flatMap((order) => order.details);
+  const here = all.filter(
+    (one) => one.chain === chain && one.wallet === transfer.wallet && one.token.coin === token.coin,
+  );
+  const exact = here.filter((one) => one.units === units);
+  // What is left of an order belongs to it, whoever has asked for that amount since.
+  if (kind === "rest" && detail !== null && !isKnownElsewhere(stage, detail, sender)) {
+    return say("remainder", detail.order, [...here.filter((one) => one.order === detail.order), ...exact]);
+  }
+  const asked = exact.findLast(({ order }) => order.sender === null || order.sender === sender);
+  if (asked !== undefined) return say("exact", asked.order);
+  if (isDust(units, token.decimals)) return say("dust");
+
+  const begun = (one: Detail, by?: string) =>
+    stage.payments.some(
+      ({ statement, transfer }) =>
+        (statement.must === one.order || statement.may.has(one.order.id) || statement.meant === one.order) &&
+        (by === undefined || transfer.sender === by),
+    );
+  const isOwn = (one: Detail) => one.order.sender === sender || (one.order.sender === null && begun(one, sender));
+  const accepts = ({ order }: Detail) => order.sender === null || order.sender === sender;
+  const fits = (one: Detail) =>
+    isOwn(one)
+      ? units <= overpaid_share.most(one.units)
+      : accepts(one) && (begun(one) || one.units < units) && units <= overpaid_share.most(one.units);
+  const may = here.filter(fits);
+  if (exact.length > 0) return say("other sender", null, may.filter(isOwn));
+  if (may.length === 0) return say("nobody");
+
+  const [only] = here;
+  const isAlone =
+    only !== undefined && new Set(here.map(({ order }) => order)).size === 1 && !isKnownElsewhere(stage, only, sender);
+  if (!isAlone || begun(only)) return say("open", null, may);
+  if (only.order.sender === sender && units < only.units) return say("clear part", only.order, may);
+  if (accepts(only) && units > only.units) return say("clear overpayment", only.order, may);
+  return say("open", null, may);
+}
+
+/** True when a sender could mean another order than this one, wherever. */
+function isKnownElsewhere(stage: Stage, { order }: Detail, sender: string): boolean {
+  const others = [...stage.orders.values()].filter((one) => one !== order);
+  return (
+    others.some((one) => one.sender === sender || one.payer === sender) ||
+    stage.payments.some(({ transfer, statement }) => transfer.sender === sender && statement.meant !== order)
+  );
+}
