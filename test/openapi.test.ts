@@ -63,19 +63,21 @@ const operations = [
 type Operation = (typeof operations)[number];
 
 type Schema = Record<string, unknown>;
+type Content = Record<string, { schema: Schema; examples?: Record<string, { value: string }> }>;
 interface Described {
   operationId: string;
+  description?: string;
+  tags?: string[];
   security: Record<string, unknown>[];
   parameters?: { name: string; in: string; required: boolean; schema: Schema }[];
   requestBody?: { content: Record<string, { schema: Schema }> };
-  responses: Record<
-    string,
-    { content?: Record<string, { schema: Schema; examples?: Record<string, { value: string }> }> }
-  >;
+  responses: Record<string, { content?: Content; "x-return-representation"?: Content; "x-frames"?: Schema[] }>;
 }
 interface Document {
   openapi: string;
-  info: { title: string; version: string };
+  info: { title: string; version: string; contact: object; license: object };
+  servers: { url: string }[];
+  tags: { name: string; description: string }[];
   paths: Record<string, Record<string, Described>>;
   webhooks: Record<string, { post: Described }>;
   components: { schemas: Record<string, Schema>; securitySchemes: Record<string, Schema> };
@@ -176,7 +178,7 @@ function expectDescribed(operation: Operation, answer: Answer): void {
   const type = answer.headers.get("content-type")?.split(";")[0];
   if (type === undefined) expect(answer.body).toBe("");
   else {
-    const content = response?.content?.[type];
+    const content = (response?.content ?? response?.["x-return-representation"])?.[type];
     expect([operation, status, type, content === undefined]).toEqual([operation, status, type, false]);
     if (type === "application/json") {
       const result = schemaOf(content?.schema ?? {}).safeParse(JSON.parse(answer.body));
@@ -233,6 +235,58 @@ describe("the description", () => {
       const parameters = describedAs(operation).parameters ?? [];
       expect(parameters.filter((one) => one.in === "path" && one.required).map(({ name }) => name)).toEqual(inPath);
     }
+  });
+
+  test("says that a payer's cancel answers nothing, and an order only where it is asked for", () => {
+    const answer = describedAs("POST /api/v1/user/orders/{order_id}/cancel").responses["200"];
+    expect(answer?.content).toBeUndefined();
+    expect(answer?.["x-return-representation"]).toEqual({
+      "application/json": { schema: { $ref: "#/components/schemas/Order" } },
+    });
+    const byShop = describedAs("POST /api/v1/service/orders/cancel").responses["200"];
+    expect(byShop?.content?.["application/json"]?.schema).toEqual({ $ref: "#/components/schemas/Order" });
+  });
+
+  test("names its server, its tags and who signs webhooks", () => {
+    expect(document.servers.map(({ url }) => url)).toEqual(["/"]);
+    const tags = document.tags.map(({ name }) => name);
+    expect(tags).toEqual(["Service", "User", "Admin", "Open"]);
+    for (const operation of operations) expect(tags).toContain(describedAs(operation).tags?.join() ?? "");
+    for (const { post } of Object.values(document.webhooks)) {
+      expect(post.security).toEqual([{ SignedBody: [] }, { StandardWebhook: [] }]);
+    }
+    for (const scheme of ["SignedBody", "StandardWebhook"]) {
+      expect(Object.keys(document.components.securitySchemes)).toContain(scheme);
+    }
+  });
+
+  test("names every list of words once, for clients that are made from it", () => {
+    const named = { Chain: "polygon", Coin: "USDC", OrderStatus: "expired", TransferStatus: "no_matched_deposit" };
+    for (const [name, word] of Object.entries(named)) expect(document.components.schemas[name]?.enum).toContain(word);
+    const lists = [...JSON.stringify(document).matchAll(/"enum":(\[[^\]]*\])/g)].map(([, list]) => list);
+    const flags = '["true","false"]';
+    const inline = lists.filter((list) => list !== flags);
+    expect(inline).toEqual([...new Set(inline)]);
+    const components = Object.values(document.components.schemas).filter((schema) => "enum" in schema);
+    expect(inline).toHaveLength(components.length);
+    const { Selection, Order } = document.components.schemas;
+    expect(Selection?.properties).toEqual({
+      blockchain: { $ref: "#/components/schemas/Chain" },
+      stablecoin: { $ref: "#/components/schemas/Coin" },
+    });
+    expect(Order?.properties).toMatchObject({ status: { $ref: "#/components/schemas/OrderStatus" } });
+  });
+
+  test("has what linters ask for: words, a contact, a licence, no schema without use, a 2xx but for the socket", () => {
+    expect(document.info).toMatchObject({ contact: {}, license: {} });
+    for (const operation of operations) {
+      const { description, responses } = describedAs(operation);
+      expect([operation, description]).toEqual([operation, expect.stringMatching(/\.$/)]);
+      const succeeds = Object.keys(responses).some((status) => status.startsWith("2"));
+      expect([operation, succeeds]).toEqual([operation, !operation.endsWith("/ws")]);
+    }
+    const text = JSON.stringify(document);
+    for (const id of Object.keys(document.components.schemas)) expect(text).toContain(`"#/components/schemas/${id}"`);
   });
 
   test("holds every schema and every scheme it refers to", () => {

@@ -37,6 +37,7 @@ export const service = {
   status: {
     name: "readOrder",
     summary: "Read an order",
+    description: "The order as it stands.",
     auth: "body",
     body: requests.statusBody,
     success: { status: 200, words: "The order", body: schemas.order },
@@ -54,6 +55,7 @@ export const service = {
   find: {
     name: "findOrders",
     summary: "Find orders by the merchant's own id",
+    description: "All orders created with this `order_id`, which need not be unique.",
     auth: "body",
     body: requests.findBody,
     success: { status: 200, words: "The orders, newest first", body: orderList },
@@ -76,6 +78,7 @@ export const user = {
   chains: {
     name: "listChains",
     summary: "What can be chosen",
+    description: "Every pair of chain and coin that a wallet serves, in the order of the configuration.",
     auth: "url",
     success: { status: 200, words: "One entry per wallet and coin", body: z.array(schemas.chainCoin) },
     refusals: [],
@@ -116,16 +119,22 @@ export const user = {
   cancel: {
     name: "cancelOrderAsPayer",
     summary: "Cancel a pending order",
+    description: "Succeeds while a payment is seen but not confirmed; that payment then waits for the operator.",
     auth: "url",
     headers: z.object({
       Prefer: z.string().optional().meta({ description: "`return=representation` answers with the order." }),
     }),
-    success: { status: 200, words: "Nothing, or the order where it was asked for", body: schemas.order.optional() },
+    success: {
+      status: 200,
+      words: "Nothing; the order, as JSON, where `Prefer: return=representation` asks for it",
+      represented: schemas.order,
+    },
     refusals: ["order_not_found", "order_not_pending"],
   },
   status: {
     name: "readOrderAsPayer",
     summary: "Read an order",
+    description: "The order as it stands. `signature expired` means: let the shop sign the URL again.",
     auth: "url",
     success: { status: 200, words: "The order", body: schemas.order },
     refusals: ["order_not_found"],
@@ -140,7 +149,8 @@ export const user = {
       signed_url: z.string().optional().meta({ description: "In place of the header Ocrch-Signed-Url." }),
       signature: z.string().optional().meta({ description: "In place of the header Ocrch-Signature." }),
     }),
-    success: { status: 101, words: "The WebSocket" },
+    // A WebSocket has no 2xx: linters that miss one are wrong here.
+    success: { status: 101, words: "The WebSocket", frames: [schemas.statusUpdate, schemas.socketError] },
     refusals: ["websocket_required", "too_many_requests"],
   },
 } satisfies Record<string, About>;
@@ -150,6 +160,7 @@ export const admin = {
   orders: {
     name: "listOrders",
     summary: "List orders",
+    description: "All orders or those of one status or of one reference of the merchant.",
     auth: "admin",
     query: orderQuery,
     success: { status: 200, words: "Orders, newest first", body: z.array(schemas.adminOrder) },
@@ -158,6 +169,7 @@ export const admin = {
   deposits: {
     name: "listDeposits",
     summary: "List open deposits",
+    description: "Amounts that payers were asked to send, as long as their order is pending.",
     auth: "admin",
     query: depositQuery,
     success: { status: 200, words: "Deposits, newest first", body: z.array(schemas.adminDeposit) },
@@ -166,6 +178,7 @@ export const admin = {
   wallets: {
     name: "listWallets",
     summary: "List the configured wallets",
+    description: "What the configuration says, without any state.",
     auth: "admin",
     success: { status: 200, words: "Wallets, in the order of the configuration", body: z.array(schemas.adminWallet) },
     refusals: [],
@@ -173,6 +186,8 @@ export const admin = {
   transfers: {
     name: "listTransfers",
     summary: "List transfers to a wallet",
+    description:
+      "Transfers to a wallet, whether they pay an order or not. Without `unaccepted=true` every `token` is a Coin.",
     auth: "admin",
     query: transferQuery,
     success: { status: 200, words: "Transfers, newest first", body: z.array(schemas.adminTransfer) },
@@ -181,6 +196,8 @@ export const admin = {
   coverage: {
     name: "readCoverage",
     summary: "Up to where every transfer is accounted for",
+    description:
+      "Per chain, wallet and contract: the blocks whose transfers are accounted for, and those still outstanding.",
     auth: "admin",
     query: coverageQuery,
     success: { status: 200, words: "One entry per chain", body: z.array(chainCoverage) },
@@ -189,6 +206,8 @@ export const admin = {
   inbox: {
     name: "listInbox",
     summary: "List money that waits for a person, and the orders it may belong to",
+    description:
+      "Confirmed transfers that pay nothing, payments of more than was asked, and payments that left the chain.",
     auth: "admin",
     query: inboxQuery,
     success: { status: 200, words: "Entries, newest first", body: z.array(schemas.inboxEntry) },
@@ -221,6 +240,7 @@ export const admin = {
   unassign: {
     name: "unassignTransfer",
     summary: "Take back what a transfer paid, while its order was not paid by it",
+    description: "The transfer may be assigned again. An order that it paid stays paid and keeps it.",
     auth: "admin",
     body: requests.unassignBody,
     success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },
@@ -248,6 +268,8 @@ export const admin = {
   markPaid: {
     name: "markPaid",
     summary: "Mark an order paid by hand",
+    description:
+      "Makes a pending, cancelled or expired order paid and sends its webhook. An order that is paid stays as it is.",
     auth: "admin",
     success: { status: 200, words: "The order, paid", body: schemas.adminOrder },
     refusals: ["resource_not_found"],
@@ -255,6 +277,8 @@ export const admin = {
   resendOrder: {
     name: "resendOrderWebhook",
     summary: "Send the webhook of an order's status again",
+    description:
+      "Queues one more delivery of the current status and makes waiting deliveries of the order due at once.",
     auth: "admin",
     success: { status: 200, words: "Queued" },
     refusals: ["resource_not_found"],
@@ -262,6 +286,7 @@ export const admin = {
   resendTransfer: {
     name: "resendTransferWebhook",
     summary: "Send the webhook of an unknown transfer again",
+    description: "Queues one more `unknown_transfer` webhook, for any transfer that pays no order.",
     auth: "admin",
     success: { status: 200, words: "Queued" },
     refusals: ["resource_not_found", "transfer_matched", "no_unknown_transfer_url"],
@@ -273,6 +298,7 @@ export const open = {
   health: {
     name: "readHealth",
     summary: "Whether the server runs",
+    description: "For load balancers. Reads no database.",
     auth: "anybody",
     success: { status: 200, words: "It runs", body: schemas.health },
     refusals: [],
@@ -280,6 +306,7 @@ export const open = {
   adminHealth: {
     name: "readAdminHealth",
     summary: "Whether the server runs",
+    description: "The same as `/health`, for dashboards.",
     auth: "anybody",
     success: { status: 200, words: "It runs", body: schemas.health },
     refusals: [],
@@ -287,6 +314,7 @@ export const open = {
   description: {
     name: "readDescription",
     summary: "This description",
+    description: "Made from the routes themselves.",
     auth: "anybody",
     success: { status: 200, words: "An OpenAPI 3.1 document", body: z.looseObject({ openapi: z.string() }) },
     refusals: [],

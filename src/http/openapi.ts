@@ -22,6 +22,12 @@ const with_retry: readonly Code[] = [
 ];
 
 const tags = { body: "Service", url: "User", admin: "Admin", anybody: "Open" } as const;
+const tagWords: Record<About["auth"], string> = {
+  body: "The merchant's server: every request is signed with the merchant's secret.",
+  url: "The payer's browser: every request carries a URL that the merchant's server signed.",
+  admin: "The operator's own tools, with the admin secret.",
+  anybody: "Open to anybody.",
+};
 
 const security: Record<About["auth"], Json[]> = {
   body: [{ SignedBody: [] }],
@@ -39,6 +45,10 @@ const securitySchemes = {
   ),
   UrlSignature: inHeader("Ocrch-Signature", "`{timestamp}.{base64}`: HMAC-SHA256 over `{signed url}.{timestamp}`."),
   SignedUrl: inHeader("Ocrch-Signed-Url", "The checkout page's URL that was signed, of an allowed origin."),
+  StandardWebhook: inHeader(
+    "webhook-signature",
+    "Standard Webhooks: `v1,` and HMAC-SHA256 with the merchant's secret over `{webhook-id}.{webhook-timestamp}.{body}`. Every webhook carries this header and Ocrch-Signature.",
+  ),
   AdminSecret: inHeader("Ocrch-Admin-Authorization", "The admin secret."),
 };
 
@@ -91,7 +101,6 @@ function openApi(routes: readonly Route[], version: string): Json {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, components) };
   }
-  for (const frame of [schemas.statusUpdate, schemas.socketError]) schemaOf(frame, "output", components);
   const webhooks = {
     order_status_changed: webhook("An order's status, as it changed", schemas.orderWebhook, components),
     unknown_transfer: webhook("A transfer that fits no order", schemas.unknownTransferWebhook, components),
@@ -99,7 +108,13 @@ function openApi(routes: readonly Route[], version: string): Json {
   };
   return {
     openapi: "3.1.0",
-    info: { title: "Ocrch", version, description, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    info: {
+      ...{ title: "Ocrch", version, description },
+      contact: { name: "The operator of this server" },
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/", description: "The server that this description came from" }],
+    tags: Object.entries(tags).map(([auth, name]) => ({ name, description: tagWords[auth as About["auth"]] })),
     paths,
     webhooks,
     components: { schemas: components, securitySchemes },
@@ -123,7 +138,7 @@ function operation({ about, path }: Route, components: Json): Json {
     operationId: about.name,
     tags: [tags[about.auth]],
     summary: about.summary,
-    ...(about.description === undefined ? {} : { description: about.description }),
+    description: about.description,
     security: security[about.auth],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
@@ -131,14 +146,18 @@ function operation({ about, path }: Route, components: Json): Json {
   };
 }
 
-function success({ success: { words, body } }: About, components: Json): Json {
-  if (body === undefined) return { description: words };
-  // An optional body is no other body: nothing is sent where it is missing.
-  const whole = body instanceof z.ZodOptional ? (body.unwrap() as z.ZodType) : body;
+function success({ success: { words, body, represented, frames } }: About, components: Json): Json {
   return {
     description: words,
-    content: { "application/json": { schema: schemaOf(whole, "output", components) } },
+    ...(body === undefined ? {} : { content: jsonContent(body, components) }),
+    // OpenAPI has one content per status: with this one in it, clients would look for JSON in an empty answer.
+    ...(represented === undefined ? {} : { "x-return-representation": jsonContent(represented, components) }),
+    ...(frames === undefined ? {} : { "x-frames": frames.map((frame) => schemaOf(frame, "output", components)) }),
   };
+}
+
+function jsonContent(schema: z.ZodType, components: Json): Json {
+  return { "application/json": { schema: schemaOf(schema, "output", components) } };
 }
 
 /** Every status but the one of success, each with all the words it may come with. */
@@ -183,9 +202,10 @@ function webhook(summary: string, schema: z.ZodType, components: Json): Json {
     post: {
       operationId: `on${schema.meta()?.id}`,
       summary,
+      security: [{ SignedBody: [] }, { StandardWebhook: [] }],
       requestBody: {
         required: true,
-        content: { "application/json": { schema: schemaOf(schema, "output", components) } },
+        content: jsonContent(schema, components),
       },
       responses: { "2XX": { description: "Delivered; anything else is tried again" } },
     },

@@ -1,11 +1,8 @@
 // Path and query parameters: what the lists may be asked for, as schemas, and how a wrong one is refused by its name.
 
 import { z } from "zod";
-import { chainIds, coins } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
-import { orderStatuses } from "../domain/order.ts";
-import { type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
-import { proofOutcomes } from "../domain/proof.ts";
+import { chain, coin, inboxReason, orderStatus, proofOutcome, transferStatus } from "../wire/enums.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import type { Call } from "./route.ts";
 
@@ -18,8 +15,8 @@ const page = {
   limit: clamped(1, limit_max, limit_default, "How many."),
   offset: clamped(0, offset_max, 0, "How many of the newest to skip."),
 };
-const blockchain = z.enum(chainIds).optional();
-const token = z.enum(coins).optional();
+const blockchain = chain.optional();
+const token = coin.optional();
 const orderId = z
   .custom<string>((text) => typeof text === "string" && parseUuid(text) !== null)
   .transform((text) => text.toLowerCase())
@@ -28,7 +25,7 @@ const orderId = z
 
 /** Filters of the list of orders; the first of several equal names counts, and they are checked in this order. */
 export const orderQuery = z.object({
-  status: z.enum(orderStatuses).optional(),
+  status: orderStatus.optional(),
   merchant_order_id: z.string().min(1).optional(),
   ...page,
 });
@@ -38,7 +35,7 @@ export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...
 
 /** Filters of the list of a wallet's transfers. */
 export const transferQuery = z.object({
-  status: z.enum(transferStatuses).optional(),
+  status: transferStatus.optional(),
   blockchain,
   token,
   unaccepted: flag("Tokens that are accepted as no coin, too; `token` is then what people call them."),
@@ -46,7 +43,7 @@ export const transferQuery = z.object({
 });
 
 /** Filter of proofs. */
-export const proofQuery = z.object({ outcome: z.enum(proofOutcomes).optional(), ...page });
+export const proofQuery = z.object({ outcome: proofOutcome.optional(), ...page });
 
 /** Filter of the coverage. */
 export const coverageQuery = z.object({ blockchain });
@@ -54,7 +51,7 @@ export const coverageQuery = z.object({ blockchain });
 /** Filters of the inbox. */
 export const inboxQuery = z.object({
   blockchain,
-  reason: z.enum(Object.keys(entryReasons) as EntryReason[]).optional(),
+  reason: inboxReason.optional(),
   dust: flag("Dust, and less than one coin from look-alike addresses, too."),
   ...page,
 });

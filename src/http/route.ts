@@ -23,14 +23,22 @@ export interface About {
   /** Names the operation, once. */
   name: string;
   summary: string;
-  description?: string;
+  description: string;
   /** Who may call: a signed body, a signed URL, the admin secret, anybody. */
   auth: "body" | "url" | "admin" | "anybody";
   /** Optional headers. */
   headers?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
-  success: { status: number; words: string; body?: z.ZodType };
+  /** `represented`: the body in place of an empty one where `Prefer: return=representation` asks for it. */
+  success: {
+    status: number;
+    words: string;
+    body?: z.ZodType;
+    represented?: z.ZodType;
+    /** What a WebSocket sends. */
+    frames?: readonly z.ZodType[];
+  };
   /** Beside those of its authentication, its path and its query. */
   refusals: readonly Refusal[];
 }

@@ -2,8 +2,9 @@
 // and `ocrch coverage --json`. Keys in the order clients may rely on.
 
 import { z } from "zod";
-import { type ChainId, chainIds } from "../domain/assets.ts";
+import type { ChainId } from "../domain/assets.ts";
 import type { Range } from "../domain/coverage.ts";
+import { chain } from "./enums.ts";
 
 const block = z.int().nonnegative();
 const seconds = z.int().nonnegative().meta({ description: "Unix time in seconds." });
@@ -49,7 +50,7 @@ const wallet = z.object({
 /** ChainCoverage: one chain with all its wallets and contracts. */
 export const chainCoverage = z
   .object({
-    blockchain: z.enum(chainIds),
+    blockchain: chain,
     head_block: block.nullable(),
     head_timestamp: seconds.nullable(),
     head_seen_at: seconds.nullable(),

@@ -3,8 +3,9 @@
 
 import { z } from "zod";
 import { canonicalAddress, canonicalAnywhere, correctedChecksum } from "../domain/address.ts";
-import { type ChainId, type Coin, chainIds, coins } from "../domain/assets.ts";
+import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault, texts } from "../domain/errors.ts";
+import { chain, coin } from "./enums.ts";
 import * as fields from "./fields.ts";
 import { fieldsOf } from "./json.ts";
 
@@ -31,8 +32,8 @@ export const createOrderBody = z
       description:
         "The payment must come from this address. Set it only from what the shop knows: it proves nothing when the payer can choose it. An address that has paid three orders or more, such as an exchange's, makes no part and no overpayment certain.",
     }),
-    blockchain: z.enum(chainIds).nullish(),
-    stablecoin: z.enum(coins).nullish(),
+    blockchain: chain.nullish(),
+    stablecoin: coin.nullish(),
     lifetime: fields.secondsUpTo("lifetime", lifetime_max_s, "Seconds until the order expires.").nullish(),
     metadata: fields.jsonObject("metadata").nullish(),
     success_url: fields.pageUrl("success_url", "Where a payer goes on to once the order is paid.").nullish(),
@@ -66,13 +67,11 @@ export const eventsBody = z
   })
   .meta({ id: "EventsRequest" });
 
-/** The body of a payer's choice. Which values there are is decided later, in the order clients rely on. */
-export const selectionBody = z
-  .object({
-    blockchain: fields.text.meta({ examples: [...chainIds] }),
-    stablecoin: fields.text.meta({ examples: [...coins] }),
-  })
-  .meta({ id: "Selection" });
+/** The body of a payer's choice, as it is described. */
+export const selectionBody = z.object({ blockchain: chain, stablecoin: coin }).meta({ id: "Selection" });
+
+/** The same as it is read. Which values there are is decided later, in the order clients rely on. */
+const anySelectionBody = z.object({ blockchain: fields.text, stablecoin: fields.text });
 
 /** The body of a dismissal. */
 export const dismissBody = z
@@ -173,7 +172,7 @@ export function readEventsRequest(json: unknown): { after: number; limit: number
 
 /** The pair a payer chose, unchecked but for its types. Fault: invalid_json_body. */
 export function readSelection(json: unknown): { blockchain: string; stablecoin: string } {
-  return fields.read(selectionBody, json);
+  return fields.read(anySelectionBody, json);
 }
 
 /** The order, in lower case, that a transfer is assigned to. Faults: invalid_json_body; invalid_request, when the reason is too long. */

@@ -2,19 +2,21 @@
 // description shows. Keys in the order clients may rely on. Checks nothing that clients send.
 
 import { z } from "zod";
-import { chainIds, coins } from "../domain/assets.ts";
-import { type EventType, eventTypes } from "../domain/events.ts";
-import { orderStatuses } from "../domain/order.ts";
-import { claimStatuses, type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
-import { proofOutcomes } from "../domain/proof.ts";
+import {
+  chain as blockchain,
+  claimStatus,
+  eventType,
+  inboxReason,
+  orderStatus,
+  proofOutcome,
+  coin as stablecoin,
+  transferStatus,
+} from "./enums.ts";
 
 const uuid = z.string().meta({ format: "uuid" });
 const integer = z.int().nonnegative();
 const seconds = integer.meta({ description: "Unix time in seconds." });
 const amount = z.string().regex(/^\d+(\.\d+)?$/);
-const blockchain = z.enum(chainIds);
-const stablecoin = z.enum(coins);
-const orderStatus = z.enum(orderStatuses);
 const address = z.string();
 const token = z.string().meta({
   description: "The coin that the token is accepted as; what people call it where it is accepted as none.",
@@ -49,7 +51,7 @@ export const paymentDetail = z
 
 export const claim = z
   .object({
-    status: z.enum(claimStatuses),
+    status: claimStatus,
     text: z.string().meta({ description: "The same in words." }),
     blockchain: blockchain.nullable().meta({ description: "Where the transaction was found." }),
     txn_hash: z.string(),
@@ -97,7 +99,7 @@ const transferFields = {
   block_timestamp: seconds,
   blockchain_confirmed: z.boolean(),
   created_at: seconds,
-  status: z.enum(transferStatuses),
+  status: transferStatus,
   fulfillment_id: integer.nullable(),
 };
 
@@ -120,7 +122,7 @@ const candidate = z
 export const inboxEntry = z
   .object({
     ...transferFields,
-    reason: z.enum(Object.keys(entryReasons) as EntryReason[]),
+    reason: inboxReason,
     reason_text: z.string(),
     candidates: z.array(candidate).meta({ description: "At most five, the likeliest first." }),
   })
@@ -134,7 +136,7 @@ export const adminProof = z
   .object({
     issuer: integer.meta({ description: "OCID." }),
     txid: z.string(),
-    outcome: z.enum(proofOutcomes),
+    outcome: proofOutcome,
     reason_text: z.string(),
     order_id: uuid.nullable().meta({ description: "The order it means." }),
     network_id: z.string().nullable().meta({ description: "The id that order was signed under." }),
@@ -160,7 +162,7 @@ export const event = z
       description:
         "Numbers have no gaps, but before `log_restored`: after a restore of the database from a copy they go on from Unix milliseconds. Keep them in 64 bits.",
     }),
-    type: z.enum(Object.keys(eventTypes) as EventType[]),
+    type: eventType,
     order_id: uuid.nullable(),
     transfer_id: integer.nullable(),
     created_at: seconds,
