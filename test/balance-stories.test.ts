@@ -4,9 +4,14 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { encodeAbiParameters, keccak256 } from "viem";
+import { createBalances } from "../src/services/balances.ts";
+import { insertChain } from "../src/storage/chains.ts";
+import { openCases } from "../src/storage/checks.ts";
+import { syncWatches, watchesOf } from "../src/storage/coverage.ts";
 import { payer, type Story, type StoryOptions, startStory, stranger, usd, wallet } from "./support/chain-story.ts";
 import { alteringLogs, answering, type Behaviour, refusing } from "./support/provider-proxy.ts";
 import { said } from "./support/story-cli.ts";
+import { silent, tempDatabase } from "./support/temp-database.ts";
 
 let started: Story[] = [];
 async function begin(options: StoryOptions = {}): Promise<Story> {
@@ -319,4 +324,44 @@ describe("a provider that cannot help", () => {
     const [{ after_block, through_block } = { after_block: 0, through_block: 0 }] = usdtOf(story).unexplained;
     expect(through_block - after_block).toBeGreaterThan(10);
   });
+});
+
+test("a wallet whose balance changes in ever new ways has eight open cases and no more", async () => {
+  const temp = tempDatabase();
+  const { database } = temp;
+  await database.transact((tx) => {
+    insertChain(tx, "eth");
+    syncWatches(tx, "eth", [
+      { chain: "eth", wallet, token: "t", coin: "USDT", label: "USDT", decimals: 6, offered: true },
+    ]);
+  });
+  const watch = database.read((at) => watchesOf(at, "eth"))[0] ?? expect.unreachable("it is watched");
+  const balances = createBalances({ database, telemetry: silent });
+  const open = () => database.read((at) => openCases(at, "eth"));
+  for (let block = 1; block <= 12; block++) {
+    const at = { number: block * 10, hash: `h${block}`, time: block };
+    // Twice as much each time: no change undoes another.
+    await balances.compare("eth", at, "node", [{ watch, units: 2n ** BigInt(block), outgoing: [] }]);
+  }
+  expect(open()).toHaveLength(8);
+
+  const [one] = open();
+  if (one === undefined) throw new Error("there is no case");
+  const part = (from: number, to: number) => ({
+    from: { block: from, units: 2n },
+    to: { block: to, units: 4n },
+    difference: 1n,
+  });
+  const look = { answered_by: "node", stuck: null, missed: 0 };
+  const of = { id: one.id, watch: watch.id, chain: "eth" as const };
+  // There is no room for two parts: they stay one case.
+  await balances.narrow(of, [part(10, 15), part(15, 20)], look);
+  expect(open().map((row) => [row.from_block, row.to_block, row.difference])[0]).toEqual([10, 20, "2"]);
+  expect(open()).toHaveLength(8);
+  await balances.narrow(of, [], look);
+  expect(open()).toHaveLength(7);
+  const [next] = open();
+  await balances.narrow({ ...of, id: next?.id ?? 0 }, [part(20, 25), part(25, 30)], look);
+  expect(open()).toHaveLength(8);
+  await temp.close();
 });

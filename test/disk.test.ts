@@ -212,6 +212,25 @@ describe("the file of a running server", () => {
   }
 });
 
+test("a file that was replaced is told again every minute, and no sooner", async () => {
+  let clock = 0;
+  const lines: string[] = [];
+  const world = { ...realWorld(), elapsed: () => clock, warn: (line: string) => void lines.push(line) };
+  const telemetry = createTelemetry(world);
+  const path = join(folder, "ocrch.db");
+  const { database, close } = openForServing({ world, telemetry, path, migrateFirst: false });
+  const look = createFileWatch({ world, telemetry, database, path });
+  renameSync(path, `${path}.old`);
+  const told: number[] = [];
+  for (const at of [0, 59_999, 60_000, 119_999, 120_000]) {
+    clock = at;
+    await look();
+    told.push(lines.filter((line) => line.includes("error database_replaced")).length);
+  }
+  expect(told).toEqual([1, 1, 2, 2, 3]);
+  await close().catch(() => {});
+});
+
 describe("a full disk", () => {
   let disk: SmallDisk;
   let started: Appliance | undefined;

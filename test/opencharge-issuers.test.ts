@@ -90,6 +90,7 @@ describe("an issuer that is asked whether a weak proof is its own and", () => {
     ["says so is believed", (envelope) => Response.json({ ...envelope, status: "completed" }), "200 accepted"],
     ["knows none of it is believed, too", () => new Response(null, { status: 404 }), "400 PROOF_SIGNATURE_INVALID"],
     ["fails has to be asked again", () => Response.json({}, { status: 500 }), "502 METADATA_UNAVAILABLE"],
+    ["answers no JSON has to be asked again", () => new Response("<p>"), "502 METADATA_UNAVAILABLE"],
     ["never ends has to be asked again", () => new Response(" ".repeat(2_000_000)), "502 METADATA_UNAVAILABLE"],
   ];
   test.each(answers)("%s", async (_what, answer, expected) => {

@@ -8,7 +8,7 @@ import { networkOrderName } from "../src/domain/network-orders.ts";
 import { isAudited } from "../src/storage/outbox.ts";
 import { type Answer, type Overrides, type Party, startParty } from "./support/opencharge/party.ts";
 import type { SignedEnvelope } from "./support/opencharge/roles.ts";
-import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
+import { type Shop, shop_ocid, shop_secret, shopSettings, startShop } from "./support/opencharge/shop.ts";
 import { type Fields, isSignedBy, type Json, publicKeyOf, spell } from "./support/opencharge/spelling.ts";
 
 let shop: Shop;
@@ -386,6 +386,19 @@ describe("an order that somebody asks us to sign", () => {
     const before = shop.events().length;
     expect<unknown>(verdict(await create(asked))).toEqual(expected);
     expect(shop.events()).toHaveLength(before);
+  });
+
+  test("is refused where its items cost more than an amount can be, or nothing", async () => {
+    const [item] = shopSettings({}).items;
+    if (item === undefined) throw new Error("the catalogue is empty");
+    for (const [price, quantity] of [
+      ["999999999999999999", 10],
+      ["0.00", 1],
+    ] as const) {
+      configure({ items: [{ ...item, price }] });
+      const asked = coffee({ items: [line({ quantity })], amount: null });
+      expect<unknown>(verdict(await create(asked))).toEqual([400, "INVALID_ITEM"]);
+    }
   });
 
   test("takes all that there is of an item", async () => {

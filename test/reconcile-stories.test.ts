@@ -59,6 +59,7 @@ describe("the hourly comparison with an index", () => {
     await story.poll();
     expect(story.status(order.id)).toBe("paid");
     expect(chainOf(story).history).toMatchObject({ missed: 3, doubts: 0, error: null, provider: story.index?.host });
+    expect(story.log.filter((line) => line.includes("transfers_unknown_to_index"))).toEqual([]);
     expect(story.operator.status().chains[0]?.checks).toMatchObject([{ kind: "history", missed: 3 }]);
     expect(story.log.filter((line) => line.includes("error transfers_missed_by_scan"))).toHaveLength(1);
     expect(story.rows("SELECT DISTINCT detail FROM audit WHERE action = 'transfer_admitted'")).toEqual([
@@ -117,6 +118,21 @@ describe("the hourly comparison with an index", () => {
     story.index?.reset();
     await later(story);
     expect(story.index?.seen()).toEqual([]);
+  });
+
+  test("goes on for a day after the last promise on a wallet, and its wish is renewed once an hour", async () => {
+    const { story } = await waiting();
+    const day_ms = 86_400_000;
+    const wanted = async () => {
+      await story.reconcile();
+      return Number(rowOf(story).wanted_until);
+    };
+    const first = await wanted();
+    expect(Math.abs(first - story.now() - day_ms)).toBeLessThan(10_000);
+    story.wait(50 * 60);
+    expect(await wanted()).toBe(first);
+    story.wait(20 * 60);
+    expect((await wanted()) - first).toBeGreaterThan(69 * 60_000);
   });
 
   test("asks only about what was read finally", async () => {
