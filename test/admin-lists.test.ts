@@ -53,7 +53,7 @@ beforeAll(async () => {
   http = createHttp({ world, telemetry: silent, config, database, version, ...services });
   raw = new Sqlite(path, { readonly: true });
   close = opened.close;
-}, 60_000);
+}, 300_000);
 
 afterAll(async () => {
   raw.close();

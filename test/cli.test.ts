@@ -8,14 +8,15 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { version } from "../package.json";
 import { schema_version } from "../src/storage/migrations.ts";
+import { fromSource } from "./support/appliance.ts";
 
 const root = join(import.meta.dir, "..");
 /** From source, or a built executable: `OCRCH_EXECUTABLE=dist/ocrch bun test test/cli.test.ts`. */
 const executable = process.env.OCRCH_EXECUTABLE;
-const program = executable === undefined ? [process.execPath, join(root, "src", "main.ts")] : [resolve(executable)];
+const program = executable === undefined ? fromSource : [resolve(executable)];
 const top = mkdtempSync(join(tmpdir(), "ocrch-cli-"));
 const wait_limit_ms = 60_000;
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 const merchant_secret = "test-merchant-secret";
 const page = "https://shop.example/pay";

@@ -66,7 +66,7 @@ test("no payer of many prices who drops decimals pays the order of another", asy
     expect(wrong).toEqual([]);
     if (max_surcharge !== "3") await till.stop();
   }
-}, 60_000);
+}, 300_000);
 
 describe("where no surcharge within the limit survives dropped decimals, the first payer's exact payment", () => {
   test("pays at once while nobody else was asked", async () => {

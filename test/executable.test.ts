@@ -46,7 +46,7 @@ beforeAll(async () => {
       },
     }),
   );
-}, 120_000);
+}, 300_000);
 afterAll(async () => {
   await ocrch?.stop();
   await merchant.stop();

@@ -9,7 +9,7 @@ const wallet = "0x52908400098527886E0F7030069857D2E4169EE7";
 const token = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
 const polls_max = 64;
 const nowhere = "http://127.0.0.1:1";
-const process_timeout_ms = 30_000;
+const process_timeout_ms = 300_000;
 
 const folder = createFolder(
   configText({

@@ -24,7 +24,7 @@ import { startProviderProxy } from "./support/provider-proxy.ts";
 
 const dead_node = "http://127.0.0.1:9";
 const stop_limit_ms = 10_000;
-const patience_ms = 20_000;
+const patience_ms = 120_000;
 const is_root = process.getuid?.() === 0;
 const on_linux = process.platform === "linux";
 
@@ -179,7 +179,7 @@ describe("a signal during the start", () => {
         webhook_url: "http://127.0.0.1:1/",
       });
     expect([(await create("test-merchant-secret")).status, (await create("next-secret")).status]).toEqual([401, 201]);
-  }, 30_000);
+  }, 300_000);
 
   test("SIGTERM ends it as soon as it has started, with status 0", async () => {
     const { running, waiting } = slowStart();
@@ -188,7 +188,7 @@ describe("a signal during the start", () => {
     process.kill(pid, "SIGTERM");
     expect(await (await running).exited).toBe(0);
     expect(performance.now() - asked_at).toBeLessThan(stop_limit_ms);
-  }, 30_000);
+  }, 300_000);
 });
 
 describe("a log that nobody reads any more", () => {
@@ -279,7 +279,7 @@ describe("SIGTERM", () => {
     await started({ folder });
     const again = await shop_server.awaitWebhook((one) => one !== hanging);
     expect([again.id, again.body, again.verified]).toEqual([hanging.id, hanging.body, true]);
-  }, 40_000);
+  }, 300_000);
 
   test("or SIGINT ends an idle server at once, whatever connections are kept open", async () => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -290,7 +290,7 @@ describe("SIGTERM", () => {
       expect(ocrch.log.at(-1)).toContain(" info stopped");
       silent.destroy();
     }
-  }, 30_000);
+  }, 300_000);
 });
 
 /** A connection that says no more than `text`. */

@@ -333,7 +333,7 @@ describe("a registry on a real chain", () => {
     } finally {
       await anvil.stop();
     }
-  }, 20_000);
+  }, 300_000);
 });
 
 describe("a caller's change of keys", () => {

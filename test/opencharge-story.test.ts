@@ -16,7 +16,7 @@ import { type Fields, isSignedBy, newSecret, spell } from "./support/opencharge/
 
 const [ours, gateway_ocid, merchant_ocid] = [200, 300, 500];
 const [own_merchant_ocid, provider_ocid] = [700, 100];
-const delivery_timeout_ms = 20_000;
+const delivery_timeout_ms = 120_000;
 
 let stage: Stage;
 let ocrch: Appliance;

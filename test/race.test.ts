@@ -24,7 +24,7 @@ const handicap_turns = 25;
 const usdt = tokens.eth.find((token) => token.coin === "USDT");
 
 /** Two hundred rounds with a durable commit or three each, on a disk that may be busy. */
-setDefaultTimeout(30_000);
+setDefaultTimeout(300_000);
 
 let server: TestServer;
 let rows: Sqlite;

@@ -20,7 +20,7 @@ import { createShop, startMerchant } from "./support/merchant.ts";
 import { otherChain, startProviderProxy } from "./support/provider-proxy.ts";
 
 const [, , , second_wallet] = accounts;
-const patience_ms = 20_000;
+const patience_ms = 120_000;
 
 let stage: Stage;
 let folder: Folder;
@@ -210,7 +210,7 @@ describe("after SIGHUP", () => {
     await until("nobody is owed anything there", () => ocrch.log.some((line) => line.includes("chain_no_longer_read")));
     expect(rows("SELECT 1 FROM slots WHERE chain = 'polygon'")).toEqual([]);
     expect((await fetch(`${ocrch.url}/health`)).status).toBe(200);
-  }, 60_000);
+  }, 300_000);
 
   test("another node is asked instead of the old one, at the new pace", async () => {
     const old = startProviderProxy(stage.anvil.url);

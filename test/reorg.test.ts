@@ -75,7 +75,7 @@ test("one block with 1,000 transfers is stored over many transactions", async ()
   await till.arriveTogether(repeated(1000, "0.001"));
   expect(countWhere("true")).toBe(1000);
   expect(most).toBeLessThanOrEqual(rows_per_commit_max);
-}, 30_000);
+}, 300_000);
 
 test("a kill between any two commits of a reorg leaves nothing covered that still holds a transfer of the old branch", async () => {
   for (let survived = 1, died = true; died; survived++) {
@@ -108,7 +108,7 @@ test("a kill between any two commits of a reorg leaves nothing covered that stil
       await till.stop();
     }
   }
-}, 60_000);
+}, 300_000);
 
 test("the next transfer in line takes the deposit that one which left the chain gave up", async () => {
   till = await startTill({}, world);
@@ -133,4 +133,4 @@ test("an order takes a bounded number of parts, so that its end is one short tra
     { status: "matched", n: parts_per_order_max },
   ]);
   expect(till.transfer(ids.at(-1) ?? 0)).toMatchObject({ reason: "short", likely_order: order });
-}, 60_000);
+}, 300_000);

@@ -16,8 +16,8 @@ import { startStory, usd } from "./support/chain-story.ts";
 import { createShop, type Received } from "./support/merchant.ts";
 import { silent } from "./support/temp-database.ts";
 
-const patience_ms = 20_000;
-const story_timeout_ms = 90_000;
+const patience_ms = 120_000;
+const story_timeout_ms = 300_000;
 
 let stage: Stage;
 let server: Appliance;

@@ -113,5 +113,5 @@ describe("a start goes on when", () => {
       await pays(ocrch, "5.00", 5_000_000n);
     });
     await proxy.stop();
-  }, 30_000);
+  }, 300_000);
 });

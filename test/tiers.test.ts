@@ -77,7 +77,7 @@ test("on a chain two transfers of 1,000 do not pay 2,000 before the policy of 2,
   await story.poll();
   expect(story.status(order.id)).toBe("paid");
   await story.stop();
-}, 30_000);
+}, 300_000);
 
 test("two transfers of 300 for one order take two providers where those above 500 do", async () => {
   const story = await startStory({ proxies: 2, verify: '"500"' });
@@ -98,4 +98,4 @@ test("two transfers of 300 for one order take two providers where those above 50
   for (let polls = 0; polls < 3; polls++) await story.poll();
   expect(story.status(order.id)).toBe("paid");
   await story.stop();
-}, 30_000);
+}, 300_000);

@@ -32,7 +32,7 @@ export interface Anvil {
   stop(): Promise<void>;
 }
 
-const start_timeout_ms = 15_000;
+const start_timeout_ms = 120_000;
 const stop_patience_ms = 2_000;
 
 export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { chromium as launcher, type Page } from "playwright-core";
 
-const patience_ms = 40_000;
+const patience_ms = 120_000;
 const usual_places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /** Where one is on this machine; null where there is none. */

@@ -34,7 +34,7 @@ export interface Coin {
 }
 
 const owner = accounts[0];
-const receipt_timeout_ms = 10_000;
+const receipt_timeout_ms = 120_000;
 const abi = compiled.abi as Abi;
 
 /** Deploys a fresh coin. On a chain that is mined by hand this mines one block. */

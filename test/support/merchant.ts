@@ -65,7 +65,7 @@ export function startMerchant(secret = "test-merchant-secret", port = 0): Mercha
     answerWith(next) {
       answer = next;
     },
-    awaitWebhook(fits, timeout_ms = 30_000) {
+    awaitWebhook(fits, timeout_ms = 120_000) {
       return new Promise((resolve, reject) => {
         const patience = setTimeout(() => {
           waiting.delete(look);

@@ -30,7 +30,7 @@ export const tron_wallet = "TJCnKsPa7y5okkXvQAidZBzqx3QyQ6sxMW";
 export const start_ms = 1_711_900_800_000;
 
 const events_max = 100_000;
-const raw_timeout_ms = 5000;
+const raw_timeout_ms = 60_000;
 /** As cheap as argon2 gets: what is tested is who pays for it. */
 const admin_hash = await Bun.password.hash(admin_secret, { algorithm: "argon2id", memoryCost: 8, timeCost: 1 });
 

@@ -326,7 +326,7 @@ export function startParty(options: PartyOptions) {
       return { proof: { ...envelope.proof, to }, signature: envelope.signature };
     },
     /** Resolves with the first received call that fits, already here or still to come. */
-    awaitCall(fits: (call: Received) => boolean, timeout_ms = 10_000): Promise<Received> {
+    awaitCall(fits: (call: Received) => boolean, timeout_ms = 120_000): Promise<Received> {
       return new Promise((resolve, reject) => {
         const patience = setTimeout(() => {
           waiting.delete(look);
