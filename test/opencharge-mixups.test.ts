@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { liveConfig } from "../src/config/config.ts";
 import { createCrediting } from "../src/services/crediting.ts";
 import { createReverts } from "../src/services/reverts.ts";
+import { createSplits } from "../src/services/splits.ts";
 import { allocatedTo } from "../src/storage/allocations.ts";
 import { setReverted } from "../src/storage/inbox.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
@@ -341,7 +342,8 @@ describe("a proof of ours", () => {
     const lines: string[] = [];
     const telemetry = createTelemetry({ ...realWorld(), warn: (line) => void lines.push(line) });
     const config = liveConfig(testConfig());
-    const { revert } = createReverts({ config, telemetry, crediting: createCrediting({ config }) });
+    const services = { crediting: createCrediting({ config }), splits: createSplits({ config }) };
+    const { revert } = createReverts({ config, telemetry, ...services });
     await shop.database.transact((tx) => {
       for (const row of allocatedTo(tx, page.order.id)) revert(tx, row);
     });

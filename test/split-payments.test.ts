@@ -116,6 +116,72 @@ describe("two transfers that are exactly one order's amount together", () => {
   });
 });
 
+describe("one that left the chain after it was confirmed and comes back", () => {
+  /** It leaves the chain, the other is confirmed, and it is mined again in another block. */
+  const gone = async () => {
+    const order_id = await asked("48.50");
+    const { id } = await till.receive({ amount: "20", sender: ann });
+    await till.quiet([id]);
+    const other = await till.receive({ amount: "28.5", sender: ann });
+    expect<unknown>([till.status(order_id), kinds(), other.held_for]).toEqual([...unpaid, null]);
+    return { order_id, id, other };
+  };
+  const comesBack = async (id: number) => {
+    const before = transferOf(till.transfer(id));
+    const block = { number: 500, hash: "0xb500", time: Math.floor(till.now() / 1000) };
+    await till.settlement.admit([{ ...before, block }], "mined again");
+  };
+
+  test("pays the order with the other that was confirmed meanwhile", async () => {
+    await begin();
+    const { order_id, id } = await gone();
+    await comesBack(id);
+    await till.held.settleHeld();
+    expect<unknown>([till.status(order_id), kinds()]).toEqual(paid);
+    expect(till.rows("SELECT id FROM transfers WHERE reason IS NOT NULL OR held_for IS NOT NULL")).toEqual([]);
+  });
+
+  test("keeps the order from expiring until it was asked about, and pays nothing once a third was sent", async () => {
+    await begin();
+    const { order_id, id } = await gone();
+    await comesBack(id);
+    expect(till.transfer(id).held_for).not.toBeNull();
+    await till.receive({ amount: "3", sender: ann });
+    await till.held.settleHeld();
+    expect<unknown>([till.status(order_id), kinds(), till.transfer(id).held_for]).toEqual([...unpaid, null]);
+  });
+
+  test("pays nothing when an operator has seen to the other", async () => {
+    await begin();
+    const { order_id, id, other } = await gone();
+    await createInbox(till).dismiss(other.id, "operator", "sent back");
+    await comesBack(id);
+    await till.held.settleHeld();
+    expect<unknown>([till.status(order_id), kinds(), till.transfer(id).held_for]).toEqual([...unpaid, null]);
+  });
+
+  test("is confirmed again where the sum needs a stricter policy", async () => {
+    const tiers = [
+      { up_to: "30", finality: { blocks: 2 } },
+      { up_to: null, finality: { blocks: 64 } },
+    ];
+    const chains = testConfig().chains;
+    const eth = chains.get("eth") ?? expect.unreachable("eth is configured");
+    await begin();
+    till.config.replace({
+      ...till.config.current(),
+      chains: new Map([...chains, ["eth", { ...eth, finality: tiers }]]),
+    });
+    const { order_id, id } = await gone();
+    await comesBack(id);
+    await till.held.settleHeld();
+    const { status, finality } = till.transfer(id);
+    expect([till.status(order_id), status, finality]).toEqual(["pending", "waiting_for_confirmation", "64"]);
+    await till.confirm(id);
+    expect<unknown>([till.status(order_id), kinds()]).toEqual(paid);
+  });
+});
+
 describe("they pay nothing by themselves", () => {
   const stories: [what: string, run: () => Promise<string>][] = [
     [

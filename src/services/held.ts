@@ -5,8 +5,8 @@ import type { LiveConfig } from "../config/config.ts";
 import type { Match } from "../domain/matching.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import type { Database, Reader, Tx } from "../storage/database.ts";
-import { heldTransfers, letGo } from "../storage/held.ts";
-import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
+import { heldTransfers, holdFor } from "../storage/held.ts";
+import { judgeTransfer, setFinality, type TransferRow, transferById } from "../storage/transfers.ts";
 import { createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
 import { createSplits } from "./splits.ts";
@@ -50,11 +50,19 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
   /** It was held as one of several that pay an order together, or for what is no longer so: then it is let go of. */
   function settleSplit(tx: Tx, row: TransferRow, found: Extract<Match, { reason: unknown }>): boolean {
     const split = splits.find(tx, row, found.reason);
-    if (split?.isComplete && tiers.policyAt(row, split.total) === row.finality) {
-      splits.credit(tx, split);
-      return true;
+    if (split?.isComplete) {
+      const needed = tiers.policyAt(row, split.total);
+      if (needed === row.finality) {
+        splits.credit(tx, split);
+        return true;
+      }
+      // It is confirmed again, by the policy of the sum.
+      setFinality(tx, row.id, needed);
+      const waiting = { status: "waiting_for_confirmation" as const, deposit: null, part: false, confirmed_at: null };
+      judgeTransfer(tx, row.id, { ...waiting, ...found, held_for: split.deposit });
+      return false;
     }
-    if (split === null && found.held_for === undefined) letGo(tx, row.id);
+    if (split === null && found.held_for === undefined) holdFor(tx, row.id, null);
     return false;
   }
 

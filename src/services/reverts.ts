@@ -7,12 +7,14 @@ import { isNoise, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
+import { holdFor } from "../storage/held.ts";
 import { setReverted } from "../storage/inbox.ts";
 import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
-import { moveBlock, type TransferRow, transferOf } from "../storage/transfers.ts";
+import { moveBlock, type TransferRow, transferById, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Crediting } from "./crediting.ts";
+import type { Splits } from "./splits.ts";
 
 export interface Reverts {
   /** Takes a confirmed transfer for reverted: event, webhook, inbox. Once, however often its block is missed. */
@@ -31,8 +33,13 @@ function provedBy(tx: Tx, order_id: string): string | undefined {
 }
 
 /** Reverts with the live settings' webhook address. */
-export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry; crediting: Crediting }): Reverts {
-  const { config, telemetry, crediting } = needs;
+export function createReverts(needs: {
+  config: LiveConfig;
+  telemetry: Telemetry;
+  crediting: Crediting;
+  splits: Splits;
+}): Reverts {
+  const { config, telemetry, crediting, splits } = needs;
 
   function note(tx: Tx, action: string, row: TransferRow, detail: string): void {
     recordAudit(tx, { actor: "chain", action, subject: `transfer:${row.id}`, detail });
@@ -63,6 +70,13 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
     });
   }
 
+  /** Others of its sender were confirmed while it was gone: if they pay an order with it, the next look at held ones credits them. */
+  function holdForSplit(tx: Tx, id: number): void {
+    const row = transferById(tx, id);
+    const split = row === null || row.reason === null ? null : splits.find(tx, row, row.reason);
+    if (split !== null) holdFor(tx, id, split.deposit);
+  }
+
   function restore(tx: Tx, row: TransferRow, block_number: number): void {
     const order_id = paidOrder(tx, row.id);
     setReverted(tx, row.id, false);
@@ -76,7 +90,10 @@ export function createReverts(needs: { config: LiveConfig; telemetry: Telemetry;
     });
     if (order_id !== null) crediting.recount(tx, order_id, row);
     // Its order may have ended while it was gone: then nobody was told that it waits.
-    else if (row.reason !== null && !isNoise(row)) crediting.tellStranger(tx, row);
+    else if (row.reason !== null && !isNoise(row)) {
+      holdForSplit(tx, row.id);
+      crediting.tellStranger(tx, row);
+    }
   }
 
   /** Its row stays what an order was paid with, so what the transaction does now is written down here; once. */

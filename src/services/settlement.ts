@@ -74,8 +74,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
   const tiers = createTiers(needs);
   const attribution = createAttribution(needs);
   const crediting = createCrediting(needs);
-  const reverts = createReverts({ ...needs, crediting });
   const splits = createSplits(needs);
+  const reverts = createReverts({ ...needs, crediting, splits });
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);

@@ -1,4 +1,5 @@
-// Transfers that pay a deposit as soon as no older order can be meant by them any more. Reads, and lets go of them.
+// Transfers that pay a deposit as soon as no older order can be meant by them any more, or with others that pay it
+// together. Finds them, holds them and lets go of them.
 
 import { and, asc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "./database.ts";
@@ -62,15 +63,15 @@ const selectHeldFor = statement((db) =>
     .prepare(),
 );
 
-/** Holds a transfer for no deposit any more. */
-export function letGo(tx: Tx, transfer: number): void {
-  updateHeld(tx).run({ transfer });
+/** Holds a transfer for a deposit; null: for none any more. */
+export function holdFor(tx: Tx, transfer: number, deposit: number | null): void {
+  updateHeld(tx).run({ transfer, deposit });
 }
 
 const updateHeld = statement((db) =>
   db
     .update(transfers)
-    .set({ held_for: null })
+    .set({ held_for: sql`${sql.placeholder("deposit")}` })
     .where(eq(transfers.id, sql.placeholder("transfer")))
     .prepare(),
 );
