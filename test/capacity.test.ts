@@ -45,6 +45,13 @@ test("counts exactly as many as checkout still promises", async () => {
   expect(usdt()?.amounts[0]?.exhausted_in_ms).toBe(0);
 });
 
+test("says after how many whole seconds an amount may be free again", async () => {
+  await eth({ orders: { max_surcharge: "0", late_window_ms: 90_500 } });
+  const order_id = await till.asked("5.00");
+  await till.checkout.cancel(order_id);
+  await expect(till.asked("5.00")).rejects.toMatchObject({ code: "no_free_amount", retry_after_s: 91 });
+});
+
 test("counts every wallet, and stops counting where there is plenty", async () => {
   const coins = ["USDT"] as const;
   const wallet = (address: string) => ({ chain: "eth" as const, address, coins, starting_tx: null });

@@ -212,6 +212,38 @@ describe("the file of a running server", () => {
   }
 });
 
+test("an older copy of the same size is noticed as well", async () => {
+  const lines: string[] = [];
+  const world = { ...realWorld(), warn: (line: string) => void lines.push(line) };
+  const telemetry = createTelemetry(world);
+  const path = join(folder, "ocrch.db");
+  const open = () => openForServing({ world, telemetry, path, migrateFirst: false });
+  const first = open();
+  await first.database.transact((tx) => {
+    for (let n = 0; n < 500; n++) {
+      recordAudit(tx, { actor: "a", action: "b", subject: "c", detail: "x".repeat(500) });
+    }
+  });
+  await first.close();
+  intoFile(path);
+  const copy = join(folder, "backup.db");
+  copyFileSync(path, copy);
+  const raw = new Sqlite(path);
+  raw.run("DELETE FROM audit WHERE id > 10");
+  raw.close();
+  intoFile(path);
+  expect(statSync(path).size).toBe(statSync(copy).size);
+
+  const { database, close } = open();
+  const look = createFileWatch({ world, telemetry, database, path });
+  await look();
+  expect(database.unwritable()).toBeNull();
+  copyFileSync(copy, path);
+  await look();
+  expect(lines.join()).toContain("was overwritten with an older copy");
+  await close().catch(() => {});
+});
+
 test("a file that was replaced is told again every minute, and no sooner", async () => {
   let clock = 0;
   const lines: string[] = [];

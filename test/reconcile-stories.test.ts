@@ -145,6 +145,7 @@ describe("the hourly comparison with an index", () => {
     const head = Number(await story.anvil.rpc("eth_blockNumber"));
     expect(Number(rowOf(story).block)).toBeLessThanOrEqual(head - 4);
     expect(chainOf(story).history).toMatchObject({ missed: 0 });
+    expect(story.log.filter((line) => line.includes("transfers_missed_by_scan"))).toEqual([]);
   });
 
   test("doubts a transfer that the index does not know an hour later, once, and takes nothing back", async () => {
