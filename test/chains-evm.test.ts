@@ -715,6 +715,17 @@ describe("who the node is", () => {
     expect(proxy.requests()).toBe(1);
   });
 
+  test.each([
+    [{ code: -32603, message: "internal error" }, "provider_unreachable"],
+    [{ code: 3, message: "execution reverted" }, null],
+    [{ code: -32000, message: "VM execution error." }, null],
+  ])("decimals: %p", async (error, failure) => {
+    proxy.behave({ refuse: ({ method }) => (method === "eth_call" ? error : null) });
+    const identity = source().identity([usdt.address]);
+    if (failure === null) expect([...(await identity).decimals.values()]).toEqual([null]);
+    else expect(await codeOfFailure(identity)).toBe(failure);
+  });
+
   test("identity of another chain is told, not thrown", async () => {
     proxy.behave(otherChain(5));
     expect((await source().identity([])).chain_id).toBe(5);

@@ -14,6 +14,8 @@ const chain_id_recheck_ms = 3_600_000;
 /** How a contract refuses a call, or how Tron's nodes say that there is none. */
 const no_contract = /revert|smart contract is not exist/;
 /** What nodes say that know no balances of past blocks, or no calls of contracts at all. */
+/** How nodes say that the contract itself failed the call. Tron has words of its own for what is no contract. */
+const contract_failed = /revert|opcode|vm execution|out of gas|contract is not exist|stack (under|over)flow/;
 const no_past_balances = /just support tag|not supported|method .*(not found|does not exist|not available)/;
 
 /** How often the newest balances are read anew because a block came between the first call and the last. */
@@ -130,9 +132,9 @@ export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmN
       const chain_id = readChainId(need(id));
       const decimals = tokens.map((token, i): [string, number | null] => {
         const answer = answers[i];
-        // A contract that reverts has no decimals; a provider that throttles has not said so.
-        const reverted = answer && "refusal" in answer && answer.refusal.kind === "other";
-        return [token, reverted ? null : readDecimals(need(answer))];
+        // A contract that reverts has no decimals; a provider that throttles or fails has not said so.
+        const has_none = answer && "refusal" in answer && contract_failed.test(answer.refusal.text);
+        return [token, has_none ? null : readDecimals(need(answer))];
       });
       return { chain_id, decimals: new Map(decimals) };
     },
