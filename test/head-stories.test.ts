@@ -111,6 +111,27 @@ describe("a head far ahead for one poll, of the only provider", () => {
     expect([story.status(order.id), chainRow(story)?.stalled_since]).toEqual(["paid", null]);
   });
 
+  test.each([
+    ["", ["latest"]],
+    [" with its final block", ["latest", "finalized"]],
+  ])("loses no payment in blocks that come before it goes back%s", async (_with, tags) => {
+    const story = await begin({ proxies: 1, slots: 1 });
+    await story.mine(4);
+    await story.poll();
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.advance(600);
+    story.proxies[0]?.behave(await ahead(story, 40, tags));
+    await story.poll();
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.mine(19);
+    story.proxies[0]?.behave();
+    await story.poll();
+    await story.mine(4);
+    await story.poll();
+    expect([story.transfers().length, story.status(order.id), gapsOf(story)]).toEqual([1, "paid", []]);
+  });
+
   test("at the very first contact makes no wallet's watch begin in the future", async () => {
     const story = await begin({ proxies: 1 }, false);
     story.proxies[0]?.behave(await ahead(story, 1_000));

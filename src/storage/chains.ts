@@ -90,7 +90,10 @@ export function forgetHeadAbove(tx: Tx, chain: ChainId, top: number): void {
     .run();
 }
 
-/** Forgets headers that are final, but for the newest of them: the anchor nothing may be rewritten below. */
+/** Final headers that are kept: where a head or a final block turns out to be invented, an older header still stands. */
+const final_marks_kept = 16;
+
+/** Forgets headers that are final, but for the newest of them: the anchors nothing may be rewritten below. */
 export function forgetFinalBlocks(tx: Tx, chain: ChainId, final: number): void {
   deleteFinalBlocks(tx).run({ chain, final });
 }
@@ -101,7 +104,7 @@ const deleteFinalBlocks = statement((db) =>
     .where(
       and(
         eq(blocks.chain, sql.placeholder("chain")),
-        sql`${blocks.number} < (select max(b.number) from blocks b where b.chain = ${sql.placeholder("chain")} and b.number <= ${sql.placeholder("final")})`,
+        sql`${blocks.number} < (select b.number from blocks b where b.chain = ${sql.placeholder("chain")} and b.number <= ${sql.placeholder("final")} order by b.number desc limit 1 offset ${sql.raw(String(final_marks_kept - 1))})`,
       ),
     )
     .prepare(),

@@ -10,6 +10,7 @@ import { chainRow } from "../storage/chains.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import type { Rewinding } from "./rewinding.ts";
 
 /** Blocks by which a head may be ahead of what the chain's pace allows. */
 const ahead_max_blocks = 32;
@@ -29,10 +30,11 @@ export function createHeadCheck(needs: {
   source: Providers;
   database: Database;
   watching: Watching;
+  rewinding: Rewinding;
   world: World;
   telemetry: Telemetry;
 }): HeadCheck {
-  const { chain, source, database, watching, world, telemetry } = needs;
+  const { chain, source, database, watching, rewinding, world, telemetry } = needs;
 
   /** The highest head that the pace of the chain allows since the recorded one; null before the first poll. */
   function highestPlausible({ block_s }: ChainFacts): number | null {
@@ -80,13 +82,16 @@ export function createHeadCheck(needs: {
       const [from, to, provider] = [row.head_number, latest.number, by.latest];
       telemetry.warn("head_receded", { chain, provider, from, to });
       telemetry.count("head_receded", { chain, provider });
-      if ((row.final_number ?? -1) <= to) return watching.rewind(chain, to);
+      // The chain may have grown since the false head was read: what lies above the last header that stands was not there.
+      const top = (await rewinding.standingAt(to))?.number ?? to;
+      const final = row.final_number ?? -1;
+      if (final <= to) return watching.rewind(chain, top, final <= top ? ["head"] : ["head", "final"]);
       // A provider that lags takes nothing back that is final. Where another one shows no more, it never was.
       const other = await another([provider]);
-      if (other !== null && other.heads.latest.number >= (row.final_number ?? -1)) return watching.rewind(chain, to);
-      telemetry.error("finality_receded", { chain, from: row.final_number, to });
+      if (other !== null && other.heads.latest.number >= final) return watching.rewind(chain, top);
+      telemetry.error("finality_receded", { chain, from: final, to });
       telemetry.count("finality_receded", { chain });
-      return watching.rewind(chain, to, ["head", "final"]);
+      return watching.rewind(chain, top, ["head", "final"]);
     },
   };
 }

@@ -20,6 +20,8 @@ export interface Rewinding {
    * the chain as it is read now. Faults: chain_rewritten_below_final, and those of the source.
    */
   rewind(broken: BlockRef, end: ChainEnd): Promise<void>;
+  /** The newest remembered header at or below a block that the chain still shows; null when it shows none of them. */
+  standingAt(number: number): Promise<BlockRef | null>;
 }
 
 /** The rewinding of one chain. */
@@ -49,25 +51,37 @@ export function createRewinding(needs: {
     return null;
   }
 
+  function standingAt(number: number): Promise<BlockRef | null> {
+    return newestStanding(database.read((at) => marksBelow(at, chain, number, marks_per_rewind_max)));
+  }
+
   return {
+    standingAt,
+
     async rewind(broken, end) {
       const known = database.read((at) => chainRow(at, chain));
       const final = known?.final_number ?? -1;
       const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
       const standing = await newestStanding(marks);
-      if (standing !== null) return rewindTo(standing.number);
-      if (broken.number > end.final.number && end.final.number < final) {
-        // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
-        telemetry.error("finality_receded", { chain, from: final, to: end.final.number });
-        telemetry.count("finality_receded", { chain });
-        return rewindTo(end.final.number, ["head", "final"]);
+      const [top, receded_to] = [standing?.number ?? -1, end.final.number];
+      const isFinalStanding = async () =>
+        known?.final_hash != null && (await source.blocks([final]))[0]?.hash === known.final_hash;
+      const below_final = [broken, ...marks].some(({ number }) => number > top && number <= final);
+      if (standing !== null && !below_final) {
+        // Final coverage above the header that stands may have been read of a chain end that was invented.
+        return rewindTo(top, top >= final || (await isFinalStanding()) ? ["head"] : ["head", "final"]);
       }
-      const below_final = broken.number <= final || marks.some((mark) => mark.number <= final);
+      if (broken.number > receded_to && receded_to < final) {
+        // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
+        telemetry.error("finality_receded", { chain, from: final, to: receded_to });
+        telemetry.count("finality_receded", { chain });
+        return rewindTo(standing === null ? receded_to : Math.min(top, receded_to), ["head", "final"]);
+      }
       // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.
-      if (below_final && (known?.final_hash == null || (await source.blocks([final]))[0]?.hash !== known.final_hash)) {
+      if (below_final && !(await isFinalStanding())) {
         throw new Fault("chain_rewritten_below_final", `block ${broken.number} changed although ${final} was final`);
       }
-      return rewindTo(-1);
+      return rewindTo(top);
     },
   };
 }

@@ -59,10 +59,10 @@ export function createScan(needs: {
   let last = needs.settings;
   const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
   const served = createServedTags({ chain, database, watching, world });
-  const headCheck = createHeadCheck({ chain, source, database, watching, world, telemetry });
+  const rewinding = createRewinding({ chain, source, database, watching, telemetry });
+  const headCheck = createHeadCheck({ chain, source, database, watching, rewinding, world, telemetry });
   const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
-  const rewinding = createRewinding({ chain, source, database, watching, telemetry });
   const unread = createUnreadBlocks({ chain, watching, world, telemetry });
   const pages = createPages({ chain, source, evidence, unread, database, settlement, world });
   const headPass = createHeadPass({ ...needs, chain, pages, evidence, unread, rewinding });
