@@ -58,6 +58,8 @@ function drawTraits(random: Random): Traits {
     clock: random.chance(20),
     long_outage: random.chance(4),
     stalls: random.chance(25),
+    future: random.chance(15),
+    unserved: random.chance(20),
   };
 }
 
@@ -164,15 +166,16 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults, clock }: Traits): boolean {
-  if (event === "clock_wrong") return clock;
+function isExpected(event: string, { deep, lies, faults, clock, future, unserved }: Traits): boolean {
+  if (event === "clock_wrong") return clock || future;
+  if (event === "head_not_believed" || event === "chain_pace_changed") return future;
   // Between two questions of one batch a machine may sleep.
   if (event === "finality_late") return true;
-  if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies;
+  if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies || unserved || future;
   if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
-  if (event === "finality_receded") return lies;
+  if (event === "finality_receded") return lies || future;
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
@@ -202,6 +205,8 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     provider: { weight: 8, act: fate.changeProvider },
     outage: { weight: 1, act: fate.outage },
     "long outage": { weight: traits.long_outage ? 3 : 0, act: fate.longOutage },
+    "future head": { weight: traits.future ? 3 : 0, act: fate.showFuture },
+    "refuse to serve": { weight: traits.unserved ? 4 : 0, act: fate.refuseToServe },
     "stall finality": { weight: traits.stalls ? 2 : 0, act: fate.stallFinality },
     shop: { weight: 5, act: fate.changeShop },
     reload: { weight: 3, act: fate.reload },

@@ -78,6 +78,12 @@ export interface Chain {
   reorganise(depth: number): void;
   /** Does so behind the nth request from now: between two questions of one poll. */
   reorganiseAfter(requests: number, depth: number): void;
+  /** From now on no provider serves the logs of a block, or the receipt of a transaction; null: all are served again. */
+  refuse(what: { block: number } | { tx_hash: string } | null): void;
+  /** Whether a range holds a block that no provider serves. */
+  isUnserved(from: number, to: number): boolean;
+  /** Whether no provider serves the receipt of a transaction. */
+  isRefused(tx_hash: string): boolean;
   /** A provider was asked something. */
   wasAsked(): void;
   /** Every block that ever was canonical, by hash. */
@@ -114,6 +120,8 @@ export function createChain(needs: {
   let safe = 0;
   let ambush: { requests: number; depth: number } | null = null;
   let stalled_until = Number.NEGATIVE_INFINITY;
+  const unserved = new Set<number>();
+  const refused = new Set<string>();
   let hashes = 0;
   let next_at = 0;
 
@@ -245,6 +253,14 @@ export function createChain(needs: {
     reorganiseAfter(requests, depth) {
       ambush = { requests, depth };
     },
+    refuse(what) {
+      if (what === null) unserved.clear();
+      if (what === null) refused.clear();
+      else if ("block" in what) unserved.add(what.block);
+      else refused.add(what.tx_hash);
+    },
+    isUnserved: (from, to) => [...unserved].some((number) => number >= from && number <= to),
+    isRefused: (tx_hash) => refused.has(tx_hash),
     wasAsked() {
       if (ambush === null) return;
       ambush.requests -= 1;

@@ -44,6 +44,10 @@ export interface Fate {
   freeze(): void;
   setClock(): void;
   stallFinality(): void;
+  /** A provider, or all of a chain's, show a head far above it for about a poll. */
+  showFuture(): void;
+  /** A block with payments, or the receipt of one, that no provider serves for a while. */
+  refuseToServe(): void;
   markPaidBeside(): Promise<void>;
   /** How long the server stays down after a death, ms. */
   downtime(): number;
@@ -73,6 +77,7 @@ export function createFate(
       "small batches": 2,
       tagless: 2,
       throttling: traits.faults ? 2 : 0,
+      "one call fails": traits.faults ? 2 : 0,
       html: traits.faults ? 1 : 0,
       empty: traits.faults ? 1 : 0,
       cut: traits.faults ? 1 : 0,
@@ -174,6 +179,30 @@ export function createFate(
       chains[id].stall(random.between(60_000, 900_000));
     },
 
+    showFuture() {
+      const id = anyChain();
+      const all = random.chance(30) ? providers[id] : [random.pick(providers[id])];
+      const mood: Mood = { kind: "future", blocks: random.pick([40, 400, 4000]), has_future_time: random.chance(50) };
+      for (const provider of all) {
+        setMood(provider, mood);
+        provider.mood_percent = 100;
+      }
+      timeline.at(random.between(2000, 12_000), () => {
+        for (const provider of all) if (!healed && provider.mood === mood) setMood(provider, { kind: "honest" });
+      });
+    },
+    refuseToServe() {
+      const payment = stage.payments.length === 0 ? null : random.pick(stage.payments.slice(-4));
+      if (payment === null) return;
+      const { chain, tx } = payment;
+      const block = chain.whereIs(tx.hash);
+      const what = random.chance(50) && block !== null ? { block: block.number } : { tx_hash: tx.hash };
+      note(`${chain.traits.id} serves no ${JSON.stringify(what)}`);
+      stage.count(`refused ${"block" in what ? "block" : "receipt"}`);
+      chain.refuse(what);
+      timeline.at(random.between(30_000, 300_000), () => chain.refuse(null));
+    },
+
     async markPaidBeside() {
       const all = [...stage.orders.values()];
       if (all.length === 0 || (!server.isReady() && server.life() !== null)) return;
@@ -212,7 +241,10 @@ export function createFate(
       }
       for (const shop of [...stage.shops, stage.backOffice]) shop.mood = "healthy";
       stage.clock.set(0);
-      for (const chain of Object.values(chains)) chain.stall(0);
+      for (const chain of Object.values(chains)) {
+        chain.stall(0);
+        chain.refuse(null);
+      }
       stage.choice = { wallets: ["first", "second", "third"], providers: providers_max, tell: true, poll_s: 8 };
       server.life()?.dieAt("", 0);
       server.reload(needs.configFor(stage.choice));

@@ -24,6 +24,9 @@ export type Mood =
   | { kind: "small batches"; calls: number }
   | { kind: "throttling"; retry_after_s: number | null }
   | { kind: "tagless" }
+  /** A head that is not there yet; `has_future_time`: and that comes later than now. */
+  | { kind: "future"; blocks: number; has_future_time: boolean }
+  | { kind: "one call fails" }
   | { kind: "html" }
   | { kind: "empty" }
   | { kind: "cut" }
@@ -51,6 +54,8 @@ interface Call {
 
 interface View {
   tip: SimBlock;
+  /** The number of the head that is shown. */
+  shown: number;
   /** Blocks at the tip whose logs are not shown although the headers are. */
   hidden: number;
 }
@@ -114,10 +119,11 @@ export function createProvider(needs: {
   function viewOf(mood: Mood): View {
     const stale = chain.staleTip();
     if (mood.kind === "stale" && stale !== null && chain.head().number - stale.number < stale_blocks * stride)
-      return { tip: stale, hidden: 0 };
+      return { tip: stale, shown: stale.number, hidden: 0 };
     const lag = mood.kind === "lagging" ? mood.blocks * stride : 0;
     const tip = chain.block(Math.max(0, chain.head().number - lag)) ?? chain.head();
-    return { tip, hidden: mood.kind === "hiding" ? mood.blocks * stride : 0 };
+    const ahead = mood.kind === "future" ? mood.blocks * stride : 0;
+    return { tip, shown: tip.number + ahead, hidden: mood.kind === "hiding" ? mood.blocks * stride : 0 };
   }
 
   /** The last block that the product takes for final: from its tag, or its depth. */
@@ -140,7 +146,7 @@ export function createProvider(needs: {
     while (shared !== null && !chain.isCanonical(shared)) shared = shared.parent;
     const agreed = shared?.number ?? 0;
     const numbers: Record<string, number> = {
-      latest: view.tip.number,
+      latest: view.shown,
       safe: Math.min(agreed, chain.safeNumber()),
       finalized: Math.min(agreed, chain.finalNumber()),
     };
@@ -151,10 +157,19 @@ export function createProvider(needs: {
     if (tag in numbers && tag !== "latest" && !traits.tags.includes(tag as FinalityTag)) {
       throw { code: -32602, message: `TAG ${tag} not supported` };
     }
-    const block = blockAt(view, numbers[tag] ?? Number(tag));
+    const number = numbers[tag] ?? Number(tag);
+    if (mood.kind === "future" && number > view.tip.number && number <= view.shown) return invented(view, number, mood);
+    const block = blockAt(view, number);
     return (
       block && { number: hex(block.number), hash: prefixed(block.hash), timestamp: hex(block.time), transactions: [] }
     );
+  }
+
+  /** A header above the head. */
+  function invented({ tip }: View, number: number, { has_future_time }: Mood & { kind: "future" }): unknown {
+    const later_s = has_future_time ? Math.floor((number - tip.number) * traits.block_s) : 0;
+    const hash = `0x${number.toString(16).padStart(64, "f")}`;
+    return { number: hex(number), hash, timestamp: hex(tip.time + later_s), transactions: [] };
   }
 
   function logOf(block: SimBlock, tx_hash: string, index: number, log: SimBlock["txs"][0]["tx"]["logs"][0]): object {
@@ -177,7 +192,8 @@ export function createProvider(needs: {
     if (mood.kind === "narrow" && to - from + 1 > blocks_max) {
       throw { code: -32602, message: mood.words.replace("{n}", String(blocks_max)) };
     }
-    if (to > view.tip.number && random.chance(50)) {
+    if (chain.isUnserved(from, to)) throw { code: -32603, message: "internal error" };
+    if (to > view.shown && random.chance(50)) {
       throw { code: -32602, message: "block range extends beyond current head block" };
     }
     const tokens = (filter.address as string[]).map((token) => token.toLowerCase());
@@ -190,6 +206,7 @@ export function createProvider(needs: {
     const found: object[] = [];
     for (let number = from; number <= to; number++) {
       const block = blockAt(view, number);
+      if (block === null && number <= view.shown) remember.push(() => addAll(answered.numbers, number, pairs));
       if (block === null) continue;
       // What is final is never hidden: no reading could repair that.
       const isHidden = number > view.tip.number - view.hidden && number > lastFinal() && block.txs.length > 0;
@@ -245,6 +262,7 @@ export function createProvider(needs: {
 
   function receipt(view: View, asked: unknown, remember: (() => void)[]): unknown {
     const tx_hash = traits.id === "tron" ? String(asked).slice(2) : String(asked);
+    if (chain.isRefused(tx_hash)) throw { code: -32603, message: "internal error" };
     const block = placeOf(view, tx_hash);
     const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
     if (block === null || placed === undefined) return null;
@@ -318,8 +336,10 @@ export function createProvider(needs: {
 
       const remember: (() => void)[] = [];
       const view = viewOf(mood);
-      const envelopes = calls.map((call) => {
+      const failing = mood.kind === "one call fails" ? random.below(calls.length) : null;
+      const envelopes = calls.map((call, index) => {
         try {
+          if (index === failing) throw { code: -32603, message: "internal error" };
           return { jsonrpc: "2.0", id: call.id, result: answerTo(call, view, mood, remember) };
         } catch (error) {
           if (error instanceof Error) throw error;

@@ -100,6 +100,10 @@ export interface Traits {
   long_outage: boolean;
   /** A chain goes on without finalising anything for a while. */
   stalls: boolean;
+  /** Providers that for a poll show a head far above the chain's. */
+  future: boolean;
+  /** Blocks and receipts that no provider serves for a while. */
+  unserved: boolean;
 }
 
 export interface Stage {
