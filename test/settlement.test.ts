@@ -11,6 +11,7 @@ import { allocate } from "../src/storage/allocations.ts";
 import { coveredBlocks, watchesOf } from "../src/storage/coverage.ts";
 import { insertOrder } from "../src/storage/orders.ts";
 import { balances } from "../src/storage/transfer-lists.ts";
+import { knownPositions } from "../src/storage/transfers.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
 import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
@@ -174,6 +175,14 @@ describe("ingest", () => {
       unallocated: (2n * huge).toString(),
       reverted: "5",
     });
+  });
+
+  test("a transfer that moved is known by its log in the new block, not by that of the old one", async () => {
+    await settlement().ingest(page([transfer(1, 1)]));
+    const moved = { ...block(2), hash: "0xother" };
+    await settlement().confirm("eth", [{ id: 1, block_hash: block(1).hash, verdict: { moved, log_index: 7 } }]);
+    const known = temp.database.read((at) => knownPositions(at, "eth", "0x1", "0xother"));
+    expect([known.get(7), known.get(1)]).toEqual([0, undefined]);
   });
 
   describe("a confirmed transfer whose block left the chain", () => {

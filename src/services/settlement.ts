@@ -45,11 +45,17 @@ export const parts_per_order_max = 200;
 /** Money without any order: it may have been meant for one that is to be paid in another coin, or elsewhere. */
 const guessed: readonly InboxReason[] = ["no_such_amount", "coin_not_offered", "unknown_token"];
 
+/** Where a transfer stands now. `log_index`: of its log in that block; absent where its receipt has no such log any more. */
+export interface Moved {
+  moved: BlockRef;
+  log_index?: number | undefined;
+}
+
 /** What the second reading said of one transfer, and the block it was read in. */
 export interface Judged {
   id: number;
   block_hash: string;
-  verdict: Exclude<Verdict, "unclear" | { moved: unknown }> | { moved: BlockRef };
+  verdict: Exclude<Verdict, "unclear" | { moved: unknown }> | Moved;
 }
 
 export interface Settlement {
@@ -304,7 +310,8 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
             else if (verdict === "gone") drop(tx, row);
             else {
               recordMove(tx, row, verdict.moved);
-              moveBlock(tx, id, { ...transferTerms(row), block: verdict.moved });
+              const { moved: block, log_index = row.log_index } = verdict;
+              moveBlock(tx, id, { ...transferTerms(row), block, log_index });
             }
           }),
         );

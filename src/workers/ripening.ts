@@ -7,10 +7,10 @@ import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { type Consensus, consensus, isDenied, type Opinion } from "../domain/consensus.ts";
 import { Fault, texts, wordsOf } from "../domain/errors.ts";
-import { type BlockRef, formatFinality } from "../domain/finality.ts";
+import { formatFinality } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
-import type { Judged } from "../services/settlement.ts";
+import type { Judged, Moved } from "../services/settlement.ts";
 import { totalWith } from "../storage/bound.ts";
 import type { Database } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
@@ -46,7 +46,7 @@ interface Case extends Ripe {
   unvouched: string | null;
   opinions: Opinion[];
   /** Headers by which a transfer that moved is re-pointed. */
-  moved: Map<string, BlockRef>;
+  moved: Map<string, Moved>;
   /** Why providers say nothing clear, in words for the operator. */
   unclear: string[];
 }
@@ -156,8 +156,8 @@ export function createRipening(needs: {
   function judgement({ row, moved }: Case, { verdict }: Extract<Consensus, { state: "agreed" }>): Judged[] {
     const { id, block_hash } = row;
     if (typeof verdict === "string") return [{ id, block_hash, verdict }];
-    const block = moved.get(verdict.moved.hash);
-    return block === undefined ? [] : [{ id, block_hash, verdict: { moved: block } }];
+    const place = moved.get(verdict.moved.hash);
+    return place === undefined ? [] : [{ id, block_hash, verdict: place }];
   }
 
   function dispute(one: Case, outvoted: readonly string[]): string {
@@ -215,7 +215,7 @@ function form(one: Case, { provider, receipts, refused, headers }: Testimony): v
   const block = typeof verdict === "string" ? null : headers.get(verdict.moved.number);
   // A receipt counts only in a block that is canonical where it says it is.
   const stands = typeof verdict === "string" || block?.hash === verdict.moved.hash;
-  if (block && stands) moved.set(block.hash, block);
+  if (block && stands) moved.set(block.hash, { moved: block, log_index: receipt?.logs[row.position]?.log_index });
   const is_absent = receipts.get(row.tx_hash) === null && header?.hash === row.block_hash;
   // At one word, an index that is late says nothing against the transfer.
   if (is_absent && one.needed > 1) opinions.push({ provider, verdict: "absent" });
