@@ -83,7 +83,7 @@ export function createHeadCheck(needs: {
       telemetry.warn("head_receded", { chain, provider, from, to });
       telemetry.count("head_receded", { chain, provider });
       // The chain may have grown since the false head was read: what lies above the last header that stands was not there.
-      const top = (await rewinding.standingAt(to))?.number ?? to;
+      const top = (await rewinding.standingAt(to))?.number ?? -1;
       const final = row.final_number ?? -1;
       if (final <= to) return watching.rewind(chain, top, final <= top ? ["head"] : ["head", "final"]);
       // A provider that lags takes nothing back that is final. Where another one shows no more, it never was.

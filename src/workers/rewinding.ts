@@ -75,7 +75,7 @@ export function createRewinding(needs: {
         // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
         telemetry.error("finality_receded", { chain, from: final, to: receded_to });
         telemetry.count("finality_receded", { chain });
-        return rewindTo(standing === null ? receded_to : Math.min(top, receded_to), ["head", "final"]);
+        return rewindTo(Math.min(top, receded_to), ["head", "final"]);
       }
       // While the final block itself stands, it was a provider's stale branch that was read, beside the head of another.
       if (below_final && !(await isFinalStanding())) {
