@@ -12,6 +12,7 @@ import { examine } from "../src/workers/checkup/all.ts";
 import { createPaceWatch } from "../src/workers/pace-watch.ts";
 import { testConfig } from "./support/server.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
+import { startTill } from "./support/till.ts";
 
 const wallet = "0x52908400098527886E0F7030069857D2E4169EE7";
 const hour_ms = 3_600_000;
@@ -148,4 +149,16 @@ test("doctor warns of a policy of blocks alone that is over in a few seconds, an
   expect(await finding("base", { tag: "safe" })).toEqual([]);
   expect(await finding("op", { blocks: 10 })).toEqual([]);
   expect(await finding("base", { blocks: 10 }, 31337)).toEqual([]);
+});
+
+test("nothing is stated of the pace of a chain that has an id of the merchant's own", async () => {
+  const till = await startTill();
+  const stated = () => till.operator.status().chains.find(({ id }) => id === "eth")?.usual_pace;
+  expect(stated()).toEqual(chains.eth.seconds_per_block);
+  const current = till.config.current();
+  const eth = current.chains.get("eth");
+  if (eth === undefined) throw new Error("eth is not configured");
+  till.config.replace({ ...current, chains: new Map([...current.chains, ["eth", { ...eth, chain_id: 31_337 }]]) });
+  expect(stated()).toBeNull();
+  await till.stop();
 });
