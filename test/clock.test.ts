@@ -187,6 +187,66 @@ describe("a deposit that was opened while our clock was wrong", () => {
   }
 });
 
+describe("a clock that jumps", () => {
+  const minute_ms = 60_000;
+  let till: Awaited<ReturnType<typeof startTill>>;
+  beforeEach(async () => {
+    till = await startTill();
+  });
+  afterEach(() => till.stop());
+
+  test("forward by days expires no order with a deposit before the chains could tell, and its payment pays", async () => {
+    till.advance(hour_ms);
+    const [order, plain] = [await till.asked("20"), await till.order("30")];
+    till.setClock(50 * hour_ms);
+    await till.expiry.expireDue();
+    expect([till.status(order), till.status(plain)]).toEqual(["pending", "expired"]);
+    till.advance(2 * minute_ms);
+    await till.receive({ amount: "20" });
+    expect(till.status(order)).toBe("paid");
+  });
+
+  test("decides again after ten minutes in which no chain could be asked", async () => {
+    till.advance(hour_ms);
+    const order = await till.asked("20");
+    till.setClock(50 * hour_ms);
+    await till.expiry.expireDue();
+    till.advance(9 * minute_ms);
+    await till.expiry.expireDue();
+    expect(till.status(order)).toBe("pending");
+    till.advance(2 * minute_ms);
+    await till.expiry.expireDue();
+    expect(till.status(order)).toBe("expired");
+  });
+
+  test("back and forth by little changes nothing", async () => {
+    till.advance(hour_ms);
+    const order = await till.asked("20");
+    for (const error_ms of [5000, -5000, 0]) {
+      till.setClock(error_ms);
+      await till.expiry.expireDue();
+    }
+    till.advance(50 * hour_ms);
+    await till.expiry.expireDue();
+    expect(till.status(order)).toBe("expired");
+  });
+
+  test("an order made while it was days behind ends by the time of its chain", async () => {
+    const watching = createWatching(till);
+    const say = (ahead_ms: number) => watching.clock({ chain: "eth", provider: "a", ahead_ms, uncertainty_ms: 2000 });
+    till.setClock(-50 * hour_ms);
+    await say(50 * hour_ms);
+    const order = await till.asked("20");
+    till.setClock(0);
+    await say(0);
+    till.advance(11 * minute_ms);
+    await till.expiry.expireDue();
+    expect(till.status(order)).toBe("pending");
+    await till.receive({ amount: "20" });
+    expect(till.status(order)).toBe("paid");
+  });
+});
+
 describe("while our clock is wrong", () => {
   test("no amount is released and no order with a deposit expires by it alone; orders without one expire on time", async () => {
     const till = await startTill();

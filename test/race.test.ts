@@ -37,7 +37,7 @@ beforeAll(async () => {
   const { database, config, world } = server;
   rows = new Sqlite(server.database_path, { readonly: true });
   settlement = createSettlement({ database, config, telemetry: silent });
-  expiry = createExpiry({ database, config, world });
+  expiry = createExpiry({ database, config, world: { ...world, elapsed: world.now } });
   checkout = createCheckout({ database, config });
 });
 

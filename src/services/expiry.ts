@@ -1,7 +1,7 @@
 // The ends that time brings: orders that nobody paid expire, replays are forgotten. No order with a deposit expires before
 // what was read of its chains proves that no payment is overlooked.
 
-import type { Config, LiveConfig } from "../config/config.ts";
+import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { endsAt } from "../domain/matching.ts";
@@ -22,6 +22,7 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import type { World } from "../world.ts";
+import { createClockTrust } from "./clock-trust.ts";
 import { createCrediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
@@ -38,13 +39,25 @@ export interface Expiry {
 export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
   const { database, config, world } = needs;
   const crediting = createCrediting({ config });
+  const isSteady = createClockTrust({ world });
+  /** Whether our clock may end an order whose chains are silent: not just after it was set, nor while it is known wrong. */
+  const decides = (at: Reader, now: number) => isSteady() && clockError(at, now) === null;
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
   let turn = { expires_at: 0, seq: 0 };
+
+  const terms = (at: Reader, now: number) => ({
+    late_window_ms: config.current().orders.late_window_ms,
+    clock_decides: decides(at, now),
+  });
 
   const expire = (id: string): Promise<number> =>
     database.transact((tx) => {
       const order = orderById(tx, id);
-      if (order?.status !== "pending" || !mayExpire(tx, config.current(), order, tx.now, coverageView(tx))) return 0;
+      if (
+        order?.status !== "pending" ||
+        !mayExpire(tx, order, { now: tx.now, view: coverageView(tx), ...terms(tx, tx.now) })
+      )
+        return 0;
       crediting.end(tx, id, "expire");
       return 1;
     });
@@ -59,7 +72,7 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
         const waiting = dueOrders(at, now, turn, expire_batch_max);
         const last = waiting.at(-1);
         turn = last !== undefined && waiting.length === expire_batch_max ? last : { expires_at: 0, seq: 0 };
-        const ripe = waiting.filter((order) => mayExpire(at, config.current(), order, now, view));
+        const ripe = waiting.filter((order) => mayExpire(at, order, { now, view, ...terms(at, now) }));
         return [...new Set([...free, ...ripe.map((order) => order.id)])];
       });
       const expired = await Promise.all(due.map(expire));
@@ -93,24 +106,32 @@ function coverageView(at: Reader): CoverageView {
   };
 }
 
+interface Terms {
+  now: number;
+  view: CoverageView;
+  late_window_ms: number;
+  /** Whether our clock may end an order whose chains were not read past its end. */
+  clock_decides: boolean;
+}
+
 /**
  * An order expires once every chain it could be paid on was read past its end and no payment of it is seen; at the
  * latest when its late window is over, which lasts as long again after a restore.
  */
-function mayExpire(at: Reader, settings: Config, order: OrderRow, now: number, view: CoverageView): boolean {
+function mayExpire(at: Reader, order: OrderRow, { now, view, late_window_ms, clock_decides }: Terms): boolean {
   if (order.expires_at > now) return false;
   // Whoever pays on a page of the order pays the order: it ends after them, and they end by this very rule.
   if (isBeingPaid(at, order.id)) return false;
+  const open = openDepositsOf(at, order.id).map((deposit) => {
+    return { deposit, ends_at: endsAt({ ...deposit, expires_at: order.expires_at }) };
+  });
   // A restored database knows nothing of what was paid since its copy was made: the chains come first.
   const restored_at = newestGeneration(at)?.began_at ?? 0;
-  const isOver = Math.max(order.expires_at, restored_at) + settings.orders.late_window_ms <= now;
-  // While our clock is wrong, the time of the chains decides alone.
-  if (isOver && clockError(at, now) === null) return true;
-  return openDepositsOf(at, order.id).every(
-    (deposit) =>
-      isReadPast(deposit, endsAt({ ...deposit, expires_at: order.expires_at }), view) &&
-      !isPaymentSeen(at, deposit.id) &&
-      !isHeldFor(at, deposit.id),
+  const last_end = Math.max(order.expires_at, restored_at, ...open.map(({ ends_at }) => ends_at));
+  if (clock_decides && last_end + late_window_ms <= now) return true;
+  return open.every(
+    ({ deposit, ends_at }) =>
+      isReadPast(deposit, ends_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),
   );
 }
 

@@ -23,14 +23,21 @@ export interface TempDatabase {
   close(): Promise<void>;
 }
 
-/** Opens a fresh database. `now` replaces the wall clock. */
+/** Opens a fresh database. `now` replaces the wall clock, `elapsed` the monotonic one: without it they run together. */
 export function tempDatabase(
-  options: { now?: () => number; gather?: Gathering; world?: World; telemetry?: Telemetry } = {},
+  options: {
+    now?: () => number;
+    elapsed?: () => number;
+    gather?: Gathering;
+    world?: World;
+    telemetry?: Telemetry;
+  } = {},
 ): TempDatabase {
   const folder = mkdtempSync(join(tmpdir(), "ocrch-db-"));
   const path = join(folder, "ocrch.db");
   const base = options.world ?? realWorld();
-  const world = options.now === undefined ? base : { ...base, now: options.now };
+  const world =
+    options.now === undefined ? base : { ...base, now: options.now, elapsed: options.elapsed ?? options.now };
   const gather = options.gather === undefined ? {} : { gather: options.gather };
   const opened = openForServing({
     world,

@@ -50,7 +50,12 @@ export type Till = Awaited<ReturnType<typeof startTill>>;
 /** Opens a shop over a fresh database with wallets on Ethereum and Polygon. `world` replaces parts of the real one. */
 export async function startTill(settings: Settings = {}, world_parts: Partial<World> = {}) {
   let time = start_ms;
-  const temp = tempDatabase({ now: () => time, world: { ...realWorld(), ...world_parts } });
+  let clock_error_ms = 0;
+  const temp = tempDatabase({
+    now: () => time + clock_error_ms,
+    elapsed: () => time,
+    world: { ...realWorld(), ...world_parts },
+  });
   const { database, world } = temp;
   const config = liveConfig(
     testConfig({
@@ -168,6 +173,10 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
     now: () => time,
     advance(ms: number) {
       time += ms;
+    },
+    /** Our clock is off by so much from now on; that of the chains is not. */
+    setClock(error_ms: number) {
+      clock_error_ms = error_ms;
     },
     async order(amount: string, sender: string | null = null): Promise<string> {
       orders += 1;

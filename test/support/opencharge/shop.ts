@@ -102,6 +102,7 @@ export async function startShop(
     server: { trusted_proxies },
   });
   const config = liveConfig(base);
+  const expiry = createExpiry({ database, config, world });
   const outbound = createOutbound({ world });
   const identities = createOwnIdentities({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
@@ -161,7 +162,7 @@ export async function startShop(
     },
     checkout,
     /** Ends the orders whose time has passed, as the appliance does every second. */
-    expire: () => createExpiry({ database, config, world }).expireDue(),
+    expire: () => expiry.expireDue(),
     /** A transfer that pays the order's deposit is seen and not yet final. */
     seeTransfer(order_id: string) {
       return database.transact((tx) => {
