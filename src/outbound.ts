@@ -3,6 +3,7 @@
 
 import { Fault } from "./domain/errors.ts";
 import { isAddress, v4Of, v6Of } from "./domain/network.ts";
+import { redirectWords } from "./domain/redirect.ts";
 import type { FetchInit, World } from "./world.ts";
 
 /** Addresses of one host tried in turn while none of them takes a connection. */
@@ -20,6 +21,8 @@ export interface OutboundRequest {
   max_answer_bytes: number;
   /** trusted: from the operator's own configuration. guarded: a stranger chose the host. */
   target: "trusted" | "guarded";
+  /** True: once a status has arrived, an error or the deadline while the body is read is `body_error`, not a Fault. */
+  status_suffices?: boolean;
 }
 
 export interface OutboundAnswer {
@@ -31,6 +34,10 @@ export interface OutboundAnswer {
   content_type: string | null;
   /** The other side's clock as it states it. */
   date: string | null;
+  /** Of a redirect: where it points, without secrets, and that it was not followed. */
+  redirect: string | null;
+  /** Code of the error that ended the reading of the body, whose text is then empty. Only with `status_suffices`. */
+  body_error: string | null;
 }
 
 export interface Outbound {
@@ -40,21 +47,10 @@ export interface Outbound {
 
 /** The way out of this world. Faults name the host, never the rest of a URL. */
 export function createOutbound({ world }: { world: World }): Outbound {
-  async function exchange(request: OutboundRequest, url: URL, signal: AbortSignal): Promise<OutboundAnswer> {
-    const response = await (request.target === "trusted"
+  function fetchFor(request: OutboundRequest, url: URL, signal: AbortSignal): Promise<Response> {
+    return request.target === "trusted"
       ? world.fetch(bareUrl(url).href, initFor(request, url, signal))
-      : fetchGuarded(request, url, signal));
-    const { text, cut } = await readUpTo(response, request.max_answer_bytes);
-    const { headers, status } = response;
-    const [retry_after, content_type, date] = ["retry-after", "content-type", "date"].map((name) => headers.get(name));
-    return {
-      status,
-      text,
-      cut,
-      retry_after: retry_after ?? null,
-      content_type: content_type ?? null,
-      date: date ?? null,
-    };
+      : fetchGuarded(request, url, signal);
   }
 
   async function fetchGuarded(request: OutboundRequest, url: URL, signal: AbortSignal): Promise<Response> {
@@ -108,10 +104,16 @@ export function createOutbound({ world }: { world: World }): Outbound {
         reject(new Fault("outbound_timeout", `${url.host} did not answer within ${request.timeout_ms} ms`));
         abort.abort();
       });
+      let response: Response | null = null;
       try {
-        return await Promise.race([exchange(request, url, abort.signal), deadline]);
+        response = await Promise.race([fetchFor(request, url, abort.signal), deadline]);
+        const body = await Promise.race([readUpTo(response, request.max_answer_bytes), deadline]);
+        return answerOf(url, response, body, null);
       } catch (error) {
-        throw error instanceof Fault ? error : failure(url, error);
+        const fault = error instanceof Fault ? error : failure(url, error);
+        if (response === null || request.status_suffices !== true) throw fault;
+        abort.abort();
+        return answerOf(url, response, { text: "", cut: false }, codeIn(error) || fault.code);
       } finally {
         stop();
       }
@@ -208,6 +210,24 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
+}
+
+function answerOf(
+  asked: URL,
+  { status, headers }: Response,
+  { text, cut }: { text: string; cut: boolean },
+  body_error: string | null,
+): OutboundAnswer {
+  return {
+    status,
+    text,
+    cut,
+    retry_after: headers.get("retry-after"),
+    content_type: headers.get("content-type"),
+    date: headers.get("date"),
+    redirect: redirectWords(status, headers.get("location"), asked),
+    body_error,
+  };
 }
 
 /** The body as text, at most `limit` bytes of it; the connection is dropped where it is cut. */

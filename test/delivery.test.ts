@@ -210,6 +210,78 @@ describe("a webhook", () => {
     expect(waiting()[0]?.state).toBe(state);
   });
 
+  const odd_bodies: [name: string, status: string, more: string, state: string, body_error: string | undefined][] = [
+    ["is truncated", "200 OK", "Content-Length: 100\r\n\r\nshort", "delivered", "ECONNRESET"],
+    ["never begins", "200 OK", "Content-Length: 100\r\n\r\n", "delivered", "ECONNRESET"],
+    ["is longer than stated", "200 OK", "Content-Length: 2\r\n\r\nlonger", "delivered", undefined],
+    ["ends inside a chunk", "200 OK", "Transfer-Encoding: chunked\r\n\r\n9\r\nsh", "delivered", "ECONNRESET"],
+    ["is no chunk", "200 OK", "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "delivered", "InvalidHTTPResponse"],
+    ["is no gzip", "200 OK", "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain", "delivered", "ZlibError"],
+    ["is no brotli", "204 OK", "Content-Encoding: br\r\nContent-Length: 5\r\n\r\nplain", "delivered", undefined],
+    ["is truncated", "500 No", "Content-Length: 100\r\n\r\nshort", "waiting", "ECONNRESET"],
+  ];
+  test.each(odd_bodies)(
+    "whose answer's body %s counts by its status, %s",
+    async (_, status, more, state, body_error) => {
+      const shop = Bun.listen({
+        hostname: "127.0.0.1",
+        port: 0,
+        socket: {
+          data(socket) {
+            socket.end(`HTTP/1.1 ${status}\r\n${more}`);
+          },
+        },
+      });
+      await cancelledOrder(`http://127.0.0.1:${shop.port}/hook`);
+      await send();
+      shop.stop(true);
+      expect(waiting()[0]?.state).toBe(state);
+      expect(temp.database.read((at) => at.live().all("SELECT status FROM attempts"))).toEqual([
+        { status: Number(status.slice(0, 3)) },
+      ]);
+      expect(/body_error=(\w+)/.exec(log.join())?.[1]).toBe(body_error);
+    },
+  );
+
+  test("whose answer's body never ends is delivered at the time limit", async () => {
+    settings = { ...settings, webhooks: { ...settings.webhooks, timeout_ms: 300 } };
+    build();
+    const shop = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => new Response(new ReadableStream({ start: (body) => body.enqueue("begun") })),
+    });
+    await cancelledOrder(`http://127.0.0.1:${shop.port}/hook`);
+    await send();
+    await shop.stop(true);
+    expect(waiting()[0]?.state).toBe("delivered");
+    expect(log.join()).toContain("body_error=outbound_timeout");
+  });
+
+  const redirects: [location: string | null, said: string][] = [
+    ["https://shop.example.com/hook/?token=hush", "redirected to https://shop.example.com/hook/;"],
+    ["https://user:hush@shop.example.com:8443/a#hush", "redirected to https://shop.example.com:8443/a;"],
+    ["/login?next=hush", "redirected to http://HOST/login;"],
+    ["//shop.example.com/hook/a1b2c3d4e5f6a7b8-hush/paid", "redirected to http://shop.example.com/hook/.../paid;"],
+    ["mailto:hush@shop.example.com", "redirected without saying where to;"],
+    [null, "redirected without saying where to;"],
+  ];
+  test.each(redirects)("redirected to %p says where, and that this is not followed", async (location, said) => {
+    const shop = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => new Response(null, { status: 308, headers: location === null ? {} : { location } }),
+    });
+    const { host } = shop.url;
+    await cancelledOrder(`http://${host}/hook`);
+    await send();
+    await shop.stop(true);
+    const line = log.find((one) => one.includes("webhook_failed"));
+    expect(line).toContain("status=308 error=not_accepted");
+    expect(line).toContain(`${said.replace("HOST", host)} redirects are not followed`);
+    expect(line).not.toContain("hush");
+  });
+
   test("to an endpoint that hangs fails at its time limit", async () => {
     settings = { ...settings, webhooks: { ...settings.webhooks, timeout_ms: 100 } };
     build();

@@ -522,6 +522,42 @@ describe("the way to the shop", () => {
     expect(knocks.sort()).toEqual(["GET /health", "OPTIONS /"]);
   });
 
+  const redirects: [words: string, location: string | null, last_status: number | null, warned: string | null][] = [
+    [
+      "that redirects is warned about",
+      "https://shop.example.com/?k=hush",
+      null,
+      "redirected to https://shop.example.com/;",
+    ],
+    ["that redirected the last webhook", null, 302, "the last webhook was answered with HTTP 302; redirects are not"],
+    ["that redirects OPTIONS and took the last webhook", "/en", 200, null],
+    ["that refused the last webhook otherwise", null, 500, null],
+  ];
+  test.each(redirects)("an origin %s", async (_, location, last_status, warned) => {
+    const shop = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => new Response(null, location === null ? { status: 204 } : { status: 301, headers: { location } }),
+    });
+    const folder = await place({ merchant: "" });
+    const raw = new Sqlite(folder.database);
+    raw.run(
+      "INSERT INTO deliveries (id, kind, url, origin, body, schedule, state, next_at) VALUES (1, 'order', ?1 || '/hook', ?1, '{}', 'webhook', 'waiting', 0)",
+      [shop.url.origin],
+    );
+    const attempt = raw.query("INSERT INTO attempts (delivery, started_at, ended_at, status) VALUES (1, 0, 0, ?1)");
+    if (last_status !== null) for (const status of [404, last_status]) attempt.run(status);
+    raw.close();
+    const { host } = shop.url;
+    const { status, checks } = await doctor(folder);
+    await shop.stop(true);
+    expect(status).toBe(0);
+    const said = found(checks, "warn").filter((line) => line.includes(host));
+    expect(said).toHaveLength(warned === null ? 0 : 1);
+    expect(said.join()).toContain(warned ?? "");
+    expect(said.join()).not.toContain("hush");
+  });
+
   test("a public_url that does not lead here is warned about: the server may be stopped", async () => {
     health = new Response("<html>", { status: 404 });
     const { status, checks } = await doctor(await place());

@@ -113,6 +113,8 @@ describe("a request to a trusted target", () => {
       retry_after: "7",
       content_type: "application/json",
       date: null,
+      redirect: null,
+      body_error: null,
     });
     const [request = ""] = shop.received;
     expect(request).toStartWith("POST /hook?a=b%20c HTTP/1.1\r\n");
@@ -125,7 +127,16 @@ describe("a request to a trusted target", () => {
   test("reads an answer without a body", async () => {
     const shop = await peer((socket) => void socket.write("HTTP/1.1 204 No Content\r\n\r\n"));
     const answer = await trusted.send(ask(`http://${loopback}:${shop.port}/`, { method: "GET", body: null }));
-    expect(answer).toEqual({ status: 204, text: "", cut: false, retry_after: null, content_type: null, date: null });
+    expect(answer).toEqual({
+      status: 204,
+      text: "",
+      cut: false,
+      retry_after: null,
+      content_type: null,
+      date: null,
+      redirect: null,
+      body_error: null,
+    });
     expect(shop.received[0]).toStartWith("GET / HTTP/1.1\r\n");
   });
 
@@ -271,6 +282,23 @@ describe("limits", () => {
       if (shop.received.length > 0) await shop.left;
     });
   }
+
+  for (const [name, answer] of slow.slice(3)) {
+    test(`a server that ${name} has answered where its status suffices`, async () => {
+      const shop = await peer(answer);
+      const url = `http://${loopback}:${shop.port}/`;
+      const sent = await trusted.send(ask(url, { timeout_ms: 500, status_suffices: true }));
+      expect(sent).toMatchObject({ status: 200, text: "", body_error: "outbound_timeout" });
+      await shop.left;
+    });
+  }
+
+  test("a server that never answers has not, though its status would suffice", async () => {
+    const shop = await peer(() => {});
+    const url = `http://${loopback}:${shop.port}/`;
+    const sent = trusted.send(ask(url, { timeout_ms: 500, status_suffices: true }));
+    expect((await refusal(sent)).code).toBe("outbound_timeout");
+  });
 
   test("the deadline covers a resolver that hangs, and nothing is sent afterwards", async () => {
     const { promise, resolve } = Promise.withResolvers<string[]>();

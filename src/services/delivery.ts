@@ -41,8 +41,10 @@ const passing_refusals: readonly number[] = [408, 429];
 interface Outcome {
   status: number | null;
   error: string | null;
-  /** What a person can make of the error, where there was no answer. */
-  reason?: string;
+  /** What a person can make of the error: of no answer at all, and of a redirect. */
+  reason?: string | undefined;
+  /** Code of an error while the answer's body was read. It changes nothing: the status decides. */
+  body_error?: string | undefined;
   final: boolean;
 }
 
@@ -120,7 +122,7 @@ export function createDelivery(needs: {
       telemetry.warn(`${schedule}_waits`, { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
       return null;
     }
-    const { status, error, reason, final } = outcome;
+    const { status, error, reason, body_error, final } = outcome;
     const ended_at = world.now();
     const delivered = error === null;
     const failed = row.failures + 1;
@@ -130,6 +132,7 @@ export function createDelivery(needs: {
       status,
       error,
       reason,
+      body_error,
       retry_in_ms: delivered ? undefined : delay,
     });
     return {
@@ -163,10 +166,17 @@ export function createDelivery(needs: {
         timeout_ms: settings.webhooks.timeout_ms,
         max_answer_bytes: answer_max_bytes,
         target: trusted ? "trusted" : "guarded",
+        status_suffices: true,
       });
       const taken =
         settings.webhooks.success === "200" ? answer.status === 200 : answer.status >= 200 && answer.status < 300;
-      return { status: answer.status, error: taken ? null : "not_accepted", final: false };
+      return {
+        status: answer.status,
+        error: taken ? null : "not_accepted",
+        reason: answer.redirect ?? undefined,
+        body_error: answer.body_error ?? undefined,
+        final: false,
+      };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       return { status: null, error: error.code, reason: wordsOf(error), final: false };
@@ -178,7 +188,7 @@ export function createDelivery(needs: {
     try {
       const signed = needs.signProof(row.url, row.body);
       if (signed === null) return null;
-      const { status, text } = await outbound.send({
+      const { status, text, redirect, body_error } = await outbound.send({
         method: "POST",
         url: row.url,
         headers: { "Content-Type": "application/json", ...signed },
@@ -186,11 +196,18 @@ export function createDelivery(needs: {
         timeout_ms: settings.webhooks.timeout_ms,
         max_answer_bytes: answer_max_bytes,
         target: settings.webhooks.allow_private_targets ? "trusted" : "guarded",
+        status_suffices: true,
       });
       const taken = status >= 200 && status < 300;
       if (taken) noteRejection(row, text);
       const is_refused = status >= 400 && status < 500 && !passing_refusals.includes(status);
-      return { status, error: taken ? null : "not_accepted", final: is_refused };
+      return {
+        status,
+        error: taken ? null : "not_accepted",
+        reason: redirect ?? undefined,
+        body_error: body_error ?? undefined,
+        final: is_refused,
+      };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       return { status: null, error: error.code, reason: wordsOf(error), final: false };

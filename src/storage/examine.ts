@@ -23,7 +23,14 @@ export interface Examined {
   /** True for a copy that was put back: the next start begins a new generation of the event log. */
   is_restored: boolean;
   /** Origins of the newest webhooks, newest first. */
-  webhook_origins: string[];
+  webhook_origins: WebhookOrigin[];
+}
+
+/** Where webhooks go. */
+export interface WebhookOrigin {
+  origin: string;
+  /** HTTP status of the newest attempt there; null where none was answered. */
+  last_status: number | null;
 }
 
 /** Examines the file at `path`; null when there is none. Reads all of it. Fault: database_unusable. */
@@ -61,13 +68,15 @@ function isRestored(raw: Sqlite, kept: number | null): boolean {
   return kept > (raw.query<{ n: number | null }, []>("SELECT max(n) AS n FROM events").get()?.n ?? 0);
 }
 
-function originsOf(raw: Sqlite): string[] {
+function originsOf(raw: Sqlite): WebhookOrigin[] {
   const hasTable = raw.query("SELECT 1 FROM sqlite_schema WHERE name = 'deliveries'").get() !== null;
   if (!hasTable) return [];
   return raw
-    .query<{ origin: string }, [number, number]>(
-      "SELECT origin FROM (SELECT origin, id FROM deliveries WHERE schedule = 'webhook' ORDER BY id DESC LIMIT ?) GROUP BY origin ORDER BY max(id) DESC LIMIT ?",
+    .query<WebhookOrigin, [number, number]>(
+      `WITH recent AS MATERIALIZED (SELECT origin, id FROM deliveries WHERE schedule = 'webhook' ORDER BY id DESC LIMIT ?)
+      SELECT origin, (
+        SELECT a.status FROM recent r JOIN attempts a ON a.delivery = r.id WHERE r.origin = recent.origin ORDER BY a.id DESC LIMIT 1
+      ) AS last_status FROM recent GROUP BY origin ORDER BY max(id) DESC LIMIT ?`,
     )
-    .all(recent_deliveries_max, origins_max)
-    .map((row) => row.origin);
+    .all(recent_deliveries_max, origins_max);
 }

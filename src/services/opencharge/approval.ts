@@ -66,7 +66,7 @@ export function createApproval(needs: {
         max_answer_bytes: approval_answer_max_bytes,
         target: "trusted",
       });
-      if (answer.status !== http_ok) return `status ${answer.status}`;
+      if (answer.status !== http_ok) return answer.redirect ?? `status ${answer.status}`;
       return answer.cut ? "longer than 64 KiB" : readApproval(parseStrictJson(answer.text));
     } catch (error) {
       if (error instanceof Fault) return error.message;

@@ -2,7 +2,7 @@
 
 import { dirname } from "node:path";
 import type { Config } from "../../config/config.ts";
-import { examineDatabase } from "../../storage/examine.ts";
+import { examineDatabase, type WebhookOrigin } from "../../storage/examine.ts";
 import { schema_version } from "../../storage/migrations.ts";
 import type { World } from "../../world.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
@@ -45,13 +45,13 @@ export function examineConfig(world: World, config: Config): Promise<Check> {
 
 export interface DatabaseCheckup {
   checks: Check[];
-  webhook_origins: string[];
+  webhook_origins: WebhookOrigin[];
 }
 
 /** Looks at the disk and at the database, all of it. */
 export async function examineStorage(world: World, { database: { path } }: Config): Promise<DatabaseCheckup> {
   const folder = dirname(path);
-  let webhook_origins: string[] = [];
+  let webhook_origins: WebhookOrigin[] = [];
   const disk = await checked(world, folder, "disk", () => {
     const found = world.files.disk(folder);
     if (found === null) return warn("there is no such folder yet; the first start makes it");

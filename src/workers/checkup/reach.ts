@@ -1,8 +1,10 @@
 // What is looked at of the way to the shop and back: whether webhooks can arrive, whether public_url leads here. Sends
-// no event: an OPTIONS request, whose answer may be anything.
+// no event: an OPTIONS request, whose answer may be anything but a redirect.
 
 import type { Config } from "../../config/config.ts";
+import { isRedirect } from "../../domain/redirect.ts";
 import type { Outbound } from "../../outbound.ts";
+import type { WebhookOrigin } from "../../storage/examine.ts";
 import type { World } from "../../world.ts";
 import { type Check, checked, type Finding, ok, warn } from "./check.ts";
 
@@ -16,23 +18,37 @@ export interface ReachNeeds {
   world: World;
 }
 
-/** Looks whether the shop's addresses take connections: the unknown-transfer URL, and where webhooks went lately. */
-export function examineWebhooks(needs: ReachNeeds, origins: readonly string[]): Promise<Check[]> {
+/**
+ * Looks whether the shop's addresses take connections: the unknown-transfer URL, and where webhooks went lately. Warns
+ * where one redirects: an event would not follow.
+ */
+export function examineWebhooks(needs: ReachNeeds, origins: readonly WebhookOrigin[]): Promise<Check[]> {
   const { config, world } = needs;
   const unknown = config.merchant.unknown_transfer_webhook_url;
   const known = unknown === null ? null : new URL(unknown).origin;
   // As deliveries do: what the operator wrote may lie anywhere, what a client sent only where all may go.
   const guarded = config.webhooks.allow_private_targets ? "trusted" : "guarded";
+  const lastStatus = (origin: string | null) => origins.find((one) => one.origin === origin)?.last_status ?? null;
   return Promise.all([
-    ...(unknown === null ? [] : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted"))]),
+    ...(unknown === null
+      ? []
+      : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted", lastStatus(known)))]),
     ...origins
-      .filter((origin) => origin !== known)
-      .map((origin) => checked(world, hostOf(origin), "webhook", () => knock(needs, origin, guarded))),
+      .filter(({ origin }) => origin !== known)
+      .map(({ origin, last_status }) =>
+        checked(world, hostOf(origin), "webhook", () => knock(needs, origin, guarded, last_status)),
+      ),
   ]);
 }
 
-async function knock({ outbound }: ReachNeeds, url: string, target: "trusted" | "guarded"): Promise<Finding> {
-  const { status } = await outbound.send({
+/** `last_status`: what the newest event sent there was answered with. It decides, because it was asked at the full URL. */
+async function knock(
+  { outbound }: ReachNeeds,
+  url: string,
+  target: "trusted" | "guarded",
+  last_status: number | null,
+): Promise<Finding> {
+  const { status, redirect } = await outbound.send({
     method: "OPTIONS",
     url,
     headers: {},
@@ -40,8 +56,21 @@ async function knock({ outbound }: ReachNeeds, url: string, target: "trusted" | 
     timeout_ms: reach_timeout_ms,
     max_answer_bytes: reach_answer_max_bytes,
     target,
+    status_suffices: true,
   });
-  return ok(`reached; HTTP ${status} to OPTIONS`);
+  const words = `reached; HTTP ${status} to OPTIONS`;
+  const cure = "state the final URL as webhook_url";
+  if (last_status !== null && isRedirect(last_status)) {
+    return warn(
+      `${words}; the last webhook was answered with HTTP ${last_status}; redirects are not followed: ${cure}`,
+    );
+  }
+  const wasTaken = last_status !== null && isTaken(last_status);
+  return redirect === null || wasTaken ? ok(words) : warn(`${words}, ${redirect}: ${cure}`);
+}
+
+function isTaken(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 /** Looks whether public_url leads to a running Ocrch. */
