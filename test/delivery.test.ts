@@ -361,6 +361,59 @@ describe("the order of events", () => {
     expect(shop.received[2]?.id).not.toBe(shop.received[0]?.id as string);
   });
 
+  test("an older event that keeps failing holds a newer one back for one attempt", async () => {
+    const shop = merchant();
+    const id = await cancelledOrder(shop.webhook_url);
+    const older = temp.database.read(lastEvent);
+    shop.answerWith(({ id }) => (id === `evt_${older}` ? 500 : 200));
+    for (let round = 0; round < 5; round++) {
+      await send();
+      clock += 20_000;
+    }
+    expect(shop.received.map((one) => one.id)).toEqual(Array(5).fill(`evt_${older}`));
+    await resend(id);
+    await send();
+    await send();
+    expect(shop.received.slice(5).map((one) => one.id)).toEqual([`evt_${older}`, `evt_${older + 1}`]);
+    expect(waiting()).toMatchObject([{ state: "waiting", failures: 6 }, { state: "delivered" }]);
+    clock += 64_000;
+    await send();
+    expect(shop.received.at(-1)?.id).toBe(`evt_${older}`);
+  });
+
+  test("a newer event waits a minute at most for an attempt of an older one to end", async () => {
+    const shop = merchant();
+    shop.answerWith(() => new Promise(() => {}));
+    const id = await cancelledOrder(shop.webhook_url);
+    const older = temp.database.read(lastEvent);
+    await delivery.sendDue();
+    await shop.awaitWebhook(() => true);
+    await resend(id);
+    clock += 59_999;
+    await delivery.sendDue();
+    clock += 1;
+    await delivery.sendDue();
+    await shop.awaitWebhook((one) => one.id === `evt_${older + 1}`);
+    expect(shop.received.map((one) => one.id)).toEqual([`evt_${older}`, `evt_${older + 1}`]);
+    expect((shop.received[1]?.at ?? 0) - (shop.received[0]?.at ?? 0)).toBeLessThan(30_000);
+    await shop.stop();
+  });
+
+  test("an older and a newer event that both failed are tried again one after the other", async () => {
+    const shop = merchant();
+    shop.answerWith(() => 500);
+    const id = await cancelledOrder(shop.webhook_url);
+    const older = temp.database.read(lastEvent);
+    await resend(id);
+    await send();
+    await send();
+    clock += 10_000;
+    shop.answerWith(() => 200);
+    await send();
+    await send();
+    expect(shop.received.map((one) => one.id)).toEqual([0, 1, 0, 1].map((n) => `evt_${older + n}`));
+  });
+
   test("of one order never has two attempts at once", async () => {
     const shop = merchant();
     const answers: (() => void)[] = [];

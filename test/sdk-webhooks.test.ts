@@ -331,6 +331,24 @@ describe("handled in order", () => {
     ).toBe(false);
   });
 
+  test("money that left is heard of, whatever was said of its order or of other money since", async () => {
+    const { once } = createInOrder();
+    const reverted = (n: number, transfer_id: number, more: object = {}) =>
+      ({ event_type: "payment_reverted", transfer_id, webhook_id: `evt_${n}`, ...more }) as never as WebhookEvent;
+    const handled: (string | null)[] = [];
+    const take = (event: WebhookEvent) => once(event, ({ webhook_id }) => void handled.push(webhook_id));
+    await take(told(9));
+    await take(reverted(6, 1, { order_id: event.order_id }));
+    await take(told(10));
+    await take(reverted(8, 3));
+    await take(reverted(7, 2));
+    await take(reverted(7, 2));
+    await take(told(5));
+    expect(handled).toEqual(["evt_9", "evt_6", "evt_10", "evt_8", "evt_7"]);
+    const logged = { n: 6, type: "payment_reverted", order_id: event.order_id, transfer_id: 1, created_at: at };
+    expect(await once(logged as never as OcrchEvent, () => {})).toBe(false);
+  });
+
   test("an event without its id is refused rather than guessed at", async () => {
     const { once } = createInOrder();
     await expect(once(told(5, { webhook_id: null }), () => {})).rejects.toThrow("webhook-id");

@@ -41,6 +41,9 @@ export function proofRetryDelay(failed: number): number | null {
 /** No delivery is due later than this after its last attempt: one that seems to be was planned before a clock was set back. */
 export const retry_delay_max_ms = 1000 * Math.max(proof_slow_delay_s, ...retry_delays_s);
 
+/** A newer webhook of an order waits for an attempt of an older one that is due, at most so long. */
+export const older_event_wait_max_ms = 60_000;
+
 /** A power cut may undo what was written last beside the database: so many numbers may have been given out above it. */
 const unrecorded_numbers_max = 100_000;
 

@@ -1,5 +1,5 @@
-// Keeps a shop from acting twice on one event, or on an old one after a newer one: deliveries are at least once, and a
-// slow attempt may overtake its own repetition. Counts an event as handled only when the shop's handler is done.
+// Keeps a shop from acting twice on one event, or on an old one after a newer one: deliveries are at least once, and an
+// event that failed comes again after newer ones of its order. Counts an event as handled only when the shop's handler is done.
 
 import type { OcrchEvent } from "./shapes.ts";
 import type { WebhookEvent } from "./webhooks.ts";
@@ -14,13 +14,15 @@ const webhook_id_pattern = /^evt_(\d{1,15})$/;
 export interface HandledStore {
   /** The last number put under the key; null or undefined: none. */
   get(key: string): number | null | undefined | Promise<number | null | undefined>;
+  /** Where several processes share the store, keep the greater number. */
   put(key: string, n: number): void | Promise<void>;
 }
 
 /** Handles events in order. */
 export interface InOrder {
   /**
-   * Calls `handle` unless this event, or a later one of the same order, was handled before; resolves with whether it
+   * Calls `handle` unless this event, or a later one of the same order, was handled before; an event about a transfer
+   * is compared with those of that transfer instead, so that no order status makes money that left unheard. Resolves with whether it
    * was called. Rejects with what `handle` throws: the event then counts as not handled, and Ocrch sends it again.
    * Calls for one order wait for one another. A TypeError: the event came without a `webhook_id`.
    */
@@ -54,20 +56,23 @@ export function createInOrder({ store = memory() }: { store?: HandledStore } = {
   };
 }
 
+/** Types about money, each a webhook of its own: they say nothing of an order's status. */
+const about_transfers: readonly string[] = ["unknown_transfer", "payment_reverted", "payment_restored"];
+
 /** Whose event it is and its number in the log, which a webhook carries in its id. */
 function placeOf(event: WebhookEvent | OcrchEvent): { key: string; n: number } {
   if ("n" in event) {
     const { type, order_id, transfer_id, n } = event;
     if (type === "log_restored") return { key: "log", n };
     return {
-      key: type === "unknown_transfer" || order_id === null ? `transfer:${transfer_id}` : `order:${order_id}`,
+      key: about_transfers.includes(type) || order_id === null ? `transfer:${transfer_id}` : `order:${order_id}`,
       n,
     };
   }
   const n = webhook_id_pattern.exec(event.webhook_id ?? "")?.[1];
   if (n === undefined)
     throw new TypeError("the event has no webhook_id: something on the way drops the webhook-id header");
-  const key = event.event_type === "unknown_transfer" ? `transfer:${event.transfer_id}` : `order:${event.order_id}`;
+  const key = event.event_type === "order_status_changed" ? `order:${event.order_id}` : `transfer:${event.transfer_id}`;
   return { key, n: Number(n) };
 }
 

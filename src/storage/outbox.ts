@@ -1,7 +1,7 @@
 // The event log and what is pushed from it: deliveries with their own schedule, and every attempt made.
 
-import { and, asc, desc, eq, gt, isNotNull, lte, sql } from "drizzle-orm";
-import { type EventType, eventTypes, retry_delay_max_ms } from "../domain/events.ts";
+import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "drizzle-orm";
+import { type EventType, eventTypes, older_event_wait_max_ms, retry_delay_max_ms } from "../domain/events.ts";
 import type { Reader, Tx } from "./database.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
@@ -164,7 +164,10 @@ const selectNextLane = statement((db) =>
     .prepare(),
 );
 
-/** Deliveries in one lane that are planned for `through` (ms) or earlier, longest waiting first; of each order only the earliest that is not settled. */
+/**
+ * Deliveries in one lane that are planned for `through` (ms) or earlier, longest waiting first. Without those that wait
+ * for an older event of the same order: while that one is due too, for at most a minute.
+ */
 export function dueDeliveries(at: Reader, lane: string, through: number, limit: number): DeliveryRow[] {
   return selectDue(at).all({ lane, through, limit });
 }
@@ -178,7 +181,10 @@ const selectDue = statement((db) =>
         isWaiting,
         eq(deliveries.lane, sql.placeholder("lane")),
         lte(deliveries.next_at, sql.placeholder("through")),
-        sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id})`,
+        or(
+          lte(deliveries.next_at, sql`${sql.placeholder("through")} - ${older_event_wait_max_ms}`),
+          sql`not exists (select 1 from deliveries e where e.order_id = ${deliveries.order_id} and e.state = 'waiting' and e.id < ${deliveries.id} and e.next_at <= ${sql.placeholder("through")})`,
+        ),
       ),
     )
     .orderBy(asc(deliveries.next_at))

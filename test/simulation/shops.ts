@@ -12,7 +12,6 @@ export type ShopMood = "healthy" | "slow" | "hanging" | "failing" | "flaky" | "r
 /** One webhook id as a shop knows it. */
 export interface Known {
   body: string;
-  first_at: number;
   /** When it was first answered with 2xx, virtual ms. */
   accepted_at: number | null;
   attempts: number;
@@ -57,7 +56,7 @@ export function createShop(needs: {
       fail(`${host} received a wrong webhook-signature on ${id}`);
     }
     if (Math.abs(now_s - Number(stamp)) > fresh_s) fail(`${host} received ${id} with an old timestamp`);
-    const one = known.get(id) ?? { body, first_at: timeline.now(), accepted_at: null, attempts: 0 };
+    const one = known.get(id) ?? { body, accepted_at: null, attempts: 0 };
     if (one.body !== body) fail(`${host} received two bodies under ${id}`);
     one.attempts += 1;
     known.set(id, one);
