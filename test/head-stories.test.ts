@@ -33,13 +33,19 @@ const gapsOf = (story: Story) =>
   story.database.read((at) => coverageOf(at, story.config.current()))[0]?.watches.flatMap(({ gaps }) => gaps);
 
 /** States a head so many blocks ahead, and serves headers of blocks that are not there yet; these tags as well. */
-async function ahead(story: Story, blocks: number, tags: readonly string[] = ["latest"]): Promise<Behaviour> {
+async function ahead(
+  story: Story,
+  blocks: number,
+  tags: readonly string[] = ["latest"],
+  later_s = 0,
+): Promise<Behaviour> {
   const real = (await story.anvil.rpc("eth_getBlockByNumber", ["latest", false])) as Header;
   const head = Number(real.number);
   const invented = (number: number) => ({
     ...real,
     number: hex(number),
     hash: `0x${String(number).padStart(64, "f")}`,
+    timestamp: hex(Number(real.timestamp) + later_s),
   });
   return {
     alter(call, envelope) {
@@ -68,6 +74,25 @@ describe("a head far ahead for one poll, of the only provider", () => {
       await story.poll();
     }
     expect([story.status(order.id), story.transfers().map(({ reason }) => reason)]).toEqual(["paid", [null]]);
+  });
+
+  test("and with a time in the future refuses no payment to deposits of then and later", async () => {
+    const story = await begin({ proxies: 1 });
+    story.proxies[0]?.behave(await ahead(story, 1_000, ["latest"], 3600));
+    await story.poll();
+    const during = await story.order("7.00");
+    await story.select(during.id);
+    story.proxies[0]?.behave();
+    await story.mine();
+    await story.poll();
+    const after = await story.order("8.00");
+    await story.select(after.id);
+    for (const amount of [7, 8]) await story.usdt.transfer(payer, wallet, usd(amount));
+    for (let polls = 0; polls < 3; polls++) {
+      await story.mine();
+      await story.poll();
+    }
+    expect([during, after].map(({ id }) => story.status(id))).toEqual(["paid", "paid"]);
   });
 
   test("makes no block count as read that was not there", async () => {

@@ -30,7 +30,7 @@ import {
   uncoverAbove,
 } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { forgetOpenedHeads } from "../storage/deposits.ts";
+import { forgetOpenedClocks, forgetOpenedHeads } from "../storage/deposits.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 
 export interface Watching {
@@ -54,6 +54,8 @@ export interface Watching {
   clock(reading: ClockReading): Promise<void>;
   /** Forgets it: our clock was set. */
   forgetClock(chain: ChainId): Promise<void>;
+  /** Forgets it also of the deposits that were opened since `since` (ms): the head it was read from did not exist. */
+  disownClock(chain: ChainId, since: number): Promise<void>;
   /** Keeps where a provider put a finality tag. */
   keepTag(tag: ServedTag): Promise<void>;
   /** Replaces what is known of a chain's providers: those that are not named are forgotten. */
@@ -82,6 +84,12 @@ export function createWatching(needs: { database: Database }): Watching {
     clock: (reading) => database.transact((tx) => keepReading(tx, reading)),
 
     forgetClock: (chain) => database.transact((tx) => forgetReadings(tx, chain)),
+
+    disownClock: (chain, since) =>
+      database.transact((tx) => {
+        forgetReadings(tx, chain);
+        forgetOpenedClocks(tx, chain, since);
+      }),
 
     keepTag: (tag) => database.transact((tx) => keepServedTag(tx, tag)),
 

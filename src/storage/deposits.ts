@@ -1,6 +1,6 @@
 // Rows of deposits: what payers were asked to send, and where. Each holds its slots, closed with it and never before.
 
-import { and, desc, eq, isNull, sql } from "drizzle-orm";
+import { and, desc, eq, gte, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import { chainClock } from "./clocks.ts";
@@ -207,6 +207,15 @@ const forgetHeads = statement((db) =>
     )
     .prepare(),
 );
+
+/** Forgets the chain's clock at the opening of deposits since `since` (ms): it was that of a head that did not exist. */
+export function forgetOpenedClocks(tx: Tx, chain: ChainId, since: number): void {
+  tx.live()
+    .update(deposits)
+    .set({ opened_ahead_ms: null })
+    .where(and(eq(deposits.chain, chain), gte(deposits.opened_at, since)))
+    .run();
+}
 
 export interface DepositFilter {
   order_id?: string | undefined;

@@ -20,6 +20,8 @@ const comparisons_max = 200;
 const rounding_ms = 2000;
 /** A clock that jumped by more was set. */
 const jump_ms = 1000;
+/** A head that goes back by more was not that of the chain; by less, providers differ. */
+const fall_max_blocks = 32;
 const keep_interval_ms = 60_000;
 const second_word_interval_ms = 60_000;
 const alarm_interval_ms = 3_600_000;
@@ -123,11 +125,22 @@ export function createClockWatch(needs: {
     }
   }
 
+  /** The highest head so far; null before the first, and where it turns out never to have been there. */
+  async function stillThere(number: number): Promise<typeof last> {
+    if (last === null || last.number - number <= fall_max_blocks) return last;
+    const since = world.now() - (world.elapsed() - last.elapsed);
+    last = null;
+    compared.clear();
+    kept.clear();
+    await watching.disownClock(chain, since);
+    return null;
+  }
+
   return {
     async look(told) {
       await forgetIfSet();
       const { number } = told.latest;
-      const before = last;
+      const before = await stillThere(number);
       if (before === null || number > before.number) last = { number, elapsed: world.elapsed() };
       if (before === null || number <= before.number) return;
       const gap_ms = world.elapsed() - before.elapsed;
