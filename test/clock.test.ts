@@ -219,6 +219,17 @@ describe("a clock that jumps", () => {
     expect(till.status(order)).toBe("expired");
   });
 
+  test("keeps an amount that was given up while it was behind until the late window has passed on the chain", async () => {
+    const watching = createWatching(till);
+    till.setClock(-50 * hour_ms);
+    await watching.clock({ chain: "eth", provider: "a", ahead_ms: 50 * hour_ms, uncertainty_ms: 2000 });
+    const order = await till.asked("20");
+    await till.checkout.cancel(order);
+    const given_up_at = till.now();
+    const [slot] = till.rows<{ closed_at: number }>("SELECT closed_at FROM slots");
+    expect(slot?.closed_at).toBe(given_up_at);
+  });
+
   test("back and forth by little changes nothing", async () => {
     till.advance(hour_ms);
     const order = await till.asked("20");

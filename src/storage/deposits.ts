@@ -177,11 +177,15 @@ export function depositsOf(at: Reader, order_id: string): DepositRow[] {
   return selectOfOrder(at).all({ order_id });
 }
 
-/** Closes every open deposit of an order and puts its slots in quarantine. */
+/**
+ * Closes every open deposit of an order and puts its slots in quarantine: from the time of its chain on where our clock
+ * is known to run behind, for their late window ends by the chain's blocks.
+ */
 export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand): void {
-  for (const { id } of openDepositsOf(tx, order_id)) {
-    closeDeposit(tx).run({ deposit: id, now: tx.now, reason });
-    closeSlots(tx, id);
+  for (const { id, chain } of openDepositsOf(tx, order_id)) {
+    const closed_at = tx.now + Math.max(0, chainClock(tx, chain)?.ahead_ms ?? 0);
+    closeDeposit(tx).run({ deposit: id, now: closed_at, reason });
+    closeSlots(tx, id, closed_at);
     forgetHeld(tx, id);
   }
 }

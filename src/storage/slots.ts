@@ -98,9 +98,9 @@ const selectPromised = statement((db) =>
     .prepare(),
 );
 
-/** Puts the slots of a deposit in quarantine. */
-export function closeSlots(tx: Tx, deposit: number): void {
-  updateClosed(tx).run({ deposit, now: tx.now });
+/** Puts the slots of a deposit in quarantine that begins at `closed_at` (ms). */
+export function closeSlots(tx: Tx, deposit: number, closed_at: number): void {
+  updateClosed(tx).run({ deposit, now: closed_at });
 }
 
 const updateClosed = statement((db) =>
