@@ -25,6 +25,7 @@ import {
   candidatesFor,
   promisesBelow,
   promisesBetween,
+  promisesOf,
   remaindersOf,
   reservedBefore,
   surchargedNear,
@@ -56,7 +57,10 @@ export interface Attribution {
   decideFinally(at: Reader, row: TransferRow): Match;
   /** True for a transfer mined before a deposit was opened. */
   isOlderThan(at: Reader, row: TransferRow, deposit: Candidate): boolean;
-  /** True where nothing speaks against a transfer as a part of a deposit: not its time, and not how new the deposit was. */
+  /**
+   * True where nothing speaks against a transfer as a part of a deposit: not its time, not how new the deposit was, and no
+   * other unpaid order that it may be meant for.
+   */
   mayBePartOf(at: Reader, row: TransferRow, deposit: Candidate): boolean;
 }
 
@@ -96,7 +100,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       mine: depositsOfSender(at, pot, row.sender, decimals, row.id),
       tolerant: between(tolerantRange(units, decimals)),
       cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
-      shortened: candidatesFor(
+      shortened: promisesOf(
         at,
         pot,
         feesOf(decimals).map((fee) => units + fee),
@@ -107,13 +111,19 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       above: between({ above: units, through: units * short_most_times }),
       expected,
       elsewhere: candidatesElsewhere(at, pot, row.amount, row.id),
-      reserved: reservedBefore(at, pot, units, row.block_time * 1000 - config.current().orders.late_window_ms),
+      reserved: reservedBefore(at, pot, units, row.block_time * 1000 - config.current().orders.late_window_ms, row.id),
       highestPaying: (due) => highestPaying(config.current().orders.overpaid_tolerance, due, decimals),
     };
   }
 
   /** Unpaid orders that were asked for before a deposit and may be meant by a transfer; complete below `around_max`. */
-  function olderThan(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate, decimals: number): Candidate[] {
+  function olderThan(
+    at: Reader,
+    pot: Pot,
+    row: TransferRow,
+    deposit: Pick<Candidate, "deposit" | "order_id">,
+    decimals: number,
+  ): Candidate[] {
     const units = BigInt(row.units);
     const { above, through } = finerThan(units, decimals);
     const before = { deposit: deposit.deposit, order_id: deposit.order_id, sender: row.sender, transfer: row.id };
@@ -134,6 +144,23 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     ];
   }
 
+  /** Whether another unpaid order than the one of a deposit may be meant by a transfer: exactly, or as in `olderThan`. */
+  function mayMeanOther(at: Reader, row: TransferRow, { order_id }: Candidate): boolean {
+    const { chain, coin, wallet, units } = row;
+    if (coin === null) return false;
+    const pot: Pot = { chain, coin, wallet };
+    const exact = candidatesFor(at, pot, [BigInt(units)], row.id).filter((one) => one.order_status !== "paid");
+    const near = olderThan(
+      at,
+      pot,
+      row,
+      { deposit: Number.MAX_SAFE_INTEGER, order_id },
+      watchFor(at, row)?.decimals ?? 0,
+    );
+    const when = whenOf(at, row);
+    return [...exact, ...near].some((one) => one.order_id !== order_id && !isOlder(when, one));
+  }
+
   function surchargedBeside(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate, decimals: number): Candidate[] {
     const units = BigInt(row.units);
     const { above, through } = finerThan(units, decimals);
@@ -145,8 +172,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         { above: units, through },
       ],
     };
-    // What is on its way to be paid exactly was not sent with decimals dropped.
-    return surchargedNear(at, pot, than, near).filter((one) => !one.taken);
+    return surchargedNear(at, pot, than, near);
   }
 
   function decide(at: Reader, row: TransferRow): Match {
@@ -191,7 +217,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     isOlderThan: (at, row, deposit) => isOlder(whenOf(at, row), deposit),
     mayBePartOf(at, row, deposit) {
       const when = whenOf(at, row);
-      return !isOlder(when, deposit) && !isYoung(when, deposit) && "deposit" in settled(when, deposit, "part");
+      if (isOlder(when, deposit) || isYoung(when, deposit) || mayMeanOther(at, row, deposit)) return false;
+      return "deposit" in settled(when, deposit, "part");
     },
     decideFinally(at, row) {
       const [found, before] = [decide(at, row), orderOnSight(at, row)];

@@ -10,6 +10,8 @@ import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { type Pot, spans } from "./slots.ts";
 import { statement } from "./statement.ts";
 
+const isTaken = sql`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`;
+
 const candidate_columns = {
   deposit: deposits.id,
   order_id: deposits.order_id,
@@ -22,7 +24,7 @@ const candidate_columns = {
   opened_head: deposits.opened_head,
   opened_ahead_ms: deposits.opened_ahead_ms,
   closed_at: deposits.closed_at,
-  taken: sql<number>`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`,
+  taken: sql<number>`${isTaken}`,
 };
 
 type Row = Omit<Candidate, "units" | "closed" | "taken"> & { units: string; closed_at: number | null; taken: number };
@@ -57,7 +59,15 @@ function selectPromises(where: SQL | undefined, ...order: SQL[]) {
   );
 }
 
-const selectExact = selectPromises(sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`);
+/**
+ * Not opened after the transfer of the placeholder `transfer` was first seen: it was sent for none of those, and however
+ * many there are, they hide no other.
+ */
+export const isInSight = sql`${deposits.id} <= coalesce((select seen.newest_deposit from ${transfers} seen where seen.id = ${sql.placeholder("transfer")}), ${deposits.id})`;
+
+const isAmong = sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`;
+const selectExact = selectPromises(isAmong);
+const selectExactInSight = selectPromises(and(isAmong, isInSight));
 
 const selectExactFor = selectPromises(
   and(eq(slots.units, sql.placeholder("units")), eq(slots.sender, sql.placeholder("sender"))),
@@ -81,6 +91,14 @@ export function candidatesFor(at: Reader, pot: Pot, amounts: readonly bigint[], 
     .map(candidateOf);
 }
 
+/** As `candidatesFor`, without those that were opened after the transfer was seen. */
+export function promisesOf(at: Reader, pot: Pot, amounts: readonly bigint[], transfer: number): Candidate[] {
+  const limit = around_max * amounts.length;
+  return selectExactInSight(at)
+    .all({ ...pot, amounts: JSON.stringify(amounts.map(String)), limit, transfer })
+    .map(candidateOf);
+}
+
 /**
  * Who was promised exactly this amount (decimal text) in any pot but this one. Blocks of other chains tell nothing here:
  * only time says what came first.
@@ -92,7 +110,7 @@ export function candidatesElsewhere(at: Reader, pot: Pot, amount: string, transf
   return others.flatMap(({ chain, coin, wallet, decimals }) => {
     const units = toUnits(amount, decimals);
     if (units === null || coin === null) return [];
-    return candidatesFor(at, { chain, coin, wallet }, [units], transfer).map((one) => ({ ...one, opened_head: null }));
+    return promisesOf(at, { chain, coin, wallet }, [units], transfer).map((one) => ({ ...one, opened_head: null }));
   });
 }
 
@@ -119,6 +137,7 @@ export function promisesBetween(
 
 const selectBetween = selectPromises(
   and(
+    isInSight,
     sql`${digitsOf} = ${sql.placeholder("digits")}`,
     gte(slots.units, sql.placeholder("from")),
     lte(slots.units, sql.placeholder("to")),
@@ -135,11 +154,11 @@ export function promisesBelow(at: Reader, pot: Pot, units: bigint, transfer: num
 }
 
 const selectBelow = selectPromises(
-  and(sql`${digitsOf} = ${sql.placeholder("digits")}`, lt(slots.units, sql.placeholder("units"))),
+  and(isInSight, sql`${digitsOf} = ${sql.placeholder("digits")}`, lt(slots.units, sql.placeholder("units"))),
   desc(slots.units),
 );
 const selectShorter = selectPromises(
-  sql`${digitsOf} < ${sql.placeholder("digits")}`,
+  and(isInSight, sql`${digitsOf} < ${sql.placeholder("digits")}`),
   desc(digitsOf),
   desc(slots.units),
 );
@@ -151,9 +170,9 @@ export const deposit_columns = of_deposit;
 const reserved_looked_max = 200;
 
 /** Deposits of a pot that asked for exactly this amount and were open at `since` (ms) or later; at most `around_max`. */
-export function reservedBefore(at: Reader, pot: Pot, units: bigint, since: number): Candidate[] {
+export function reservedBefore(at: Reader, pot: Pot, units: bigint, since: number, transfer: number): Candidate[] {
   return selectReserved(at)
-    .all({ ...pot, units: units.toString(), since, transfer: 0, looked: reserved_looked_max })
+    .all({ ...pot, units: units.toString(), since, transfer, looked: reserved_looked_max })
     .map((row) => candidateOf({ ...row, rest: false }));
 }
 
@@ -167,6 +186,7 @@ const selectReserved = statement((db) =>
         sql`${deposits.id} in (select id from deposits d where d.chain = ${sql.placeholder("chain")}
           and d.coin = ${sql.placeholder("coin")} and d.wallet = ${sql.placeholder("wallet")}
           and d.units = ${sql.placeholder("units")} order by d.id desc limit ${sql.placeholder("looked")})`,
+        isInSight,
         sql`(${deposits.closed_at} is null or ${deposits.closed_at} >= ${sql.placeholder("since")})`,
       ),
     )
@@ -209,6 +229,7 @@ const selectRemainders = statement((db) =>
         eq(deposits.remainder, sql.placeholder("units")),
         isNotNull(deposits.remainder),
         isNull(deposits.closed_at),
+        isInSight,
       ),
     )
     .limit(around_max)
@@ -237,7 +258,8 @@ export function unpaidBefore(
 
 /**
  * Open reservations of a pot of one of these amounts or in one of these ranges, (above, through], whose pending orders
- * other than `order_id` were asked for more than their price, and that `sender` may pay. At most `around_max` of each kind.
+ * other than `order_id` were asked for more than their price, and that `sender` may pay; without those whose own payment is
+ * seen. At most `around_max` of each kind.
  */
 export function surchargedNear(
   at: Reader,
@@ -254,13 +276,13 @@ export function surchargedNear(
   ].map(candidateOf);
 }
 
-const isAmong = sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`;
 const isBetween = and(
   sql`${digitsOf} = ${sql.placeholder("digits")}`,
   gte(slots.units, sql.placeholder("from")),
   lte(slots.units, sql.placeholder("to")),
 );
 const isOfOtherFor = and(
+  isInSight,
   ne(deposits.order_id, sql.placeholder("order_id")),
   sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
 );
@@ -272,6 +294,8 @@ const isSurcharged = and(
   eq(slots.rest, false),
   sql`${deposits.amount} <> ${orders.amount}`,
   eq(orders.status, "pending"),
+  // What is on its way to be paid exactly was not sent with decimals dropped.
+  sql`not ${isTaken}`,
   isOfOtherFor,
 );
 const selectSurchargedExact = selectPromises(and(isAmong, isSurcharged));

@@ -7,7 +7,7 @@ import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { toCommon, unitsCovering } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
-import { candidateOf, deposit_columns, isInPot } from "./candidates.ts";
+import { candidateOf, deposit_columns, isInPot, isInSight } from "./candidates.ts";
 import type { Reader } from "./database.ts";
 import { deposits, orders, slots, transfers } from "./schema.ts";
 import type { Pot } from "./slots.ts";
@@ -43,6 +43,7 @@ const isExpecting = and(
   sql`${slots.sender} <> ''`,
   ne(orders.status, "paid"),
   eq(slots.rest, false),
+  isInSight,
 );
 
 const selectBound = statement((db) =>
