@@ -36,6 +36,8 @@ export interface CreditRequest {
   kind: AllocationKind;
   /** Where matching put it; without it: the order's open deposit for this chain, coin and wallet, as a part, if there is one. */
   place?: { deposit: number; part: boolean };
+  /** More of the same payment is credited in this transaction: it pays no order before the last of it. */
+  isFollowed?: boolean;
 }
 
 /**
@@ -230,7 +232,9 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     credit(tx, request) {
       const place = request.place ?? placeFor(tx, request);
       const { transfer, order_id, kind } = request;
-      const outcome = foresee(tx, request);
+      const foreseen = foresee(tx, request);
+      const isHeldBack = request.isFollowed === true && foreseen.effect === "pays";
+      const outcome: CreditOutcome = isHeldBack ? { ...foreseen, effect: "part" } : foreseen;
       const { effect, order, excess } = outcome;
       if (effect === "refused") throw new Fault("order_not_pending");
 

@@ -62,8 +62,13 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
       judgeTransfer(tx, row.id, { ...waiting, ...found, held_for: split.deposit });
       return false;
     }
-    if (split === null && found.held_for === undefined) holdFor(tx, row.id, null);
+    if (split === null && isOver(found)) holdFor(tx, row.id, null);
     return false;
+  }
+
+  /** What it was held for is no longer so. Beside another payment of its deposit it waits until that one is confirmed. */
+  function isOver({ reason, held_for }: Extract<Match, { reason: unknown }>): boolean {
+    return held_for === undefined && reason !== "duplicate";
   }
 
   /** False while nothing has changed: the row stays as it is. */
@@ -71,7 +76,7 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
     const found = attribution.decideFinally(at, row);
     if ("deposit" in found) return true;
     const split = splits.find(at, row, found.reason);
-    return split === null ? found.held_for === undefined : split.isComplete;
+    return split === null ? isOver(found) : split.isComplete;
   }
 
   return {
@@ -87,7 +92,7 @@ export function createHeldTransfers(needs: { database: Database; config: LiveCon
         const done = await database.transact((tx) => {
           const row = transferById(tx, id);
           const isHeld = row !== null && row.held_for !== null && row.confirmed_at !== null && row.reverted_at === null;
-          return isHeld && settle(tx, row);
+          return isHeld && row.dismissed_at === null && settle(tx, row);
         });
         if (done) settled += 1;
       }

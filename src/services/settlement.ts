@@ -242,7 +242,7 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
       return;
     }
     const split = "reason" in found ? splits.find(tx, row, found.reason) : null;
-    const needed = split?.isComplete ? tiers.policyAt(row, split.total) : row.finality;
+    const needed = split === null ? row.finality : tiers.policyAt(row, split.total);
     if ("reason" in found && needed !== row.finality) {
       setFinality(tx, row.id, needed);
       bindTo(tx, row, withSplit(tx, row, found));

@@ -54,8 +54,9 @@ export function createSplits(needs: { config: LiveConfig }): Splits {
   return {
     find: (at, row, reason) => (may_be_part.includes(reason) ? findSplit(at, row, reason, attribution) : null),
     credit(tx, { deposit, order_id, members }) {
-      for (const transfer of members) {
-        crediting.credit(tx, { transfer, order_id, kind: "part", place: { deposit, part: true } });
+      for (const [index, transfer] of members.entries()) {
+        const isFollowed = index < members.length - 1;
+        crediting.credit(tx, { transfer, order_id, kind: "part", place: { deposit, part: true }, isFollowed });
       }
     },
   };
@@ -68,7 +69,7 @@ function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attributio
   const others = unallocatedOf(at, target, sender, added_up_max + 1).filter((one) => one.id !== row.id);
   if (others.length === 0) return null;
   const newest_first = [{ ...row, reason }, ...others]
-    .filter((one) => one.reason === "ambiguous" || candidatesFor(at, target, [BigInt(one.units)], one.id).length === 0)
+    .filter((one) => one.reason === "ambiguous" || !isAsked(at, target, one, attribution))
     .sort((a, b) => b.block_number - a.block_number || b.log_index - a.log_index);
 
   const found: Split[] = [];
@@ -77,7 +78,7 @@ function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attributio
     sum += BigInt(one.units);
     const members = newest_first.slice(0, index + 1);
     if (members.length < 2 || !members.some((member) => member.id === row.id)) continue;
-    const deposit = onlyDue(at, target, sum, row);
+    const deposit = onlyDue(at, target, sum, { row, members, attribution });
     // All that the sender has sent since: what came before it was sent for something else.
     const before = newest_first[index + 1];
     if (deposit === null || !members.every((one) => attribution.mayBePartOf(at, one, deposit))) continue;
@@ -86,15 +87,29 @@ function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attributio
   }
   const [only, another] = found;
   if (only === undefined || another !== undefined || isSharedSender(at, sender)) return null;
-  return hasLarge(only.members) ? only : null;
+  return only;
 }
 
-/** The unpaid deposit of which exactly this is due, where it is the only one and its payer may be the sender. */
-function onlyDue(at: Reader, target: Pot, units: bigint, row: TransferRow): Candidate | null {
+/** True where exactly this amount was reserved when it was sent: what is opened afterwards changes nothing. */
+function isAsked(at: Reader, target: Pot, row: TransferRow, { isOlderThan }: Attribution): boolean {
+  return candidatesFor(at, target, [BigInt(row.units)], row.id).some((one) => !isOlderThan(at, row, one));
+}
+
+/**
+ * The unpaid deposit of which exactly this is due, where it is the only one that was opened before all of the transfers,
+ * and its payer may be the sender.
+ */
+function onlyDue(
+  at: Reader,
+  target: Pot,
+  units: bigint,
+  { row, members, attribution }: { row: TransferRow; members: readonly TransferRow[]; attribution: Attribution },
+): Candidate | null {
   const asked = candidatesFor(at, target, [units], row.id);
   const left = remaindersOf(at, target, { units, sender: row.sender, transfer: row.id });
-  const [only] = [...left, ...asked];
-  if (only === undefined || [...left, ...asked].some((one) => one.deposit !== only.deposit)) return null;
+  const before = [...left, ...asked].filter((one) => members.every((part) => !attribution.isOlderThan(at, part, one)));
+  const [only] = before;
+  if (only === undefined || before.some((one) => one.deposit !== only.deposit)) return null;
   const deposit = depositById(at, only.deposit);
   if (deposit === null || (only.sender !== null && only.sender !== row.sender)) return null;
   const due = receivedFor(at, only.order_id) === 0n ? deposit.units : deposit.remainder;
@@ -110,11 +125,4 @@ function splitOf(at: Reader, row: TransferRow, members: readonly TransferRow[], 
     total: fromCommon(receivedFor(at, deposit.order_id) + brought),
     isComplete: members.every((one) => one.id === row.id || one.confirmed_at !== null),
   };
-}
-
-/** True where the largest is more than any tolerance: no order is paid before the last of them is credited. */
-function hasLarge(members: readonly TransferRow[]): boolean {
-  const units = members.map((one) => BigInt(one.units));
-  const sum = units.reduce((all, one) => all + one, 0n);
-  return (units.at(-1) ?? 0n) * 10n > sum;
 }
