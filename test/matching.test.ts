@@ -10,7 +10,7 @@ const arrival: Arrival = {
   sender: "payer",
   units: usd(10),
   block: { number: 50, time: 1000 },
-  chain_time: { ahead_ms: 0, uncertainty_ms: 15_000, block_ms: 12_000 },
+  chain_time: { uncertainty_ms: 15_000, block_ms: 12_000 },
   newest_deposit: 100,
   accepted: true,
   offered: true,
@@ -366,7 +366,8 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
   const expected = { sender: "payer" };
   // Opened at 990 s by our clock: young are payments up to 15 s of uncertainty and two blocks of 12 s later.
   const at = (time: number) => ({ block: { number: 50, time } });
-  const fast = { chain_time: { ahead_ms: 2000, uncertainty_ms: 1000, block_ms: 1000 } };
+  const fast = { chain_time: { uncertainty_ms: 1000, block_ms: 1000 } };
+  const ahead = { opened_ahead_ms: 2000 };
   const rows: [
     what: string,
     arrival: Partial<Arrival>,
@@ -392,13 +393,13 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
     [
       "in the last second in which it is young, on a fast chain that is ahead",
       { ...at(995), ...fast },
-      {},
+      ahead,
       [older],
       false,
       "ambiguous",
     ],
-    ["a second later on it", { ...at(996), ...fast }, {}, [older], false, "match pays 7"],
-    ["two seconds before its opening on it", { ...at(990), ...fast }, {}, [older], false, "too_early"],
+    ["a second later on it", { ...at(996), ...fast }, ahead, [older], false, "match pays 7"],
+    ["two seconds before its opening on it", { ...at(990), ...fast }, ahead, [older], false, "too_early"],
     ["from the sender that the shop expects", {}, expected, [older], false, "match pays 7"],
     ["from an expected sender that pays for many", {}, expected, [older], true, "ambiguous"],
     ["as what is left of a deposit", {}, { rest: true }, [older], false, "ambiguous"],

@@ -12,9 +12,7 @@ const young_blocks = 2;
 
 /** What is known of a chain's time. */
 export interface ChainTime {
-  /** How far its clock is ahead of ours, at least; below zero: behind. */
-  ahead_ms: number;
-  /** By how much it may be more, or our reckoning of it wrong. */
+  /** By how much its clock may be further ahead of ours than was measured. */
   uncertainty_ms: number;
   /** The usual time between two blocks. */
   block_ms: number;
@@ -103,9 +101,10 @@ export function endsAt({ expires_at, opened_ahead_ms }: Pick<Candidate, "expires
   return expires_at + Math.max(0, opened_ahead_ms ?? 0);
 }
 
-/** When a deposit was opened in the time of its chain, ms. */
-function openedAt({ opened_at, opened_ahead_ms }: Candidate, { ahead_ms }: ChainTime): number {
-  return opened_at + (opened_ahead_ms ?? ahead_ms);
+/** When a deposit was opened in the time of its chain, and by how much that may be wrong, ms. */
+function openingOf({ opened_at, opened_ahead_ms }: Candidate, { uncertainty_ms }: ChainTime) {
+  if (opened_ahead_ms === null) return { opening: opened_at, uncertainty_ms: max_chain_clock_skew_s * 1000 };
+  return { opening: opened_at + opened_ahead_ms, uncertainty_ms };
 }
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
@@ -116,13 +115,14 @@ export function isOlder(
   // A transaction that is mined again in a later block is not newer for that.
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
-  return block.time * 1000 < openedAt(candidate, chain_time) - chain_time.uncertainty_ms;
+  const { opening, uncertainty_ms } = openingOf(candidate, chain_time);
+  return block.time * 1000 < opening - uncertainty_ms;
 }
 
 /** Mined so soon after a deposit was opened that it may have been on its way, or mined, before. */
 export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
-  const { uncertainty_ms, block_ms } = chain_time;
-  return block.time * 1000 <= openedAt(deposit, chain_time) + uncertainty_ms + young_blocks * block_ms;
+  const { opening, uncertainty_ms } = openingOf(deposit, chain_time);
+  return block.time * 1000 <= opening + uncertainty_ms + young_blocks * chain_time.block_ms;
 }
 
 /** What the second reading of a transfer's receipt says. `unclear`: the provider contradicts itself; ask again later. */

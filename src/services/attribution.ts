@@ -243,11 +243,10 @@ function whenOf(at: Reader, row: TransferRow): Pick<Arrival, "block" | "newest_d
   return { block, newest_deposit: row.newest_deposit, chain_time: chainTime(at, row.chain) };
 }
 
-/** What is known of a chain's time. A clock that was not measured counts as ours, give or take the tolerated skew. */
+/** What is known of a chain's time. */
 function chainTime(at: Reader, chain: ChainId): ChainTime {
-  const block_ms = secondsPerBlock(at, chain).most * 1000;
-  const measured = chainClock(at, chain);
-  return { ahead_ms: 0, uncertainty_ms: max_chain_clock_skew_s * 1000, ...measured, block_ms };
+  const uncertainty_ms = chainClock(at, chain)?.uncertainty_ms ?? max_chain_clock_skew_s * 1000;
+  return { uncertainty_ms, block_ms: secondsPerBlock(at, chain).most * 1000 };
 }
 
 /** The order that an unconfirmed transfer pays or points at so far. */

@@ -225,10 +225,11 @@ export function createSettlement(needs: { database: Database; config: LiveConfig
     return { found, displaced: null };
   }
 
-  /** Parts of an order that has too many of them already wait for a person. */
+  /** Parts of an order that has too many of them already wait for a person, but for the one that completes it. */
   function refuseCrowd(tx: Tx, row: TransferRow, found: Match): Match {
     if (!("deposit" in found) || found.kind !== "part") return found;
     const { order_id } = found;
+    if (crediting.foresee(tx, { transfer: row, order_id, kind: "part" }).effect === "pays") return found;
     const before = countPayments(tx, order_id, row.id, parts_per_order_max);
     return before < parts_per_order_max ? found : { reason: "short", likely_order: order_id };
   }
