@@ -247,6 +247,18 @@ describe("the registry", () => {
     expect(told().slice(before)).toEqual([expect.stringContaining(`ocid=201 owner=0x${"ab".repeat(20)}`)]);
   });
 
+  test("is asked about three hundred OCIDs a minute for everybody", async () => {
+    byRegistry();
+    shop.advance(minute_ms);
+    const calls = registry.calls;
+    const words = [];
+    for (let ocid = 1000; ocid < 1310; ocid++) words.push(await found(ocid));
+    expect(words).toEqual([...Array(300).fill("UNKNOWN_OCID"), ...Array(10).fill("RATE_LIMITED")]);
+    expect(registry.calls - calls).toBe(300);
+    shop.advance(minute_ms);
+    expect(await found(1309)).toBe("UNKNOWN_OCID");
+  });
+
   test("that knows no such OCID makes it unknown", async () => {
     byRegistry();
     expect(await found()).toBe("UNKNOWN_OCID");

@@ -91,6 +91,22 @@ describe("the bounds", () => {
     expect(lengths.map((bytes) => room(() => created(bytes, bytes)))).toEqual([120, 60, 30, 8]);
   });
 
+  test("are sixteen mebibytes a day of the proofs of one issuer, long ones sooner", () => {
+    const kib = 1024;
+    const { proofRoom, proofKept } = limits();
+    const keep = (length: number) => {
+      const full = proofRoom(length);
+      if (full === null) proofKept(length, length * kib);
+      return full;
+    };
+    expect([64, 256].map((length) => room(() => keep(length)))).toEqual([256, 64]);
+    clock += 60 * minute_ms;
+    expect(proofRoom(64)).toMatchObject({ refused: "RATE_LIMITED", status: 429, retry_after_s: 23 * 3600 });
+    expect(proofRoom(65)).toBeNull();
+    clock += 23 * 60 * minute_ms;
+    expect(proofRoom(64)).toBeNull();
+  });
+
   test("are forgotten oldest first, so that what is remembered stays small", () => {
     const { open } = limits();
     expect(room(() => open(one))).toBe(1200);
@@ -170,7 +186,7 @@ describe("over HTTP", () => {
     expect((await app.replay(late.sent)).status).toBe(200);
   });
 
-  const creating = ["/orders/create", "/checkout/create", "/orders/checkout", "/payment/create"];
+  const creating = ["/orders/create", "/checkout/create", "/orders/checkout", "/payment/create", "/transfer/webhook"];
   test.each(creating)(
     "%s leaves nothing more of an identity that has created enough, until the minute is over",
     async (path) => {

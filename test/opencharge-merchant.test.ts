@@ -803,6 +803,19 @@ describe("a proof", () => {
     expect(audited).toBe(true);
   });
 
+  test("is put off where its issuer has filled its share of the day, and a replay fills nobody's", async () => {
+    const kept = await proofFor(await ordered());
+    expect(verdict(await deliver(kept))).toEqual([200, "accepted"]);
+    shop.limits.proofKept(provider.ocid, 16 * 1024 * 1024);
+    expect(verdict(await deliver(kept))).toEqual([200, "accepted"]);
+    const order = await ordered();
+    const late = await deliver(await proofFor(order));
+    expect(verdict(late)).toEqual([429, "RATE_LIMITED"]);
+    expect(shop.log.join("\n")).toContain("proof_put_off");
+    shop.advance(86_400_000);
+    expect(verdict(await deliver(await proofFor(await ordered())))).toEqual([200, "accepted"]);
+  });
+
   test("older than its order pays it, and is told", async () => {
     const order = await ordered();
     shop.log.length = 0;

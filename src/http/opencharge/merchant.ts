@@ -71,6 +71,7 @@ export function merchantRows({
       role: "both",
       capability: "transfer.webhook",
       auth: "signed",
+      creates: true,
       async handle({ caller, body }) {
         const envelope = readEnvelope(body);
         if (isRefusal(envelope)) return envelope;

@@ -11,6 +11,7 @@ import { addressOf, parsePublicKey } from "../../wire/opencharge/keys.ts";
 import { type Metadata, readMetadata } from "../../wire/opencharge/metadata.ts";
 import { isJsonObject, type JsonValue, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
+import { createTally } from "../tally.ts";
 import type { OwnIdentities } from "./identity.ts";
 import { type Registration, registration } from "./registry.ts";
 
@@ -22,11 +23,14 @@ const refusal_memory_ms = 60_000;
 /** A signature that fails may mean a new key: worth one more look, but not at a stranger's pace. */
 const refresh_pause_ms = 60_000;
 const remembered_max = 2000;
+/** What the registry is asked in a window, on account of all addresses and issuers together. */
+const registry_lookups_max = 300;
+const registry_window_ms = 60_000;
 const http_ok = 200;
 const data_url = /^data:application\/json(?:;charset=utf-8)?(;base64)?,(.*)$/is;
 
 export interface Directory {
-  /** What is known of an OCID. Refusals: UNKNOWN_OCID, METADATA_UNAVAILABLE. Never rejects. */
+  /** What is known of an OCID. Refusals: UNKNOWN_OCID, METADATA_UNAVAILABLE, RATE_LIMITED. Never rejects. */
   find(ocid: number): Promise<Metadata | Refusal>;
   /** The same, read anew; null when that was done less than a minute ago or led nowhere. Never rejects. */
   refresh(ocid: number): Promise<Metadata | null>;
@@ -54,6 +58,7 @@ export function createDirectory(needs: {
   const under_way = new Map<number, Promise<Metadata | Refusal>>();
   /** OCIDs of which it was said that somebody else than their key owns them. */
   const told = new Set<number>();
+  const lookups = createTally({ world, max: registry_lookups_max, window_ms: registry_window_ms, remembered_max: 1 });
   let seen: OpenchargeSettings | null = null;
 
   function settled(): OpenchargeSettings | null {
@@ -105,6 +110,12 @@ export function createDirectory(needs: {
       const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
       if (pinned !== undefined && pinned.metadata_url !== null)
         return await readAt(pinned.metadata_url, true, settings);
+      // Who the operator named finds room, however many strangers ask.
+      const wait_ms = settings.registry === null || pinned !== undefined ? 0 : lookups.take("registry");
+      if (wait_ms > 0) {
+        telemetry.count("opencharge_lookups_refused");
+        return { ...refuse("RATE_LIMITED"), retry_after_s: Math.ceil(wait_ms / 1000) };
+      }
       const registered = settings.registry === null ? null : await registration(outbound, settings.registry, ocid);
       if (registered === null) return refuse("UNKNOWN_OCID");
       const found = await readAt(registered.url, false, settings);
@@ -166,7 +177,8 @@ export function createDirectory(needs: {
       const known = atHand(settings, ocid) ?? remembered(ocid);
       if (known !== null) return known;
       const found = await look(settings, ocid);
-      if (settings === seen) remember(ocid, found);
+      const isPutOff = isRefusal(found) && found.refused === "RATE_LIMITED";
+      if (settings === seen && !isPutOff) remember(ocid, found);
       return found;
     },
     async refresh(ocid) {

@@ -14,10 +14,13 @@ const refused_max = 60;
 const refused_in_all_max = 600;
 /** Requests that one OCID signed and that were believed. */
 const believed_max = 1200;
-/** Of those, requests to create something that is kept: an order, a payment, a page. Repeats count too. */
+/** Of those, requests to create something that is kept: an order, a payment, a page, a proof. Repeats count too. */
 const created_max = 120;
 /** What is kept is about as long as the request: each begun piece of this length counts as one more. */
 const created_piece_bytes = 16 * 1024;
+/** What may be kept of the proofs of one issuer, in a day that begins with the first of them. */
+const proofs_max_bytes = 16 * 1024 * 1024;
+const proofs_window_ms = 86_400_000;
 /** Look-ups of OCIDs nobody asked about lately that one address may cause. */
 const lookups_max = 30;
 /** Addresses or identities remembered per kind. */
@@ -37,6 +40,10 @@ export interface NetworkLimits {
   believed(ocid: number): Refusal | null;
   /** Counts a request that was believed and asks for something of its length to be created. Refusal: RATE_LIMITED. */
   created(ocid: number, bytes: number): Refusal | null;
+  /** Whether another proof of this issuer may be kept. Counts nothing. Refusal: RATE_LIMITED. */
+  proofRoom(issuer: number): Refusal | null;
+  /** Counts the bytes of a proof that was kept. */
+  proofKept(issuer: number, bytes: number): void;
   /** Counts a look-up. Refusal: RATE_LIMITED. */
   lookUp(address: string): Refusal | null;
 }
@@ -46,6 +53,7 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
   const tally = (max: number) => createTally({ world, max, window_ms, remembered_max });
   const [opened, refused, refused_in_all] = [tally(open_max), tally(refused_max), tally(refused_in_all_max)];
   const [believed, created, lookups] = [tally(believed_max), tally(created_max), tally(lookups_max)];
+  const proofs = createTally({ world, max: proofs_max_bytes, window_ms: proofs_window_ms, remembered_max });
   const limited = (waits: readonly number[]): Refusal | null => {
     const wait_ms = Math.max(...waits);
     return wait_ms <= 0 ? null : { ...refuse("RATE_LIMITED"), retry_after_s: Math.max(1, Math.ceil(wait_ms / 1000)) };
@@ -64,6 +72,8 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
     believed: (ocid) => limited([believed.take(String(ocid))]),
     created: (ocid, bytes) =>
       limited([created.take(String(ocid), Math.max(1, Math.ceil(bytes / created_piece_bytes)))]),
+    proofRoom: (issuer) => limited([proofs.wait(String(issuer))]),
+    proofKept: (issuer, bytes) => void proofs.take(String(issuer), bytes),
     lookUp: (address) => limited([lookups.take(addressGroup(address))]),
   };
 }

@@ -21,8 +21,9 @@ import type { Caller } from "./access.ts";
 import { createApproval } from "./approval.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
+import type { NetworkLimits } from "./limits.ts";
 import { createOrdering } from "./ordering.ts";
-import { earlierReceipt, orderNamedBy, type Receipt, takeProof } from "./receipts.ts";
+import { earlierReceipt, orderNamedBy, type Receipt, takeProof, withinShare } from "./receipts.ts";
 
 /** A proof may be this far ahead of our clock. */
 const proof_ahead_max_s = 300;
@@ -62,6 +63,7 @@ export function createOpenchargeMerchant(needs: {
   identities: OwnIdentities;
   issuers: Issuers;
   outbound: Outbound;
+  limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): OpenchargeMerchant {
   const { database, config, world, telemetry, identities, issuers } = needs;
 
@@ -152,9 +154,12 @@ export function createOpenchargeMerchant(needs: {
         return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
       }
 
-      const { answer, alert } = await database.transact((tx) =>
-        takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
+      const taken = await withinShare(needs, envelope, () =>
+        database.transact((tx) =>
+          takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
+        ),
       );
+      const { answer, alert } = isRefusal(taken) ? { answer: taken, alert: "proof_put_off" } : taken;
       if (alert !== null) telemetry.warn(alert, about);
       return answer;
     },

@@ -28,7 +28,8 @@ import { createCrediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
-import { checkMoney, isSameAmount, proofRow, type Receipt, type Seen, takeProof } from "./receipts.ts";
+import type { NetworkLimits } from "./limits.ts";
+import { checkMoney, isSameAmount, proofRow, type Receipt, type Seen, takeProof, withinShare } from "./receipts.ts";
 import { checkPayable, merchantOf } from "./standing.ts";
 
 const default_lifetime_s = 3600;
@@ -92,6 +93,7 @@ export function createPayments(needs: {
   identities: OwnIdentities;
   issuers: Issuers;
   config: LiveConfig;
+  limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): Payments {
   const { database, world, telemetry, identities, issuers } = needs;
   const crediting = createCrediting(needs);
@@ -162,9 +164,10 @@ export function createPayments(needs: {
     const match = await issuers.verify(caller, wanted);
     if (isRefusal(match)) return match;
     const about = { issuer: proof.issuer, txid: proof.txid, payment: txid, order: row.reference };
-    const { answer, alert } = await database.transact((tx) =>
-      settleIn(tx, own, wanted, { sender: caller.ocid, match }),
+    const settled = await withinShare(needs, wanted, () =>
+      database.transact((tx) => settleIn(tx, own, wanted, { sender: caller.ocid, match })),
     );
+    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" } : settled;
     if (alert !== null) telemetry.warn(alert, about);
     return answer;
   }

@@ -4,7 +4,7 @@
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
 import { proofWords } from "../../domain/proof.ts";
-import type { Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/database.ts";
 import {
   insertProof,
   type ProofRow,
@@ -23,6 +23,7 @@ import type { Proof } from "../../wire/opencharge/orders.ts";
 import type { Envelope } from "../../wire/opencharge/readers.ts";
 import type { ObjectMatch } from "../../wire/opencharge/signed-objects.ts";
 import type { Crediting } from "../crediting.ts";
+import type { NetworkLimits } from "./limits.ts";
 import { isSameCurrency } from "./partners.ts";
 
 /** Amounts have no more. */
@@ -117,6 +118,25 @@ export function takeProof(
 export function earlierReceipt(at: Reader, { proof, object }: Envelope): Receipt | null {
   const earlier = proofOf(at, proof.issuer, proof.txid);
   return earlier !== null && earlier.proof_hash === sha256Hex(canonicalJson(object)) ? receiptOf(earlier) : null;
+}
+
+/**
+ * Runs `take`, which may keep a proof, unless it is new and its issuer has filled its share of the day. Counts only what
+ * was kept: a proof that is replayed or refused uses up nobody's share. Refusal: RATE_LIMITED.
+ */
+export async function withinShare<Result>(
+  { database, limits }: { database: Database; limits: Pick<NetworkLimits, "proofRoom" | "proofKept"> },
+  { proof: { issuer, txid }, object, signature }: Pick<Envelope, "proof" | "object" | "signature">,
+  take: () => Promise<Result>,
+): Promise<Result | Refusal> {
+  const isKept = () => database.read((at) => proofOf(at, issuer, txid) !== null || isSpentOnPayment(at, issuer, txid));
+  if (isKept()) return take();
+  const full = limits.proofRoom(issuer);
+  if (full !== null) return full;
+  const taken = await take();
+  const bytes = Buffer.byteLength(JSON.stringify(object)) + Buffer.byteLength(signature);
+  if (isKept()) limits.proofKept(issuer, bytes);
+  return taken;
 }
 
 /** What is kept of a proof, whatever becomes of it. */
