@@ -54,7 +54,7 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "amounts are free again at once",
     "src/storage/deposits.ts",
-    ["closeSlots(tx, id);", "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);"],
+    ["closeSlots(tx, id, closed_at);", "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);"],
     /released early|not in quarantine/,
   ),
   fault(
