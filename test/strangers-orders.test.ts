@@ -202,3 +202,16 @@ describe("a held payment", () => {
     expect(createInbox(till).list({ dust: false }, { limit: 10, offset: 0 })).toMatchObject([{ reason: "ambiguous" }]);
   });
 });
+
+test("an exchange is known by what an operator assigned to orders that had ended", async () => {
+  await begin();
+  for (const amount of ["10.00", "20.00", "30.00"]) {
+    const order_id = await asked(amount);
+    await till.checkout.cancel(order_id);
+    const { id } = await till.receive({ amount, sender: exchange });
+    await assign(id, order_id);
+  }
+  const order_id = await asked("48.50");
+  for (const amount of ["20.5", "28"]) await till.receive({ amount, sender: exchange });
+  expect(till.status(order_id)).toBe("pending");
+});

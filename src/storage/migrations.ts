@@ -24,6 +24,7 @@ import splitPayments from "../../migrations/0019_split_payments.sql" with { type
 import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { type: "text" };
 import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" with { type: "text" };
 import clockReadings from "../../migrations/0022_clock_readings.sql" with { type: "text" };
+import assignedSenders from "../../migrations/0023_assigned_senders.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -54,6 +55,7 @@ const migrations: readonly Migration[] = [
   { version: 20, name: "0020_unserved_blocks.sql", sql: unservedBlocks },
   { version: 21, name: "0021_accepted_transfers.sql", sql: acceptedTransfers },
   { version: 22, name: "0022_clock_readings.sql", sql: clockReadings },
+  { version: 23, name: "0023_assigned_senders.sql", sql: assignedSenders },
 ];
 
 /** The schema version this code reads and writes. */

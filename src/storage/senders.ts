@@ -9,7 +9,7 @@ import { toCommon, unitsCovering } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
 import { candidateOf, deposit_columns, isInPot, isInSight } from "./candidates.ts";
 import type { Reader } from "./database.ts";
-import { deposits, orders, slots, transfers } from "./schema.ts";
+import { allocations, deposits, orders, slots, transfers } from "./schema.ts";
 import type { Pot } from "./slots.ts";
 import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
@@ -164,6 +164,8 @@ const shared_from_orders = 3;
 export function isSharedSender(at: Reader, sender: string): boolean {
   const paid = new Set<string>();
   for (const chain of chainIds) {
+    for (const { order_id } of selectAssigned(at).all({ chain, sender })) paid.add(order_id);
+    if (paid.size >= shared_from_orders) return true;
     for (let after = 0; ; ) {
       const next = selectNextPaid(at).get({ chain, sender, after });
       if (next === undefined) break;
@@ -174,6 +176,27 @@ export function isSharedSender(at: Reader, sender: string): boolean {
   }
   return false;
 }
+
+/**
+ * Orders without an open deposit that an operator gave money of a sender to. Literals: the partial index is chosen before
+ * a statement's parameters are known.
+ */
+const selectAssigned = statement((db) =>
+  db
+    .selectDistinct({ order_id: allocations.order_id })
+    .from(transfers)
+    .innerJoin(allocations, and(eq(allocations.transfer, transfers.id), isNull(allocations.reversed_at)))
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        sql`${transfers.status} = 'matched' and ${transfers.deposit} is null`,
+        isNull(transfers.reverted_at),
+      ),
+    )
+    .limit(shared_from_orders)
+    .prepare(),
+);
 
 /** One step in the index of senders for each deposit, however many transfers have paid it. */
 const selectNextPaid = statement((db) =>
