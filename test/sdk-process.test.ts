@@ -1,7 +1,7 @@
 // The client against the server as a process, through its restarts, and the client in other runtimes than ours.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -226,30 +226,6 @@ test("a payer who follows an order is told its end after the server came back", 
   expect(statuses).toEqual(["pending", "cancelled"]);
 });
 
-/** What a shop's compiler must take, and what it must refuse. */
-const typed_shop = `
-import { createAdmin, createInOrder, createOcrch, createPayer, OcrchError, verifyWebhook } from "ocrch/sdk";
-const ocrch = createOcrch({ url: "https://pay.example.com", secret: "s" });
-const order = await ocrch.createOrder({ order_id: "1", amount: "1.00", webhook_url: "https://x.example", metadata: { a: 1 } });
-export const status: "pending" | "paid" | "expired" | "cancelled" = order.status;
-// @ts-expect-error An amount is text.
-await ocrch.createOrder({ order_id: "1", amount: 1, webhook_url: "https://x.example" });
-for await (const event of ocrch.events({ after: 7 })) {
-  if (event.type === "unknown_transfer") event.data.value.trim();
-  if (event.type === "deposit_opened") event.data.stablecoin satisfies "USDT" | "USDC" | "DAI";
-}
-const event = await verifyWebhook({ secret: "s", body: "", headers: new Headers() });
-export const told: string = event.event_type === "order_status_changed" ? event.status : event.txn_hash;
-await createInOrder().once(event, async (event) => void event.webhook_id);
-// @ts-expect-error A secret is needed.
-await verifyWebhook({ body: "", headers: {} });
-const payer = createPayer({ url: "", signedUrl: "", signature: "", WebSocket, fetch, refresh: () => ocrch.signCheckoutUrl("") });
-// @ts-expect-error No such coin.
-await payer.select(order.order_id, { blockchain: "eth", stablecoin: "DOGE" });
-await createAdmin({ url: "", secret: "s" }).transfers("0x", { status: "no_matched_deposit", limit: undefined });
-export const words = (error: unknown) => (error instanceof OcrchError ? error.text : null);
-`;
-
 describe("in other runtimes", () => {
   const scratch = mkdtempSync(join(tmpdir(), "ocrch-sdk-"));
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -309,25 +285,6 @@ describe("in other runtimes", () => {
     for (const name of ["createOcrch", "createPayer", "createAdmin", "verifyWebhook", "createInOrder", "OcrchError"]) {
       expect(text).toContain(name);
     }
-  });
-
-  test.skipIf(Bun.which("node") === null)("it is built, installed, typed and imported as a package", () => {
-    const place = join(scratch, "node_modules/ocrch");
-    const tsc = join(root, "node_modules/.bin/tsc");
-    const run = (command: string[]) => {
-      const { stdout, stderr } = Bun.spawnSync(command, { cwd: scratch, stdout: "pipe", stderr: "pipe" });
-      return `${stdout}${stderr}`.trim();
-    };
-    expect(run([tsc, "-p", join(root, "src/sdk"), "--outDir", join(place, "dist/sdk")])).toBe("");
-    copyFileSync(join(root, "package.json"), join(place, "package.json"));
-    writeFileSync(join(scratch, "package.json"), `{ "type": "module" }`);
-    writeFileSync(join(scratch, "shop.ts"), typed_shop);
-    const modern = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom", "--types", ""];
-    expect(run([tsc, "--ignoreConfig", "shop.ts", "--noEmit", ...modern])).toBe("");
-    const script = `import * as sdk from "ocrch/sdk"; console.log(Object.keys(sdk).join(" "))`;
-    expect(run(["node", "--input-type=module", "-e", script])).toBe(
-      "OcrchError WebhookError createAdmin createInOrder createOcrch createPayer verifyWebhook",
-    );
   });
 
   test("each of its files imports from its own folder only", async () => {

@@ -17,11 +17,14 @@ const check_ms = 60_000;
 
 /** What is used of a WebSocket. */
 export interface Socket {
-  addEventListener(type: "open" | "message" | "close" | "error", listener: (event: { data?: unknown }) => void): void;
+  addEventListener(
+    type: "open" | "message" | "close" | "error",
+    listener: (event: { type: string; data?: unknown }) => void,
+  ): void;
   close(): void;
 }
 
-/** What makes one. */
+/** What makes one: the `WebSocket` of browsers, Node.js 22, Deno and Bun, or that of the package `ws`. */
 export type SocketConstructor = new (url: string) => Socket;
 
 interface Needs {

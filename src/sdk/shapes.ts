@@ -39,8 +39,8 @@ export interface NewOrder {
   stablecoin?: Stablecoin | null | undefined;
   /** Seconds until the order expires; the server's setting when absent. */
   lifetime?: number | null | undefined;
-  /** Yours to keep with the order, at most 4 KiB as JSON; echoed in every Order. */
-  metadata?: JsonObject | null | undefined;
+  /** Yours to keep with the order: any JSON object, at most 4 KiB; echoed in every Order. No array. */
+  metadata?: object | null | undefined;
   /** Where your checkout page sends a payer who has paid; echoed. */
   success_url?: string | null | undefined;
   /** Where your checkout page sends a payer who has given up; echoed. */
