@@ -1,7 +1,10 @@
 // A few simulated worlds in every run of the tests; `npm run test:long` simulates thousands and plants faults.
 
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { simulate } from "./simulation/child.ts";
+import { faults } from "./simulation/faults.ts";
 
 const limit_ms = 300_000;
 
@@ -27,3 +30,11 @@ test(
   },
   limit_ms,
 );
+
+test("every planted fault still quotes the sources", () => {
+  const text = (file: string) => readFileSync(join(import.meta.dir, "..", file), "utf8");
+  const stale = faults.flatMap(({ name, changes }) =>
+    changes.filter(({ file, find }) => !text(file).includes(find)).map(({ find }) => [name, find]),
+  );
+  expect(stale).toEqual([]);
+});

@@ -39,8 +39,8 @@ export const faults: readonly PlantedFault[] = [
     "coverage advances before the transfers are stored",
     "src/services/settlement.ts",
     [
-      "await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
-      "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await database.transact((tx) => {\n          for (const transfer of slice.transfers) takeIn(tx, transfer);",
+      "await inCalls(slice.transfers, takeIn);",
+      "await database.transact((tx) => cover(tx, page.watches, pass, range));\n        await inCalls(slice.transfers, takeIn);",
     ],
     /covered and not stored|was lost/,
     150,
@@ -75,15 +75,15 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "a late transfer pays",
     "src/domain/matching.ts",
-    ['if (arrival.block.time * 1000 > candidate.expires_at) return because("late");', ""],
+    ['if (arrival.block.time * 1000 > endsAt(candidate)) return because("late");', ""],
     /expired before it/,
   ),
   fault(
     "orders expire before their chain was read",
     "src/services/expiry.ts",
     [
-      "isReadPast(deposit, order.expires_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),",
-      "isReadPast(deposit, order.expires_at, view) || !isPaymentSeen(at, deposit.id) || !isHeldFor(at, deposit.id),",
+      "isReadPast(deposit, ends_at, view) && !isPaymentSeen(at, deposit.id) && !isHeldFor(at, deposit.id),",
+      "isReadPast(deposit, ends_at, view) || !isPaymentSeen(at, deposit.id) || !isHeldFor(at, deposit.id),",
     ],
     /was paid in time by/,
   ),
@@ -122,14 +122,14 @@ export const faults: readonly PlantedFault[] = [
   ),
   fault(
     "a rewritten chain is not read again",
-    "src/workers/scan.ts",
+    "src/workers/head-pass.ts",
     ["answer.mark?.hash !== seen.hash) return seen;", "answer.mark?.hash === undefined) return seen;"],
     /answered another branch|covered and not stored/,
     14,
   ),
   fault(
     "pages of one poll may lie on two branches",
-    "src/workers/scan.ts",
+    "src/workers/head-pass.ts",
     ["if (seen === null || answer.end.number > seen.number) seen = answer.end;", ""],
     /answered another branch/,
     400,
@@ -142,7 +142,7 @@ export const faults: readonly PlantedFault[] = [
         find: "for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);",
         put: "for (const watch of watchesOf(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch.id, top, pass);",
       },
-      { file: "src/services/watching.ts", find: "import { everWatched,", put: "import { watchesOf," },
+      { file: "src/services/watching.ts", find: "  everWatched,\n", put: "  watchesOf,\n" },
     ],
     words: /answered another branch|covered and not stored/,
   },
@@ -192,7 +192,10 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "an overpayment never pays",
     "src/domain/attribution.ts",
-    ['return settled(arrival, meant.candidate, "over");', "return null;"],
+    [
+      'return unlessContested(arrival, settled(arrival, meant.candidate, "over"), [meant.candidate], context);',
+      "return null;",
+    ],
     /had to pay/,
   ),
   fault(
