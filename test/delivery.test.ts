@@ -530,6 +530,19 @@ describe("a proof", () => {
     await host.stop();
   });
 
+  test("answered with 200 is delivered, though the answer's body is truncated", async () => {
+    const receiver = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data: (socket) => void socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{") },
+    });
+    await queue([`http://127.0.0.1:${receiver.port}/a`]);
+    await send();
+    receiver.stop(true);
+    expect(waiting()[0]?.state).toBe("delivered");
+    expect(log.at(-1)).toMatch(/proof_delivered .*body_error=ECONNRESET/);
+  });
+
   test("that nobody can sign waits for as long as it takes, and is not counted as tried", async () => {
     const host = hostOf(() => Response.json({ status: "accepted", txid: "x" }));
     proof_headers = null;

@@ -412,6 +412,21 @@ describe("a proof that holds and comes", () => {
     expect((await deliver(first)).json).toMatchObject({ status: "accepted" });
   });
 
+  test("when its issuer has filled its share of the day waits, and what was kept before is answered as before", async () => {
+    const [first, txid] = [await pending(), await pending()];
+    const kept = provider.proof({ ...terms(first), txid: "kept" });
+    const late = provider.proof({ ...terms(txid), txid: "late" });
+    expect((await settle(first, kept)).status).toBe(200);
+    shop.limits.proofKept(provider_ocid, 16 * 1024 * 1024);
+    expect(codeOf(await settle(txid, late))).toBe("429 RATE_LIMITED");
+    expect(codeOf(await deliver(late))).toBe("429 RATE_LIMITED");
+    expect((await settle(first, kept)).status).toBe(200);
+    expect(alerts("proof_put_off")).toBe(2);
+    shop.advance(86_400_000);
+    const next = await pending();
+    expect((await settle(next, provider.proof(terms(next)))).status).toBe(200);
+  });
+
   test("too late may not come again for something else", async () => {
     const txid = await pending({ expiresAt: seconds() + 60 });
     shop.advance(62_000);
