@@ -68,6 +68,13 @@ test("the package depends on nothing, has the server's version, and is built by 
   expect(manifest.devDependencies.typescript).toBe(root_manifest.devDependencies.typescript);
 });
 
+test("a git dependency on the repository builds the client and brings none of the server's dependencies", () => {
+  expect(Object.keys(root_manifest)).not.toContain("dependencies");
+  expect(root_manifest.scripts.prepare).toBe(root_manifest.scripts["build:sdk"]);
+  expect(root_manifest.files).toContain("src/sdk/dist");
+  expect(root_manifest.exports["."]).toEqual(root_manifest.exports["./sdk"]);
+});
+
 test("the tarball holds JavaScript and types in both formats, the licence, and no source", () => {
   for (const format of ["esm", "cjs"]) {
     for (const file of ["index.js", "index.d.ts", "package.json"])

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { dependencies } from "../package.json";
+import { devDependencies } from "../package.json";
 import { type Finding, importFindings, roomOf, rooms } from "./tidy/floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./tidy/graph.ts";
 import { idiomFindings, isBrowserScript } from "./tidy/idioms.ts";
@@ -19,7 +19,9 @@ const max_title_chars = 80;
 
 type Look = (path: string, text: string) => Finding[];
 
-const packages = Object.keys(dependencies);
+/** What builds and tests the program, and is never part of it. */
+const tools = ["@biomejs/biome", "@foundry-rs/anvil", "@types/bun", "bun", "playwright-core", "solc", "typescript"];
+const packages = Object.keys(devDependencies).filter((name) => !tools.includes(name));
 const files = walk("");
 const typescript = files.filter((path) => path.endsWith(".ts"));
 const all = typescript.map((path) => readSource(path, read(path)));
