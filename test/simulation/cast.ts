@@ -166,7 +166,9 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults, clock, future, unserved }: Traits): boolean {
+function isExpected(event: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
+  // Nobody serves a block for longer than a late window.
+  if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || future;
   if (event === "head_not_believed" || event === "chain_pace_changed") return future;
   // Between two questions of one batch a machine may sleep.

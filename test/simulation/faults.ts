@@ -226,10 +226,16 @@ export const faults: readonly PlantedFault[] = [
     /its sender pays for many/,
   ),
   fault(
-    "an amount that is reserved for another order overpays this one",
+    "a deposit opened just now takes what an older order could mean",
     "src/domain/attribution.ts",
-    ["timely(arrival, reserved).length === 0", "timely(arrival, reserved).length >= 0"],
-    /could be meant/,
+    ["(isYoung(arrival, deposit) ? context.olderThan(deposit) : [])", "(isYoung(arrival, deposit) ? [] : [])"],
+    /it was opened just now/,
+  ),
+  fault(
+    "transfers that are an order's amount together never pay",
+    "src/services/splits.ts",
+    ["(may_be_part.includes(reason) ? findSplit", "(may_be_part.includes(reason) && row.id < 0 ? findSplit"],
+    /had to pay together/,
   ),
   fault(
     "a clock of its own",

@@ -54,7 +54,16 @@ export interface Statement {
   /** The order the payer means to pay. Null: nobody asked for it. */
   meant: BookOrder | null;
   /** Why the rest is so, in a word or two. */
-  rule: "exact" | "remainder" | "clear part" | "clear overpayment" | "nobody" | "other sender" | "dust" | "open";
+  rule:
+    | "exact"
+    | "remainder"
+    | "clear part"
+    | "clear overpayment"
+    | "clear split"
+    | "nobody"
+    | "other sender"
+    | "dust"
+    | "open";
   /** The one order that it has to pay when it comes in time. */
   must: BookOrder | null;
   /** Orders that it may pay, by the rules of parts, remainders and overpayments. */

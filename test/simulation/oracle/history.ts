@@ -20,6 +20,8 @@ export interface Ask {
   opened_head: number | null;
   closed_at: number | null;
   expires_at: number;
+  /** Of the order, without what is added to tell payers apart. */
+  price: string;
 }
 
 /** A transfer as the product keeps it. */
@@ -82,6 +84,8 @@ export interface History {
   /** Decisions since the last call, in order. */
   next(): Decision[];
   asks(): readonly Ask[];
+  /** True when a transfer counted before an event of the log. */
+  isConfirmedBefore(transfer: number, n: number): boolean;
   /** What is kept of a transaction. */
   transfersOf(tx_hash: string): Kept[];
   /** What the order became by the event `n`; "pending" while it is open. */
@@ -107,7 +111,7 @@ export function createHistory(db: Sqlite): History {
     "SELECT id, transfer, order_id, kind FROM allocations WHERE id > ? ORDER BY id",
   );
   const allAsks = db.prepare<Omit<Ask, "units"> & { units: string }, []>(
-    "SELECT d.id, d.order_id, d.chain, d.coin, d.wallet, d.amount, d.units, d.sender, d.opened_at, d.opened_head, d.closed_at, o.expires_at FROM deposits d JOIN orders o ON o.id = d.order_id ORDER BY d.id",
+    "SELECT d.id, d.order_id, d.chain, d.coin, d.wallet, d.amount, d.units, d.sender, d.opened_at, d.opened_head, d.closed_at, o.expires_at, o.amount AS price FROM deposits d JOIN orders o ON o.id = d.order_id ORDER BY d.id",
   );
   const keptOf = db.prepare<
     Omit<Kept, "units"> & {
@@ -120,6 +124,7 @@ export function createHistory(db: Sqlite): History {
     [number]
   >("SELECT * FROM transfers WHERE id = ?");
   const idsOf = db.prepare<{ id: number }, [string]>("SELECT id FROM transfers WHERE tx_hash = ? ORDER BY position");
+  const confirmed = new Map<number, number>();
   const ends = new Map<string, { n: number; status: string }[]>();
   const received = new Map<string, Received[]>();
   const unclear = new Set<string>();
@@ -164,7 +169,8 @@ export function createHistory(db: Sqlite): History {
       const events = newEvents.all(seen.event);
       seen.event = events.at(-1)?.n ?? seen.event;
       asks = allAsks.all().map((row) => ({ ...row, units: BigInt(row.units) }));
-      for (const { n, type, order_id, body } of events) {
+      for (const { n, type, order_id, transfer, body } of events) {
+        if (type === "transfer_confirmed" && transfer !== null) confirmed.set(transfer, n);
         if (type === "payment_reverted" && order_id !== null) unclear.add(order_id);
         if (type !== "order_status_changed" || order_id === null) continue;
         const { status } = JSON.parse(body) as { status: string };
@@ -198,6 +204,7 @@ export function createHistory(db: Sqlite): History {
       return [...found, ...waiting].sort((a, b) => a.n - b.n);
     },
     asks: () => asks,
+    isConfirmedBefore: (transfer, n) => (confirmed.get(transfer) ?? Number.POSITIVE_INFINITY) < n,
     transfersOf: (tx_hash) => idsOf.all(tx_hash).map(({ id }) => kept(id)),
     statusAt: (order_id, n) => ends.get(order_id)?.findLast((end) => end.n < n)?.status ?? "pending",
     isUnclear: (order_id) => unclear.has(order_id),

@@ -2,7 +2,7 @@
 // be meant is worked out from what payers were told, what was sent and what the chain shows.
 
 import type { Payment, Stage } from "../stage.ts";
-import { cutsOf, isClose, isCut, isFeeShortened, textOf } from "./amounts.ts";
+import { cutsOf, isClose, isCut, isFeeShortened, textOf, unitsOf } from "./amounts.ts";
 import { createFacts } from "./facts.ts";
 import type { Ask, Decision, History, Kept, Paid } from "./history.ts";
 import { createReasons } from "./reasons.ts";
@@ -48,6 +48,8 @@ export function createJudge(stage: Stage, history: History): Judge {
   function toExact(payment: Payment, { transfer, n }: Moment, ask: Ask): Objection {
     const { statement } = payment;
     if (statement.must?.id === ask.order_id || facts.isChanged(payment, transfer)) return null;
+    // While no part of its order counts, nothing tells a rest from the exact amount of another order.
+    if (statement.rule === "remainder" && statement.may.has(ask.order_id)) return null;
     const told_at = facts.detailOf(ask)?.told_at ?? Number.POSITIVE_INFINITY;
     if (told_at < payment.sent_at) return `it was to pay ${statement.must?.id ?? "nobody"}`;
     // Nobody had been told this amount when the money was sent.
@@ -119,10 +121,11 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (history.leftsBefore(ask, decimals, n).includes(units)) return null;
     const left = history.leftBefore(ask, decimals, n);
     if (left !== null && units > overpaid_share.most(left)) return `${left} were due`;
+    if (history.isSplit(ask, decimals, transfer.sender)) return toSplit(payment, decision, ask);
     const rival = rivalOf(payment, decision, ask);
     if (rival !== null) return `it could be meant for ${rival.order_id}`;
     if (isOwn(ask, transfer, n)) return isShared(transfer.sender, n) ? "its sender pays for many" : null;
-    if (left === null || units < left) return toSplit(payment, decision, ask);
+    if (left === null || units < left) return "it is a part from a stranger";
     const { meant } = payment.statement;
     return meant === null || meant.id === ask.order_id ? null : `it was sent for ${meant.id}`;
   }
@@ -130,7 +133,7 @@ export function createJudge(stage: Stage, history: History): Judge {
   /** Several transfers of one sender that are exactly what is due, and nothing else, pay an order together. */
   function toSplit(payment: Payment, { transfer, n }: Moment, ask: Ask): Objection {
     const { meant } = payment.statement;
-    if (!history.isSplit(ask, facts.decimalsOf(ask), transfer.sender)) return "it is a part from a stranger";
+    if (isOwn(ask, transfer, n)) return null;
     if (isShared(transfer.sender, n)) return "its sender pays for many";
     return meant === null || meant.id === ask.order_id ? null : `it was sent for ${meant.id}`;
   }
@@ -153,11 +156,31 @@ export function createJudge(stage: Stage, history: History): Judge {
     return isAlone && isNobodyElse(payment, transfer, ask);
   }
 
-  /** The ask may be young for the transfer, and some older one may be meant: then it waits until that one is settled. */
-  function mayBeContested({ transfer, n }: Moment, ask: Ask): boolean {
-    const { chain, block_time, units, sender } = transfer;
+  /**
+   * Another order may be meant: one that was asked for more than its price and whose payer may have dropped its decimals,
+   * or an older one for an ask that may be young. Then the payment waits until that order is settled.
+   */
+  function mayBeContested(moment: Moment, ask: Ask): boolean {
+    return ask.sender !== moment.transfer.sender && (isBesideSurcharge(moment, ask) || mayBeYoungBeside(moment, ask));
+  }
+
+  function isBesideSurcharge({ transfer, n }: Moment, ask: Ask): boolean {
+    const decimals = facts.decimalsOf(ask);
+    return history
+      .asks()
+      .filter((one) => one.order_id !== ask.order_id && facts.isHere(one, transfer))
+      .filter((one) => one.units > unitsOf(one.price, decimals) && history.statusAt(one.order_id, n) === "pending")
+      .some(({ units }) => isCut(transfer.units, units, decimals) || isFeeShortened(transfer.units, units, decimals));
+  }
+
+  function mayBeYoung(ask: Ask, { chain, block_time }: Kept): boolean {
     const young_ms = young_max_ms + stage.chains[chain].traits.block_s * young_blocks * 1000;
-    if (ask.sender === sender || block_time * 1000 > ask.opened_at + young_ms) return false;
+    return block_time * 1000 <= ask.opened_at + young_ms;
+  }
+
+  function mayBeYoungBeside({ transfer, n }: Moment, ask: Ask): boolean {
+    const { units, sender } = transfer;
+    if (!mayBeYoung(ask, transfer)) return false;
     const decimals = facts.decimalsOf(ask);
     const begun = history.paidBy(sender, n).map(({ order_id }) => order_id);
     return history
@@ -202,6 +225,23 @@ export function createJudge(stage: Stage, history: History): Judge {
     return new Set(orders).size >= shared_orders_min;
   }
 
+  /** The last to count of several transfers of one transaction that are an order's amount: it pays with the others. */
+  function isLastOfSplit(payment: Payment, { transfer, n }: Moment): boolean {
+    const { rule, meant } = payment.statement;
+    const here = history.asks().filter((one) => facts.isHere(one, transfer));
+    const ask = here.find((one) => one.order_id === meant?.id);
+    if (rule !== "clear split" || ask === undefined || history.statusAt(ask.order_id, n) !== "pending") return false;
+    const sent = stage.payments.filter((one) => one.transfer.sender === transfer.sender);
+    const kept = history.transfersOf(transfer.tx_hash);
+    const isWhole = kept.reduce((sum, one) => sum + one.units, 0n) === ask.units && kept.length === sent.length;
+    const isSettled = kept.every((one) => one.id === transfer.id || history.isConfirmedBefore(one.id, n));
+    const isClear = sent.every(({ tx }) => tx === payment.tx) && here.every((one) => one.order_id === ask.order_id);
+    const amounts = kept.map(({ units }) => textOf(units, facts.decimalsOf(ask)));
+    const isElsewhere = history.asks().some((one) => amounts.includes(textOf(one.units, facts.decimalsOf(one))));
+    const inTime = transfer.block_time * 1000 <= ask.expires_at && facts.isSurelyBefore(ask, payment, transfer);
+    return isWhole && isSettled && isClear && !isElsewhere && inTime && !mayBeYoung(ask, transfer);
+  }
+
   /** Nobody else, wherever, was asked for this amount or expects this sender, and nothing has been paid yet. */
   function isNobodyElse(payment: Payment, transfer: Kept, ask: Ask): boolean {
     const amount = textOf(transfer.units, facts.decimalsOf(ask));
@@ -232,6 +272,7 @@ export function createJudge(stage: Stage, history: History): Judge {
     },
     toWaiting(payment, decision, reason) {
       if (isBinding(payment, decision)) return `it had to pay ${payment.statement.must?.id}`;
+      if (isLastOfSplit(payment, decision)) return "it had to pay together with the rest of its transaction";
       if (reason === null || reasons.allowed(payment, decision).has(reason)) return null;
       return `${reason} is no reason here`;
     },

@@ -56,13 +56,17 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
     isOwn(one)
       ? units <= overpaid_share.most(one.units)
       : accepts(one) && (begun(one) || one.units < units) && units <= overpaid_share.most(one.units);
+  const [only] = here;
+  const isAlone =
+    only !== undefined && new Set(here.map(({ order }) => order)).size === 1 && !isKnownElsewhere(stage, only, sender);
+  const hasOther = stage.payments.some(({ kind, statement }) => kind !== "parts" && statement.meant === only?.order);
+  if (kind === "parts" && isAlone && only.order === meant && accepts(only) && !hasOther && only.order.sender === null) {
+    return say("clear split", null, [only]);
+  }
   const may = here.filter(fits);
   if (exact.length > 0) return say("other sender", null, may.filter(isOwn));
   if (may.length === 0) return say("nobody");
 
-  const [only] = here;
-  const isAlone =
-    only !== undefined && new Set(here.map(({ order }) => order)).size === 1 && !isKnownElsewhere(stage, only, sender);
   if (!isAlone || begun(only)) return say("open", null, may);
   if (only.order.sender === sender && units < only.units) return say("clear part", only.order, may);
   if (accepts(only) && units > only.units) return say("clear overpayment", only.order, may);
