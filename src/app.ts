@@ -111,7 +111,6 @@ export async function startApp(needs: {
     const watching = createWatching({ database });
     await watching.sync(needs.config);
     config.replace(keepChains(needs.config, owingChains(database), null));
-    const checkout = createCheckout({ database, config });
     const operator = createOperator({ database, config });
     const inbox = createInbox({ database, config });
     const settlement = createSettlement({ database, config, telemetry });
@@ -133,6 +132,7 @@ export async function startApp(needs: {
       world,
       telemetry,
     });
+    const checkout = createCheckout({ database, config, opened: reading.opened });
     const lookUp = createLookUp({ database, sourceOf: reading.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });

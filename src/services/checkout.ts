@@ -77,9 +77,13 @@ export interface Checkout {
   cancel(order_id: string): Promise<OrderRow>;
 }
 
-/** Checkout over one database with the live settings. */
-export function createCheckout(needs: { database: Database; config: LiveConfig }): Checkout {
-  const { database, config } = needs;
+/** Checkout over one database with the live settings. `opened` is told of every new deposit once it is durable. */
+export function createCheckout(needs: {
+  database: Database;
+  config: LiveConfig;
+  opened?: (deposit: DepositRow) => void;
+}): Checkout {
+  const { database, config, opened } = needs;
   const crediting = createCrediting({ config });
 
   function dueOf(at: Reader, deposit: DepositRow): string {
@@ -133,7 +137,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
 
     async select(order_id, choice) {
       const settings = config.current();
-      return database.transact((tx) => {
+      const { deposit, isNew } = await database.transact((tx) => {
         const order = orderById(tx, order_id);
         if (order === null) throw new Fault("order_not_found");
         if (isTerminal(order.status)) throw new Fault("order_not_pending");
@@ -143,7 +147,7 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         if (open !== null) {
           // What is left of it may have been somebody else's amount until now.
           crediting.promiseLeft(tx, open);
-          return { ...open, amount: dueOf(tx, open) };
+          return { deposit: { ...open, amount: dueOf(tx, open) }, isNew: false };
         }
         // It waits for what its chains still have to tell: whatever is sent from now on comes too late.
         if (order.expires_at < tx.now) throw new Fault("order_not_pending");
@@ -160,8 +164,10 @@ export function createCheckout(needs: { database: Database; config: LiveConfig }
         const body = JSON.stringify({ deposit: deposit.id, blockchain: offer.chain, stablecoin: offer.coin });
         appendEvent(tx, { type: "deposit_opened", order_id, transfer: null, body, url: null });
         crediting.promiseLeft(tx, deposit);
-        return { ...deposit, amount: dueOf(tx, deposit) };
+        return { deposit: { ...deposit, amount: dueOf(tx, deposit) }, isNew: true };
       });
+      if (isNew) opened?.(deposit);
+      return deposit;
     },
 
     cancel: (order_id) => database.transact((tx) => crediting.end(tx, order_id, "cancel").order),

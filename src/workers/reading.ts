@@ -12,12 +12,14 @@ import type { Watching } from "../services/watching.ts";
 import { allChains } from "../storage/chains.ts";
 import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
+import type { DepositRow } from "../storage/deposits.ts";
 import { hasWaiting } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createChecks } from "./checks.ts";
 import { createClockAlarm } from "./clock-watch.ts";
 import { createLoop, type Loop } from "./loop.ts";
+import type { OpeningHeads } from "./opening-head.ts";
 import { createScan } from "./scan.ts";
 
 export interface Reading {
@@ -26,6 +28,8 @@ export interface Reading {
   wake(): void;
   /** What a chain is read through; null for one that is not read. */
   source(chain: ChainId): Source | null;
+  /** A deposit was opened: its chain is asked for its head, where it is read. */
+  opened(deposit: Pick<DepositRow, "id" | "chain">): void;
   /** Resolves when no poll is under way any more. */
   stop(): Promise<void>;
 }
@@ -33,6 +37,7 @@ export interface Reading {
 interface Entry {
   source: Switch;
   loops: Loop[];
+  openings: OpeningHeads;
 }
 
 /** The reading of all chains. `connect` gives a chain's source. */
@@ -67,6 +72,7 @@ export function createReading(needs: {
     const run = async () => {
       if (isWanted(id)) return scan.poll();
       entries.delete(id);
+      scan.openings.stop();
       // Not awaited: one of them waits for this very run.
       for (const loop of loops) void loop.stop();
       telemetry.info("chain_no_longer_read", { chain: id });
@@ -75,7 +81,7 @@ export function createReading(needs: {
       createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run }),
       ...createChecks({ ...needs, settings, source: switched }),
     ];
-    entries.set(id, { source: switched, loops });
+    entries.set(id, { source: switched, loops, openings: scan.openings });
     for (const loop of loops) loop.start();
   }
 
@@ -95,8 +101,10 @@ export function createReading(needs: {
       for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },
     source: (chain) => entries.get(chain)?.source ?? null,
+    opened: ({ id, chain }) => entries.get(chain)?.openings.opened(id),
     async stop() {
       stopped = true;
+      for (const { openings } of entries.values()) openings.stop();
       await Promise.all([...entries.values()].flatMap(({ loops }) => loops.map((loop) => loop.stop())));
     },
   };

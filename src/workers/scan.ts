@@ -22,6 +22,7 @@ import { tagsAsked } from "./final-word.ts";
 import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
 import { createLateness } from "./lateness.ts";
+import { createOpeningHeads, type OpeningHeads } from "./opening-head.ts";
 import { createPaceWatch } from "./pace-watch.ts";
 import { createPages } from "./pages.ts";
 import { createRewinding } from "./rewinding.ts";
@@ -39,6 +40,8 @@ export interface Scan {
   poll(): Promise<void>;
   /** Full pace while a payment may come, is on its way or may stand in blocks that are not read yet; slow otherwise. */
   period_ms(): number;
+  /** Asks for the head when deposits are opened. */
+  openings: OpeningHeads;
 }
 
 /** The scan of one chain; keeps nothing in memory that a restart would miss. */
@@ -61,6 +64,7 @@ export function createScan(needs: {
   const served = createServedTags({ chain, database, watching, world });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
   const headCheck = createHeadCheck({ chain, source, database, watching, rewinding, world, telemetry });
+  const openings = createOpeningHeads({ chain, source, database, watching, world, telemetry });
   const lateness = createLateness({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const unread = createUnreadBlocks({ chain, watching, world, telemetry });
@@ -94,8 +98,10 @@ export function createScan(needs: {
       }
       const promised = database.read((at) => waitingPolicies(at, chain));
       const tags = tagsAsked(now, promised);
+      const asked_at = world.elapsed();
       const told = await served.complete(await headCheck.believed(await source.heads(tags), now.facts), tags);
       await headCheck.cutBack(told);
+      await openings.review(told.latest, asked_at);
       lateness(told, now.facts.late_tag_s);
       await pace.look(told.latest, now);
       await clock.look(told);
@@ -166,6 +172,7 @@ export function createScan(needs: {
   return {
     chain,
     poll,
+    openings,
     period_ms() {
       // New settings may bring new wallets: they are looked at at once.
       if (verified !== settings()) return 0;

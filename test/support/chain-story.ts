@@ -59,6 +59,8 @@ export interface StoryOptions {
   late_window?: string;
   /** Reads through this many proxies instead of the node itself. */
   proxies?: number;
+  /** The head is asked for when a deposit is opened. A story that pays at once may be quicker than the answer. */
+  opening_heads?: boolean;
   more?: Partial<TestConfig>;
 }
 
@@ -129,7 +131,13 @@ export async function startStory(options: StoryOptions = {}) {
 
   const outbound = createOutbound({ world });
   const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
-  const checkout = createCheckout({ database, config });
+  const checkout = createCheckout({
+    database,
+    config,
+    opened: ({ id }) => {
+      if (options.opening_heads === true) scan.openings.opened(id);
+    },
+  });
   const settlement = createSettlement({ database, config, telemetry });
   const watching = createWatching({ database });
   const expiry = createExpiry({ database, config, world });
