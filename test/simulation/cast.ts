@@ -207,7 +207,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     provider: { weight: 8, act: fate.changeProvider },
     outage: { weight: 1, act: fate.outage },
     "long outage": { weight: traits.long_outage ? 3 : 0, act: fate.longOutage },
-    "future head": { weight: traits.future ? 3 : 0, act: fate.showFuture },
+    "future head": { weight: traits.future ? 5 : 0, act: fate.showFuture },
     "refuse to serve": { weight: traits.unserved ? 4 : 0, act: fate.refuseToServe },
     "stall finality": { weight: traits.stalls ? 2 : 0, act: fate.stallFinality },
     shop: { weight: 5, act: fate.changeShop },

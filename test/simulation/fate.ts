@@ -181,7 +181,7 @@ export function createFate(
 
     showFuture() {
       const id = anyChain();
-      const all = random.chance(30) ? providers[id] : [random.pick(providers[id])];
+      const all = random.chance(60) ? providers[id] : [random.pick(providers[id])];
       const mood: Mood = { kind: "future", blocks: random.pick([40, 400, 4000]), has_future_time: random.chance(50) };
       for (const provider of all) {
         setMood(provider, mood);

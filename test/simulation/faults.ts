@@ -243,6 +243,18 @@ export const faults: readonly PlantedFault[] = [
     ["const started_at = world.now();", "const started_at = world.now() + 0 * Date.now();"],
     /bypassed the world: Date.now/,
   ),
+  fault(
+    "blocks of a head that was invented count as read",
+    "src/workers/head-check.ts",
+    ["if (row?.head_number == null || row.head_number <= latest.number) return;", "if (row !== null) return;"],
+    /blocks above the head count as read|answered another branch|was lost/,
+  ),
+  fault(
+    "a call that failed counts as a contract without decimals",
+    "src/chains/rpc/evm-node.ts",
+    ["contract_failed.test(answer.refusal.text)", 'answer.refusal.kind === "other"'],
+    /the server did not start/,
+  ),
 ];
 
 /** Copies the sources to `folder` with a fault planted and returns where they are. Throws when the text to change is gone. */

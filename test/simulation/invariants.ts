@@ -38,6 +38,8 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT t.id FROM transfers t WHERE (t.status = 'matched') <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)",
   "a transfer waits in the inbox without a reason":
     "SELECT id FROM transfers WHERE status IN ('waiting_for_match', 'no_matched_deposit') AND (reason IS NULL OR confirmed_at IS NULL)",
+  "blocks above the head count as read":
+    "SELECT w.chain, c.to_block, k.head_number FROM coverage c JOIN watches w ON w.id = c.watch JOIN chains k ON k.chain = w.chain WHERE c.to_block > k.head_number",
   "a comparison found a transfer that the scan had missed": "SELECT chain FROM checks WHERE missed > 0",
   "a balance moved and no transfer explains it": "SELECT id FROM balance_cases",
   "two open deposits share a slot":
