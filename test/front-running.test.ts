@@ -35,6 +35,19 @@ async function frontRun(amount: string, sender?: string): Promise<{ thief: strin
   return { thief, id };
 }
 
+test("a thief's order for the second half does not hold up what is left of the sender's own order", async () => {
+  await begin();
+  const owed = await till.asked("60.00", ann);
+  till.advance(minute_ms);
+  const first = await till.arrive({ amount: "30", sender: ann });
+  // Seen before the first half counts: then it may be meant for either.
+  const { thief, id: second } = await frontRun("30", ann);
+  expect(told(second).slice(1)).toEqual(["ambiguous", null]);
+  await till.confirm(first);
+  await till.confirm(second);
+  expect([till.status(owed), till.status(thief)]).toEqual(["paid", "pending"]);
+});
+
 describe("a thief who opens an order three seconds after a payment was mined", () => {
   const stories: [what: string, owed: string, arrives: string][] = [
     ["from which an exchange kept its fee", "100.00", "99"],

@@ -198,12 +198,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       },
       exact,
       {
-        remainders: () =>
-          pot === null
-            ? []
-            : remaindersOf(at, pot, { units, sender, transfer: row.id }).filter(
-                (one) => one.begun || one.sender === sender,
-              ),
+        remainders: () => ownRemainders(at, row),
         isShared: () => isSharedSender(at, sender),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
         surcharged: (deposit) => (pot === null ? [] : surchargedBeside(at, pot, row, deposit, watch?.decimals ?? 0)),
@@ -225,8 +220,10 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       // It was certain but for an older order, which is settled now.
       if (row.held_for !== null && "deposit" in found && found.deposit === row.held_for) return found;
       if (before === null) {
-        // What could be meant for several when it was seen is not made certain by one of them being settled since.
-        const isGuess = "deposit" in found && found.kind !== "match";
+        // What could be meant for several when it was seen is not made certain by one of them being settled since. What is
+        // left of the sender's own deposit is: nobody else can have caused that.
+        const isOwn = "deposit" in found && ownRemainders(at, row).some((one) => one.deposit === found.deposit);
+        const isGuess = "deposit" in found && found.kind !== "match" && !isOwn;
         return isGuess && row.reason !== null ? { reason: row.reason, likely_order: null } : found;
       }
       if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
@@ -235,6 +232,13 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };
+}
+
+/** Deposits that the sender of a transfer has begun to pay, or that expect it, and of which exactly the transfer is left. */
+function ownRemainders(at: Reader, { id, chain, coin, wallet, sender, units }: TransferRow) {
+  if (coin === null) return [];
+  const left = remaindersOf(at, { chain, coin, wallet }, { units: BigInt(units), sender, transfer: id });
+  return left.filter((one) => one.begun || one.sender === sender);
 }
 
 /** When a transfer was mined and first seen. */
