@@ -41,6 +41,24 @@ describe("two transfers that are exactly one order's amount together", () => {
     expect(till.rows("SELECT id FROM transfers WHERE reason IS NOT NULL OR held_for IS NOT NULL")).toEqual([]);
   });
 
+  test("pay nothing while the first may be a part of another order, which a stranger at the same exchange adds to", async () => {
+    await begin();
+    const thief = await asked("105.00");
+    await asked("100.00");
+    await till.receive({ amount: "40", sender: exchange });
+    await till.receive({ amount: "65", sender: exchange });
+    expect<unknown>([till.status(thief), kinds()]).toEqual(unpaid);
+  });
+
+  test("pay it beside a larger order that expects another sender", async () => {
+    await begin();
+    await asked("100.00", bob);
+    const order_id = await asked("48.50");
+    await till.receive({ amount: "20", sender: ann });
+    await till.receive({ amount: "28.5", sender: ann });
+    expect<unknown>([till.status(order_id), kinds()]).toEqual(paid);
+  });
+
   test("pay it from one transaction: 40.06 and 20 for 60.06", async () => {
     await begin();
     const order_id = await asked("60.06");

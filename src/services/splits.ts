@@ -6,7 +6,7 @@ import type { Candidate } from "../domain/matching.ts";
 import { fromCommon, toCommon } from "../domain/money.ts";
 import type { InboxReason } from "../domain/payment.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import { candidatesFor, remaindersOf } from "../storage/candidates.ts";
+import { candidatesFor, isLessThanOther, remaindersOf } from "../storage/candidates.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
 import { isSharedSender, unallocatedOf } from "../storage/senders.ts";
@@ -82,12 +82,24 @@ function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attributio
     // All that the sender has sent since: what came before it was sent for something else.
     const before = newest_first[index + 1];
     if (deposit === null || !members.every((one) => attribution.mayBePartOf(at, one, deposit))) continue;
+    if (!isOneTransaction(members) && members.some((one) => isPartOfLarger(at, target, one, deposit))) continue;
     if (before !== undefined && !attribution.isOlderThan(at, before, deposit)) continue;
     found.push(splitOf(at, row, members, deposit));
   }
   const [only, another] = found;
   if (only === undefined || another !== undefined || isSharedSender(at, sender)) return null;
   return only;
+}
+
+/** A payer's own doing: nobody else can add to it. */
+function isOneTransaction([first, ...others]: readonly TransferRow[]): boolean {
+  return others.every(({ tx_hash }) => tx_hash === first?.tx_hash);
+}
+
+/** True where another order asked for more when it was sent: somebody at the same exchange may have paid a part of that. */
+function isPartOfLarger(at: Reader, target: Pot, row: TransferRow, { order_id }: Candidate): boolean {
+  const { units, sender, newest_deposit } = row;
+  return isLessThanOther(at, target, BigInt(units), { order_id, sender, newest_deposit });
 }
 
 /** True where exactly this amount was reserved when it was sent: what is opened afterwards changes nothing. */
