@@ -50,6 +50,7 @@ const nothing: Around = {
 const alone: Context = {
   remainders: () => [],
   isShared: () => false,
+  hasPaidSeveral: () => false,
   around: () => nothing,
   olderThan: () => [],
   surcharged: () => [],

@@ -216,3 +216,14 @@ test("an exchange is known by what an operator assigned to orders that had ended
   for (const amount of ["20.5", "28"]) await till.receive({ amount, sender: exchange });
   expect(till.status(order_id)).toBe("pending");
 });
+
+test("what is left of an order beats no exact reservation where its sender has paid another order as well", async () => {
+  await begin();
+  await asked("30.00");
+  await till.receive({ amount: "30", sender: exchange });
+  const thief = await asked("150.00", exchange);
+  await till.receive({ amount: "51", sender: exchange });
+  const order_id = await asked("99.00");
+  const { reason } = await till.receive({ amount: "99", sender: exchange });
+  expect<unknown>([till.status(thief), till.status(order_id), reason]).toEqual(["pending", "pending", "ambiguous"]);
+});

@@ -43,6 +43,8 @@ export interface Context {
   remainders(): readonly Candidate[];
   /** Its sender has paid so many orders that it may be an exchange: then nothing is certain because of the sender. */
   isShared(): boolean;
+  /** The sender has paid more than one order, in part or whole. */
+  hasPaidSeveral(): boolean;
   around(): Around;
   /**
    * Unpaid orders other than the one of `deposit`, asked for here before it, by whose payer the arrival may have been
@@ -93,8 +95,11 @@ function ownRemainder(arrival: Arrival, exact: readonly Candidate[], context: Co
   const [only] = left;
   if (only === undefined || context.isShared()) return null;
   if (ordersOf(left).size > 1 || isMany(left)) return ambiguous;
-  const isExpectedByOther = exact.some((one) => one.sender === arrival.sender && one.order_id !== only.order_id);
-  if (isExpectedByOther) return { reason: "ambiguous", likely_order: only.order_id };
+  const others = exact.filter((one) => one.order_id !== only.order_id);
+  const isExpectedByOther = others.some((one) => one.sender === arrival.sender);
+  // A sender seen with several orders may be an exchange that sends for a stranger.
+  const isUnclear = context.hasPaidSeveral() && timely(arrival, others).length > 0;
+  if (isExpectedByOther || isUnclear) return { reason: "ambiguous", likely_order: only.order_id };
   const found = settled(arrival, only, "part");
   return "deposit" in found ? found : null;
 }

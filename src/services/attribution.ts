@@ -36,7 +36,7 @@ import { chainClock } from "../storage/clocks.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
-import { depositsExpecting, depositsOfSender, isSharedSender, payersLike } from "../storage/senders.ts";
+import { depositsExpecting, depositsOfSender, hasPaidOrders, isSharedSender, payersLike } from "../storage/senders.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
 
@@ -200,6 +200,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       {
         remainders: () => ownRemainders(at, row),
         isShared: () => isSharedSender(at, sender),
+        hasPaidSeveral: () => hasPaidOrders(at, sender, 2),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
         surcharged: (deposit) => (pot === null ? [] : surchargedBeside(at, pot, row, deposit, watch?.decimals ?? 0)),
         olderThan: (deposit) => (pot === null ? [] : olderThan(at, pot, row, deposit, watch?.decimals ?? 0)),

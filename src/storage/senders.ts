@@ -160,17 +160,22 @@ const selectPayer = statement((db) =>
 /** An address that has paid this many different orders may be an exchange or a payment service. */
 const shared_from_orders = 3;
 
-/** True for an address that has paid, also in part, three or more orders, on whichever chains: payments that stand. */
+/** True for an address that has paid, also in part, three or more orders. */
 export function isSharedSender(at: Reader, sender: string): boolean {
+  return hasPaidOrders(at, sender, shared_from_orders);
+}
+
+/** True for an address that has paid, also in part, so many orders, on whichever chains: payments that stand. */
+export function hasPaidOrders(at: Reader, sender: string, orders: number): boolean {
   const paid = new Set<string>();
   for (const chain of chainIds) {
     for (const { order_id } of selectAssigned(at).all({ chain, sender })) paid.add(order_id);
-    if (paid.size >= shared_from_orders) return true;
+    if (paid.size >= orders) return true;
     for (let after = 0; ; ) {
       const next = selectNextPaid(at).get({ chain, sender, after });
       if (next === undefined) break;
       paid.add(next.order_id);
-      if (paid.size >= shared_from_orders) return true;
+      if (paid.size >= orders) return true;
       after = next.deposit;
     }
   }

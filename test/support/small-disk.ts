@@ -26,7 +26,12 @@ export function smallDisk(bytes: number): SmallDisk {
     path,
     fill(left_bytes) {
       const free = Number(run("stat", "-f", "-c", "%a", path)) * statSync(path).blksize;
-      writeFileSync(filler, Buffer.alloc(Math.max(0, free - left_bytes)));
+      try {
+        writeFileSync(filler, Buffer.alloc(Math.max(0, free - left_bytes)));
+      } catch (error) {
+        // A server on it took some of the room meanwhile: then it is full, too.
+        if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+      }
     },
     clear: () => rmSync(filler, { force: true }),
     remove() {
