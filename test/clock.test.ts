@@ -8,7 +8,7 @@ import { Fault } from "../src/domain/errors.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { chainClock, clockError } from "../src/storage/clocks.ts";
 import { createTelemetry } from "../src/telemetry.ts";
-import { createClockAlarm, createClockWatch } from "../src/workers/clock-watch.ts";
+import { createClockAlarm, createClockWatch, startHearing } from "../src/workers/clock-watch.ts";
 import { testConfig } from "./support/server.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 import { startTill } from "./support/till.ts";
@@ -40,9 +40,11 @@ describe("polls compare clocks", () => {
   /** True time, and what our clock adds to it. */
   let true_ms: number;
   let error_ms: number;
+  /** By which the monotonic clock stood still. */
+  let slept_ms: number;
   let log: string[];
   beforeEach(async () => {
-    [true_ms, error_ms, log] = [start_ms, 0, []];
+    [true_ms, error_ms, slept_ms, log] = [start_ms, 0, 0, []];
     temp = tempDatabase({ now: () => true_ms + error_ms });
     await createWatching(temp).sync(testConfig());
   });
@@ -58,7 +60,7 @@ describe("polls compare clocks", () => {
   function watch(chain: keyof typeof block_s, late_s = 0, second: (() => number) | null = null) {
     const world = {
       ...temp.world,
-      elapsed: () => true_ms - start_ms,
+      elapsed: () => true_ms - start_ms - slept_ms,
       warn: (line: string) => void log.push(line),
     };
     const telemetry = createTelemetry(world);
@@ -77,7 +79,16 @@ describe("polls compare clocks", () => {
       world,
       alarm,
     });
-    return { poll: () => made.look(heads(chain, late_s)) };
+    return {
+      poll: () => made.look(heads(chain, late_s), startHearing(world)()),
+      /** The machine sleeps between the question and the answer, and the monotonic clock with it where `stops`. */
+      async sleepAndPoll(ms: number, stops: boolean) {
+        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        true_ms += ms;
+        if (stops) slept_ms += ms;
+        await made.look(head, heard());
+      },
+    };
   }
 
   const error = () => temp.database.read((at) => clockError(at, true_ms + error_ms));
@@ -120,6 +131,18 @@ describe("polls compare clocks", () => {
     });
   }
 
+  for (const stops of [false, true]) {
+    test(`a machine that sleeps while it waits for an answer is no reason to doubt our clock: ${stops}`, async () => {
+      const [eth, polygon] = [watch("eth"), watch("polygon")];
+      await eth.poll();
+      await polygon.poll();
+      true_ms += 24_000;
+      await eth.sleepAndPoll(90_000, stops);
+      await polygon.sleepAndPoll(90_000, stops);
+      expect([error(), alarms()]).toEqual([null, 0]);
+    });
+  }
+
   test("one late chain is stalled, and no reason to doubt our clock", async () => {
     const [eth, polygon] = [watch("eth", 1800), watch("polygon")];
     for (let n = 0; n < 5; n++, true_ms += 12_000) {
@@ -145,7 +168,7 @@ describe("polls compare clocks", () => {
       world,
       alarm() {},
     });
-    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet);
+    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet, startHearing(world)());
     expect([clockOf("eth"), error()]).toEqual([null, null]);
   });
 

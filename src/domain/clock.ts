@@ -4,7 +4,7 @@
 import type { ChainId } from "./assets.ts";
 
 /** A clock that is further off than this is wrong: amounts are not released by it, and no order expires by it alone. */
-export const clock_wrong_ms = 30_000;
+const clock_wrong_ms = 30_000;
 /** By how much two readings may differ and still say the same. */
 const agreement_ms = 10_000;
 
@@ -30,7 +30,8 @@ export function ourClockError(readings: readonly ClockReading[]): number | null 
   return null;
 }
 
-function isOff({ ahead_ms, uncertainty_ms }: ClockReading): boolean {
+/** True where a reading says that our clock is wrong. */
+export function isOff({ ahead_ms, uncertainty_ms }: Pick<ClockReading, "ahead_ms" | "uncertainty_ms">): boolean {
   return ahead_ms > clock_wrong_ms || ahead_ms + uncertainty_ms < -clock_wrong_ms;
 }
 

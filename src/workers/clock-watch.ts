@@ -3,7 +3,7 @@
 
 import type { Providers, ToldHeads } from "../chains/source.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { clock_wrong_ms } from "../domain/clock.ts";
+import { isOff } from "../domain/clock.ts";
 import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Watching } from "../services/watching.ts";
@@ -32,9 +32,28 @@ interface Comparison {
   uncertainty_ms: number;
 }
 
+/** When a provider was asked for its head and when it answered. */
+export interface Hearing {
+  /** On `world.elapsed()`. */
+  elapsed: number;
+  /** Our clock. */
+  now: number;
+  /** How long it took, by the clock that ran further: a machine may have slept, and one of them with it. */
+  took_ms: number;
+}
+
+/** Begins to time an answer; the returned function ends it. */
+export function startHearing(world: World): () => Hearing {
+  const [asked_elapsed, asked_now] = [world.elapsed(), world.now()];
+  return () => {
+    const [elapsed, now] = [world.elapsed(), world.now()];
+    return { elapsed, now, took_ms: Math.max(elapsed - asked_elapsed, now - asked_now) };
+  };
+}
+
 export interface ClockWatch {
   /** Looks at what a poll was told of the chain's end. */
-  look(told: ToldHeads): Promise<void>;
+  look(told: ToldHeads, hearing: Hearing): Promise<void>;
 }
 
 /** Tells that our clock is wrong, once an hour for all chains, and that it is right again. */
@@ -84,14 +103,14 @@ export function createClockWatch(needs: {
     await watching.forgetClock(chain);
   }
 
-  /** The best comparison of a provider, with this block: it is no older than `gap_ms`, nor than two blocks take. */
-  function compare(provider: string, block: BlockRef, gap_ms: number): Comparison {
+  /** The best comparison of a provider, with this block. When it was asked for it was no older than `gap_ms`, nor than a block takes. */
+  function compare(provider: string, block: BlockRef, gap_ms: number, hearing: Hearing): Comparison {
     const block_ms = database.read((at) => secondsPerBlock(at, chain)).most * 1000;
-    const elapsed = world.elapsed();
+    const { elapsed } = hearing;
     const one = {
       elapsed,
-      ahead_ms: block.time * 1000 - world.now(),
-      uncertainty_ms: Math.round(Math.min(gap_ms, block_ms) + rounding_ms),
+      ahead_ms: block.time * 1000 - hearing.now,
+      uncertainty_ms: Math.round(Math.min(gap_ms, block_ms) + hearing.took_ms + rounding_ms),
     };
     const recent = (compared.get(provider) ?? []).filter((other) => elapsed - other.elapsed < window_ms);
     const all = [...recent, one].slice(-comparisons_max);
@@ -114,12 +133,12 @@ export function createClockWatch(needs: {
 
   /** What another provider says, where this one says that our clock is wrong. */
   async function askAnother({ by }: ToldHeads, best: Comparison, gap_ms: number): Promise<void> {
-    const isOff = best.ahead_ms > clock_wrong_ms || best.ahead_ms + best.uncertainty_ms < -clock_wrong_ms;
-    if (!isOff || world.elapsed() - second_word_at < second_word_interval_ms) return;
+    if (!isOff(best) || world.elapsed() - second_word_at < second_word_interval_ms) return;
     second_word_at = world.elapsed();
     try {
+      const heard = startHearing(world);
       const { provider, heads } = await source.headsBeside([], [by.latest]);
-      await keep(provider, compare(provider, heads.latest, gap_ms));
+      await keep(provider, compare(provider, heads.latest, gap_ms, heard()));
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
     }
@@ -137,14 +156,16 @@ export function createClockWatch(needs: {
   }
 
   return {
-    async look(told) {
+    async look(told, hearing) {
       await forgetIfSet();
       const { number } = told.latest;
       const before = await stillThere(number);
-      if (before === null || number > before.number) last = { number, elapsed: world.elapsed() };
+      if (before === null || number > before.number) last = { number, elapsed: hearing.elapsed };
       if (before === null || number <= before.number) return;
-      const gap_ms = world.elapsed() - before.elapsed;
-      const best = compare(told.by.latest, told.latest, gap_ms);
+      const gap_ms = hearing.elapsed - before.elapsed;
+      const best = compare(told.by.latest, told.latest, gap_ms, hearing);
+      // The first head after a pause may be an old one: only a second one shows that our clock is off.
+      if (isOff(best) && compared.get(told.by.latest)?.length === 1) return;
       await keep(told.by.latest, best);
       await askAnother(told, best, gap_ms);
     },
