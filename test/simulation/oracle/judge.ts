@@ -150,7 +150,10 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (rule === "exact") return !isLeftOfOther(transfer, n, must.id) && !mayBeContested({ transfer, n }, ask);
     if (rule === "remainder") {
       const left = history.leftBefore(ask, facts.decimalsOf(ask), n);
-      return isOnlyPayer(transfer, n, must.id) && left === transfer.units;
+      // Beside another order of this amount, the money of a sender of several orders may be anybody's.
+      const isClaimed = here.some((one) => one.order_id !== must.id && one.units === transfer.units);
+      const isUnclear = isClaimed && history.paidBy(transfer.sender, n).some(({ order_id }) => order_id !== must.id);
+      return isOnlyPayer(transfer, n, must.id) && left === transfer.units && !isUnclear;
     }
     const isAlone = here.every((one) => one.order_id === must.id) && !history.isUnclear(must.id);
     return isAlone && isNobodyElse(payment, transfer, ask);
