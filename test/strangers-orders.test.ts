@@ -221,9 +221,9 @@ test("what is left of an order beats no exact reservation where its sender has p
   await begin();
   await asked("30.00");
   await till.receive({ amount: "30", sender: exchange });
-  const thief = await asked("150.00", exchange);
-  await till.receive({ amount: "51", sender: exchange });
-  const order_id = await asked("99.00");
+  const [thief, order_id] = [await asked("150.00"), await asked("99.00")];
+  const { id } = await till.receive({ amount: "51", sender: exchange, coin: "USDC" });
+  await createInbox(till).assign(id, thief, "operator", "test");
   const { reason } = await till.receive({ amount: "99", sender: exchange });
   expect<unknown>([till.status(thief), till.status(order_id), reason]).toEqual(["pending", "pending", "ambiguous"]);
 });
