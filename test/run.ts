@@ -196,12 +196,23 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 const started = performance.now();
 const { values, positionals: named } = parseArgs({
   allowPositionals: true,
-  options: { long: { type: "boolean", default: false }, seconds: { type: "string", default: "0" } },
+  options: {
+    long: { type: "boolean", default: false },
+    seconds: { type: "string", default: "0" },
+    /** Leaves out the long files whose path holds this. */
+    without: { type: "string" },
+  },
 });
 await bundle();
 if (named.length > 0) await testFiles([...new Set(named.flatMap(testPaths))]);
-else if (values.long) await longFiles(testPaths(join(root, "test")).filter(isLong), Number(values.seconds));
-else {
+else if (values.long) {
+  const paths = testPaths(join(root, "test")).filter(isLong);
+  const { without } = values;
+  await longFiles(
+    without === undefined ? paths : paths.filter((path) => !path.includes(without)),
+    Number(values.seconds),
+  );
+} else {
   await check("types", tool("tsc"), ["--noEmit"]);
   await check("lint", tool("biome"), ["check", "."]);
   await testFiles(testPaths(join(root, "test")).filter((path) => !isLong(path)));
