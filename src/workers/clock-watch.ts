@@ -23,7 +23,7 @@ const jump_ms = 1000;
 /** A head that goes back by more was not that of the chain; by less, providers differ. */
 const fall_max_blocks = 32;
 const keep_interval_ms = 60_000;
-const second_word_interval_ms = 60_000;
+const second_provider_interval_ms = 60_000;
 const alarm_interval_ms = 3_600_000;
 
 interface Comparison {
@@ -92,7 +92,7 @@ export function createClockWatch(needs: {
   let last: { number: number; elapsed: number } | null = null;
   /** Our clock when the monotonic one began; null before the first look, for it may have been set while we were down. */
   let began_at: number | null = null;
-  let second_word_at = Number.NEGATIVE_INFINITY;
+  let second_provider_asked_at = Number.NEGATIVE_INFINITY;
 
   async function forgetIfSet(): Promise<void> {
     const before = began_at;
@@ -133,8 +133,8 @@ export function createClockWatch(needs: {
 
   /** What another provider says, where this one says that our clock is wrong. */
   async function askAnother({ by }: ToldHeads, best: Comparison, gap_ms: number): Promise<void> {
-    if (!isOff(best) || world.elapsed() - second_word_at < second_word_interval_ms) return;
-    second_word_at = world.elapsed();
+    if (!isOff(best) || world.elapsed() - second_provider_asked_at < second_provider_interval_ms) return;
+    second_provider_asked_at = world.elapsed();
     try {
       const heard = startHearing(world);
       const { provider, heads } = await source.headsBeside([], [by.latest]);

@@ -217,7 +217,7 @@ function form(one: Case, { provider, receipts, refused, headers }: Testimony): v
   const stands = typeof verdict === "string" || block?.hash === verdict.moved.hash;
   if (block && stands) moved.set(block.hash, { moved: block, log_index: receipt?.logs[row.position]?.log_index });
   const is_absent = receipts.get(row.tx_hash) === null && header?.hash === row.block_hash;
-  // At one word, an index that is late says nothing against the transfer.
+  // With one provider, an index that is late says nothing against the transfer.
   if (is_absent && one.needed > 1) opinions.push({ provider, verdict: "absent" });
   else opinions.push({ provider, verdict: stands ? verdict : "unclear" });
   if (verdict !== "unclear" && stands) return;
