@@ -28,6 +28,21 @@ const assign = (id: number, order_id: string) => createInbox(till).assign(id, or
 const paid = ["paid", ["part", "part"]] as const;
 const unpaid = ["pending", []] as const;
 
+/** Up to 30 needs 2 blocks, more needs 64. */
+async function beginWithTiers(): Promise<void> {
+  const tiers = [
+    { up_to: "30", finality: { blocks: 2 } },
+    { up_to: null, finality: { blocks: 64 } },
+  ];
+  const chains = testConfig().chains;
+  const eth = chains.get("eth") ?? expect.unreachable("eth is configured");
+  await begin();
+  till.config.replace({
+    ...till.config.current(),
+    chains: new Map([...chains, ["eth", { ...eth, finality: tiers }]]),
+  });
+}
+
 describe("two transfers that are exactly one order's amount together", () => {
   test("pay it when the second is confirmed: 20 and 28.50 for 48.50", async () => {
     await begin();
@@ -105,17 +120,7 @@ describe("two transfers that are exactly one order's amount together", () => {
   });
 
   test("wait for the policy of their sum", async () => {
-    const tiers = [
-      { up_to: "30", finality: { blocks: 2 } },
-      { up_to: null, finality: { blocks: 64 } },
-    ];
-    const chains = testConfig().chains;
-    const eth = chains.get("eth") ?? expect.unreachable("eth is configured");
-    await begin();
-    till.config.replace({
-      ...till.config.current(),
-      chains: new Map([...chains, ["eth", { ...eth, finality: tiers }]]),
-    });
+    await beginWithTiers();
     const order_id = await asked("48.50");
     await till.receive({ amount: "20", sender: ann });
     const { id, status, finality } = await till.receive({ amount: "28.5", sender: ann });
@@ -179,17 +184,7 @@ describe("one that left the chain after it was confirmed and comes back", () => 
   });
 
   test("is confirmed again where the sum needs a stricter policy", async () => {
-    const tiers = [
-      { up_to: "30", finality: { blocks: 2 } },
-      { up_to: null, finality: { blocks: 64 } },
-    ];
-    const chains = testConfig().chains;
-    const eth = chains.get("eth") ?? expect.unreachable("eth is configured");
-    await begin();
-    till.config.replace({
-      ...till.config.current(),
-      chains: new Map([...chains, ["eth", { ...eth, finality: tiers }]]),
-    });
+    await beginWithTiers();
     const { order_id, id } = await gone();
     await comesBack(id);
     await till.held.settleHeld();
