@@ -95,6 +95,23 @@ describe("a head far ahead for one poll, of the only provider", () => {
     expect([during, after].map(({ id }) => story.status(id))).toEqual(["paid", "paid"]);
   });
 
+  test("and with a time in the future reserves no amount of an order that ended meanwhile until then", async () => {
+    const story = await begin({ proxies: 1 });
+    for (const blocks of [1_000, 1_001]) {
+      story.proxies[0]?.behave(await ahead(story, blocks, ["latest"], 3600));
+      await story.poll();
+    }
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.checkout.cancel(order.id);
+    const closedAt = () => Number(story.rows("SELECT closed_at FROM slots")[0]?.closed_at);
+    expect(closedAt()).toBeGreaterThan(story.now() + 3_000_000);
+    story.proxies[0]?.behave();
+    await story.mine();
+    await story.poll();
+    expect(closedAt()).toBeLessThanOrEqual(story.now());
+  });
+
   test("makes no block count as read that was not there", async () => {
     const story = await begin({ proxies: 1 });
     const head = await headOf(story);

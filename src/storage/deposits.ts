@@ -1,13 +1,13 @@
 // Rows of deposits: what payers were asked to send, and where. Each holds its slots, closed with it and never before.
 
-import { and, desc, eq, gte, isNull, lt, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, isNull, lt, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import { chainClock } from "./clocks.ts";
 import type { Reader, Tx } from "./database.ts";
 import { nextId } from "./generations.ts";
 import { forgetHeld } from "./held.ts";
-import { chains, deposits, transfers } from "./schema.ts";
+import { chains, deposits, slots, transfers } from "./schema.ts";
 import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
 
@@ -235,13 +235,20 @@ const forgetHeads = statement((db) =>
     .prepare(),
 );
 
-/** Forgets the chain's clock at the opening of deposits since `since` (ms): it was that of a head that did not exist. */
+/**
+ * Forgets the chain's clock at the opening and the end of deposits since `since` (ms): it was that of a head that did not
+ * exist. An end in the future becomes now.
+ */
 export function forgetOpenedClocks(tx: Tx, chain: ChainId, since: number): void {
   tx.live()
     .update(deposits)
     .set({ opened_ahead_ms: null })
     .where(and(eq(deposits.chain, chain), gte(deposits.opened_at, since)))
     .run();
+  for (const table of [deposits, slots]) {
+    const isLater = and(eq(table.chain, chain), gt(table.closed_at, tx.now));
+    tx.live().update(table).set({ closed_at: tx.now }).where(isLater).run();
+  }
 }
 
 export interface DepositFilter {

@@ -31,7 +31,9 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
       const isAround = (ask: Ask) => ask.units <= units * short_times && units <= ask.units * short_times;
 
-      const around = here.filter(isAround);
+      const isShortened = ({ units: asked }: Ask) =>
+        isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals);
+      const around = here.filter((ask) => isAround(ask) || isShortened(ask));
       if (exact.some((ask) => !isFor(ask))) found.add("other_sender");
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       if (around.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
