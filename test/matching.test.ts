@@ -54,6 +54,7 @@ const alone: Context = {
   around: () => nothing,
   olderThan: () => [],
   surcharged: () => [],
+  completed: () => [],
 };
 
 function words(found: Match): string {

@@ -73,6 +73,19 @@ describe("several transfers that are one order's amount together", () => {
     expect(till.status(order_id)).toBe("paid");
   });
 
+  test.each([
+    ["the amount of the second of them", "28.50", "pending"],
+    ["little less than the second of them", "28.00", "paid"],
+  ])("pay no order that somebody opened for %s in between", async (_what, amount, status) => {
+    await begin();
+    const order_id = await asked("48.50");
+    await till.receive({ amount: "20", sender: ann });
+    const thief = await asked(amount);
+    await till.receive({ amount: "28.5", sender: ann });
+    await till.held.settleHeld();
+    expect([till.status(order_id), till.status(thief)]).toEqual([status, "pending"]);
+  });
+
   test("pay no other order after an order was opened for the amount of one of them", async () => {
     await begin();
     const [thief, order_id] = [await asked("48.50"), await asked("58.50")];

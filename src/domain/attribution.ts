@@ -56,6 +56,8 @@ export interface Context {
    * are cut or rounded, or a usual fee is kept. Their payer was given an unusual amount by us.
    */
   surcharged(deposit: Candidate): readonly Candidate[];
+  /** Other unpaid orders that the arrival pays to the unit, together with money of its sender from before the deposit. */
+  completed(deposit: Candidate): readonly Candidate[];
 }
 
 /** Decides what an arrival pays, or why it pays nothing. `exact`: reservations of just this amount. */
@@ -76,14 +78,19 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], context
 }
 
 /**
- * A match, unless another order could be meant: one with a surcharge whose payer may have dropped its decimals; for a
+ * A match, unless another order could be meant: one with a surcharge whose payer may have dropped its decimals; one that
+ * its sender has sent the rest of already; for a
  * deposit that was just opened any older one, because whoever saw the transfer first may have opened the deposit for it. A
  * sender that the shop itself expects is known, but not an address that pays for many.
  */
 function unlessContested(arrival: Arrival, found: Match, among: readonly Candidate[], context: Context): Match {
   const deposit = "deposit" in found ? among.find((one) => one.deposit === found.deposit) : undefined;
   if (deposit === undefined) return found;
-  const others = [...context.surcharged(deposit), ...(isYoung(arrival, deposit) ? context.olderThan(deposit) : [])];
+  const others = [
+    ...context.surcharged(deposit),
+    ...context.completed(deposit),
+    ...(isYoung(arrival, deposit) ? context.olderThan(deposit) : []),
+  ];
   if (!isMany(others) && timely(arrival, others).length === 0) return found;
   if (deposit.sender === arrival.sender && !context.isShared()) return found;
   return { reason: "ambiguous", likely_order: null, held_for: deposit.deposit };

@@ -23,6 +23,7 @@ import {
   candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
+  dueExactly,
   promisesBelow,
   promisesBetween,
   promisesOf,
@@ -36,7 +37,14 @@ import { chainClock } from "../storage/clocks.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
-import { depositsExpecting, depositsOfSender, hasPaidOrders, isSharedSender, payersLike } from "../storage/senders.ts";
+import {
+  depositsExpecting,
+  depositsOfSender,
+  hasPaidOrders,
+  isSharedSender,
+  payersLike,
+  unallocatedOf,
+} from "../storage/senders.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
 
@@ -44,6 +52,8 @@ import type { TransferRow } from "../storage/transfers.ts";
 const dust_below = "0.01";
 /** Promises up to this many times as high may have been meant by what is too little for them. */
 const short_most_times = 10n;
+/** Transfers of one sender that are added up; of more, none is certain. */
+export const added_up_max = 10;
 /** A promise is close to an amount within this share of it. */
 const close_share = 20n;
 
@@ -175,6 +185,29 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     return surchargedNear(at, pot, than, near);
   }
 
+  /**
+   * Unpaid orders of which exactly a transfer and the newest others of its sender that pay nothing are due together, where
+   * a deposit was opened only after those.
+   */
+  function completedBy(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate): Candidate[] {
+    const { id: transfer, sender } = row;
+    if (isSharedSender(at, sender)) return [];
+    const others = unallocatedOf(at, pot, sender, added_up_max).filter(({ id }) => id !== transfer);
+    let units = BigInt(row.units);
+    return others.flatMap((other) => {
+      units += BigInt(other.units);
+      const when = whenOf(at, other);
+      if (!isOlder(when, deposit)) return [];
+      return dueExactly(at, pot, { units, sender, transfer }).filter(
+        (one) =>
+          one.order_id !== deposit.order_id &&
+          one.order_status !== "paid" &&
+          (one.sender === null || one.sender === sender) &&
+          !isOlder(when, one),
+      );
+    });
+  }
+
   function decide(at: Reader, row: TransferRow): Match {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
@@ -203,6 +236,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         hasPaidSeveral: () => hasPaidOrders(at, sender, 2),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
         surcharged: (deposit) => (pot === null ? [] : surchargedBeside(at, pot, row, deposit, watch?.decimals ?? 0)),
+        completed: (deposit) => (pot === null ? [] : completedBy(at, pot, row, deposit)),
         olderThan: (deposit) => (pot === null ? [] : olderThan(at, pot, row, deposit, watch?.decimals ?? 0)),
       },
     );

@@ -6,17 +6,15 @@ import type { Candidate } from "../domain/matching.ts";
 import { fromCommon, toCommon } from "../domain/money.ts";
 import type { InboxReason } from "../domain/payment.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import { candidatesFor, isLessThanOther, remaindersOf } from "../storage/candidates.ts";
+import { candidatesFor, dueExactly, isLessThanOther } from "../storage/candidates.ts";
 import type { Reader, Tx } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
 import { isSharedSender, unallocatedOf } from "../storage/senders.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
-import { type Attribution, createAttribution } from "./attribution.ts";
+import { type Attribution, added_up_max, createAttribution } from "./attribution.ts";
 import { createCrediting } from "./crediting.ts";
 
-/** Transfers of one sender that are added up; of more, none is certain. */
-const added_up_max = 10;
 /** What a transfer may be that pays nothing by itself and may be a part all the same. */
 const may_be_part: readonly InboxReason[] = [
   "short",
@@ -117,9 +115,8 @@ function onlyDue(
   units: bigint,
   { row, members, attribution }: { row: TransferRow; members: readonly TransferRow[]; attribution: Attribution },
 ): Candidate | null {
-  const asked = candidatesFor(at, target, [units], row.id);
-  const left = remaindersOf(at, target, { units, sender: row.sender, transfer: row.id });
-  const before = [...left, ...asked].filter((one) => members.every((part) => !attribution.isOlderThan(at, part, one)));
+  const due_now = dueExactly(at, target, { units, sender: row.sender, transfer: row.id });
+  const before = due_now.filter((one) => members.every((part) => !attribution.isOlderThan(at, part, one)));
   const [only] = before;
   if (only === undefined || before.some((one) => one.deposit !== only.deposit)) return null;
   const deposit = depositById(at, only.deposit);

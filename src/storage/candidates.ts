@@ -125,6 +125,15 @@ export function candidatesFor(at: Reader, pot: Pot, amounts: readonly bigint[], 
     .map(candidateOf);
 }
 
+/** Who was promised exactly this amount, and open deposits of which it is left after parts; `begun` as in `remaindersOf`. */
+export function dueExactly(
+  at: Reader,
+  pot: Pot,
+  wanted: { units: bigint; sender: string; transfer: number },
+): Candidate[] {
+  return [...remaindersOf(at, pot, wanted), ...candidatesFor(at, pot, [wanted.units], wanted.transfer)];
+}
+
 /** As `candidatesFor`, without those that were opened after the transfer was seen. */
 export function promisesOf(at: Reader, pot: Pot, amounts: readonly bigint[], transfer: number): Candidate[] {
   const limit = around_max * amounts.length;
