@@ -81,6 +81,7 @@ describe("polls compare clocks", () => {
     });
     return {
       poll: () => made.look(heads(chain, late_s), startHearing(world)()),
+      forgetIfSet: made.forgetIfSet,
       /** The machine sleeps between the question and the answer, and the monotonic clock with it where `stops`. */
       async sleepAndPoll(ms: number, stops: boolean) {
         const [head, heard] = [heads(chain, late_s), startHearing(world)];
@@ -106,6 +107,16 @@ describe("polls compare clocks", () => {
     expect(ahead_ms + uncertainty_ms).toBeGreaterThanOrEqual(0);
     expect(uncertainty_ms).toBeLessThanOrEqual(14_000);
     expect([error(), alarms()]).toEqual([null, 0]);
+  });
+
+  test("and date no deposit by what was measured before ours was set", async () => {
+    const eth = watch("eth");
+    for (let n = 0; n < 4; n++, true_ms += 4000) await eth.poll();
+    await eth.forgetIfSet();
+    expect(clockOf("eth")).not.toBeNull();
+    error_ms = 5000;
+    await eth.forgetIfSet();
+    expect(clockOf("eth")).toBeNull();
   });
 
   for (const hours of [-5, 3]) {

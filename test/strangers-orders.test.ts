@@ -74,8 +74,8 @@ describe("several transfers that are one order's amount together", () => {
   });
 
   test.each([
-    ["the amount of the second of them", "28.50", "pending"],
-    ["little less than the second of them", "28.00", "paid"],
+    ["the amount of the second of them", "28.50", "pending" as const],
+    ["little less than the second of them", "28.00", "paid" as const],
   ])("pay no order that somebody opened for %s in between", async (_what, amount, status) => {
     await begin();
     const order_id = await asked("48.50");

@@ -52,6 +52,8 @@ export function startHearing(world: World): () => Hearing {
 }
 
 export interface ClockWatch {
+  /** Forgets what was measured once our clock was set. For every second: deposits are dated by it. */
+  forgetIfSet(): Promise<void>;
   /** Looks at what a poll was told of the chain's end. */
   look(told: ToldHeads, hearing: Hearing): Promise<void>;
 }
@@ -156,6 +158,8 @@ export function createClockWatch(needs: {
   }
 
   return {
+    forgetIfSet,
+
     async look(told, hearing) {
       await forgetIfSet();
       const { number } = told.latest;

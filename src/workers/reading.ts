@@ -22,6 +22,8 @@ import { createLoop, type Loop } from "./loop.ts";
 import type { OpeningHeads } from "./opening-head.ts";
 import { createScan } from "./scan.ts";
 
+const clock_period_ms = 1000;
+
 export interface Reading {
   /** Makes what is read what the live settings say: begins with new chains, asks other nodes where those changed. */
   follow(): void;
@@ -79,6 +81,13 @@ export function createReading(needs: {
     };
     const loops = [
       createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run }),
+      createLoop({
+        name: `clock ${id}`,
+        world,
+        telemetry,
+        period_ms: () => clock_period_ms,
+        run: scan.clock.forgetIfSet,
+      }),
       ...createChecks({ ...needs, settings, source: switched }),
     ];
     entries.set(id, { source: switched, loops, openings: scan.openings });

@@ -15,7 +15,7 @@ import { hasOpenDeposit } from "../storage/deposits.ts";
 import { hasWaiting, waitingPolicies } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
-import { createClockWatch, startHearing } from "./clock-watch.ts";
+import { type ClockWatch, createClockWatch, startHearing } from "./clock-watch.ts";
 import { createEvidence } from "./evidence.ts";
 import { createFinalPass } from "./final-pass.ts";
 import { tagsAsked } from "./final-word.ts";
@@ -42,6 +42,7 @@ export interface Scan {
   period_ms(): number;
   /** Asks for the head when deposits are opened. */
   openings: OpeningHeads;
+  clock: Pick<ClockWatch, "forgetIfSet">;
 }
 
 /** The scan of one chain; keeps nothing in memory that a restart would miss. */
@@ -176,6 +177,7 @@ export function createScan(needs: {
     chain,
     poll,
     openings,
+    clock,
     period_ms() {
       // New settings may bring new wallets: they are looked at at once.
       if (verified !== settings()) return 0;
