@@ -133,9 +133,8 @@ export function createMerchants(stage: Stage): Merchants {
     };
     const known = order.details.find((one) => one.chain === chain && one.token === token);
     if (known === undefined) order.details.push(detail);
-    else if (known.wallet === wallet && detail.units < known.units) stage.told.push(detail);
-    else if (known.wallet !== wallet || known.amount !== amount)
-      fail(`${order.id} was asked for two amounts on ${chain}`);
+    else if (known.wallet !== wallet) fail(`${order.id} was asked for on two wallets of ${chain}`);
+    else if (known.amount !== amount) stage.told.push(detail);
   }
 
   async function cancel(): Promise<void> {

@@ -126,16 +126,20 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (rival !== null) return `it could be meant for ${rival.order_id}`;
     if (isOwn(ask, transfer, n)) return isShared(transfer.sender, n) ? "its sender pays for many" : null;
     if (left === null || units < left) return "it is a part from a stranger";
-    const { meant } = payment.statement;
-    return meant === null || meant.id === ask.order_id ? null : `it was sent for ${meant.id}`;
+    return toOther(payment, n, ask);
+  }
+
+  /** Objects where money was sent for another order that is still known: pending, or with an amount that is reserved. */
+  function toOther({ statement: { meant } }: Payment, n: number, ask: Ask): Objection {
+    if (meant === null || meant.id === ask.order_id) return null;
+    const isReserved = history.asks().some((one) => one.order_id === meant.id && facts.isSurelyReserved(one));
+    return isReserved || history.statusAt(meant.id, n) === "pending" ? `it was sent for ${meant.id}` : null;
   }
 
   /** Several transfers of one sender that are exactly what is due, and nothing else, pay an order together. */
   function toSplit(payment: Payment, { transfer, n }: Moment, ask: Ask): Objection {
-    const { meant } = payment.statement;
     if (isOwn(ask, transfer, n)) return null;
-    if (isShared(transfer.sender, n)) return "its sender pays for many";
-    return meant === null || meant.id === ask.order_id ? null : `it was sent for ${meant.id}`;
+    return isShared(transfer.sender, n) ? "its sender pays for many" : toOther(payment, n, ask);
   }
 
   /** True for a statement whose conditions still hold at the decision: time, state, and nobody who came in between. */
