@@ -3,6 +3,7 @@
 
 import { createChain } from "./chain.ts";
 import { createFate, type Fate } from "./fate.ts";
+import { createIndex } from "./indexes.ts";
 import { createMerchants } from "./merchants.ts";
 import { createOperators } from "./operators.ts";
 import { createPayers } from "./payers.ts";
@@ -11,11 +12,12 @@ import { createProvider, type Provider, wireAddress } from "./provider.ts";
 import { createRandom, type Random } from "./random.ts";
 import { createReadEvents, createReaders } from "./readers.ts";
 import { createLost, createRestorer, type Restorer } from "./restoring.ts";
-import { drawScenery, readings, type SimChainId } from "./scenery.ts";
+import { drawScenery, indexKinds, readings, type SimChainId } from "./scenery.ts";
 import {
   back_office,
   type Choice,
   configFor,
+  indexHost,
   merchant_secret,
   providerHost,
   providers_max,
@@ -64,6 +66,7 @@ function drawTraits(random: Random): Traits {
     future: random.chance(15),
     unserved: random.chance(20),
     restores: random.chance(15),
+    indexes: random.chance(25),
   };
 }
 
@@ -90,9 +93,16 @@ export function createCast(needs: Needs): Cast {
   const decimals = new Map(scenery.tokens.map((token) => [wireAddress(token.address), token.decimals]));
   const nodeOf = (host: string, id: SimChainId): Provider =>
     createProvider({ host, chain: chains[id], timeline, random, decimals, count });
+  const indexOf = (id: SimChainId): Provider => {
+    // The product names REST beside JSON-RPC of one host.
+    const node = nodeOf(`${indexHost(id)}${id === "tron" ? "#rest" : ""}`, id);
+    const tokens = scenery.tokens.filter(({ chain }) => chain === id);
+    const { chain_id } = readings[id];
+    return Object.assign(node, createIndex({ kind: indexKinds[id], node, tokens, now: timeline.now, chain_id }));
+  };
   const nodesOf = (id: SimChainId) =>
     Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
-  const providers = byChain(scenery.chains, nodesOf);
+  const providers = byChain(scenery.chains, (id) => [...nodesOf(id), ...(traits.indexes ? [indexOf(id)] : [])]);
   const nodes = [...Object.values(providers).flat(), nodeOf(wrong_node_host, scenery.main)];
   const shopOf = (host: string, last: number) =>
     createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
@@ -112,12 +122,14 @@ export function createCast(needs: Needs): Cast {
       note(line);
       const [, level = "", event = ""] = /^\S+Z (\w+) ([^=]+?)(?: \w+=|$)/.exec(line) ?? [];
       if (level === "warn" || level === "error") count(`log ${event}`);
-      if (level === "error" && !isExpected(event, traits)) fail(`the server complained: ${line.slice(25)}`);
+      if (level === "error" && !isExpected(event, traits, scenery.chains))
+        fail(`the server complained: ${line.slice(25)}`);
     },
     resolve: (host) => hosts.filter((shop) => shop.host === host).map((shop) => shop.address),
-    reach(host, _url, init) {
-      const known = nodes.find((one) => one.host === host) ?? hosts.find((one) => one.host === host);
-      return known?.handle(init) ?? { after_ms: 1, fails: "ENOTFOUND" };
+    reach(host, url, init) {
+      const known =
+        nodes.find((one) => one.host.replace("#rest", "") === host) ?? hosts.find((one) => one.host === host);
+      return known?.handle(init, url) ?? { after_ms: 1, fails: "ENOTFOUND" };
     },
   };
   const choice: Choice = {
@@ -125,6 +137,7 @@ export function createCast(needs: Needs): Cast {
     providers: random.between(1, providers_max),
     tell: random.chance(80),
     poll_s: 8,
+    ...(traits.indexes ? { indexes: drawIndexes(random, scenery.chains) } : {}),
   };
   note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
   for (const id of scenery.chains) count(`chain ${id}`);
@@ -170,12 +183,22 @@ export function createCast(needs: Needs): Cast {
   return { stage, fate, restorer, actions: actionsOf(stage, fate, restorer) };
 }
 
+/** At least one of the chains has one. */
+function drawIndexes(random: Random, chains: readonly SimChainId[]): Choice["indexes"] {
+  const drawn = chains.map((id) => [id, random.pick(["alone", "beside", null])] as const);
+  return Object.fromEntries(drawn.filter(([, how]) => how !== null));
+}
+
 function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Record<SimChainId, T> {
   return Object.fromEntries(ids.map((id) => [id, make(id)])) as Record<SimChainId, T>;
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
+function isExpected(
+  event: string,
+  { deep, lies, faults, clock, future, unserved, long_outage }: Traits,
+  chains: readonly SimChainId[],
+): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || future;
@@ -186,7 +209,8 @@ function isExpected(event: string, { deep, lies, faults, clock, future, unserved
   if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
-  if (event === "finality_receded") return lies || future;
+  // Where the head itself counts as final, an only provider that lags takes it back.
+  if (event === "finality_receded") return lies || future || chains.some((id) => readings[id].final.blocks === 1);
   return event === "transfers_missed_by_head_pass" && lies;
 }
 

@@ -142,7 +142,8 @@ export function createFate(
       note(`${shop.host} is ${shop.mood}`);
     },
     reload() {
-      if (random.chance(15) && stage.choice.wallets.includes("third")) {
+      const hasNodes = stage.choice.indexes?.[scenery.side] !== "alone";
+      if (random.chance(15) && stage.choice.wallets.includes("third") && hasNodes) {
         stage.count("reload refused");
         return server.reloadInVain(
           needs.configFor({ ...stage.choice, wrong_node: true }),
@@ -247,7 +248,13 @@ export function createFate(
         chain.stall(0);
         chain.refuse(null);
       }
-      stage.choice = { wallets: ["first", "second", "third"], providers: providers_max, tell: true, poll_s: 8 };
+      stage.choice = {
+        ...stage.choice,
+        wallets: ["first", "second", "third"],
+        providers: providers_max,
+        tell: true,
+        poll_s: 8,
+      };
       server.life()?.dieAt("", 0);
       server.reload(needs.configFor(stage.choice));
     },

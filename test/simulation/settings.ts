@@ -3,7 +3,7 @@
 
 import type { ChainSettings, Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
-import { readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
+import { indexKinds, readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
 import { simulatedHash } from "./world.ts";
 
 export const merchant_secret = "a-merchant-secret";
@@ -35,6 +35,8 @@ export interface Choice {
   /** An address for unknown transfers is set. */
   tell: boolean;
   poll_s: number;
+  /** Chains that have an index: read instead of nodes, or beside them. */
+  indexes?: Partial<Record<SimChainId, "alone" | "beside">> | undefined;
   /** A node of the other chain is named among those of the side chain. */
   wrong_node?: boolean;
 }
@@ -52,7 +54,19 @@ export function configFor(product: Product, database: string, scenery: Scenery, 
   return { ...config, database: { ...config.database, path: database } };
 }
 
-function nodeUrls(chain: SimChainId, is_side: boolean, { providers, wrong_node = false }: Choice): string {
+export function indexHost(chain: SimChainId): string {
+  return `${chain}-index.example`;
+}
+
+function indexLines(chain: SimChainId, { indexes }: Choice): string[] {
+  if (indexes?.[chain] === undefined) return [];
+  const kind = indexKinds[chain];
+  const path = kind === "etherscan" || kind === "routescan" ? "/api" : "";
+  return [`explorer = "${kind}"`, `explorer_url = "https://${indexHost(chain)}${path}"`];
+}
+
+function nodeUrls(chain: SimChainId, is_side: boolean, { providers, indexes, wrong_node = false }: Choice): string {
+  if (indexes?.[chain] === "alone") return "[]";
   const hosts = Array.from({ length: providers }, (_, index) => providerHost(chain, index));
   if (wrong_node && is_side) hosts.push(wrong_node_host);
   return JSON.stringify(hosts.map((host) => `https://${host}/key`));
@@ -65,6 +79,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     'listen = "127.0.0.1:8080"',
     "[admin]",
     `secret = "${simulatedHash(admin_secret)}"`,
+    ...(choice.indexes?.tron === undefined ? [] : ["[api_keys]", 'trongrid_api_key = "grid-key"']),
     "[merchant]",
     'name = "A shop"',
     `secret = "${merchant_secret}"`,
@@ -79,6 +94,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     ...scenery.chains.flatMap((chain) => [
       `[chains.${chain}]`,
       `rpc_urls = ${nodeUrls(chain, chain === side, choice)}`,
+      ...indexLines(chain, choice),
       `finality = ${readings[chain].finality}`,
       `poll = "${choice.poll_s}s"`,
       `idle_poll = "${choice.poll_s * idle_factor}s"`,

@@ -149,6 +149,8 @@ export interface Traits {
   future: boolean;
   /** Blocks and receipts that no provider serves for a while. */
   unserved: boolean;
+  /** Chains have an index, which is read instead of nodes or compared with them. */
+  indexes: boolean;
   /** The database is put back to an older copy. */
   restores: boolean;
 }
