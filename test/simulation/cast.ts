@@ -5,7 +5,9 @@ import { createChain } from "./chain.ts";
 import { createFate, type Fate } from "./fate.ts";
 import { createIndex } from "./indexes.ts";
 import { createMerchants } from "./merchants.ts";
+import { createNetwork } from "./network.ts";
 import { createOperators } from "./operators.ts";
+import { createParty } from "./parties.ts";
 import { createPayers } from "./payers.ts";
 import { createServer, type Product } from "./process.ts";
 import { createProvider, type Provider, wireAddress } from "./provider.ts";
@@ -19,6 +21,7 @@ import {
   configFor,
   indexHost,
   merchant_secret,
+  network,
   providerHost,
   providers_max,
   wrong_node_host,
@@ -67,6 +70,7 @@ function drawTraits(random: Random): Traits {
     unserved: random.chance(20),
     restores: random.chance(15),
     indexes: random.chance(25),
+    network: random.chance(20),
   };
 }
 
@@ -108,7 +112,14 @@ export function createCast(needs: Needs): Cast {
     createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
   const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
   const backOffice = shopOf(back_office, 9);
-  const hosts = [...shops, backOffice];
+  const lost = createLost();
+  const partyOf = ({ host, ocid }: { host: string; ocid: number }, last: number) => {
+    const after = (ms: number, act: () => void) => void timeline.at(ms, act);
+    const isRestored = () => lost.restores.length > 0;
+    return createParty({ host, ocid, address: `93.184.216.${last}`, random, fail, count, isRestored, after });
+  };
+  const parties = [partyOf(network.merchant, 5), partyOf(network.gateway, 3)];
+  const hosts = [...shops, backOffice, ...parties];
   const clock = createClock(timeline);
 
   const files = new Map<string, string>();
@@ -137,6 +148,7 @@ export function createCast(needs: Needs): Cast {
     providers: random.between(1, providers_max),
     tell: random.chance(80),
     poll_s: 8,
+    network: traits.network,
     ...(traits.indexes ? { indexes: drawIndexes(random, scenery.chains) } : {}),
   };
   note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
@@ -158,9 +170,10 @@ export function createCast(needs: Needs): Cast {
     chains,
     providers,
     shops,
+    parties,
     backOffice,
     orders: new Map(),
-    lost: createLost(),
+    lost,
     read: createReadEvents(),
     payments: [],
     claims: [],
@@ -221,6 +234,7 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
   const thieves = createThieves(stage, { merchants, operators });
   const payers = createPayers(stage, thieves);
   const readers = createReaders(stage);
+  const pages = createNetwork(stage);
   return {
     "create order": { weight: 18, act: merchants.createOrder },
     select: { weight: 20, act: merchants.select },
@@ -249,6 +263,9 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },
+    "open a page": { weight: traits.network ? 10 : 0, act: pages.openPage },
+    "choose on a page": { weight: traits.network ? 12 : 0, act: pages.choose },
+    party: { weight: traits.network ? 2 : 0, act: fate.changeParty },
     "read events": { weight: 2, act: readers.readEvents },
     "copy the database": { weight: traits.restores ? 5 : 0, act: restorer.copy },
     "restore a copy": { weight: traits.restores ? 3 : 0, act: restorer.restore },

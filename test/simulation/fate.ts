@@ -36,6 +36,7 @@ export interface Fate {
   changeProvider(): void;
   outage(): void;
   changeShop(): void;
+  changeParty(): void;
   /** Two hours without any provider of a chain, once in a world. */
   longOutage(): void;
   reload(): void;
@@ -141,6 +142,11 @@ export function createFate(
       shop.mood = random.pick(shop_moods);
       note(`${shop.host} is ${shop.mood}`);
     },
+    changeParty() {
+      const party = random.pick(stage.parties);
+      party.mood = random.pick(["healthy", "healthy", "failing", "refusing", "hanging"]);
+      note(`${party.host} is ${party.mood}`);
+    },
     reload() {
       const hasNodes = stage.choice.indexes?.[scenery.side] !== "alone";
       if (random.chance(15) && stage.choice.wallets.includes("third") && hasNodes) {
@@ -243,6 +249,7 @@ export function createFate(
         }
       }
       for (const shop of [...stage.shops, stage.backOffice]) shop.mood = "healthy";
+      for (const party of stage.parties) party.mood = "healthy";
       stage.clock.set(0);
       for (const chain of Object.values(chains)) {
         chain.stall(0);

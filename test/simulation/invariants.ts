@@ -100,7 +100,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     "SELECT id FROM transfers WHERE chain = ? AND tx_hash = ? AND position = ? AND status <> 'failed_to_confirm'",
   );
   const successes = db.prepare<{ id: number; event: number; url: string }, [number]>(
-    "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
+    "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL AND d.event IS NOT NULL ORDER BY a.id",
   );
   const newestAttempt = db.prepare<{ id: number }, []>("SELECT coalesce(max(id), 0) AS id FROM attempts");
   const allocated = db.prepare<Allocated, [number]>(

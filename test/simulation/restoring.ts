@@ -47,8 +47,7 @@ export function createRestorer(stage: Stage, needs: { path: string; files: Map<s
   let made = 0;
 
   const nodes = () => Object.values(stage.providers).flat();
-  const placeOf = ({ order, chain, token, wallet, amount }: Detail) =>
-    [order.id, chain, token.coin, wallet, amount].join(" ");
+  const placeOf = ({ order, chain, token, wallet }: Detail) => [order.id, chain, token.coin, wallet].join(" ");
 
   function numberOf(webhook_id: string): number {
     return Number(webhook_id.replace("evt_", ""));
@@ -103,7 +102,7 @@ export function createRestorer(stage: Stage, needs: { path: string; files: Map<s
     const asked = new Set(
       copy
         .query<{ place: string }, []>(
-          "SELECT order_id || ' ' || chain || ' ' || coin || ' ' || wallet || ' ' || amount AS place FROM deposits",
+          "SELECT order_id || ' ' || chain || ' ' || coin || ' ' || wallet AS place FROM deposits",
         )
         .all()
         .map(({ place }) => place),

@@ -2,6 +2,7 @@
 // blocks that the chains of a world have.
 
 import type { ChainSettings, Config } from "../../src/config/config.ts";
+import { publicKeyOf, sha256 } from "../support/opencharge/spelling.ts";
 import type { Product } from "./process.ts";
 import { indexKinds, readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
 import { simulatedHash } from "./world.ts";
@@ -27,6 +28,34 @@ export function providerHost(chain: SimChainId, index: number): string {
   return `${chain}-node-${index}.example`;
 }
 
+/** Who is who in the Opencharge network: we are a gateway, as are others, and a merchant trusts both. */
+export const network = {
+  ocid: 200,
+  secret: sha256("our key"),
+  merchant: { ocid: 500, secret: sha256("a merchant's key"), host: "merchant.example" },
+  gateway: { ocid: 300, secret: sha256("a gateway's key"), host: "gateway.example" },
+};
+
+function networkLines({ network: isThere }: Choice): string[] {
+  if (isThere !== true) return [];
+  const pin = ({ ocid, secret, host }: { ocid: number; secret: string; host: string }) => [
+    "[[opencharge.pinned]]",
+    `ocid = ${ocid}`,
+    `public_key = "${publicKeyOf(secret)}"`,
+    `endpoint = "https://${host}/opencharge"`,
+  ];
+  return [
+    "[opencharge]",
+    `gateway_ocid = ${network.ocid}`,
+    `endpoint = "${checkout_origin}/opencharge"`,
+    'private_key_file = "opencharge.key"',
+    `merchants = [${network.merchant.ocid}]`,
+    'webhook_url = "https://one.example/network"',
+    ...pin(network.merchant),
+    ...pin(network.gateway),
+  ];
+}
+
 /** What an operator changes while the shop is open. */
 export interface Choice {
   wallets: readonly WalletName[];
@@ -37,9 +66,13 @@ export interface Choice {
   poll_s: number;
   /** Chains that have an index: read instead of nodes, or beside them. */
   indexes?: Partial<Record<SimChainId, "alone" | "beside">> | undefined;
+  /** Orders of the Opencharge network are taken. */
+  network?: boolean;
   /** A node of the other chain is named among those of the side chain. */
   wrong_node?: boolean;
 }
+
+type Section = ReturnType<Product["parseConfig"]>["network"];
 
 /** Parsed once each: a world has few different settings, and reads them at every start and reload. */
 const parsed = new WeakMap<Product, Map<string, Config>>();
@@ -105,8 +138,13 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
       `address = "${wallets[name].address}"`,
       `enabled_coins = [${wallets[name].coins.map((coin) => `"${coin}"`)}]`,
     ]),
+    ...networkLines(choice),
   ];
-  const { draft, problems } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
+  const {
+    draft,
+    network: section,
+    problems,
+  } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
     database: "/simulated/ocrch.db",
   });
   if (draft === null) throw new Error(problems.join("\n"));
@@ -115,9 +153,15 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
   return {
     ...draft,
     admin: { secret_hash: draft.admin.secret },
+    // Its key is in no file of a simulated machine.
+    opencharge: section && withKey(section),
     chains: small(draft.chains),
     spare_chains: small(draft.spare_chains),
   };
+}
+
+function withKey({ private_key_file, previous, gateway_key, ...rest }: NonNullable<Section>): Config["opencharge"] {
+  return { ...rest, secret_key: network.secret, previous: null, gateway_key: null };
 }
 
 function shrunk(settings: ChainSettings, scenery: Scenery): ChainSettings {
