@@ -83,6 +83,13 @@ const frequent: readonly (readonly [kind: string, times: number])[] = [
   ["claim 200, accepted", 30],
   ["claim 200, in_inbox", 200],
   ["transaction changed by a reorganisation", 30],
+  ["restored a generation began", 50],
+  ["restored an older copy", 30],
+  ["restored an older copy, no file", 10],
+  ["read events", 1000],
+  ["index honest", 10000],
+  ["page chosen, 303", 300],
+  ["proof of a page", 200],
   ["total orders paid", 1000],
 ];
 

@@ -209,7 +209,7 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 /** Whether a complaint of the server is one that such a world gives it reason for. */
 function isExpected(
   event: string,
-  { deep, lies, faults, clock, future, unserved, long_outage }: Traits,
+  { deep, lies, faults, clock, future, unserved, long_outage, indexes }: Traits,
   chains: readonly SimChainId[],
 ): boolean {
   // Nobody serves a block for longer than a late window.
@@ -223,7 +223,11 @@ function isExpected(
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
   // Where the head itself counts as final, an only provider that lags takes it back.
-  if (event === "finality_receded") return lies || future || chains.some((id) => readings[id].final.blocks === 1);
+  // An index is asked by our clock how far it has come: a clock that is set back takes its head back.
+  const isByClock = clock && indexes;
+  if (event === "finality_receded") {
+    return lies || future || isByClock || chains.some((id) => readings[id].final.blocks === 1);
+  }
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
