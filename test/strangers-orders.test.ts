@@ -86,6 +86,16 @@ describe("several transfers that are one order's amount together", () => {
     expect([till.status(order_id), till.status(thief)]).toEqual([status, "pending"]);
   });
 
+  test("pay no order that somebody opened for one of them when he saw their transaction", async () => {
+    await begin();
+    const order_id = await asked("5");
+    const thief = await till.asked("2.3");
+    const both = ["2.3", "2.7"].map((amount) => ({ amount, sender: ann }));
+    for (const id of await till.arriveTogether(both)) await till.confirm(id);
+    await till.held.settleHeld();
+    expect([till.status(order_id), till.status(thief)]).toEqual(["pending", "pending"]);
+  });
+
   test("pay no order that somebody opened for the rest before the first part is confirmed", async () => {
     await begin();
     const order_id = await asked("48.50", ann);

@@ -188,7 +188,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
 
   /**
    * Unpaid orders of which exactly a transfer and the newest others of its sender that count for nothing yet are due
-   * together, where a deposit was opened only after those.
+   * together, where a deposit was opened only after those, or just before.
    */
   function completedBy(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate): Candidate[] {
     const { id: transfer, sender } = row;
@@ -201,7 +201,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     return others.flatMap((other) => {
       units += BigInt(other.units);
       const when = whenOf(at, other);
-      if (!isOlder(when, deposit)) return [];
+      if (!isOlder(when, deposit) && !isYoung(when, deposit)) return [];
       return dueExactly(at, pot, { units, sender, transfer }).filter(
         (one) =>
           one.order_id !== deposit.order_id &&
