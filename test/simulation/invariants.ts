@@ -104,7 +104,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
   const promised = db.prepare<{ id: number }, [number, string, string]>(
-    "SELECT id FROM slots WHERE deposit = ? AND (units = ? OR sender = ?)",
+    "SELECT id FROM deposits WHERE id = ?1 AND (units = ?2 OR sender = ?3) UNION SELECT deposit FROM slots WHERE deposit = ?1 AND units = ?2",
   );
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
