@@ -131,6 +131,24 @@ describe("a head far ahead for one poll, of the only provider", () => {
     expect([story.status(order.id), gapsOf(story)]).toEqual(["paid", []]);
   });
 
+  test("leaves no block above it to be asked for again once it went back", async () => {
+    const story = await begin({ proxies: 1 });
+    const head = await headOf(story);
+    const invented = await ahead(story, 40);
+    const error = { code: -32603, message: "internal error" };
+    const alter: Behaviour["alter"] = (call, envelope) =>
+      call.method === "eth_getLogs" && Number((call.params[0] as { toBlock: string }).toBlock) > head
+        ? { jsonrpc: "2.0", id: envelope.id, error }
+        : (invented.alter?.(call, envelope) ?? envelope);
+    story.proxies[0]?.behave({ alter });
+    await story.poll().catch(() => {});
+    expect(story.log.filter((line) => line.includes("block_unread")).length).toBeGreaterThan(0);
+    // Its head is honest again. What lies above it is served all the same.
+    story.proxies[0]?.behave(await ahead(story, 40, []));
+    await story.poll();
+    expect(topOf(story)).toBe(head);
+  });
+
   test("is cut back after a restart as well, with what was called final", async () => {
     const story = await begin({ proxies: 1, slots: 1 });
     await story.mine(4);

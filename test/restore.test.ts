@@ -12,7 +12,7 @@ import { lastEventPath } from "../src/storage/generations.ts";
 import { realWorld } from "../src/world.ts";
 import { payer, type Stage, setStage, wallet } from "./demo/stage.ts";
 import { type Appliance, fromSource, startAppliance } from "./support/appliance.ts";
-import { startStory, usd } from "./support/chain-story.ts";
+import { second_wallet, startStory, stranger, usd } from "./support/chain-story.ts";
 import { createShop, type Received } from "./support/merchant.ts";
 import { silent } from "./support/temp-database.ts";
 
@@ -215,6 +215,49 @@ describe("a database that is restored from a copy", () => {
       const log = await wholeLog();
       expect(log.map(({ n }) => n)).toEqual(log.map((_, index) => index + 1));
       expect(server.log.filter((line) => line.includes("log_restored"))).toEqual([]);
+    },
+    story_timeout_ms,
+  );
+});
+
+describe("a copy that does not know a wallet", () => {
+  test(
+    "is read from where it ends: money sent to that wallet in the gap is in the inbox",
+    async () => {
+      const story = await startStory();
+      try {
+        await story.poll();
+        // From here on the copy knows nothing: the wallet is added, and an order that is lost is paid to it.
+        await story.advance(600);
+        await story.usdt.transfer(payer, second_wallet, usd(19.99));
+        await story.mine();
+        await story.advance(300);
+        await story.advance(300);
+        writeFileSync(lastEventPath(story.files.database), "0000000000001234\n");
+        const of = { database: story.database, path: story.files.database, is_served: false };
+        await createEventLog({ ...of, world: { ...realWorld(), now: story.now }, telemetry: silent }).resume();
+        const now = story.config.current();
+        const [known] = now.wallets;
+        if (known === undefined) throw new Error("the story has no wallet");
+        story.config.replace({ ...now, wallets: [known, { ...known, address: second_wallet }] });
+        await story.watching.sync(story.config.current());
+        await story.poll();
+        await story.mine(3);
+        await story.poll();
+        expect(story.transfers().map(({ wallet, amount }) => [wallet, amount])).toEqual([[second_wallet, "19.99"]]);
+
+        // A wallet that is added once the chain was read again begins then.
+        await story.usdt.transfer(payer, stranger, usd(7));
+        await story.mine();
+        await story.advance(300);
+        await story.advance(300);
+        story.config.replace({ ...now, wallets: [known, { ...known, address: stranger }] });
+        await story.watching.sync(story.config.current());
+        await story.poll();
+        expect(story.transfers()).toHaveLength(1);
+      } finally {
+        await story.stop();
+      }
     },
     story_timeout_ms,
   );

@@ -32,6 +32,7 @@ import {
 import type { Database } from "../storage/database.ts";
 import { forgetOpenedClocks, forgetOpenedHeads, raiseOpenedHead } from "../storage/deposits.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
+import { endOfCopy } from "../storage/generations.ts";
 
 export interface Watching {
   /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
@@ -72,9 +73,11 @@ export function createWatching(needs: { database: Database }): Watching {
   return {
     sync: (config) =>
       database.transact((tx) => {
+        // What a copy does not know may have been offered since it was made.
+        const since = endOfCopy(tx) ?? tx.now;
         for (const settings of config.chains.values()) {
           insertChain(tx, settings.id);
-          syncWatches(tx, settings.id, wantedWatches(config, settings.id));
+          syncWatches(tx, settings.id, wantedWatches(config, settings.id), since);
         }
         for (const { chain } of allChains(tx)) {
           if (config.chains.has(chain)) continue;

@@ -21,10 +21,10 @@ export interface NewWatch {
   offered: boolean;
 }
 
-/** Makes the watched set of a chain what the configuration says: rows are added and kept, never deleted. */
-export function syncWatches(tx: Tx, chain: ChainId, wanted: readonly NewWatch[]): void {
+/** Makes the watched set of a chain what the configuration says: rows are added, as of `since` (ms), and never deleted. */
+export function syncWatches(tx: Tx, chain: ChainId, wanted: readonly NewWatch[], since = tx.now): void {
   retireWatches(tx).run({ chain });
-  for (const watch of wanted) upsertWatch(tx).run({ ...watch, now: tx.now });
+  for (const watch of wanted) upsertWatch(tx).run({ ...watch, since });
 }
 
 const retireWatches = statement((db) =>
@@ -47,7 +47,7 @@ const upsertWatch = statement((db) =>
       decimals: sql.placeholder("decimals"),
       offered: sql.placeholder("offered"),
       active: true,
-      added_at: sql.placeholder("now"),
+      added_at: sql.placeholder("since"),
     })
     .onConflictDoUpdate({
       target: [watches.chain, watches.wallet, watches.token],

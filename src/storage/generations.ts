@@ -1,10 +1,10 @@
 // Generations of the event log, and where the number of its newest event is kept beside the database. Decides nothing.
 
-import { desc, eq, type SQL, sql } from "drizzle-orm";
+import { desc, eq, lt, max, type SQL, sql } from "drizzle-orm";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import type { Reader, Tx } from "./database.ts";
-import { events, meta } from "./schema.ts";
+import { chains, events, meta } from "./schema.ts";
 import { returned, statement } from "./statement.ts";
 
 const file_suffix = ".last-event";
@@ -80,6 +80,35 @@ const selectNewestGeneration = statement((db) =>
 
 const countGenerations = statement((db) =>
   db.select({ count: sql<number>`count(*)` }).from(events).where(beginsGeneration).prepare(),
+);
+
+/**
+ * Until a chain is read after a restore: the last time that the copy knows of, ms, which is not after the copy was made.
+ * Null for a database that was not restored, or that has been read since.
+ */
+export function endOfCopy(at: Reader): number | null {
+  const generation = newestGeneration(at);
+  if (generation === null) return null;
+  const last_read_at = selectLastRead(at).get()?.at ?? 0;
+  if (last_read_at >= generation.began_at) return null;
+  return Math.max(last_read_at, selectLastBefore(at).get({ n: generation.first })?.at ?? 0);
+}
+
+const selectLastRead = statement((db) =>
+  db
+    .select({ at: max(chains.last_read_at) })
+    .from(chains)
+    .prepare(),
+);
+
+const selectLastBefore = statement((db) =>
+  db
+    .select({ at: events.created_at })
+    .from(events)
+    .where(lt(events.n, sql.placeholder("n")))
+    .orderBy(desc(events.n))
+    .limit(1)
+    .prepare(),
 );
 
 /**

@@ -81,7 +81,11 @@ export function createHeadPass(needs: {
     });
     const work = [
       ...unread.without(newest === undefined ? [] : [newest]).map((range) => ({ range, is_newest: true })),
-      ...[...unread.without(others), ...unread.due()].map((range) => ({ range, is_newest: false })),
+      // Where the head went back, some of them may lie above it.
+      ...[...unread.without(others), ...unread.due().filter(({ to }) => to <= head)].map((range) => ({
+        range,
+        is_newest: false,
+      })),
     ];
     const until = world.elapsed() + catching_up_max_ms;
     let seen = mark;

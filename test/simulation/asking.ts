@@ -15,6 +15,8 @@ export const macOf = (message: string) => createHmac("sha256", merchant_secret).
 export interface Asking {
   /** Asks until a server answers. Null when none did for too long. */
   insist(ask: () => Promise<Answer>): Promise<Answer | null>;
+  /** Asks about an order until a server answers. Null when none did for too long, or when a restore took the order. */
+  insistOn(order: BookOrder, ask: () => Promise<Answer>): Promise<Answer | null>;
   /** Seconds since 1970, as a signature states them. */
   seconds(): string;
   signedUrl(order: BookOrder): Record<string, string>;
@@ -25,21 +27,29 @@ export interface Asking {
 
 export function createAsking(stage: Stage): Asking {
   const { random, timeline, fail } = stage;
+  async function insist(ask: () => Promise<Answer>): Promise<Answer | null> {
+    for (let tries = 0; tries < tries_max; tries++) {
+      try {
+        const answer = await ask();
+        if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
+        return answer;
+      } catch (error) {
+        if (!(error instanceof Death)) throw error;
+        await timeline.sleep(random.between(200, 3000));
+      }
+    }
+    return null;
+  }
   const seconds = () => String(Math.floor(wallOf(stage) / 1000));
   return {
     seconds,
     admin: { "ocrch-admin-authorization": admin_secret },
-    async insist(ask) {
-      for (let tries = 0; tries < tries_max; tries++) {
-        try {
-          const answer = await ask();
-          if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
-          return answer;
-        } catch (error) {
-          if (!(error instanceof Death)) throw error;
-          await timeline.sleep(random.between(200, 3000));
-        }
-      }
+    insist,
+    async insistOn(order, ask) {
+      const answer = await insist(ask);
+      if (answer === null || !stage.lost.orders.has(order.id)) return answer;
+      if (answer.status !== 404 && answer.status !== 429)
+        fail(`the lost order ${order.id} was answered with ${answer.status}: ${answer.text}`);
       return null;
     },
     signedUrl(order) {

@@ -9,6 +9,8 @@ import { createPayers } from "./payers.ts";
 import { createServer, type Product } from "./process.ts";
 import { createProvider, type Provider, wireAddress } from "./provider.ts";
 import { createRandom, type Random } from "./random.ts";
+import { createReadEvents, createReaders } from "./readers.ts";
+import { createLost, createRestorer, type Restorer } from "./restoring.ts";
 import { drawScenery, readings, type SimChainId } from "./scenery.ts";
 import {
   back_office,
@@ -34,6 +36,7 @@ export interface Action {
 export interface Cast {
   stage: Stage;
   fate: Fate;
+  restorer: Restorer;
   actions: Readonly<Record<string, Action>>;
 }
 
@@ -60,6 +63,7 @@ function drawTraits(random: Random): Traits {
     stalls: random.chance(25),
     future: random.chance(15),
     unserved: random.chance(20),
+    restores: random.chance(15),
   };
 }
 
@@ -97,10 +101,11 @@ export function createCast(needs: Needs): Cast {
   const hosts = [...shops, backOffice];
   const clock = createClock(timeline);
 
+  const files = new Map<string, string>();
   const surroundings: Surroundings = {
     timeline,
     wall: clock.now,
-    files: new Map(),
+    files,
     random: createRandom(seed, "product"),
     fail,
     note(line) {
@@ -142,12 +147,15 @@ export function createCast(needs: Needs): Cast {
     shops,
     backOffice,
     orders: new Map(),
+    lost: createLost(),
+    read: createReadEvents(),
     payments: [],
     claims: [],
     told: [],
     choice,
     clock,
     committed_elsewhere_at: Number.NEGATIVE_INFINITY,
+    commands: 0,
     note,
     count,
     fail,
@@ -158,7 +166,8 @@ export function createCast(needs: Needs): Cast {
     path,
     configFor: (next) => configFor(product, path, scenery, next),
   });
-  return { stage, fate, actions: actionsOf(stage, fate) };
+  const restorer = createRestorer(stage, { path, files });
+  return { stage, fate, restorer, actions: actionsOf(stage, fate, restorer) };
 }
 
 function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Record<SimChainId, T> {
@@ -181,12 +190,13 @@ function isExpected(event: string, { deep, lies, faults, clock, future, unserved
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
-function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
+function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"] {
   const { traits } = stage;
   const merchants = createMerchants(stage);
   const operators = createOperators(stage);
   const thieves = createThieves(stage, { merchants, operators });
   const payers = createPayers(stage, thieves);
+  const readers = createReaders(stage);
   return {
     "create order": { weight: 18, act: merchants.createOrder },
     select: { weight: 20, act: merchants.select },
@@ -215,6 +225,9 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },
+    "read events": { weight: 2, act: readers.readEvents },
+    "copy the database": { weight: traits.restores ? 5 : 0, act: restorer.copy },
+    "restore a copy": { weight: traits.restores ? 3 : 0, act: restorer.restore },
     "set clock": { weight: traits.clock ? 4 : 0, act: fate.setClock },
   };
 }

@@ -2,6 +2,7 @@
 // ended, every webhook taken in, every promise released. Reads only.
 
 import type { Database as Sqlite } from "bun:sqlite";
+import { checkRestored, restoredBefore } from "./restoring.ts";
 import { blocksIn, type SimChainId } from "./scenery.ts";
 import { late_window_ms, wrong_clock_max_s } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
@@ -78,6 +79,7 @@ export function checkEnd(stage: Stage, db: Sqlite): { paid: number } {
   checkTransfers(stage, db);
   checkOrders(stage, db);
   for (const words of [...unread(stage, db), ...gaps(db)]) stage.fail(words);
+  checkRestored(stage, db, liesOf(stage));
   checkWebhooks(stage, db);
   checkOrder(stage, db);
   checkRetries(stage, db);
@@ -168,13 +170,14 @@ function checkOrders(stage: Stage, db: Sqlite): void {
     // What a node hid or told of a dead branch cannot be held against an expiry, nor can what an operator did.
     if (isLiedAbout(payment) || byHand.has(`${payment.tx.hash} ${payment.position}`)) continue;
     const detail = payment.detail;
+    if (detail !== null && stage.lost.details.has(detail)) continue;
     const order = detail === null ? undefined : orders.get(detail.order.id);
     const deposit =
       detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
     if (detail === null || order === undefined || deposit === undefined) continue;
     const { created_at } = detail.order;
     const was_wrong = stage.clock.wasWrong(created_at, order.ended_at - epoch_ms + wrong_clock_max_s * 1000);
-    if (!was_wrong && isDue(payment, order, deposit) && order.status !== "paid") {
+    if (!was_wrong && isDue(stage, payment, order, deposit) && order.status !== "paid") {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
     }
   }
@@ -198,7 +201,7 @@ function liesOf({ traits, chains, providers }: Stage): (payment: Payment) => boo
 }
 
 /** True for an exact and timely payment of an order that nobody ended by hand: it must have been paid. */
-function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean {
+function isDue(stage: Stage, payment: Payment, order: OrderRow, deposit: DepositRow): boolean {
   const { kind, chain, tx, position, transfer, detail } = payment;
   const block = chain.whereIs(tx.hash);
   const is_same = chain.transferAt(tx.hash, position)?.units === transfer.units;
@@ -206,7 +209,8 @@ function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean 
   const inTime = block.time * 1000 >= deposit.opened_at && block.time * 1000 < order.expires_at;
   const afterOpening = deposit.opened_head === null || block.number > deposit.opened_head;
   // Its block came to be (again) after the end, or the chain could not be read until the last moment.
-  const excused = epoch_ms + block.born_at >= order.ended_at || order.ended_at >= order.expires_at + late_window_ms;
+  const due_until = Math.max(order.expires_at, restoredBefore(stage, order.ended_at)) + late_window_ms;
+  const excused = epoch_ms + block.born_at >= order.ended_at || order.ended_at >= due_until;
   return inTime && afterOpening && !excused;
 }
 
@@ -282,7 +286,9 @@ function checkWebhooks(stage: Stage, db: Sqlite): void {
   }
   for (const shop of shops.values()) {
     for (const id of shop.known.keys()) {
-      if (!events.some(({ n }) => id === `evt_${n}`)) fail(`${shop.host} received ${id}, which does not exist`);
+      if (events.some(({ n }) => id === `evt_${n}`)) continue;
+      const was_lost = stage.lost.events.get(Number(id.replace("evt_", "")))?.has(shop.known.get(id)?.body ?? "");
+      if (!was_lost) fail(`${shop.host} received ${id}, which does not exist`);
     }
   }
 }

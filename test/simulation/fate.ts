@@ -212,6 +212,7 @@ export function createFate(
       const telemetry = needs.product.createTelemetry(life.world);
       const config = needs.configFor(stage.choice);
       const { world } = life;
+      stage.commands += 1;
       const opened = needs.product.openForCommand({ world, telemetry, path: needs.path });
       const of = { world, telemetry, path: needs.path, database: opened.database, is_served: server.isReady() };
       const eventLog = needs.product.createEventLog(of);
@@ -226,6 +227,7 @@ export function createFate(
       } finally {
         eventLog.keep();
         await opened.close();
+        stage.commands -= 1;
       }
     },
 

@@ -5,6 +5,7 @@ import type { Database as Sqlite } from "bun:sqlite";
 import type { Finality } from "../../src/domain/finality.ts";
 import { createOracle } from "./oracle/oracle.ts";
 import { pairKey } from "./provider.ts";
+import { judgeRestore } from "./restoring.ts";
 import { readings, type SimChainId } from "./scenery.ts";
 import { clock_skew_s, late_window_ms, wrong_clock_max_s } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
@@ -62,6 +63,8 @@ const wrong_clock_max_ms = wrong_clock_max_s * 1000;
 export interface Invariants {
   /** Compares now. The first violation is told to `stage.fail`. */
   check(thorough?: boolean): void;
+  /** Takes all that there is for judged: it is a copy of what was. Before the first check. */
+  begin(): void;
 }
 
 interface CoverageRow {
@@ -97,6 +100,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   const successes = db.prepare<{ id: number; event: number; url: string }, [number]>(
     "SELECT a.id, d.event, d.url FROM attempts a JOIN deliveries d ON d.id = a.delivery WHERE a.id > ? AND a.error IS NULL ORDER BY a.id",
   );
+  const newestAttempt = db.prepare<{ id: number }, []>("SELECT coalesce(max(id), 0) AS id FROM attempts");
   const allocated = db.prepare<Allocated, [number]>(
     "SELECT a.id, a.order_id, a.kind, d.id AS deposit, t.units, t.chain, t.tx_hash, t.position, t.block_number, t.block_hash, t.block_time, t.seen_at, d.opened_at + coalesce(d.opened_ahead_ms, 0) AS opened_at, d.opened_head, o.expires_at + max(0, coalesce(d.opened_ahead_ms, 0)) AS expires_at FROM allocations a JOIN transfers t ON t.id = a.transfer JOIN deposits d ON d.id = t.deposit JOIN orders o ON o.id = a.order_id WHERE a.id > ? AND a.kind <> 'assign' ORDER BY a.id",
   );
@@ -255,6 +259,8 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   function compareIntent(payment: Payment, row: Allocated, said: string): void {
     const { detail, sent_at } = payment;
     if (detail === null || detail.order.id === row.order_id) return;
+    // No amount is kept for an order that a restore took.
+    if (stage.lost.details.has(detail)) return;
     if (payment.kind !== "exact" && promised.get(row.deposit, row.units, payment.transfer.sender) !== null) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
@@ -297,7 +303,13 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   }
 
   return {
+    begin() {
+      seen.success = newestAttempt.get()?.id ?? 0;
+      seen.allocation = allocated.all(0).at(-1)?.id ?? 0;
+      oracle.begin();
+    },
     check(thorough = false) {
+      judgeRestore(stage, db);
       const { data_version } = version.get() ?? { data_version: 0 };
       if (data_version === seen.version && !thorough) return;
       seen.version = data_version;

@@ -36,7 +36,7 @@ export interface Merchants {
 export function createMerchants(stage: Stage): Merchants {
   const { random, server, timeline, scenery, fail } = stage;
   const pairs = Object.values(scenery.wallets).flatMap(({ chain, coins }) => coins.map((coin) => ({ chain, coin })));
-  const { insist, seconds, signedUrl, admin, anyOrder } = createAsking(stage);
+  const { insist, insistOn, seconds, signedUrl, admin, anyOrder } = createAsking(stage);
   let created = 0;
 
   async function createOrder(): Promise<void> {
@@ -102,7 +102,20 @@ export function createMerchants(stage: Stage): Merchants {
     const again = await send();
     if (again === null || again.status === 401) return book;
     const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;
-    if (replayed?.order_id !== order.order_id) fail(`a replay of ${order.order_id} was answered with ${again.text}`);
+    if (replayed !== null && replayed.order_id !== order.order_id && stage.lost.orders.has(order.order_id)) {
+      // A restore took the order and the memory of its creation: this is another one.
+      const created_at = timeline.now();
+      const flags = { cancelled: false, marked: false, resends: 0 };
+      stage.orders.set(replayed.order_id, {
+        ...book,
+        ...flags,
+        id: replayed.order_id,
+        details: [],
+        sockets: [],
+        created_at,
+      });
+    } else if (replayed?.order_id !== order.order_id)
+      fail(`a replay of ${order.order_id} was answered with ${again.text}`);
     return book;
   }
 
@@ -116,7 +129,7 @@ export function createMerchants(stage: Stage): Merchants {
     const body = JSON.stringify({ blockchain: chain, stablecoin: coin });
     const path = `/api/v1/user/orders/${order.id}/payment`;
     const headers = () => ({ ...signedUrl(order), "content-type": "application/json" });
-    const answer = await insist(() => server.request("POST", path, headers(), body));
+    const answer = await insistOn(order, () => server.request("POST", path, headers(), body));
     if (answer === null || answer.status === 409 || answer.status === 400) return;
     if (answer.status !== 201) return fail(`a selection was answered with ${answer.status}: ${answer.text}`);
     const { wallet_address: wallet, amount } = JSON.parse(answer.text) as { wallet_address: string; amount: string };
@@ -140,10 +153,10 @@ export function createMerchants(stage: Stage): Merchants {
   async function cancel(): Promise<void> {
     const order = anyOrder();
     if (order === null) return;
-    order.cancelled = true;
-    const answer = await insist(() =>
-      server.request("POST", `/api/v1/user/orders/${order.id}/cancel`, signedUrl(order)),
-    );
+    const answer = await insistOn(order, () => {
+      order.cancelled = true;
+      return server.request("POST", `/api/v1/user/orders/${order.id}/cancel`, signedUrl(order));
+    });
     if (answer !== null && answer.status !== 200 && answer.status !== 409) {
       fail(`a cancel was answered with ${answer.status}: ${answer.text}`);
     }
@@ -156,7 +169,10 @@ export function createMerchants(stage: Stage): Merchants {
     const socket: SimSocket = { life, statuses: [], closed: null };
     try {
       const handlers = await server.socket(`/api/v1/user/orders/${order.id}/ws`, signedUrl(order));
-      if (handlers === null) return fail(`a socket of ${order.id} was refused`);
+      if (handlers === null) {
+        if (!stage.lost.orders.has(order.id)) fail(`a socket of ${order.id} was refused`);
+        return;
+      }
       handlers.opened({
         send(text) {
           const frame = JSON.parse(text) as { type: string; order?: { status: string } };
@@ -180,8 +196,11 @@ export function createMerchants(stage: Stage): Merchants {
     }
   }
 
-  async function operate(order: BookOrder, what: string): Promise<void> {
-    const answer = await insist(() => server.request("POST", `/api/v1/admin/orders/${order.id}/${what}`, admin));
+  async function operate(order: BookOrder, what: string, asking: () => void): Promise<void> {
+    const answer = await insistOn(order, () => {
+      asking();
+      return server.request("POST", `/api/v1/admin/orders/${order.id}/${what}`, admin);
+    });
     if (answer !== null && answer.status !== 200) fail(`${what} was answered with ${answer.status}: ${answer.text}`);
   }
 
@@ -198,20 +217,22 @@ export function createMerchants(stage: Stage): Merchants {
     async markPaid() {
       const order = anyOrder();
       if (order === null) return;
-      order.marked = true;
-      await operate(order, "mark-paid");
+      await operate(order, "mark-paid", () => {
+        order.marked = true;
+      });
     },
     async resend() {
       const order = anyOrder();
       if (order === null) return;
-      order.resends += 1;
-      await operate(order, "resend-webhook");
+      await operate(order, "resend-webhook", () => {
+        order.resends += 1;
+      });
     },
     async askStatus() {
       const order = anyOrder();
       if (order === null) return;
       const path = `/api/v1/user/orders/${order.id}/status`;
-      const answer = await insist(() => server.request("GET", path, signedUrl(order)));
+      const answer = await insistOn(order, () => server.request("GET", path, signedUrl(order)));
       if (answer !== null && answer.status !== 200) fail(`a status was answered with ${answer.status}: ${answer.text}`);
     },
   };

@@ -26,13 +26,16 @@ const claim_words = ["accepted", "already_counted", "in_inbox", "not_found"];
 
 export function createOperators(stage: Stage): Operators {
   const { random, server, fail, count } = stage;
-  const { insist, admin, signedUrl, anyOrder } = createAsking(stage);
+  const { insist, insistOn, admin, signedUrl, anyOrder } = createAsking(stage);
   const assigned: number[] = [];
 
-  async function decide(transfer: number, what: string, body: object): Promise<number | null> {
+  async function decide(transfer: number, what: string, body: object, asking = () => {}): Promise<number | null> {
     const path = `/api/v1/admin/transfers/${transfer}/${what}`;
     const headers = { ...admin, "content-type": "application/json" };
-    const answer = await insist(() => server.request("POST", path, headers, JSON.stringify(body)));
+    const answer = await insist(() => {
+      asking();
+      return server.request("POST", path, headers, JSON.stringify(body));
+    });
     if (answer === null) return null;
     count(`inbox ${what}, ${answer.status}`);
     // Between the list and the decision the world went on: somebody else may have decided.
@@ -48,17 +51,18 @@ export function createOperators(stage: Stage): Operators {
   }
 
   async function assign(transfer: number, order: BookOrder): Promise<void> {
-    // From here on the order may be paid by hand, whatever the answer.
-    order.marked = true;
     assigned.push(transfer);
-    await decide(transfer, "assign", { order_id: order.id, reason: "simulated" });
+    await decide(transfer, "assign", { order_id: order.id, reason: "simulated" }, () => {
+      // From here on the order may be paid by hand, whatever the answer.
+      order.marked = true;
+    });
   }
 
   async function claimFor(order: BookOrder, payment: Payment): Promise<void> {
     const path = `/api/v1/user/orders/${order.id}/claim`;
     const body = JSON.stringify({ txn_hash: payment.tx.hash });
     const headers = () => ({ ...signedUrl(order), "content-type": "application/json" });
-    const answer = await insist(() => server.request("POST", path, headers(), body));
+    const answer = await insistOn(order, () => server.request("POST", path, headers(), body));
     if (answer === null) return;
     const { status = "" } = answer.status === 200 ? (JSON.parse(answer.text) as { status: string }) : {};
     count(`claim ${order.is_trap ? "by a thief " : ""}${answer.status}${status === "" ? "" : `, ${status}`}`);

@@ -30,6 +30,8 @@ const part_hundredths = [20n, 40n, 50n, 75n];
 const rest_after_max_ms = 150_000;
 /** Of payers who pay for an order that nobody has paid yet. */
 const unpaid_percent = 80;
+/** Of payers, once there are some who were told what a restore took. */
+const lost_percent = 15;
 
 /** `thieves` watch what is sent. */
 export function createPayers(stage: Stage, thieves: Thieves): Payers {
@@ -93,6 +95,8 @@ export function createPayers(stage: Stage, thieves: Thieves): Payers {
     [...stage.orders.values()].filter((order) => !order.is_trap).flatMap((order) => order.details);
 
   function anyDetail(): Detail | null {
+    const { details } = stage.lost;
+    if (details.size > 0 && random.chance(lost_percent)) return random.pick([...details].slice(-4));
     const all = allDetails();
     const ending = all.filter(({ order }) => Math.abs(timeOf(order) - lifetime_ms) < last_minute_ms);
     if (ending.length > 0 && random.chance(30)) return random.pick(ending);

@@ -44,7 +44,13 @@ export interface Provider {
   answered: { hashes: Map<string, Set<string>>; numbers: Map<number, Set<string>>; lied: Set<string> };
   /** When a receipt was last answered, virtual ms, by transaction and block hash. */
   receipts: Map<string, number>;
+  /** What it has answered by now. */
+  remembered(): AnswerMemory;
+  /** Goes back to that: whoever was answered since has forgotten it. */
+  recall(memory: AnswerMemory): void;
 }
+
+export type AnswerMemory = Provider["answered"];
 
 interface Call {
   id: number;
@@ -322,6 +328,8 @@ export function createProvider(needs: {
     latency_max_ms: 200,
     answered,
     receipts,
+    remembered: () => copyOf(answered),
+    recall: (memory) => void Object.assign(answered, copyOf(memory)),
     handle(init) {
       const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
       count(`provider ${mood.kind}`);
@@ -361,6 +369,11 @@ export function createProvider(needs: {
     },
   };
   return provider;
+}
+
+function copyOf({ hashes, numbers, lied }: AnswerMemory): AnswerMemory {
+  const sets = <K>(map: Map<K, Set<string>>) => new Map([...map].map(([key, values]) => [key, new Set(values)]));
+  return { hashes: sets(hashes), numbers: sets(numbers), lied: new Set(lied) };
 }
 
 function addAll<K>(map: Map<K, Set<string>>, key: K, values: readonly string[]): void {

@@ -97,18 +97,43 @@ export async function runSeed({
     }
   }
 
-  const { stage, fate, actions } = createCast({ product, seed, path, random, timeline, note, count: counted, fail });
+  const { stage, fate, restorer, actions } = createCast({
+    product,
+    seed,
+    path,
+    random,
+    timeline,
+    note,
+    count: counted,
+    fail,
+  });
   const { server, chains } = stage;
   const weights = Object.fromEntries(Object.entries(actions).map(([name, { weight }]) => [name, weight]));
 
   function turnEnded(): void {
-    if (server.bury() && !over) timeline.at(fate.downtime(), () => server.start());
+    if (!server.bury() || over) return;
+    restore();
+    timeline.at(fate.downtime(), () => {
+      restore();
+      restorer.starting();
+      server.start();
+    });
+  }
+  /** A copy takes the place of the database; what it holds was judged before it was made. */
+  function restore(): void {
+    if (book === null || !restorer.isDue()) return;
+    check(true);
+    book.db.close();
+    restorer.replace();
+    open();
+    book.invariants.begin();
+  }
+  function open(): void {
+    const db = new Sqlite(path, { readonly: true });
+    book = { db, invariants: createInvariants(stage, db) };
   }
   function check(thorough = false): void {
-    if (book === null && server.isReady()) {
-      const db = new Sqlite(path, { readonly: true });
-      book = { db, invariants: createInvariants(stage, db) };
-    }
+    if (book === null && server.isReady()) open();
     book?.invariants.check(thorough);
   }
 

@@ -94,6 +94,42 @@ export interface Claim {
   answered_at: number;
 }
 
+/** The event log as it was read from outside. */
+export interface ReadEvents {
+  /** The highest number that was ever read. */
+  last(): number;
+  /** What was read under a number. */
+  known: Map<number, string>;
+}
+
+/** What a restore took from the database while somebody outside may still know it. */
+export interface Lost {
+  orders: Map<string, BookOrder>;
+  /** Of lost orders, and places and amounts that a payer of a known order was told after the copy was made. */
+  details: Set<Detail>;
+  /** Bodies of events that only the replaced databases had, by number. */
+  events: Map<number, Set<string>>;
+  restores: Restore[];
+}
+
+export interface Restore {
+  /** When the copy took the place of the database, virtual ms. */
+  at: number;
+  last_in_copy: number;
+  /** The highest event number that anybody outside had seen by then. */
+  given_out: number;
+  /** Generations that began within the copy. */
+  begun_in_copy: number;
+  /** Whether the next start must begin a generation, must not, or may (null). */
+  must_begin: boolean | null;
+  /** The next start has been looked at. */
+  is_judged: boolean;
+  /** Wallets that the settings named at every start until then. */
+  wallets: string[];
+  /** Orders of the copy that were paid in the replaced database, by payments of exactly what was asked. */
+  paid: { order: BookOrder; payment: Payment; detail: Detail }[];
+}
+
 /** What may happen in a world, drawn from its seed. */
 export interface Traits {
   /** Providers that hide logs or live on a dead branch. */
@@ -113,6 +149,8 @@ export interface Traits {
   future: boolean;
   /** Blocks and receipts that no provider serves for a while. */
   unserved: boolean;
+  /** The database is put back to an older copy. */
+  restores: boolean;
 }
 
 export interface Stage {
@@ -128,6 +166,10 @@ export interface Stage {
   shops: Shop[];
   backOffice: Shop;
   orders: Map<string, BookOrder>;
+  /** What restores took from the database. */
+  lost: Lost;
+  /** The event log as it was read from outside. */
+  read: ReadEvents;
   payments: Payment[];
   /** The oracle takes them out. */
   claims: Claim[];
@@ -138,6 +180,8 @@ export interface Stage {
   clock: Clock;
   /** The last commit of another process, virtual ms. */
   committed_elsewhere_at: number;
+  /** Commands that have the database open beside the server. */
+  commands: number;
   note(line: string): void;
   /** Adds to the tally of what happened: `group kind`. */
   count(kind: string): void;

@@ -9,6 +9,8 @@ import { createJudge } from "./judge.ts";
 export interface Oracle {
   /** Judges what was decided since the last call. The first objection is told to `stage.fail`. */
   check(): void;
+  /** Takes every decision that there is for judged. */
+  begin(): void;
 }
 
 /** The oracle of one world over a connection to its database, which the caller closes. */
@@ -72,6 +74,9 @@ export function createOracle(stage: Stage, db: Sqlite): Oracle {
   }
 
   return {
+    begin() {
+      for (const { transfer, n } of history.next()) decidedAt.set(transfer.id, n);
+    },
     check() {
       for (const decision of history.next()) judgeOne(decision);
       for (const detail of stage.told.splice(0)) judgeTold(detail);
