@@ -154,6 +154,22 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["than one that another transfer pays", {}, { tolerant: [at(10.05, 7, { taken: true })] }, "duplicate order-7"],
     ["than one, by somebody who pays another", {}, { tolerant: [at(10.05)], mine: [at(50, 8)] }, "ambiguous"],
     ["than one, by its own payer", {}, { tolerant: [at(10.05)], mine: [at(10.05)] }, "tolerance pays 7"],
+    ["than one, and another less a fee", {}, { tolerant: [at(10.05)], shortened: [at(10.5, 8)] }, "ambiguous"],
+    ["than one, and another cut", {}, { tolerant: [at(10.05)], cut: [at(10.9, 8)] }, "ambiguous"],
+    [
+      "than one, by somebody who is expected elsewhere",
+      {},
+      { tolerant: [at(10.05)], expected: [at(50, 8, bound)] },
+      "ambiguous",
+    ],
+    ["than one, and a little more than another", {}, { tolerant: [at(10.05)], below: [at(9.95, 8)] }, "ambiguous"],
+    ["than one, and far more than another", {}, { tolerant: [at(10.05)], below: [at(5, 8)] }, "tolerance pays 7"],
+    [
+      "than one, and more than one that is paid",
+      {},
+      { tolerant: [at(10.05)], below: [at(9.95, 8, paid)] },
+      "tolerance pays 7",
+    ],
     ["and it is cut, too", {}, { tolerant: [at(10.05)], cut: [at(10.05)] }, "tolerance pays 7"],
     // Known senders
     ["less, by the one who pays it", {}, { mine: [at(50, 7, bound)] }, "part pays 7"],

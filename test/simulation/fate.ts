@@ -247,7 +247,8 @@ export function createFate(
         chain.stall(0);
         chain.refuse(null);
       }
-      stage.choice = { wallets: ["first", "second", "third"], providers: providers_max, tell: true, poll_s: 8 };
+      const all_wallets = ["first", "second", "third"] as const;
+      stage.choice = { ...stage.choice, wallets: all_wallets, providers: providers_max, tell: true, poll_s: 8 };
       server.life()?.dieAt("", 0);
       server.reload(needs.configFor(stage.choice));
     },

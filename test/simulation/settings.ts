@@ -27,8 +27,15 @@ export function providerHost(chain: SimChainId, index: number): string {
   return `${chain}-node-${index}.example`;
 }
 
+/** What `[orders]` says. */
+export interface OrderRules {
+  /** Bounds of `underpaid_tolerance`. */
+  underpaid: readonly string[];
+}
+
 /** What an operator changes while the shop is open. */
 export interface Choice {
+  rules: OrderRules;
   wallets: readonly WalletName[];
   /** Nodes per chain. */
   providers: number;
@@ -74,6 +81,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     `lifetime = "${lifetime_ms}ms"`,
     `late_window = "${late_window_ms}ms"`,
     'max_surcharge = "0.05"',
+    `underpaid_tolerance = ${JSON.stringify(choice.rules.underpaid)}`,
     "[webhooks]",
     'timeout = "5s"',
     ...scenery.chains.flatMap((chain) => [

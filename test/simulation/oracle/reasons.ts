@@ -35,7 +35,11 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const isShortened = ({ units: asked }: Ask) =>
         isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals);
       const around = here.filter((ask) => isAround(ask) || isShortened(ask));
-      if (exact.some((ask) => !isFor(ask))) found.add("other_sender");
+      const isTolerated = (ask: Ask) =>
+        [ask.units, ...history.leftsBefore(ask, decimals, n)].some((asked) =>
+          facts.mayTolerate(units, asked, decimals, payment.sent_at),
+        );
+      if (here.some((ask) => !isFor(ask) && (exact.includes(ask) || isTolerated(ask)))) found.add("other_sender");
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       if (around.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
       if (around.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
