@@ -112,7 +112,7 @@ const selectBegunInPot = selectPartPaid(
  */
 export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
   const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
-  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null }));
+  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null, head_after_opening: null }));
 }
 
 const selectExpecting = statement((db) =>
