@@ -141,6 +141,37 @@ describe("one provider of two that invents a payment", () => {
   });
 });
 
+describe("one provider with several nodes behind its name", () => {
+  /** From the second look on, blocks come from a node that has come only so far; its branch may have been left. */
+  const behind = (top: number): Behaviour => {
+    let isLate = false;
+    return {
+      alter(call, envelope) {
+        if (call.method === "eth_getTransactionReceipt") isLate = true;
+        const isAbove = call.method === "eth_getBlockByNumber" && Number(call.params[0]) > top;
+        return isLate && isAbove ? { ...envelope, result: null } : envelope;
+      },
+    };
+  };
+
+  test("counts no payment by a node that does not have the block by which it would count", async () => {
+    const story = await begin({ proxies: 1, finality: "[{ finality = 4 }]" });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await story.poll();
+    const block = Number(story.transfers()[0]?.block_number);
+    await story.mine(4);
+    story.proxies[0]?.behave(behind(block + 1));
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    expect(logged(story, "confirmation_unclear")).toBe(1);
+    story.proxies[0]?.behave();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+  });
+});
+
 describe("a true payment", () => {
   test("whose logs the provider of the final reading hides stays paid: the receipts decide", async () => {
     const story = await begin({ proxies: 3 });
