@@ -15,8 +15,10 @@ const test_timeout_ms = 300_000;
 const tool_timeout_ms = 240_000;
 /** What a process printed last may still be in the pipe when it has ended; a runaway child may hold the pipe for ever. */
 const drain_ms = 2_000;
-/** Two: stories start nodes and servers, on machines with two cores. */
-const files_at_once = 2;
+/** Files of `npm test`, on machines with two cores: some wait for blocks and deadlines most of their time. */
+const files_at_once = 3;
+/** Two: the long files compute all the time. */
+const long_files_at_once = 2;
 /** First line of a test file that must not run beside another: it measures time or memory. */
 const alone_mark = "// alone";
 /** First line of a test file that takes longer than its size tells, and therefore starts first. */
@@ -149,8 +151,8 @@ async function longFiles(paths: readonly string[], seconds: number): Promise<voi
   heading(`long tests (${paths.length} files${seconds > 0 ? `, a share of ${seconds} s` : ""})`);
   const all_s = paths.reduce((sum, path) => sum + longSeconds(path), 0);
   const longest = [...paths].sort((a, b) => longSeconds(b) - longSeconds(a));
-  await inTurn(longest, files_at_once, async (path) => {
-    const share_s = Math.max(share_min_s, Math.floor((seconds * files_at_once * longSeconds(path)) / all_s));
+  await inTurn(longest, long_files_at_once, async (path) => {
+    const share_s = Math.max(share_min_s, Math.floor((seconds * long_files_at_once * longSeconds(path)) / all_s));
     await testFile(path, seconds > 0 ? { TEST_SHARE_SECONDS: String(share_s) } : {});
   });
 }
