@@ -1,4 +1,3 @@
-// alone
 // A payment that one provider invents, log and receipt, in a block that is on the chain: what one, two and three providers
 // protect against.
 
