@@ -3,8 +3,11 @@
 
 import { createChain } from "./chain.ts";
 import { createFate, type Fate } from "./fate.ts";
+import { createIndex } from "./indexes.ts";
 import { createMerchants } from "./merchants.ts";
+import { createNetwork } from "./network.ts";
 import { createOperators } from "./operators.ts";
+import { createParty } from "./parties.ts";
 import { createPayers } from "./payers.ts";
 import { createServer, type Product } from "./process.ts";
 import { createProvider, type Provider, wireAddress } from "./provider.ts";
@@ -12,12 +15,14 @@ import { createRandom, type Random } from "./random.ts";
 import { createReadEvents, createReaders } from "./readers.ts";
 import { createLost, createRestorer, type Restorer } from "./restoring.ts";
 import { createRuleBook } from "./rule-book.ts";
-import { drawScenery, readings, type SimChainId } from "./scenery.ts";
+import { drawScenery, indexKinds, readings, type SimChainId } from "./scenery.ts";
 import {
   back_office,
   type Choice,
   configFor,
+  indexHost,
   merchant_secret,
+  network,
   providerHost,
   providers_max,
   wrong_node_host,
@@ -69,6 +74,8 @@ function drawTraits(random: Random, more: Random): Traits {
     // From a stream of their own: a world without them is the world it was.
     tolerance: more.chance(15),
     restores: more.chance(15),
+    indexes: more.chance(25),
+    network: more.chance(20),
   };
 }
 
@@ -99,15 +106,29 @@ export function createCast(needs: Needs): Cast {
   const decimals = new Map(scenery.tokens.map((token) => [wireAddress(token.address), token.decimals]));
   const nodeOf = (host: string, id: SimChainId): Provider =>
     createProvider({ host, chain: chains[id], timeline, random, decimals, count });
+  const indexOf = (id: SimChainId): Provider => {
+    // The product names REST beside JSON-RPC of one host.
+    const node = nodeOf(`${indexHost(id)}${id === "tron" ? "#rest" : ""}`, id);
+    const tokens = scenery.tokens.filter(({ chain }) => chain === id);
+    const { chain_id } = readings[id];
+    return Object.assign(node, createIndex({ kind: indexKinds[id], node, tokens, now: timeline.now, chain_id }));
+  };
   const nodesOf = (id: SimChainId) =>
     Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
-  const providers = byChain(scenery.chains, nodesOf);
+  const providers = byChain(scenery.chains, (id) => [...nodesOf(id), ...(traits.indexes ? [indexOf(id)] : [])]);
   const nodes = [...Object.values(providers).flat(), nodeOf(wrong_node_host, scenery.main)];
   const shopOf = (host: string, last: number) =>
     createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
   const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
   const backOffice = shopOf(back_office, 9);
-  const hosts = [...shops, backOffice];
+  const lost = createLost();
+  const partyOf = ({ host, ocid }: { host: string; ocid: number }, last: number) => {
+    const after = (ms: number, act: () => void) => void timeline.at(ms, act);
+    const isRestored = () => lost.restores.length > 0;
+    return createParty({ host, ocid, address: `93.184.216.${last}`, random, fail, count, isRestored, after });
+  };
+  const parties = [partyOf(network.merchant, 5), partyOf(network.gateway, 3)];
+  const hosts = [...shops, backOffice, ...parties];
   const clock = createClock(timeline);
 
   const files = new Map<string, string>();
@@ -121,12 +142,14 @@ export function createCast(needs: Needs): Cast {
       note(line);
       const [, level = "", event = ""] = /^\S+Z (\w+) ([^=]+?)(?: \w+=|$)/.exec(line) ?? [];
       if (level === "warn" || level === "error") count(`log ${event}`);
-      if (level === "error" && !isExpected(event, traits)) fail(`the server complained: ${line.slice(25)}`);
+      if (level === "error" && !isExpected(event, traits, scenery.chains))
+        fail(`the server complained: ${line.slice(25)}`);
     },
     resolve: (host) => hosts.filter((shop) => shop.host === host).map((shop) => shop.address),
-    reach(host, _url, init) {
-      const known = nodes.find((one) => one.host === host) ?? hosts.find((one) => one.host === host);
-      return known?.handle(init) ?? { after_ms: 1, fails: "ENOTFOUND" };
+    reach(host, url, init) {
+      const known =
+        nodes.find((one) => one.host.replace("#rest", "") === host) ?? hosts.find((one) => one.host === host);
+      return known?.handle(init, url) ?? { after_ms: 1, fails: "ENOTFOUND" };
     },
   };
   const choice: Choice = {
@@ -135,6 +158,8 @@ export function createCast(needs: Needs): Cast {
     tell: random.chance(80),
     poll_s: 8,
     rules: { underpaid: traits.tolerance ? more.pick(tolerances) : ["0"] },
+    network: traits.network,
+    ...(traits.indexes ? { indexes: drawIndexes(random, scenery.chains) } : {}),
   };
   const rules = createRuleBook(timeline, choice.rules);
   note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
@@ -157,9 +182,10 @@ export function createCast(needs: Needs): Cast {
     chains,
     providers,
     shops,
+    parties,
     backOffice,
     orders: new Map(),
-    lost: createLost(),
+    lost,
     read: createReadEvents(),
     payments: [],
     claims: [],
@@ -183,12 +209,22 @@ export function createCast(needs: Needs): Cast {
   return { stage, fate, restorer, actions: actionsOf(stage, fate, restorer) };
 }
 
+/** At least one of the chains has one. */
+function drawIndexes(random: Random, chains: readonly SimChainId[]): Choice["indexes"] {
+  const drawn = chains.map((id) => [id, random.pick(["alone", "beside", null])] as const);
+  return Object.fromEntries(drawn.filter(([, how]) => how !== null));
+}
+
 function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Record<SimChainId, T> {
   return Object.fromEntries(ids.map((id) => [id, make(id)])) as Record<SimChainId, T>;
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
+function isExpected(
+  event: string,
+  { deep, lies, faults, clock, future, unserved, long_outage }: Traits,
+  chains: readonly SimChainId[],
+): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || future;
@@ -199,7 +235,8 @@ function isExpected(event: string, { deep, lies, faults, clock, future, unserved
   if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
-  if (event === "finality_receded") return lies || future;
+  // Where the head itself counts as final, an only provider that lags takes it back.
+  if (event === "finality_receded") return lies || future || chains.some((id) => readings[id].final.blocks === 1);
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
@@ -210,6 +247,7 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
   const thieves = createThieves(stage, { merchants, operators });
   const payers = createPayers(stage, thieves);
   const readers = createReaders(stage);
+  const pages = createNetwork(stage);
   return {
     "create order": { weight: 18, act: merchants.createOrder },
     select: { weight: 20, act: merchants.select },
@@ -238,6 +276,9 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },
+    "open a page": { weight: traits.network ? 10 : 0, act: pages.openPage },
+    "choose on a page": { weight: traits.network ? 12 : 0, act: pages.choose },
+    party: { weight: traits.network ? 2 : 0, act: fate.changeParty },
     "read events": { weight: 2, act: readers.readEvents },
     "copy the database": { weight: traits.restores ? 5 : 0, act: restorer.copy },
     "restore a copy": { weight: traits.restores ? 3 : 0, act: restorer.restore },

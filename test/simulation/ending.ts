@@ -2,6 +2,7 @@
 // ended, every webhook taken in, every promise released. Reads only.
 
 import type { Database as Sqlite } from "bun:sqlite";
+import { checkProofs } from "./proofs.ts";
 import { checkRestored, restoredBefore } from "./restoring.ts";
 import { blocksIn, type SimChainId } from "./scenery.ts";
 import { late_window_ms, wrong_clock_max_s } from "./settings.ts";
@@ -79,6 +80,7 @@ export function checkEnd(stage: Stage, db: Sqlite): { paid: number } {
   checkTransfers(stage, db);
   checkOrders(stage, db);
   for (const words of [...unread(stage, db), ...gaps(db)]) stage.fail(words);
+  checkProofs(stage, db);
   checkRestored(stage, db, liesOf(stage));
   checkWebhooks(stage, db);
   checkOrder(stage, db);

@@ -36,6 +36,7 @@ export interface Fate {
   changeProvider(): void;
   outage(): void;
   changeShop(): void;
+  changeParty(): void;
   /** Two hours without any provider of a chain, once in a world. */
   longOutage(): void;
   reload(): void;
@@ -141,8 +142,14 @@ export function createFate(
       shop.mood = random.pick(shop_moods);
       note(`${shop.host} is ${shop.mood}`);
     },
+    changeParty() {
+      const party = random.pick(stage.parties);
+      party.mood = random.pick(["healthy", "healthy", "failing", "refusing", "hanging"]);
+      note(`${party.host} is ${party.mood}`);
+    },
     reload() {
-      if (random.chance(15) && stage.choice.wallets.includes("third")) {
+      const hasNodes = stage.choice.indexes?.[scenery.side] !== "alone";
+      if (random.chance(15) && stage.choice.wallets.includes("third") && hasNodes) {
         stage.count("reload refused");
         return server.reloadInVain(
           needs.configFor({ ...stage.choice, wrong_node: true }),
@@ -242,13 +249,19 @@ export function createFate(
         }
       }
       for (const shop of [...stage.shops, stage.backOffice]) shop.mood = "healthy";
+      for (const party of stage.parties) party.mood = "healthy";
       stage.clock.set(0);
       for (const chain of Object.values(chains)) {
         chain.stall(0);
         chain.refuse(null);
       }
-      const all_wallets = ["first", "second", "third"] as const;
-      stage.choice = { ...stage.choice, wallets: all_wallets, providers: providers_max, tell: true, poll_s: 8 };
+      stage.choice = {
+        ...stage.choice,
+        wallets: ["first", "second", "third"],
+        providers: providers_max,
+        tell: true,
+        poll_s: 8,
+      };
       server.life()?.dieAt("", 0);
       server.reload(needs.configFor(stage.choice));
     },

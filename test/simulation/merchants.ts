@@ -88,6 +88,7 @@ export function createMerchants(stage: Stage): Merchants {
       sender,
       payer,
       is_trap,
+      page: null,
       details: [],
       created_at: timeline.now(),
       cancelled: false,
@@ -133,21 +134,7 @@ export function createMerchants(stage: Stage): Merchants {
     if (answer === null || answer.status === 409 || answer.status === 400) return;
     if (answer.status !== 201) return fail(`a selection was answered with ${answer.status}: ${answer.text}`);
     const { wallet_address: wallet, amount } = JSON.parse(answer.text) as { wallet_address: string; amount: string };
-    const token = scenery.tokens.find((token) => token.chain === chain && token.coin === coin);
-    if (token === undefined) throw new Error("a coin without a token");
-    const detail: Detail = {
-      order,
-      chain,
-      wallet,
-      amount,
-      token,
-      units: unitsOf(amount, token.decimals),
-      told_at: timeline.now(),
-    };
-    const known = order.details.find((one) => one.chain === chain && one.token === token);
-    if (known === undefined) order.details.push(detail);
-    else if (known.wallet !== wallet) fail(`${order.id} was asked for on two wallets of ${chain}`);
-    else if (known.amount !== amount) stage.told.push(detail);
+    tell(stage, order, { chain, coin }, { wallet, amount });
   }
 
   async function cancel(): Promise<void> {
@@ -236,6 +223,23 @@ export function createMerchants(stage: Stage): Merchants {
       if (answer !== null && answer.status !== 200) fail(`a status was answered with ${answer.status}: ${answer.text}`);
     },
   };
+}
+
+/** A payer is told what to send, and where. */
+export function tell(
+  { scenery, timeline, told, fail }: Stage,
+  order: BookOrder,
+  { chain, coin }: { chain: SimChainId; coin: string },
+  { wallet, amount }: { wallet: string; amount: string },
+): void {
+  const token = scenery.tokens.find((token) => token.chain === chain && token.coin === coin);
+  if (token === undefined) throw new Error("a coin without a token");
+  const units = unitsOf(amount, token.decimals);
+  const detail: Detail = { order, chain, wallet, amount, token, units, told_at: timeline.now() };
+  const known = order.details.find((one) => one.chain === chain && one.token === token);
+  if (known === undefined) order.details.push(detail);
+  else if (known.wallet !== wallet) fail(`${order.id} was asked for on two wallets of ${chain}`);
+  else if (known.amount !== amount) told.push(detail);
 }
 
 /** The wallet of a customer: most have one of their own, some order several times, some pay from an exchange. */

@@ -39,7 +39,9 @@ export interface Provider {
   /** Answers in a mood only so often, else honestly: many nodes behind one name. */
   mood_percent: number;
   latency_max_ms: number;
-  handle(init: FetchInit): Outcome;
+  handle(init: FetchInit, url?: string): Outcome;
+  /** Answers one request that is no JSON-RPC of a node; moods that are none of its kind count as honest. */
+  serve(answer: (sitting: Sitting) => Response): Outcome;
   /** Wallet and token pairs whose logs were truly answered, by block hash; `numbers` also where an answer lied. */
   answered: { hashes: Map<string, Set<string>>; numbers: Map<number, Set<string>>; lied: Set<string> };
   /** When a receipt was last answered, virtual ms, by transaction and block hash. */
@@ -48,6 +50,24 @@ export interface Provider {
   remembered(): AnswerMemory;
   /** Goes back to that: whoever was answered since has forgotten it. */
   recall(memory: AnswerMemory): void;
+}
+
+/** One request as it is answered: by a node in a mood. */
+export interface Sitting {
+  tip: SimBlock;
+  /** The block of a number on the branch that is shown. */
+  blockAt(number: number): SimBlock | null;
+  /** Number of the newest solid block that is shown. */
+  solid(): number;
+  /** True for a block whose logs the mood does not show. */
+  isHidden(block: SimBlock): boolean;
+  isUnserved(from: number, to: number): boolean;
+  /** The answer of a JSON-RPC method. Throws its error, which is no Error. */
+  call(method: string, params: unknown[]): unknown;
+  /** The block of a transaction, whose receipt is told; null when it is not mined. Throws where nobody serves it. */
+  receiptOf(tx_hash: string): SimBlock | null;
+  /** The logs of a block were told for wallet and token pairs, truly or not. */
+  remember(block: SimBlock, pairs: readonly string[], truly: boolean): void;
 }
 
 export type AnswerMemory = Provider["answered"];
@@ -87,7 +107,7 @@ export const range_words = [
 const hex = (value: number | bigint) => `0x${value.toString(16)}`;
 const word = (value: bigint) => `0x${value.toString(16).padStart(64, "0")}`;
 const padded = (address: string) => `0x${"0".repeat(24)}${wireAddress(address).slice(2)}`;
-const prefixed = (hash: string) => (hash.startsWith("0x") ? hash : `0x${hash}`);
+export const prefixed = (hash: string) => (hash.startsWith("0x") ? hash : `0x${hash}`);
 
 /** The pair under which answers are remembered; any spelling of the addresses. */
 export function pairKey(wallet: string, token: string): string {
@@ -284,6 +304,39 @@ export function createProvider(needs: {
     };
   }
 
+  function sit(view: View, mood: Mood, remember: (() => void)[]): Sitting {
+    const isHidden = ({ number, txs }: SimBlock) =>
+      number > view.tip.number - view.hidden && number > lastFinal() && txs.length > 0;
+    return {
+      tip: view.tip,
+      blockAt: (number) => blockAt(view, number),
+      solid() {
+        let shared: SimBlock | null = view.tip;
+        while (shared !== null && !chain.isCanonical(shared)) shared = shared.parent;
+        return Math.min(shared?.number ?? 0, chain.finalNumber());
+      },
+      isHidden,
+      isUnserved: chain.isUnserved,
+      call(method, params) {
+        if (method === "eth_blockNumber") return hex(view.tip.number);
+        return answerTo({ id: 1, method, params }, view, mood, remember);
+      },
+      receiptOf(tx_hash) {
+        if (chain.isRefused(tx_hash)) throw { message: "internal error" };
+        const block = placeOf(view, tx_hash);
+        if (block !== null) remember.push(() => receipts.set(`${tx_hash} ${block.hash}`, timeline.now()));
+        return block;
+      },
+      remember(block, pairs, truly) {
+        remember.push(() => {
+          addAll(answered.numbers, block.number, pairs);
+          if (truly) addAll(answered.hashes, block.hash, pairs);
+          else answered.lied.add(block.hash);
+        });
+      },
+    };
+  }
+
   function answerTo({ method, params }: Call, view: View, mood: Mood, remember: (() => void)[]): unknown {
     if (method === "eth_chainId") return hex(chain.traits.chain_id);
     if (method === "eth_getBlockByNumber") return header(view, params[0], mood);
@@ -330,6 +383,26 @@ export function createProvider(needs: {
     receipts,
     remembered: () => copyOf(answered),
     recall: (memory) => void Object.assign(answered, copyOf(memory)),
+    serve(answer) {
+      const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
+      count(`index ${mood.kind}`);
+      chain.wasAsked();
+      const after_ms = random.between(5, provider.latency_max_ms);
+      if (mood.kind === "hanging") return { after_ms, hangs: true };
+      if (mood.kind === "down") return { after_ms, fails: "ECONNREFUSED" };
+      const refused = refusal(mood, []);
+      if (refused !== null) return { after_ms, answer: refused };
+      const remember: (() => void)[] = [];
+      const response = answer(sit(viewOf(mood), mood, remember));
+      return {
+        after_ms,
+        answer() {
+          if (mood.kind === "cut") return new Response(`{"status":"1","message":"OK","result":[{"blo`);
+          for (const act of remember) act();
+          return response;
+        },
+      };
+    },
     handle(init) {
       const mood: Mood = random.chance(provider.mood_percent) ? provider.mood : { kind: "honest" };
       count(`provider ${mood.kind}`);

@@ -24,6 +24,20 @@ export interface SimWallet {
 
 export type WalletName = "first" | "second" | "third";
 
+/** The index that may be asked about a chain. */
+export type IndexKind = "etherscan" | "routescan" | "blockscout" | "trongrid";
+
+export const indexKinds: Readonly<Record<SimChainId, IndexKind>> = {
+  eth: "etherscan",
+  polygon: "etherscan",
+  base: "blockscout",
+  arb: "etherscan",
+  op: "blockscout",
+  linea: "etherscan",
+  avaxc: "routescan",
+  tron: "trongrid",
+};
+
 /** What a chain is and how the settings have it read. */
 export interface Reading {
   chain_id: number;

@@ -2,8 +2,9 @@
 // blocks that the chains of a world have.
 
 import type { ChainSettings, Config } from "../../src/config/config.ts";
+import { publicKeyOf, sha256 } from "../support/opencharge/spelling.ts";
 import type { Product } from "./process.ts";
-import { readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
+import { indexKinds, readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
 import { simulatedHash } from "./world.ts";
 
 export const merchant_secret = "a-merchant-secret";
@@ -27,6 +28,34 @@ export function providerHost(chain: SimChainId, index: number): string {
   return `${chain}-node-${index}.example`;
 }
 
+/** Who is who in the Opencharge network: we are a gateway, as are others, and a merchant trusts both. */
+export const network = {
+  ocid: 200,
+  secret: sha256("our key"),
+  merchant: { ocid: 500, secret: sha256("a merchant's key"), host: "merchant.example" },
+  gateway: { ocid: 300, secret: sha256("a gateway's key"), host: "gateway.example" },
+};
+
+function networkLines({ network: isThere }: Choice): string[] {
+  if (isThere !== true) return [];
+  const pin = ({ ocid, secret, host }: { ocid: number; secret: string; host: string }) => [
+    "[[opencharge.pinned]]",
+    `ocid = ${ocid}`,
+    `public_key = "${publicKeyOf(secret)}"`,
+    `endpoint = "https://${host}/opencharge"`,
+  ];
+  return [
+    "[opencharge]",
+    `gateway_ocid = ${network.ocid}`,
+    `endpoint = "${checkout_origin}/opencharge"`,
+    'private_key_file = "opencharge.key"',
+    `merchants = [${network.merchant.ocid}]`,
+    'webhook_url = "https://one.example/network"',
+    ...pin(network.merchant),
+    ...pin(network.gateway),
+  ];
+}
+
 /** What `[orders]` says. */
 export interface OrderRules {
   /** Bounds of `underpaid_tolerance`. */
@@ -42,9 +71,15 @@ export interface Choice {
   /** An address for unknown transfers is set. */
   tell: boolean;
   poll_s: number;
+  /** Chains that have an index: read instead of nodes, or beside them. */
+  indexes?: Partial<Record<SimChainId, "alone" | "beside">> | undefined;
+  /** Orders of the Opencharge network are taken. */
+  network?: boolean;
   /** A node of the other chain is named among those of the side chain. */
   wrong_node?: boolean;
 }
+
+type Section = ReturnType<Product["parseConfig"]>["network"];
 
 /** Parsed once each: a world has few different settings, and reads them at every start and reload. */
 const parsed = new WeakMap<Product, Map<string, Config>>();
@@ -59,7 +94,19 @@ export function configFor(product: Product, database: string, scenery: Scenery, 
   return { ...config, database: { ...config.database, path: database } };
 }
 
-function nodeUrls(chain: SimChainId, is_side: boolean, { providers, wrong_node = false }: Choice): string {
+export function indexHost(chain: SimChainId): string {
+  return `${chain}-index.example`;
+}
+
+function indexLines(chain: SimChainId, { indexes }: Choice): string[] {
+  if (indexes?.[chain] === undefined) return [];
+  const kind = indexKinds[chain];
+  const path = kind === "etherscan" || kind === "routescan" ? "/api" : "";
+  return [`explorer = "${kind}"`, `explorer_url = "https://${indexHost(chain)}${path}"`];
+}
+
+function nodeUrls(chain: SimChainId, is_side: boolean, { providers, indexes, wrong_node = false }: Choice): string {
+  if (indexes?.[chain] === "alone") return "[]";
   const hosts = Array.from({ length: providers }, (_, index) => providerHost(chain, index));
   if (wrong_node && is_side) hosts.push(wrong_node_host);
   return JSON.stringify(hosts.map((host) => `https://${host}/key`));
@@ -72,6 +119,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     'listen = "127.0.0.1:8080"',
     "[admin]",
     `secret = "${simulatedHash(admin_secret)}"`,
+    ...(choice.indexes?.tron === undefined ? [] : ["[api_keys]", 'trongrid_api_key = "grid-key"']),
     "[merchant]",
     'name = "A shop"',
     `secret = "${merchant_secret}"`,
@@ -87,6 +135,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     ...scenery.chains.flatMap((chain) => [
       `[chains.${chain}]`,
       `rpc_urls = ${nodeUrls(chain, chain === side, choice)}`,
+      ...indexLines(chain, choice),
       `finality = ${readings[chain].finality}`,
       `poll = "${choice.poll_s}s"`,
       `idle_poll = "${choice.poll_s * idle_factor}s"`,
@@ -97,8 +146,13 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
       `address = "${wallets[name].address}"`,
       `enabled_coins = [${wallets[name].coins.map((coin) => `"${coin}"`)}]`,
     ]),
+    ...networkLines(choice),
   ];
-  const { draft, problems } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
+  const {
+    draft,
+    network: section,
+    problems,
+  } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
     database: "/simulated/ocrch.db",
   });
   if (draft === null) throw new Error(problems.join("\n"));
@@ -107,9 +161,15 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
   return {
     ...draft,
     admin: { secret_hash: draft.admin.secret },
+    // Its key is in no file of a simulated machine.
+    opencharge: section && withKey(section),
     chains: small(draft.chains),
     spare_chains: small(draft.spare_chains),
   };
+}
+
+function withKey({ private_key_file, previous, gateway_key, ...rest }: NonNullable<Section>): Config["opencharge"] {
+  return { ...rest, secret_key: network.secret, previous: null, gateway_key: null };
 }
 
 function shrunk(settings: ChainSettings, scenery: Scenery): ChainSettings {

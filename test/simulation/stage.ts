@@ -2,6 +2,7 @@
 // the book of what was asked, promised and paid, which the product never sees.
 
 import type { Chain, SimTransfer, SimTx } from "./chain.ts";
+import type { Party } from "./parties.ts";
 import type { Server } from "./process.ts";
 import type { Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
@@ -38,6 +39,8 @@ export interface BookOrder {
   sender: string | null;
   /** Whose wallet pays it, when nobody says otherwise: a customer's own, one that pays several orders, or an exchange's. */
   payer: string;
+  /** The page on which it is paid, and the order of the network that it is for; null for what a shop created. */
+  page: { path: string; order: string } | null;
   /** Opened to take what somebody else sends; nobody means to pay it. */
   is_trap: boolean;
   details: Detail[];
@@ -151,6 +154,10 @@ export interface Traits {
   future: boolean;
   /** Blocks and receipts that no provider serves for a while. */
   unserved: boolean;
+  /** Chains have an index, which is read instead of nodes or compared with them. */
+  indexes: boolean;
+  /** A merchant of the Opencharge network has its orders paid here. */
+  network: boolean;
   /** The database is put back to an older copy. */
   restores: boolean;
   /** A little less than asked pays, too. */
@@ -168,6 +175,8 @@ export interface Stage {
   chains: Record<SimChainId, Chain>;
   providers: Record<SimChainId, Provider[]>;
   shops: Shop[];
+  /** Of the Opencharge network: they are told of payments. */
+  parties: Party[];
   backOffice: Shop;
   orders: Map<string, BookOrder>;
   /** What restores took from the database. */
