@@ -132,7 +132,7 @@ export async function startApp(needs: {
       world,
       telemetry,
     });
-    const checkout = createCheckout({ database, config });
+    const checkout = createCheckout({ database, config, opened: reading.opened });
     const lookUp = createLookUp({ database, sourceOf: reading.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });

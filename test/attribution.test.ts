@@ -52,6 +52,17 @@ describe("within the tolerance", () => {
     expect([till.status(one), kinds()]).toEqual(["pending", []]);
   });
 
+  test("nothing pays that may be another order's: a little too much, cut, or less a fee", async () => {
+    await begin(tolerant);
+    const orders = [await till.asked("50.00"), await till.asked("50.04")];
+    expect(fate(await till.receive({ amount: "50.01" }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    orders.push(await till.asked("20.00"), await till.asked("20.92"));
+    expect(fate(await till.receive({ amount: "19.92" }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    orders.push(await till.asked("30.05"), await till.asked("30.99"));
+    expect(fate(await till.receive({ amount: "30" }))).toEqual(["waiting_for_match", "ambiguous", null]);
+    expect([orders.map(till.status).includes("paid"), kinds()]).toEqual([false, []]);
+  });
+
   test("the exact amount wins over a guess that was seen first", async () => {
     await begin(tolerant);
     const order_id = await till.asked("50.00");

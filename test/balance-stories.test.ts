@@ -1,4 +1,3 @@
-// alone
 // What wallets hold against what was recorded: real anvil, real SQLite, providers that hide a log for ever, forget old
 // balances or have none, and coins that move without a word.
 

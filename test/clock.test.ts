@@ -221,6 +221,40 @@ describe("a deposit that was opened while our clock was wrong", () => {
   }
 });
 
+describe("a provider that states a time in the future", () => {
+  const ahead = async (of: readonly [ChainId, string, number][]) => {
+    const temp = tempDatabase();
+    const watching = createWatching(temp);
+    await watching.sync(testConfig());
+    for (const [chain, provider, ahead_ms] of of)
+      await watching.clock({ chain, provider, ahead_ms, uncertainty_ms: 3000 });
+    const found = temp.database.read((at) => chainClock(at, "eth"))?.ahead_ms ?? null;
+    await temp.close();
+    return found;
+  };
+  test("dates no deposit while another provider or chain shows that our clock is right", async () => {
+    expect(await ahead([["eth", "a", 114_000]])).toBe(114_000);
+    expect(
+      await ahead([
+        ["eth", "a", 114_000],
+        ["polygon", "a", -2000],
+      ]),
+    ).toBeNull();
+    expect(
+      await ahead([
+        ["eth", "a", 114_000],
+        ["eth", "b", -2000],
+      ]),
+    ).toBe(-2000);
+    expect(
+      await ahead([
+        ["eth", "a", 114_000],
+        ["polygon", "a", 115_000],
+      ]),
+    ).toBe(114_000);
+  });
+});
+
 describe("a clock that jumps", () => {
   const minute_ms = 60_000;
   let till: Awaited<ReturnType<typeof startTill>>;

@@ -1,4 +1,3 @@
-// alone
 // What `ocrch coverage` says, compared with what was truly read: an outage, a kill, a backfill, chains and wallets that
 // come and go. Real anvil, real SQLite, the command as a process of its own.
 
@@ -113,19 +112,19 @@ describe("a two-hour outage with a kill in it", () => {
     const story = await begin({ proxies: 1 });
     const [proxy] = story.proxies;
     await story.poll();
-    // Anvil takes three milliseconds for each.
-    for (let mined = 0; mined < 5000; mined += 500) await story.anvil.rpc("anvil_mine", ["0x1f4", "0x1"]);
+    // Anvil takes milliseconds for each: few blocks, in small pages.
+    for (let mined = 0; mined < 1000; mined += 500) await story.anvil.rpc("anvil_mine", ["0x1f4", "0x5"]);
     story.wait(5000);
-    proxy?.behave(rangeCap(50, "publicnode"));
+    proxy?.behave(rangeCap(10, "publicnode"));
     story.restart();
     await story.advance(1);
     await story.poll();
     const order = await story.order("7.00");
     await story.select(order.id);
     const backfilling = usdtOf(story);
-    expect(backfilling.outstanding).toBeGreaterThan(2500);
+    expect(backfilling.outstanding).toBeGreaterThan(500);
     expect(backfilling.gaps_count).toBeGreaterThan(0);
-    expect(await said(story)).toContainEqual(expect.stringMatching(/^outstanding: \d+-\d+/));
+    expect(await said(story)).toContainEqual(expect.stringMatching(/^outstanding: (\d+, )?\d+-\d+/));
 
     await story.usdt.transfer(payer, wallet, usd(7));
     await story.mine();
@@ -133,11 +132,11 @@ describe("a two-hour outage with a kill in it", () => {
     expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
     await story.mine(2);
     proxy?.reset();
-    proxy?.behave(rangeCap(50, "publicnode"));
+    proxy?.behave(rangeCap(10, "publicnode"));
     await story.poll();
     expect(proxy?.calls("eth_getLogs")).toBeLessThanOrEqual(45);
     expect(story.status(order.id)).toBe("paid");
-    expect(usdtOf(story).outstanding).toBeGreaterThan(500);
+    expect(usdtOf(story).outstanding).toBeGreaterThan(100);
 
     for (let polls = 0; (usdtOf(story).outstanding ?? 0) > 0; polls++) {
       expect(polls).toBeLessThan(10);

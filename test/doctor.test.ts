@@ -529,15 +529,30 @@ describe("the way to the shop", () => {
       null,
       "redirected to https://shop.example.com/;",
     ],
-    ["that redirected the last webhook", null, 302, "the last webhook was answered with HTTP 302; redirects are not"],
+    [
+      "that redirected the last webhook, and says where at its URL",
+      "https://user:hush@shop.example.com/en/hook/?k=hush#hush",
+      302,
+      "the last webhook was answered with HTTP 302; redirected to https://shop.example.com/en/hook/; redirects are not",
+    ],
+    [
+      "that redirected the last webhook, and does not redirect OPTIONS",
+      null,
+      302,
+      "the last webhook was answered with HTTP 302; redirects are not followed; reason of webhook_failed in the log",
+    ],
     ["that redirects OPTIONS and took the last webhook", "/en", 200, null],
     ["that refused the last webhook otherwise", null, 500, null],
   ];
   test.each(redirects)("an origin %s", async (_, location, last_status, warned) => {
+    const asked: string[] = [];
     const shop = Bun.serve({
       hostname: "127.0.0.1",
       port: 0,
-      fetch: () => new Response(null, location === null ? { status: 204 } : { status: 301, headers: { location } }),
+      fetch({ method, url }) {
+        asked.push(`${method} ${new URL(url).pathname}`);
+        return new Response(null, location === null ? { status: 204 } : { status: 301, headers: { location } });
+      },
     });
     const folder = await place({ merchant: "" });
     const raw = new Sqlite(folder.database);
@@ -556,6 +571,7 @@ describe("the way to the shop", () => {
     expect(said).toHaveLength(warned === null ? 0 : 1);
     expect(said.join()).toContain(warned ?? "");
     expect(said.join()).not.toContain("hush");
+    expect(asked).toEqual([last_status === 302 ? "OPTIONS /hook" : "OPTIONS /"]);
   });
 
   test("a public_url that does not lead here is warned about: the server may be stopped", async () => {

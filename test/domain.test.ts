@@ -33,6 +33,7 @@ import {
   type Heads,
   parseFinality,
   withoutStaleTags,
+  witnessOf,
 } from "../src/domain/finality.ts";
 import { judge } from "../src/domain/matching.ts";
 import {
@@ -347,6 +348,19 @@ describe("finality", () => {
   ])("%p is met up to the block", (finality, at, number) => {
     expect(finalBlock(finality, at, { tagless_depth: 20, block_s: 0.5 })).toBe(number);
     expect(parseFinality(formatFinality(finality))).toEqual(finality);
+  });
+
+  test.each<[Finality, Heads, { number: number; hash: string | null }]>([
+    [{ blocks: 1 }, heads, { number: 50, hash: null }],
+    [{ blocks: 12, seconds: 10 }, heads, { number: 61, hash: null }],
+    [{ tag: "finalized", blocks: 12 }, heads, heads.finalized ?? block(0)],
+    [
+      { tag: "finalized", blocks: 12 },
+      { ...heads, finalized: null },
+      { number: 69, hash: null },
+    ],
+  ])("%p of block 50 is witnessed by a block", (finality, at, witness) => {
+    expect(witnessOf(finality, 50, at, { tagless_depth: 20 })).toMatchObject(witness);
   });
 
   test("all parts must hold: of blocks that share one time, those that are too young by time or by number do not count", () => {

@@ -1,4 +1,3 @@
-// alone
 // The whole product as a merchant meets it: its own process, real HTTP, sockets and webhooks, a real node.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -48,7 +47,7 @@ async function admin(path: string): Promise<Record<string, unknown>[]> {
 
 /** The transfer rows of a transaction, once there are as many and they are as asked. */
 async function transfers(hash: string, fits: (rows: Record<string, unknown>[]) => boolean) {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 120_000;
   for (;;) {
     const rows = (await admin(`/wallets/${wallet}/transfers?limit=200`)).filter((row) => row.txn_hash === hash);
     if (fits(rows)) return rows;

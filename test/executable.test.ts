@@ -1,4 +1,3 @@
-// alone
 // The executable a merchant downloads: built here, started in an empty folder with one configuration file, each command
 // run once on it.
 

@@ -1,4 +1,4 @@
-// alone
+// slow
 // An appliance that has nothing but a key of Etherscan: a process of its own, the emulated service, a real node behind.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";

@@ -1,4 +1,3 @@
-// alone
 // A head that is not the chain's: one that is far ahead for a poll, one that goes back. No honest payment is refused for
 // it, and no block counts as read that is not there yet.
 

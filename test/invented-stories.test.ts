@@ -1,4 +1,3 @@
-// alone
 // A payment that one provider invents, log and receipt, in a block that is on the chain: what one, two and three providers
 // protect against.
 
@@ -138,6 +137,36 @@ describe("one provider of two that invents a payment", () => {
     await goOn(story, 4);
     expect([story.status(order.id), logged(story, "transfer_doubted")]).toEqual(["paid", 1]);
     expect(story.events("payment_reverted")).toHaveLength(0);
+  });
+});
+
+describe("one provider with several nodes behind its name", () => {
+  /** From the second look on, blocks come from a node that has come only so far; its branch may have been left. */
+  const behind = (top: number): Behaviour => {
+    let isLate = false;
+    return {
+      alter(call, envelope) {
+        if (call.method === "eth_getTransactionReceipt") isLate = true;
+        const isAbove = call.method === "eth_getBlockByNumber" && Number(call.params[0]) > top;
+        return isLate && isAbove ? { ...envelope, result: null } : envelope;
+      },
+    };
+  };
+
+  test("counts no payment by a node that does not have the block by which it would count", async () => {
+    const story = await begin({ proxies: 1, finality: "[{ finality = 4 }]" });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await story.usdt.transfer(payer, wallet, usd(7));
+    const block = Number(await story.anvil.rpc("eth_blockNumber", []));
+    await story.mine(4);
+    story.proxies[0]?.behave(behind(block + 1));
+    await story.poll();
+    expect(story.transfers()).toMatchObject([{ status: "waiting_for_confirmation" }]);
+    expect(logged(story, "confirmation_unclear")).toBeGreaterThan(0);
+    story.proxies[0]?.behave();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
   });
 });
 

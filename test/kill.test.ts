@@ -1,4 +1,4 @@
-// alone
+// slow
 // The server is killed with SIGKILL at seeded points of a whole payment: before and after commits, between an answer and
 // its record, in the middle of a page. Every restart must end in exactly one paid order and one verified webhook.
 
@@ -11,7 +11,7 @@ import { createShop, type Received, type Shop } from "./support/merchant.ts";
 
 const kills = 20;
 const seed = 20261121;
-const crashing = [process.execPath, join(import.meta.dir, "support/serve-crashing.ts")];
+const crashing_source = join(import.meta.dir, "support/serve-crashing.ts");
 const patience_ms = 120_000;
 
 /** Where a payment's server may die; `often` points are passed again and again, the others once. */
@@ -24,8 +24,14 @@ const points: { name: string; upTo: number }[] = [
 ];
 
 let stage: Stage;
+let crashing: string[];
 beforeAll(async () => {
   stage = await setStage({ finality: "2" });
+  // Compiled once, because it is started for every kill.
+  const compiled = { target: "bun", format: "esm", minify: true, bytecode: true } as const;
+  const outfile = join(stage.folder.path, "serve-crashing");
+  await Bun.build({ entrypoints: [crashing_source], compile: { outfile }, ...compiled });
+  crashing = [outfile];
 });
 afterAll(() => stage.clear());
 

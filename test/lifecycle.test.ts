@@ -1,3 +1,4 @@
+// slow
 // The life of a served process around its work: the secret in its file, signals while it starts, a log nobody reads any
 // more, and an end that loses nothing while others hang.
 
@@ -230,7 +231,7 @@ describe("a log that nobody reads any more", () => {
       expect(await child.exited).toBe(0);
       expect(child.signalCode).toBe(null);
     },
-    40_000,
+    300_000,
   );
 });
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Around, around_max, attribute, type Context } from "../src/domain/attribution.ts";
 import { beginningsLike, isLookalike } from "../src/domain/lookalike.ts";
-import type { Arrival, Candidate, Match } from "../src/domain/matching.ts";
+import { type Arrival, type Candidate, isTimely, type Match } from "../src/domain/matching.ts";
 
 const usd = (amount: number): bigint => BigInt(Math.round(amount * 1e6));
 const arrival: Arrival = {
@@ -29,6 +29,7 @@ const open: Candidate = {
   opened_at: 990_000,
   opened_head: 49,
   opened_ahead_ms: null,
+  head_after_opening: null,
   closed: false,
   taken: false,
 };
@@ -109,6 +110,51 @@ describe("a transfer of an amount that was promised", () => {
   });
 });
 
+describe("a transfer at or below the head that the chain showed just after the opening", () => {
+  // Opened at 990 s by our clock.
+  const heard: Partial<Candidate> = { opened_at: 990_000, opened_ahead_ms: 0, head_after_opening: 52 };
+  const at = (time: number, number = 52) => ({ block: { number, time } });
+  const chain = (block_ms: number, uncertainty_ms = 15_000) => ({ chain_time: { uncertainty_ms, block_ms } });
+  const base = chain(200, 3000);
+  const rows: [what: string, arrival: Partial<Arrival>, deposit: Partial<Candidate>, answer: string][] = [
+    ["in a block of more than two seconds before the opening", at(987), {}, "too_early"],
+    ["in a block of two seconds before, which may have been built later", at(988), {}, "match pays 7"],
+    ["in a block of the same second", at(990), {}, "match pays 7"],
+    ["in an old block above that head", at(980, 53), {}, "match pays 7"],
+    ["in an old block, where no head was heard", at(980), { head_after_opening: null }, "match pays 7"],
+    ["in an old block, where the chain's clock is not known", at(980), { opened_ahead_ms: null }, "match pays 7"],
+    ["in an old block, by a chain 8 s ahead", at(995), { opened_ahead_ms: 8000 }, "too_early"],
+    ["in the second of the opening, by a chain 8 s ahead", at(998), { opened_ahead_ms: 8000 }, "match pays 7"],
+    ["in an old block, by a chain 8 s behind", at(979), { opened_ahead_ms: -8000 }, "too_early"],
+    ["in the second of the opening, by a chain 8 s behind", at(982), { opened_ahead_ms: -8000 }, "match pays 7"],
+    ["in an old block of a chain of five blocks a second", { ...at(988), ...base }, {}, "too_early"],
+    ["in a block of the second before, of such a chain", { ...at(989), ...base }, {}, "match pays 7"],
+    ["in a block of the same second, of such a chain", { ...at(990), ...base }, {}, "match pays 7"],
+    [
+      "in a block of the second in which it was opened late",
+      { ...at(990), ...base },
+      { opened_at: 990_999 },
+      "match pays 7",
+    ],
+    ["in an old block of a chain of 3 s, two before the head", { ...at(987, 50), ...chain(3000) }, {}, "too_early"],
+  ];
+  test.each(rows)("%s", (_what, changes, deposit, answer) => {
+    expect(words(attribute({ ...arrival, ...changes }, [{ ...open, ...heard, ...deposit }], alone))).toBe(answer);
+  });
+
+  test.each([
+    ["as old as a block, its building and a part of a second", 975, 0, 12_000, true],
+    ["older", 974, 0, 12_000, false],
+    ["older than that of a chain of five blocks a second", 987, 0, 200, false],
+    ["newer than the opening", 999, 0, 200, true],
+    ["in the time of a chain that is ahead", 983, 8000, 12_000, true],
+    ["behind a chain that is ahead", 982, 8000, 12_000, false],
+    ["of a chain whose clock is not known", 990, null, 12_000, false],
+  ])("that head counts by its time: %s", (_what, time, opened_ahead_ms, block_ms, counts) => {
+    expect(isTimely({ time }, { opened_at: 990_000, opened_ahead_ms }, { block_ms })).toBe(counts);
+  });
+});
+
 describe("a transfer of 10 that nobody was asked for exactly", () => {
   const at = (amount: number, deposit = 7, changes: Partial<Candidate> = {}): Candidate => ({
     ...open,
@@ -154,6 +200,22 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
     ["than one that another transfer pays", {}, { tolerant: [at(10.05, 7, { taken: true })] }, "duplicate order-7"],
     ["than one, by somebody who pays another", {}, { tolerant: [at(10.05)], mine: [at(50, 8)] }, "ambiguous"],
     ["than one, by its own payer", {}, { tolerant: [at(10.05)], mine: [at(10.05)] }, "tolerance pays 7"],
+    ["than one, and another less a fee", {}, { tolerant: [at(10.05)], shortened: [at(10.5, 8)] }, "ambiguous"],
+    ["than one, and another cut", {}, { tolerant: [at(10.05)], cut: [at(10.9, 8)] }, "ambiguous"],
+    [
+      "than one, by somebody who is expected elsewhere",
+      {},
+      { tolerant: [at(10.05)], expected: [at(50, 8, bound)] },
+      "ambiguous",
+    ],
+    ["than one, and a little more than another", {}, { tolerant: [at(10.05)], below: [at(9.95, 8)] }, "ambiguous"],
+    ["than one, and far more than another", {}, { tolerant: [at(10.05)], below: [at(5, 8)] }, "tolerance pays 7"],
+    [
+      "than one, and more than one that is paid",
+      {},
+      { tolerant: [at(10.05)], below: [at(9.95, 8, paid)] },
+      "tolerance pays 7",
+    ],
     ["and it is cut, too", {}, { tolerant: [at(10.05)], cut: [at(10.05)] }, "tolerance pays 7"],
     // Known senders
     ["less, by the one who pays it", {}, { mine: [at(50, 7, bound)] }, "part pays 7"],

@@ -1,4 +1,3 @@
-// alone
 // What one provider says wrongly, once: it drops no payment, pays none, vouches for nothing, and stops nothing for good.
 
 import { afterEach, describe, expect, test } from "bun:test";

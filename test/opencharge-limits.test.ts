@@ -93,7 +93,8 @@ describe("the bounds", () => {
 
   test("are sixteen mebibytes a day of the proofs of one issuer, long ones sooner", () => {
     const kib = 1024;
-    const { proofRoom, proofKept } = limits();
+    const { proofKept, ...asked } = limits();
+    const proofRoom = (issuer: number) => asked.proofRoom(issuer, () => ({ bytes: 0, oldest: null }));
     const keep = (length: number) => {
       const full = proofRoom(length);
       if (full === null) proofKept(length, length * kib);
@@ -105,6 +106,27 @@ describe("the bounds", () => {
     expect(proofRoom(65)).toBeNull();
     clock += 23 * 60 * minute_ms;
     expect(proofRoom(64)).toBeNull();
+  });
+
+  test("hold over a restart: what the database says is kept counts, once, from when it was received", () => {
+    const hour_ms = 60 * minute_ms;
+    const now = Date.now();
+    const { proofKept, proofRoom } = createNetworkLimits({
+      world: { ...realWorld(), now: () => now + clock, elapsed: () => clock },
+    });
+    const asked: number[] = [];
+    const kept = (bytes: number) => (since: number) => {
+      asked.push(since + 24 * hour_ms - now - clock);
+      return { bytes, oldest: since + hour_ms };
+    };
+    const half = 8 * 1024 * 1024;
+    expect(proofRoom(1, kept(2 * half))).toMatchObject({ refused: "RATE_LIMITED", retry_after_s: 3600 });
+    expect(proofRoom(2, kept(half))).toBeNull();
+    proofKept(2, half);
+    expect(proofRoom(2, kept(half))).toMatchObject({ retry_after_s: 3600 });
+    clock += hour_ms;
+    expect([proofRoom(1, kept(2 * half)), proofRoom(2, kept(half))]).toEqual([null, null]);
+    expect(asked).toEqual([0, 0]);
   });
 
   test("are forgotten oldest first, so that what is remembered stays small", () => {

@@ -1,13 +1,16 @@
 // Payments from foreign wallets over real HTTP: a settlement provider proves that it has the money, we prove it to the
 // merchant, and that pays the merchant's order here.
 
+import { Database as Sqlite } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { liveConfig } from "../src/config/config.ts";
 import { createAdmin, type ProofOutcome } from "../src/sdk/index.ts";
 import { createCrediting } from "../src/services/crediting.ts";
 import { insertChain } from "../src/storage/chains.ts";
 import { recordTransition } from "../src/storage/ledger.ts";
-import { proofOf, signedOrder } from "../src/storage/opencharge.ts";
+import { migrate } from "../src/storage/migrations.ts";
+import { insertProof, proofOf, signedOrder } from "../src/storage/opencharge.ts";
+import { keptProofs } from "../src/storage/opencharge-payments.ts";
 import { dueDeliveries, dueLanes } from "../src/storage/outbox.ts";
 import { insertTransfer } from "../src/storage/transfers.ts";
 import { canonicalJson } from "../src/wire/opencharge/canonical.ts";
@@ -15,6 +18,7 @@ import { createSigner } from "../src/wire/opencharge/keys.ts";
 import { type Answer, type Party, startParty } from "./support/opencharge/party.ts";
 import { type Shop, shop_ocid, shop_secret, startShop } from "./support/opencharge/shop.ts";
 import type { Fields } from "./support/opencharge/spelling.ts";
+import { plansOf } from "./support/plans.ts";
 import { admin_secret, testConfig } from "./support/server.ts";
 
 const [ours, provider_ocid, wallet_ocid] = [200, 100, 201];
@@ -425,6 +429,65 @@ describe("a proof that holds and comes", () => {
     shop.advance(86_400_000);
     const next = await pending();
     expect((await settle(next, provider.proof(terms(next)))).status).toBe(200);
+  });
+
+  test("when an earlier run of the server has filled its issuer's share of the day waits", async () => {
+    const public_key = "00".repeat(32);
+    await shop.database.transact((tx) =>
+      insertProof(tx, {
+        ...{
+          issuer: provider_ocid,
+          txid: "earlier",
+          sender: provider_ocid,
+          proof_hash: "",
+          signature: "",
+          proved_s: 0,
+        },
+        ...{ outcome: "unmatched", oc_order: null, oc_payment: null, form: "recursive", public_key },
+        object: JSON.stringify({ memo: "x".repeat(16 * 1024 * 1024) }),
+      }),
+    );
+    shop.advance(3_600_000);
+    const txid = await pending();
+    const refused = await settle(txid, provider.proof(terms(txid)));
+    expect([codeOf(refused), Number(refused.headers.get("retry-after"))]).toEqual([
+      "429 RATE_LIMITED",
+      expect.closeTo(23 * 3600, -3),
+    ]);
+    shop.advance(23 * 3_600_000);
+    const next = await pending();
+    expect((await settle(next, provider.proof(terms(next)))).status).toBe(200);
+  });
+
+  test("counts with all that is kept of its issuer since a moment, whether it settled anything or not", async () => {
+    const kept = (issuer: number, since: number) => shop.database.read((at) => keptProofs(at, issuer, since));
+    const txid = await pending();
+    const [first, second] = [
+      provider.proof({ ...terms(txid), txid: "one" }),
+      provider.proof({ ...terms(txid), txid: "two" }),
+    ];
+    const began = seconds() * 1000;
+    await settle(txid, first);
+    const { bytes, oldest } = kept(provider_ocid, 0);
+    expect(bytes).toBe(Buffer.byteLength(JSON.stringify({ proof: first.proof, signature: first.signature })));
+    expect([Number(oldest) >= began, Number(oldest) <= shop.now()]).toEqual([true, true]);
+    shop.advance(10_000);
+    const later = shop.now();
+    await deliver(second);
+    const more = Buffer.byteLength(JSON.stringify(second.proof) + second.signature);
+    expect(kept(provider_ocid, 0)).toEqual({ bytes: bytes + more, oldest });
+    expect(kept(provider_ocid, later - 1)).toMatchObject({ bytes: more });
+    expect(kept(provider_ocid, shop.now())).toEqual({ bytes: 0, oldest: null });
+    expect(kept(stranger.ocid, 0)).toEqual({ bytes: 0, oldest: null });
+
+    const raw = new Sqlite(":memory:");
+    migrate(raw);
+    const plan = plansOf(raw, (at) => keptProofs(at, provider_ocid, 0)).flat();
+    expect(plan.filter((step) => / oc_\w+ USING /.test(step))).toEqual([
+      "SEARCH oc_proofs USING INDEX oc_proofs_received (received_at>?)",
+      expect.stringMatching(/^SEARCH oc_payments USING INDEX \w+ \(settled_issuer=\?\)$/),
+    ]);
+    raw.close();
   });
 
   test("too late may not come again for something else", async () => {

@@ -1,4 +1,4 @@
-// alone
+// slow
 // Both sides of the network from end to end. As a gateway: a merchant's gateway sends a signed order, a payer chooses
 // in a real browser, pays on a real node and lands at the shop, and a proof comes that verifies from what we publish. As
 // a merchant: a payment app asks for an order and pays it through a settlement provider. The appliance is a process.

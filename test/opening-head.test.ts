@@ -6,17 +6,24 @@ import { payer, type Story, startStory, usd, wallet } from "./support/chain-stor
 import { alteringHeaders, type Behaviour, hanging } from "./support/provider-proxy.ts";
 
 let story: Story;
-async function begin(options: Parameters<typeof startStory>[0] = {}): Promise<void> {
-  story = await startStory({ verify: "false", proxies: 1, opening_heads: true, ...options });
+/** The chain's clock is measured, so coarsely that time alone finds no payment of the last seconds too early. */
+async function begin(chain_ahead_s = 0): Promise<void> {
+  story = await startStory({ verify: "false", proxies: 1, opening_heads: true });
+  await story.poll();
+  if (chain_ahead_s > 0) await story.anvil.rpc("evm_increaseTime", [chain_ahead_s]);
+  else story.wait(-chain_ahead_s);
+  await story.advance(12);
   await story.poll();
 }
 afterEach(() => story.stop());
 
-const clock_uncertainty_ms = 15_000;
+const clock_uncertainty_ms = 14_000;
 const heard_in_time_ms = 900;
 
 const headOf = async () => Number(await story.anvil.rpc("eth_blockNumber", []));
-const openedHead = (id: number) => story.rows(`SELECT opened_head FROM deposits WHERE id = ${id}`)[0]?.opened_head;
+const columnOf = (id: number, column: string) =>
+  story.rows(`SELECT ${column} FROM deposits WHERE id = ${id}`)[0]?.[column];
+const heardHead = (id: number) => columnOf(id, "head_after_opening");
 const reasons = () => story.transfers().map(({ reason }) => reason);
 const behave = (...behaviours: Behaviour[]) => story.proxies[0]?.behave(...behaviours);
 
@@ -32,12 +39,12 @@ async function opened(amount: string): Promise<{ order: string; deposit: number 
   return { order, deposit };
 }
 
-/** A deposit that was opened at the head of the chain, not at that of the last poll. */
-async function openedAtHead(amount: string): Promise<string> {
-  const { order, deposit } = await opened(amount);
+/** A deposit whose opening was answered with the head of the chain. */
+async function heardAfterOpening(amount: string): Promise<{ order: string; deposit: number }> {
+  const one = await opened(amount);
   const head = await headOf();
-  expect(await soon(() => openedHead(deposit), head)).toBe(head);
-  return order;
+  expect(await soon(() => heardHead(one.deposit), head)).toBe(head);
+  return one;
 }
 
 async function readOn(): Promise<void> {
@@ -55,147 +62,154 @@ const ahead = (blocks: number) =>
       : header,
   );
 
+/** The answer to each question leaves only when `until` has ended. */
+function answeredAfter(until: () => Promise<unknown>): Behaviour {
+  return {
+    async request(calls) {
+      await until();
+      const headers = { "content-type": "application/json" };
+      return fetch(story.anvil.url, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(calls.length > 1 ? calls : calls[0]),
+      });
+    },
+  };
+}
+
 async function payMined(amount: number): Promise<void> {
   await story.usdt.transfer(payer, wallet, usd(amount));
   await story.mine();
 }
 
-describe("the last poll is a minute old", () => {
-  const frontRun = async () => {
+describe.each([0, 8, -8])("on a chain whose clock is %d s ahead of ours, a minute after the last poll", (ahead_s) => {
+  test("a payment mined four seconds before a thief opens an order for it is too early", async () => {
+    await begin(ahead_s);
     await story.advance(60);
     await payMined(7);
-  };
-
-  test("a payment mined before the deposit was opened is too early by height, within the uncertainty of the clock", async () => {
-    await begin();
-    await frontRun();
-    const order = await openedAtHead("7.00");
+    story.wait(4);
+    const { order, deposit } = await heardAfterOpening("7.00");
     await readOn();
     expect([story.status(order), reasons()]).toEqual(["pending", ["too_early"]]);
     const [paid] = story.transfers();
-    const opened_at = Number(story.rows("SELECT opened_at FROM deposits")[0]?.opened_at);
-    expect((paid?.block_time ?? 0) * 1000).toBeGreaterThan(opened_at - clock_uncertainty_ms);
+    expect(paid?.block_number).toBeGreaterThan(Number(columnOf(deposit, "opened_head")));
+    const opening = Number(columnOf(deposit, "opened_at")) + Number(columnOf(deposit, "opened_ahead_ms"));
+    expect((paid?.block_time ?? 0) * 1000).toBeGreaterThan(opening - clock_uncertainty_ms);
   });
 
-  test("an honest payment mined in the next block pays", async () => {
-    await begin();
-    await frontRun();
-    const order = await openedAtHead("9.00");
-    await payMined(9);
-    await readOn();
-    expect([story.status(order), reasons()]).toEqual(["paid", ["no_such_amount", null]]);
-  });
-
-  test("an answer that takes longer than a second changes nothing", async () => {
-    await begin();
-    const recorded = await headOf();
-    await frontRun();
-    const asked = Promise.withResolvers<void>();
-    const answer = Promise.withResolvers<void>();
-    const slow: Behaviour = {
-      async request([call]) {
-        asked.resolve();
-        await answer.promise;
-        const headers = { "content-type": "application/json" };
-        const { body } = await fetch(story.anvil.url, { method: "POST", headers, body: JSON.stringify(call) });
-        return new Response(body);
-      },
-    };
-    behave(slow);
-    const late = await opened("7.00");
-    await asked.promise;
-    behave();
-    story.wait(1.1);
-    answer.resolve();
-    // The next question is asked once the first one has ended.
-    await openedAtHead("8.00");
-    expect(openedHead(late.deposit)).toBe(recorded);
-  });
-
-  test("a head further ahead than the chain's pace allows changes nothing", async () => {
-    await begin();
-    const recorded = await headOf();
-    await frontRun();
-    const told = Promise.withResolvers<void>();
+  test("an honest payment that is mined before the head is heard pays, in the second of the opening", async () => {
+    await begin(ahead_s);
+    await story.advance(60);
+    let asked = 0;
     behave(
-      ahead(1000),
-      alteringHeaders((header) => {
-        told.resolve();
-        return header;
+      answeredAfter(async () => {
+        asked += 1;
+        if (asked > 1) return;
+        await payMined(7);
+        await story.mine(3);
       }),
     );
-    const { deposit } = await opened("7.00");
-    await told.promise;
+    const { order, deposit } = await opened("7.00");
+    await soon(() => heardHead(deposit) !== null, true);
     behave();
-    // Its answer may come a moment too late; that of the next one is in time.
-    const { deposit: next } = await opened("8.00");
-    await soon(() => openedHead(next), await headOf());
-    await openedAtHead("9.00");
-    expect(openedHead(deposit)).toBe(recorded);
+    await readOn();
+    expect(story.transfers()[0]?.block_number).toBeLessThan(Number(heardHead(deposit)));
+    expect([story.status(order), reasons()]).toEqual(["paid", [null]]);
   });
 });
 
-test("the payer's answer does not wait for a provider that never answers", async () => {
+test("an honest payment mined in the next block pays", async () => {
   await begin();
-  const recorded = await headOf();
-  behave(hanging);
-  const { id } = await story.order("7.00");
-  const deposit = await Promise.race([story.select(id), Bun.sleep(heard_in_time_ms).then(() => null)]);
-  expect([deposit?.opened_head, openedHead(deposit?.id ?? 0)]).toEqual([recorded, recorded]);
+  await story.advance(60);
+  const { order } = await heardAfterOpening("9.00");
+  await payMined(9);
+  await readOn();
+  expect(story.status(order)).toBe("paid");
 });
 
-test("many deposits that are opened together cost one question, and one more within the second", async () => {
+test("an answer that takes longer than half a second changes nothing", async () => {
+  await begin();
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  behave(
+    answeredAfter(async () => {
+      asked.resolve();
+      await answer.promise;
+    }),
+  );
+  const { deposit } = await opened("7.00");
+  await asked.promise;
+  behave();
+  story.wait(0.6);
+  answer.resolve();
+  // The next question is asked once the first one has ended.
+  await heardAfterOpening("8.00");
+  expect(heardHead(deposit)).toBeNull();
+});
+
+test("a head a minute behind the chain's clock changes nothing", async () => {
+  await begin();
+  const told = Promise.withResolvers<void>();
+  behave(
+    alteringHeaders((header) => {
+      told.resolve();
+      return { ...header, timestamp: `0x${(Number(header.timestamp) - 60).toString(16)}` };
+    }),
+  );
+  const { deposit } = await opened("7.00");
+  await told.promise;
+  behave();
+  await heardAfterOpening("8.00");
+  expect(heardHead(deposit)).toBeNull();
+});
+
+test("nothing is asked while the chain's clock is not known", async () => {
+  story = await startStory({ verify: "false", proxies: 1, opening_heads: true });
+  await story.poll();
+  story.proxies[0]?.reset();
+  const { deposit } = await opened("7.00");
+  await Bun.sleep(100);
+  expect([heardHead(deposit), story.proxies[0]?.calls()]).toEqual([null, 0]);
+});
+
+test("an opening waits for no provider, and a provider that never answers is asked once", async () => {
+  await begin();
+  story.proxies[0]?.reset();
+  behave(hanging);
+  const openings = Promise.all(["7.00", "8.00", "9.00"].map(opened));
+  const answered = await Promise.race([openings, Bun.sleep(heard_in_time_ms).then(() => null)]);
+  expect(answered).toHaveLength(3);
+  for (const amount of ["10.00", "11.00"]) {
+    await Bun.sleep(300);
+    await opened(amount);
+  }
+  expect(story.proxies[0]?.calls()).toBe(1);
+});
+
+test("deposits that are opened together cost one question, and one more soon after", async () => {
   await begin();
   await story.mine(3);
-  const head = await headOf();
   story.proxies[0]?.reset();
-  const orders = await Promise.all(Array.from({ length: 5 }, (_, n) => story.order(`${n + 1}.00`)));
-  const deposits = await Promise.all(orders.map(({ id }) => story.select(id)));
-  for (const { id } of deposits) expect(await soon(() => openedHead(id), head)).toBe(head);
+  const together = async (...amounts: string[]) => {
+    const head = await headOf();
+    const deposits = await Promise.all(amounts.map(opened));
+    for (const { deposit } of deposits) expect(await soon(() => heardHead(deposit), head)).toBe(head);
+  };
+  await together("1.00", "2.00", "3.00", "4.00", "5.00");
   expect(story.proxies[0]?.calls("eth_getBlockByNumber")).toBe(1);
-  const later = await Promise.all(
-    (await Promise.all(["6.00", "7.00"].map((one) => story.order(one)))).map(({ id }) => story.select(id)),
-  );
-  for (const { id } of later) expect(await soon(() => openedHead(id), head)).toBe(head);
+  await together("6.00", "7.00");
   expect(story.proxies[0]?.calls("eth_getBlockByNumber")).toBe(2);
 });
 
-describe("a head that the chain does not keep refuses no honest payment", () => {
-  const heard = async (blocks: number) => {
+describe("a head that is not the chain's refuses no honest payment", () => {
+  test.each([2, 1000])("%d blocks ahead of it", async (blocks) => {
     await begin();
-    const head = await headOf();
     behave(ahead(blocks));
+    const head = await headOf();
     const { order, deposit } = await opened("7.00");
-    expect(await soon(() => openedHead(deposit), head + blocks)).toBe(head + blocks);
+    expect(await soon(() => heardHead(deposit), head + blocks)).toBe(head + blocks);
     behave();
-    return { order, deposit };
-  };
-
-  test("when the next poll shows a lower one", async () => {
-    const { order, deposit } = await heard(2);
     await payMined(7);
-    await story.poll();
-    expect(openedHead(deposit)).toBeNull();
-    await readOn();
-    expect(story.status(order)).toBe("paid");
-  });
-
-  test.each([0, 3])("when another block stands at its height, and %d above it", async (more) => {
-    const { order, deposit } = await heard(1);
-    await payMined(7);
-    await story.mine(more);
-    await story.poll();
-    expect(openedHead(deposit)).toBeNull();
-    await readOn();
-    expect(story.status(order)).toBe("paid");
-  });
-
-  test("when the process ended before a poll has looked at it", async () => {
-    const { order, deposit } = await heard(1);
-    story.restart();
-    await payMined(7);
-    await story.poll();
-    expect(openedHead(deposit)).toBeNull();
     await readOn();
     expect(story.status(order)).toBe("paid");
   });

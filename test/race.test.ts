@@ -1,3 +1,4 @@
+// slow
 // Two hands reaching for one order: whoever commits first decides, the other is refused or finds it done, and money
 // that was on its way is never lost. In one turn of the event loop, in different ones, and between two connections.
 

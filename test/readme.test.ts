@@ -8,7 +8,14 @@ import { chainIds, chains, tokens } from "../src/domain/assets.ts";
 import type { Finality } from "../src/domain/finality.ts";
 import { transitionTable } from "../src/domain/order.ts";
 import type { Order, Signature } from "../src/sdk/index.ts";
-import { type Appliance, configText, createFolder, type Folder, startAppliance } from "./support/appliance.ts";
+import {
+  type Appliance,
+  configText,
+  createFolder,
+  type Folder,
+  fromSource,
+  startAppliance,
+} from "./support/appliance.ts";
 import { type Merchant, startMerchant } from "./support/merchant.ts";
 
 const root = join(import.meta.dir, "..");
@@ -190,7 +197,7 @@ describe("the commands it names", () => {
     for (const line of commands) {
       const words = line.split(" ");
       const name = words[0] === "config" ? words.slice(0, 2) : words.slice(0, 1);
-      const help = Bun.spawnSync([process.execPath, join(root, "src/main.ts"), ...name, "--help"]);
+      const help = Bun.spawnSync([...fromSource, ...name, "--help"]);
       expect(help.exitCode).toBe(0);
       for (const flag of line.match(/(?<= )--?[a-z-]+/g) ?? []) expect(help.stdout.toString()).toContain(flag);
     }

@@ -1,4 +1,3 @@
-// alone
 // What was recorded against what an explorer's index tells: real anvil, real SQLite, an emulated explorer before the
 // same chain, and a provider that hides logs.
 

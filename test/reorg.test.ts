@@ -60,7 +60,7 @@ test.each(amounts)(
     expect(most).toBeGreaterThan(0);
     expect(most).toBeLessThanOrEqual(rows_per_commit_max);
   },
-  30_000,
+  300_000,
 );
 
 test("one block with 1,000 transfers is stored over many transactions", async () => {

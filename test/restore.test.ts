@@ -1,4 +1,3 @@
-// alone
 // The database of a running shop is put back to an older copy. Nothing that the shop was told is taken back or told under
 // an old number, and what was paid in between is found on the chain.
 

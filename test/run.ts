@@ -7,17 +7,22 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
 
-/** For what hangs, not for what is slow. */
-const file_timeout_ms = 1_800_000;
+/** For a file that hangs, not for one that is slow: on an idle machine the slowest takes less than a minute. */
+const file_timeout_ms = 600_000;
+const long_file_timeout_ms = 1_800_000;
 /** One test that hangs: stories start real nodes and servers, and machines are small and shared. */
 const test_timeout_ms = 300_000;
 const tool_timeout_ms = 240_000;
 /** What a process printed last may still be in the pipe when it has ended; a runaway child may hold the pipe for ever. */
 const drain_ms = 2_000;
-/** Two: stories start nodes and servers, on machines with two cores. */
-const files_at_once = 2;
-/** First line of a test file that must not run beside another. */
+/** Files of `npm test`, on machines with two cores: some wait for blocks and deadlines most of their time. */
+const files_at_once = 3;
+/** Two: the long files compute all the time. */
+const long_files_at_once = 2;
+/** First line of a test file that must not run beside another: it measures time or memory. */
 const alone_mark = "// alone";
+/** First line of a test file that takes longer than its size tells, and therefore starts first. */
+const slow_mark = "// slow";
 /** First line of a file that `npm test` leaves out, with the CPU seconds of all its work. Longest first. */
 const long_mark = /^\/\/ long, (\d+) s\n/;
 /** A share of the work is never smaller: a few seconds go by before a file does any. */
@@ -108,7 +113,7 @@ async function check(name: string, command: string, args: readonly string[]): Pr
 
 async function testFile(path: string, env: Record<string, string> = {}): Promise<void> {
   const args = ["test", `--timeout=${test_timeout_ms}`, `./${path}`];
-  const ended = await run(process.execPath, args, file_timeout_ms, env);
+  const ended = await run(process.execPath, args, isLong(path) ? long_file_timeout_ms : file_timeout_ms, env);
   const passed = counted(ended.output, "pass");
   const skipped = counted(ended.output, "skip") + counted(ended.output, "todo");
   let failed = Math.max(counted(ended.output, "fail"), counted(ended.output, "errors?"));
@@ -130,8 +135,9 @@ function counted(output: string, word: string): number {
 
 async function testFiles(paths: readonly string[]): Promise<void> {
   heading(`tests (${paths.length} files)`);
-  // The largest first: none of them is then left over at the end.
-  const bySize = [...paths].sort((a, b) => statSync(join(root, b)).size - statSync(join(root, a)).size);
+  // The slowest first, then the largest: none of them is then left over at the end.
+  const size = (path: string) => (isMarked(path, slow_mark) ? Infinity : statSync(join(root, path)).size);
+  const bySize = [...paths].sort((a, b) => size(b) - size(a) || 0);
   await inTurn(
     bySize.filter((path) => !isAlone(path)),
     files_at_once,
@@ -145,14 +151,15 @@ async function longFiles(paths: readonly string[], seconds: number): Promise<voi
   heading(`long tests (${paths.length} files${seconds > 0 ? `, a share of ${seconds} s` : ""})`);
   const all_s = paths.reduce((sum, path) => sum + longSeconds(path), 0);
   const longest = [...paths].sort((a, b) => longSeconds(b) - longSeconds(a));
-  await inTurn(longest, files_at_once, async (path) => {
-    const share_s = Math.max(share_min_s, Math.floor((seconds * files_at_once * longSeconds(path)) / all_s));
+  await inTurn(longest, long_files_at_once, async (path) => {
+    const share_s = Math.max(share_min_s, Math.floor((seconds * long_files_at_once * longSeconds(path)) / all_s));
     await testFile(path, seconds > 0 ? { TEST_SHARE_SECONDS: String(share_s) } : {});
   });
 }
 
 const headOf = (path: string) => readFileSync(join(root, path), "utf8").slice(0, 100);
-const isAlone = (path: string) => headOf(path).startsWith(alone_mark);
+const isMarked = (path: string, mark: string) => headOf(path).startsWith(`${mark}\n`);
+const isAlone = (path: string) => isMarked(path, alone_mark);
 const longSeconds = (path: string) => Number(long_mark.exec(headOf(path))?.[1] ?? 0);
 const isLong = (path: string) => longSeconds(path) > 0;
 
@@ -179,10 +186,12 @@ function testPaths(argument: string): string[] {
   return tests.sort();
 }
 
-/** Bundles the command line, for the tests that start it often. Without it they run the sources. */
-async function bundle(): Promise<void> {
-  const program = join(root, "node_modules/.cache/ocrch-test/main.js");
-  const args = ["build", "src/main.ts", "--target=bun", `--outfile=${program}`];
+/** Compiles the command line with its bytecode, for the tests that start it often. Without it they run the sources. */
+async function compile(): Promise<void> {
+  const program = join(root, "node_modules/.cache/ocrch-test/ocrch");
+  const flags = ["--compile", "--bytecode", "--format=esm", "--minify"];
+  const loads_nothing = ["--no-compile-autoload-bunfig", "--no-compile-autoload-dotenv"];
+  const args = ["build", ...flags, ...loads_nothing, "src/main.ts", `--outfile=${program}`];
   const { status } = await run(process.execPath, args, tool_timeout_ms);
   if (status === 0) process.env.TEST_PROGRAM = program;
 }
@@ -203,7 +212,7 @@ const { values, positionals: named } = parseArgs({
     without: { type: "string" },
   },
 });
-await bundle();
+await compile();
 if (named.length > 0) await testFiles([...new Set(named.flatMap(testPaths))]);
 else if (values.long) {
   const paths = testPaths(join(root, "test")).filter(isLong);

@@ -1,4 +1,3 @@
-// alone
 // What a chain does and what becomes of the orders: real anvil, real SQLite, polled by hand.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";

@@ -1,4 +1,3 @@
-// alone
 // Payments that two providers must confirm: what counts, what waits, and who is believed when they contradict each other.
 
 import { afterEach, describe, expect, test } from "bun:test";

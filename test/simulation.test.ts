@@ -1,3 +1,4 @@
+// slow
 // A few simulated worlds in every run of the tests; `npm run test:long` simulates thousands and plants faults.
 
 import { expect, test } from "bun:test";

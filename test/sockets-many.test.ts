@@ -26,7 +26,7 @@ const sockets_count = per_order_max * orders_count;
 /** A socket that is watched by nobody else costs a server this much at most; far above what was ever measured. */
 const socket_max_bytes = 64 * 1024;
 const story_timeout_ms = 300_000;
-const slow_timeout_ms = 10_000;
+const slow_timeout_ms = 60_000;
 /** Starts a command with as many open files as the system lets this user have. */
 const with_open_files = ["sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "sh"];
 

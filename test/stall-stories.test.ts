@@ -1,4 +1,3 @@
-// alone
 // What a single provider or a single stranger's transaction does, the rest goes on: one bad receipt, block or header
 // holds up nothing but itself, is named to the operator, and is read when it is served again.
 

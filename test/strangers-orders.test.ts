@@ -86,6 +86,28 @@ describe("several transfers that are one order's amount together", () => {
     expect([till.status(order_id), till.status(thief)]).toEqual([status, "pending"]);
   });
 
+  test("pay no order that somebody opened for one of them when he saw their transaction", async () => {
+    await begin();
+    const order_id = await asked("5");
+    const thief = await till.asked("2.3");
+    const both = ["2.3", "2.7"].map((amount) => ({ amount, sender: ann }));
+    for (const id of await till.arriveTogether(both)) await till.confirm(id);
+    await till.held.settleHeld();
+    expect([till.status(order_id), till.status(thief)]).toEqual(["pending", "pending"]);
+  });
+
+  test("pay no order that somebody opened for the rest before the first part is confirmed", async () => {
+    await begin();
+    const order_id = await asked("48.50", ann);
+    const first = await till.arrive({ amount: "20", sender: ann });
+    const thief = await asked("28.50");
+    await till.receive({ amount: "28.5", sender: ann });
+    expect([till.status(order_id), till.status(thief)]).toEqual(["pending", "pending"]);
+    await till.confirm(first);
+    await till.held.settleHeld();
+    expect([till.status(order_id), till.status(thief)]).toEqual(["paid", "pending"]);
+  });
+
   test("pay no other order after an order was opened for the amount of one of them", async () => {
     await begin();
     const [thief, order_id] = [await asked("48.50"), await asked("58.50")];

@@ -138,13 +138,19 @@ function nearest(arrival: Arrival, near: Around, context: Context): Match {
 
 const ambiguous: Match = { reason: "ambiguous", likely_order: null };
 
-/** A little less than one promise, and no other could be meant: not even one that is over, or that expects another sender. */
-function tolerated(arrival: Arrival, { tolerant, mine, elsewhere }: Around, context: Context): Match | null {
+/**
+ * A little less than one promise, and no other could be meant: not even one that is over, or that expects another sender;
+ * neither with decimals left out or less a fee, nor by a small overpayment.
+ */
+function tolerated(arrival: Arrival, around: Around, context: Context): Match | null {
+  const { tolerant, mine, elsewhere, expected, cut, shortened, below, highestPaying } = around;
+  const overpaid = below.filter((one) => one.order_status !== "paid" && arrival.units <= highestPaying(one.units));
+  const others = [mine, elsewhere, expected, cut, shortened, overpaid];
   const near = timely(arrival, tolerant);
   const [meant] = near.sort((a, b) => (a.units < b.units ? -1 : 1));
   if (meant === undefined) return null;
-  const isUnclear = [tolerant, mine, elsewhere].some(isMany);
-  if (isUnclear || ordersOf([...near, ...timely(arrival, [...mine, ...elsewhere])]).size > 1) return ambiguous;
+  if ([tolerant, ...others].some(isMany)) return ambiguous;
+  if (ordersOf([...near, ...timely(arrival, others.flat())]).size > 1) return ambiguous;
   if (!isFor(arrival, meant)) return { reason: "other_sender", likely_order: meant.order_id };
   return unlessContested(arrival, settled(arrival, meant, "tolerance"), near, context);
 }

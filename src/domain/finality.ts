@@ -88,6 +88,22 @@ export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: 
 }
 
 /**
+ * A block that lies on the branch on which a finality is satisfied for the block `number`: who does not have it speaks of
+ * another branch. `hash` is null where any block of that number will do.
+ */
+export function witnessOf(
+  finality: Finality,
+  number: number,
+  heads: Heads,
+  { tagless_depth }: Pick<Pace, "tagless_depth">,
+): { number: number; hash: string | null } {
+  const tagged = finality.tag === undefined ? null : heads[finality.tag];
+  if (tagged !== null) return tagged;
+  const depth = Math.max(finality.blocks ?? 1, finality.tag === undefined ? 1 : tagless_depth);
+  return { number: number + depth - 1, hash: null };
+}
+
+/**
  * The highest block number that satisfies a finality; -1 when none does yet. Where nobody asked for the times of blocks,
  * seconds are counted as blocks of `block_s`.
  */

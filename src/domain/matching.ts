@@ -9,6 +9,13 @@ import type { AllocationKind, InboxReason, Receipt, Transfer } from "./payment.t
 export const max_chain_clock_skew_s = 15;
 /** A payment mined within this many blocks of a deposit's opening may have been on its way before. */
 const young_blocks = 2;
+/**
+ * How long after the time it states a block may take in a transaction: as long as a block takes, within these bounds.
+ * Counts only for a block that was seen just after a deposit was opened.
+ */
+const building_ms = { from: 1000, to: 2000 };
+/** Whole seconds of block times. */
+const rounding_ms = 1000;
 
 /** What is known of a chain's time. */
 export interface ChainTime {
@@ -35,6 +42,8 @@ export interface Candidate {
   opened_head: number | null;
   /** How far the chain's clock was ahead of ours then; null where it was not measured. */
   opened_ahead_ms: number | null;
+  /** The highest block that the chain showed just after the opening; null where no answer came in time. */
+  head_after_opening: number | null;
   closed: boolean;
   /** Another transfer already pays it, to the unit. */
   taken: boolean;
@@ -107,6 +116,30 @@ function openingOf({ opened_at, opened_ahead_ms }: Candidate, { uncertainty_ms }
   return { opening: opened_at + opened_ahead_ms, uncertainty_ms };
 }
 
+function buildingTime({ block_ms }: Pick<ChainTime, "block_ms">): number {
+  return Math.min(building_ms.to, Math.max(building_ms.from, block_ms));
+}
+
+/** True where a block was there just after an opening, and was built before by the time it states. */
+function isBuiltBefore(block: Arrival["block"], deposit: Candidate, chain_time: Pick<ChainTime, "block_ms">): boolean {
+  const { opened_at, opened_ahead_ms, head_after_opening } = deposit;
+  if (opened_ahead_ms === null || head_after_opening === null || block.number > head_after_opening) return false;
+  return block.time < Math.floor((opened_at + opened_ahead_ms - buildingTime(chain_time)) / 1000);
+}
+
+/**
+ * True where the time of a head that was heard just after an opening is what the chain's clock lets expect. A head that is
+ * too old is that of a chain that builds late blocks, or the clock was read wrong: then its height tells nothing.
+ */
+export function isTimely(
+  head: Pick<BlockRef, "time">,
+  { opened_at, opened_ahead_ms }: Pick<Candidate, "opened_at" | "opened_ahead_ms">,
+  { block_ms }: Pick<ChainTime, "block_ms">,
+): boolean {
+  if (opened_ahead_ms === null) return false;
+  return head.time * 1000 >= opened_at + opened_ahead_ms - block_ms - buildingTime({ block_ms }) - rounding_ms;
+}
+
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
 export function isOlder(
   { block, newest_deposit, chain_time }: Pick<Arrival, "block" | "newest_deposit" | "chain_time">,
@@ -115,6 +148,7 @@ export function isOlder(
   // A transaction that is mined again in a later block is not newer for that.
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
+  if (isBuiltBefore(block, candidate, chain_time)) return true;
   const { opening, uncertainty_ms } = openingOf(candidate, chain_time);
   return block.time * 1000 < opening - uncertainty_ms;
 }

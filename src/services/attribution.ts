@@ -42,6 +42,7 @@ import {
   depositsOfSender,
   hasPaidOrders,
   isSharedSender,
+  partsUnconfirmed,
   payersLike,
   unallocatedOf,
 } from "../storage/senders.ts";
@@ -186,18 +187,21 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
   }
 
   /**
-   * Unpaid orders of which exactly a transfer and the newest others of its sender that pay nothing are due together, where
-   * a deposit was opened only after those.
+   * Unpaid orders of which exactly a transfer and the newest others of its sender that count for nothing yet are due
+   * together, where a deposit was opened only after those, or just before.
    */
   function completedBy(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate): Candidate[] {
     const { id: transfer, sender } = row;
     if (isSharedSender(at, sender)) return [];
-    const others = unallocatedOf(at, pot, sender, added_up_max).filter(({ id }) => id !== transfer);
+    const others = [unallocatedOf, partsUnconfirmed]
+      .flatMap((find) => find(at, pot, sender, added_up_max))
+      .filter(({ id }) => id !== transfer)
+      .sort((a, b) => b.block_number - a.block_number || b.log_index - a.log_index);
     let units = BigInt(row.units);
     return others.flatMap((other) => {
       units += BigInt(other.units);
       const when = whenOf(at, other);
-      if (!isOlder(when, deposit)) return [];
+      if (!isOlder(when, deposit) && !isYoung(when, deposit)) return [];
       return dueExactly(at, pot, { units, sender, transfer }).filter(
         (one) =>
           one.order_id !== deposit.order_id &&

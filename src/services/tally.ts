@@ -8,10 +8,15 @@ import type { World } from "../world.ts";
 const v6_prefix = 64;
 
 export interface Tally {
-  /** Counts one, or as many as it weighs; how long (ms) until there is room again, 0 while there was any. */
-  take(name: string, weight?: number): number;
+  /**
+   * Counts one, or as many as it weighs; how long (ms) until there is room again, 0 while there was any. A window that
+   * begins with it began `age_ms` ago.
+   */
+  take(name: string, weight?: number, age_ms?: number): number;
   /** The same without counting. */
   wait(name: string): number;
+  /** Whether a window of this name is remembered, even one that has ended. */
+  isKnown(name: string): boolean;
 }
 
 /** Up to `max` per name in a window that begins with the first, by the world's monotonic clock. */
@@ -31,11 +36,12 @@ export function createTally(needs: { world: World; max: number; window_ms: numbe
       const known = windowOf(name);
       return known !== null && known.count >= max ? left(known) : 0;
     },
-    take(name, weight = 1) {
+    isKnown: (name) => windows.has(name),
+    take(name, weight = 1, age_ms = 0) {
       const known = windowOf(name);
       if (known !== null && known.count >= max) return left(known);
       windows.delete(name);
-      windows.set(name, { began: known?.began ?? world.elapsed(), count: (known?.count ?? 0) + weight });
+      windows.set(name, { began: known?.began ?? world.elapsed() - age_ms, count: (known?.count ?? 0) + weight });
       for (const oldest of windows.keys()) {
         if (windows.size <= remembered_max) break;
         windows.delete(oldest);

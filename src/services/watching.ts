@@ -30,7 +30,7 @@ import {
   uncoverAbove,
 } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { forgetOpenedClocks, forgetOpenedHeads, raiseOpenedHead } from "../storage/deposits.ts";
+import { forgetOpenedClocks, forgetOpenedHeads, setHeadAfterOpening } from "../storage/deposits.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 import { endOfCopy } from "../storage/generations.ts";
 
@@ -41,10 +41,8 @@ export interface Watching {
   begin(watches: readonly number[], block: Pick<BlockRef, "number" | "time">): Promise<void>;
   /** The chain was rewritten above `top`: nothing above it counts as read any more by these passes; without them, by the head's. */
   rewind(chain: ChainId, top: number, passes?: readonly Pass[]): Promise<void>;
-  /** Deposits that were opened at higher heads than the last poll showed. */
-  raiseOpened(raised: readonly { deposit: number; head: number }[]): Promise<void>;
-  /** Heads above `top` that deposits were opened at are not the chain's. */
-  forgetOpened(chain: ChainId, top: number): Promise<void>;
+  /** Keeps the head that a chain showed just after these deposits were opened. */
+  headAfterOpening(deposits: readonly number[], head: number): Promise<void>;
   /** A poll that found nothing to read. */
   quiet(chain: ChainId, end: ChainEnd): Promise<void>;
   /** A chain that cannot be read; keeps the time of the first failure. */
@@ -115,12 +113,10 @@ export function createWatching(needs: { database: Database }): Watching {
         forgetHeadAbove(tx, chain, top);
       }),
 
-    raiseOpened: (raised) =>
+    headAfterOpening: (deposits, head) =>
       database.transact((tx) => {
-        for (const { deposit, head } of raised) raiseOpenedHead(tx, deposit, head);
+        for (const deposit of deposits) setHeadAfterOpening(tx, deposit, head);
       }),
-
-    forgetOpened: (chain, top) => database.transact((tx) => forgetOpenedHeads(tx, chain, top)),
 
     quiet: (chain, end) => database.transact((tx) => recordPoll(tx, chain, end)),
 

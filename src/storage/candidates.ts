@@ -23,6 +23,7 @@ const candidate_columns = {
   opened_at: deposits.opened_at,
   opened_head: deposits.opened_head,
   opened_ahead_ms: deposits.opened_ahead_ms,
+  head_after_opening: deposits.head_after_opening,
   closed_at: deposits.closed_at,
   taken: sql<number>`${isTaken}`,
 };
@@ -153,7 +154,11 @@ export function candidatesElsewhere(at: Reader, pot: Pot, amount: string, transf
   return others.flatMap(({ chain, coin, wallet, decimals }) => {
     const units = toUnits(amount, decimals);
     if (units === null || coin === null) return [];
-    return promisesOf(at, { chain, coin, wallet }, [units], transfer).map((one) => ({ ...one, opened_head: null }));
+    return promisesOf(at, { chain, coin, wallet }, [units], transfer).map((one) => ({
+      ...one,
+      opened_head: null,
+      head_after_opening: null,
+    }));
   });
 }
 

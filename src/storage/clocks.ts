@@ -2,7 +2,7 @@
 
 import { and, eq, gte, lte } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import { type ClockReading, ourClockError } from "../domain/clock.ts";
+import { type ClockReading, isOff, ourClockError } from "../domain/clock.ts";
 import type { Reader, Tx } from "./database.ts";
 import { clock_readings } from "./schema.ts";
 
@@ -40,10 +40,14 @@ export function clockError(at: Reader, now: number): number | null {
 
 /**
  * How far a chain's clock is ahead of ours, at least, and by how much it may be more, in ms; null while nothing was
- * measured since the start. Of several providers the one whose blocks come soonest counts.
+ * measured since the start. Of several providers the one whose blocks come soonest counts, unless it states a time in the
+ * future that another reading contradicts.
  */
 export function chainClock(at: Reader, chain: ChainId): Pick<ClockReading, "ahead_ms" | "uncertainty_ms"> | null {
-  const own = at.live().select().from(clock_readings).where(eq(clock_readings.chain, chain)).all();
+  const all = at.live().select().from(clock_readings).all();
+  const newest = Math.max(...all.map(({ read_at }) => read_at));
+  const isOursRight = all.some((one) => !isOff(one) && one.read_at >= newest - good_for_ms);
+  const own = all.filter((one) => one.chain === chain && !(isOursRight && one.ahead_ms > 0 && isOff(one)));
   const best = own.reduce<ClockReading | null>(
     (best, one) => (best !== null && best.ahead_ms >= one.ahead_ms ? best : one),
     null,

@@ -1,13 +1,13 @@
 // Rows of deposits: what payers were asked to send, and where. Each holds its slots, closed with it and never before.
 
-import { and, desc, eq, gt, gte, isNull, lt, sql } from "drizzle-orm";
+import { and, desc, eq, gt, gte, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import { chainClock } from "./clocks.ts";
 import type { Reader, Tx } from "./database.ts";
 import { nextId } from "./generations.ts";
 import { forgetHeld } from "./held.ts";
-import { chains, deposits, slots, transfers } from "./schema.ts";
+import { chains, deposits, slots } from "./schema.ts";
 import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
 import { returned, statement } from "./statement.ts";
 
@@ -190,26 +190,16 @@ export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand):
   }
 }
 
-/**
- * Raises the head at which a deposit was opened; never lowers it, sets none where none is known, and changes nothing for
- * a deposit that is closed or that a transfer has paid.
- */
-export function raiseOpenedHead(tx: Tx, deposit: number, head: number): void {
-  updateOpenedHead(tx).run({ deposit, head });
+/** Notes the head that the chain showed just after a deposit was opened. */
+export function setHeadAfterOpening(tx: Tx, deposit: number, head: number): void {
+  updateHeadAfterOpening(tx).run({ deposit, head });
 }
 
-const updateOpenedHead = statement((db) =>
+const updateHeadAfterOpening = statement((db) =>
   db
     .update(deposits)
-    .set({ opened_head: sql`${sql.placeholder("head")}` })
-    .where(
-      and(
-        eq(deposits.id, sql.placeholder("deposit")),
-        lt(deposits.opened_head, sql.placeholder("head")),
-        isNull(deposits.closed_at),
-        sql`not exists (select 1 from ${transfers} t where t.deposit = ${sql.placeholder("deposit")} and t.status = 'matched')`,
-      ),
-    )
+    .set({ head_after_opening: sql`${sql.placeholder("head")}` })
+    .where(eq(deposits.id, sql.placeholder("deposit")))
     .prepare(),
 );
 

@@ -29,8 +29,9 @@ export interface Examined {
 /** Where webhooks go. */
 export interface WebhookOrigin {
   origin: string;
-  /** HTTP status of the newest attempt there; null where none was answered. */
+  /** HTTP status of the newest attempt there, null where it was not answered, and its URL, null where there was none. */
   last_status: number | null;
+  last_url: string | null;
 }
 
 /** Examines the file at `path`; null when there is none. Reads all of it. Fault: database_unusable. */
@@ -73,10 +74,12 @@ function originsOf(raw: Sqlite): WebhookOrigin[] {
   if (!hasTable) return [];
   return raw
     .query<WebhookOrigin, [number, number]>(
-      `WITH recent AS MATERIALIZED (SELECT origin, id FROM deliveries WHERE schedule = 'webhook' ORDER BY id DESC LIMIT ?)
-      SELECT origin, (
-        SELECT a.status FROM recent r JOIN attempts a ON a.delivery = r.id WHERE r.origin = recent.origin ORDER BY a.id DESC LIMIT 1
-      ) AS last_status FROM recent GROUP BY origin ORDER BY max(id) DESC LIMIT ?`,
+      `WITH recent AS MATERIALIZED (SELECT origin, id FROM deliveries WHERE schedule = 'webhook' ORDER BY id DESC LIMIT ?),
+      newest AS (SELECT recent.origin, max(recent.id) AS delivery, max(a.id) AS attempt
+        FROM recent LEFT JOIN attempts a ON a.delivery = recent.id GROUP BY recent.origin)
+      SELECT n.origin, a.status AS last_status, d.url AS last_url FROM newest n
+      LEFT JOIN attempts a ON a.id = n.attempt LEFT JOIN deliveries d ON d.id = a.delivery
+      ORDER BY n.delivery DESC LIMIT ?`,
     )
     .all(recent_deliveries_max, origins_max);
 }

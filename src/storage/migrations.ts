@@ -25,6 +25,7 @@ import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { ty
 import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" with { type: "text" };
 import clockReadings from "../../migrations/0022_clock_readings.sql" with { type: "text" };
 import assignedSenders from "../../migrations/0023_assigned_senders.sql" with { type: "text" };
+import headAfterOpening from "../../migrations/0024_head_after_opening.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -56,6 +57,7 @@ const migrations: readonly Migration[] = [
   { version: 21, name: "0021_accepted_transfers.sql", sql: acceptedTransfers },
   { version: 22, name: "0022_clock_readings.sql", sql: clockReadings },
   { version: 23, name: "0023_assigned_senders.sql", sql: assignedSenders },
+  { version: 24, name: "0024_head_after_opening.sql", sql: headAfterOpening },
 ];
 
 /** The schema version this code reads and writes. */

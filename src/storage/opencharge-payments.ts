@@ -1,9 +1,10 @@
 // Rows of payments that a settlement provider's proof settles: created, settled once, never changed again.
 
 import { eq, sql } from "drizzle-orm";
+import { unionAll } from "drizzle-orm/sqlite-core";
 import type { Reader, Tx } from "./database.ts";
-import { ocPayments } from "./schema-opencharge.ts";
-import { statement } from "./statement.ts";
+import { ocPayments, ocProofs } from "./schema-opencharge.ts";
+import { returned, statement } from "./statement.ts";
 
 export type PaymentRow = typeof ocPayments.$inferSelect;
 
@@ -59,6 +60,46 @@ const selectSpent = statement((db) =>
     )
     .prepare(),
 );
+
+/** What is kept of an issuer's proofs. */
+export interface KeptProofs {
+  bytes: number;
+  /** When the first of them was received (ms); null where there is none. */
+  oldest: number | null;
+}
+
+/** Proofs of an issuer that were received after `since` (ms), with those that settled a payment. */
+export function keptProofs(at: Reader, issuer: number, since: number): KeptProofs {
+  return returned(selectKept(at).get({ issuer, since }));
+}
+
+const selectKept = statement((db) => {
+  const [issuer, since] = [sql.placeholder("issuer"), sql.placeholder("since")];
+  // When a payment was settled stands in the proof issued for it, in seconds.
+  const settled_at = sql<number>`1000 * (${ocPayments.proof} ->> '$.proof.timestamp')`;
+  const received = db
+    .select({
+      length: sql<number>`octet_length(${ocProofs.object}) + octet_length(${ocProofs.signature})`.as("length"),
+      at: sql<number>`${ocProofs.received_at}`.as("at"),
+    })
+    .from(ocProofs)
+    // By time: an issuer may have sent many before.
+    .where(sql`${ocProofs.received_at} > ${since} and +${ocProofs.issuer} = ${issuer}`);
+  const settling = db
+    .select({ length: sql<number>`octet_length(${ocPayments.settled_by})`.as("length"), at: settled_at.as("at") })
+    .from(ocPayments)
+    .where(
+      sql`${ocPayments.settled_issuer} = ${issuer} and ${ocPayments.expires_at} > ${since} and ${settled_at} > ${since}`,
+    );
+  const kept = unionAll(received, settling).as("kept");
+  return db
+    .select({
+      bytes: sql<number>`coalesce(sum(${kept.length}), 0)`,
+      oldest: sql<number | null>`min(${kept.at})`,
+    })
+    .from(kept)
+    .prepare();
+});
 
 /** Writes down what settled a payment and the proof issued for it. Throws for one that is settled, and for a spent proof. */
 export function settlePayment(

@@ -206,6 +206,7 @@ export const deposits = sqliteTable("deposits", {
   /** Base units left to pay after parts. */
   remainder: text(),
   opened_ahead_ms: integer(),
+  head_after_opening: integer(),
 });
 
 export const slots = sqliteTable("slots", {

@@ -112,7 +112,7 @@ const selectBegunInPot = selectPartPaid(
  */
 export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
   const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
-  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null }));
+  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null, head_after_opening: null }));
 }
 
 const selectExpecting = statement((db) =>
@@ -249,6 +249,32 @@ const selectUnallocated = statement((db) =>
       ),
     )
     .orderBy(desc(transfers.block_number), desc(transfers.log_index))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+
+/** Unconfirmed transfers of a sender to a pot that are to pay a part of an open deposit, the newest deposits' first. */
+export function partsUnconfirmed(at: Reader, pot: Pot, sender: string, limit: number): TransferRow[] {
+  return selectPartsUnconfirmed(at).all({ ...pot, sender, limit });
+}
+
+const selectPartsUnconfirmed = statement((db) =>
+  db
+    .select()
+    .from(transfers)
+    .where(
+      and(
+        eq(transfers.chain, sql.placeholder("chain")),
+        eq(transfers.sender, sql.placeholder("sender")),
+        eq(transfers.coin, sql.placeholder("coin")),
+        eq(transfers.wallet, sql.placeholder("wallet")),
+        eq(transfers.status, "waiting_for_confirmation"),
+        // As in `selectPartPaid`.
+        sql`${transfers.part} = 1`,
+        sql`${transfers.deposit} >= (select min(open.id) from ${deposits} open where open.closed_at is null)`,
+      ),
+    )
+    .orderBy(desc(transfers.deposit))
     .limit(sql.placeholder("limit"))
     .prepare(),
 );

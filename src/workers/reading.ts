@@ -31,7 +31,7 @@ export interface Reading {
   /** What a chain is read through; null for one that is not read. */
   source(chain: ChainId): Source | null;
   /** A deposit was opened: its chain is asked for its head, where it is read. */
-  opened(deposit: Pick<DepositRow, "id" | "chain">): void;
+  opened(deposit: DepositRow): void;
   /** Resolves when no poll is under way any more. */
   stop(): Promise<void>;
 }
@@ -110,7 +110,7 @@ export function createReading(needs: {
       for (const { loops } of entries.values()) for (const loop of loops) loop.wake();
     },
     source: (chain) => entries.get(chain)?.source ?? null,
-    opened: ({ id, chain }) => entries.get(chain)?.openings.opened(id),
+    opened: (deposit) => entries.get(deposit.chain)?.openings.opened(deposit),
     async stop() {
       stopped = true;
       for (const { openings } of entries.values()) openings.stop();

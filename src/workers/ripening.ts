@@ -7,7 +7,7 @@ import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { type Consensus, consensus, isDenied, type Opinion } from "../domain/consensus.ts";
 import { Fault, texts, wordsOf } from "../domain/errors.ts";
-import { formatFinality } from "../domain/finality.ts";
+import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
 import type { Judged, Moved } from "../services/settlement.ts";
@@ -42,6 +42,8 @@ export interface Ripening {
 
 interface Case extends Ripe {
   needed: number;
+  /** A block that a provider must show whose word counts. */
+  witness: ReturnType<typeof witnessOf>;
   /** Why only one company's word says that its policy is met, where two are needed; null when nothing is missing. */
   unvouched: string | null;
   opinions: Opinion[];
@@ -107,12 +109,14 @@ export function createRipening(needs: {
     const opinions = new Map(ripe.map(({ row }) => [row.id, opinionsFor(row, settings)]));
     const twice = ripe.filter(({ row }) => opinions.get(row.id) !== 1).map(({ row }) => row.finality);
     const words = await secondWords(source, told, new Set(twice), settings.facts);
+    const heads = withoutStaleTags(told, settings.facts.stale_tag_s ?? null);
     return ripe.flatMap(({ row, memory }) => {
       const needed = opinions.get(row.id) ?? 1;
       const second = needed > 1 ? words.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
-        return [{ row, memory, needed, unvouched, opinions: [], moved: new Map(), unclear: [] }];
+        const witness = witnessOf(parseFinality(row.finality), row.block_number, heads, settings.facts);
+        return [{ row, memory, needed, witness, unvouched, opinions: [], moved: new Map(), unclear: [] }];
       }
       memory.waiting_since = null;
       memory.held = second?.complaint ? missing(second.complaint) : null;
@@ -125,7 +129,7 @@ export function createRipening(needs: {
     const heard: string[] = [];
     for (let open = cases; open.length > 0; open = open.filter(isOpen)) {
       const hashes = [...new Set(open.map(({ row }) => row.tx_hash))];
-      const heights = [...new Set(open.map(({ row }) => row.block_number))];
+      const heights = [...new Set(open.flatMap(({ row, witness }) => [row.block_number, witness.number]))];
       let testimony: Testimony;
       try {
         testimony = await source.testify({ hashes, heights }, heard);
@@ -208,7 +212,14 @@ function isOpen({ opinions, needed }: Case): boolean {
 
 /** Adds what one provider shows of the case. */
 function form(one: Case, { provider, receipts, refused, headers }: Testimony): void {
-  const { row, opinions, moved } = one;
+  const { row, opinions, moved, witness } = one;
+  const shown = headers.get(witness.number);
+  // Several nodes may stand behind one name, and one of them on a branch that was left.
+  if (shown === null || (shown !== undefined && witness.hash !== null && shown.hash !== witness.hash)) {
+    opinions.push({ provider, verdict: "unclear" });
+    one.unclear.push(`${provider}: does not show the block ${witness.number} by which it counts`);
+    return;
+  }
   const receipt = receipts.get(row.tx_hash) ?? null;
   const header = headers.get(row.block_number) ?? null;
   const verdict = judge(transferOf(row), receipt, header);
@@ -222,8 +233,8 @@ function form(one: Case, { provider, receipts, refused, headers }: Testimony): v
   else opinions.push({ provider, verdict: stands ? verdict : "unclear" });
   if (verdict !== "unclear" && stands) return;
   const refusal = refused.get(row.tx_hash);
-  const shown = header === null ? `shows no block ${row.block_number}` : "shows no receipt in this block";
-  one.unclear.push(`${provider}: ${refusal === undefined ? shown : wordsOf(refusal)}`);
+  const missing = header === null ? `shows no block ${row.block_number}` : "shows no receipt in this block";
+  one.unclear.push(`${provider}: ${refusal === undefined ? missing : wordsOf(refusal)}`);
 }
 
 function sidesOf({ opinions }: Case): string {

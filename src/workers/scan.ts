@@ -99,13 +99,11 @@ export function createScan(needs: {
       }
       const promised = database.read((at) => waitingPolicies(at, chain));
       const tags = tagsAsked(now, promised);
-      const asked_at = world.elapsed();
       const heard = startHearing(world);
       const newest = await source.heads(tags);
       const hearing = heard();
       const told = await served.complete(await headCheck.believed(newest, now.facts), tags);
       await headCheck.cutBack(told);
-      await openings.review(told.latest, asked_at);
       lateness(told, now.facts.late_tag_s);
       await pace.look(told.latest, now);
       await clock.look(told, hearing);

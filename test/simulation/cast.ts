@@ -14,6 +14,7 @@ import { createProvider, type Provider, wireAddress } from "./provider.ts";
 import { createRandom, type Random } from "./random.ts";
 import { createReadEvents, createReaders } from "./readers.ts";
 import { createLost, createRestorer, type Restorer } from "./restoring.ts";
+import { createRuleBook } from "./rule-book.ts";
 import { drawScenery, indexKinds, readings, type SimChainId } from "./scenery.ts";
 import {
   back_office,
@@ -48,6 +49,8 @@ export interface Cast {
 interface Needs {
   product: Product;
   seed: number;
+  /** Traits that the world has whatever its seed says. */
+  forced: readonly string[];
   /** Of the database. */
   path: string;
   random: Random;
@@ -57,7 +60,7 @@ interface Needs {
   fail(words: string): void;
 }
 
-function drawTraits(random: Random): Traits {
+function drawTraits(random: Random, more: Random): Traits {
   return {
     lies: random.chance(40),
     deep: random.chance(20),
@@ -68,16 +71,22 @@ function drawTraits(random: Random): Traits {
     stalls: random.chance(25),
     future: random.chance(15),
     unserved: random.chance(20),
-    restores: random.chance(15),
-    indexes: random.chance(25),
-    network: random.chance(20),
+    // From a stream of their own: a world without them is the world it was.
+    tolerance: more.chance(15),
+    restores: more.chance(15),
+    indexes: more.chance(25),
+    network: more.chance(20),
   };
 }
 
+/** What `underpaid_tolerance` may be. */
+const tolerances = [["0.10"], ["0.01"], ["0.5%"], ["2%"], ["10%"], ["0.50", "1%"], ["3"]];
+
 /** The cast of a world. Everything that is chosen is chosen by `random`. */
 export function createCast(needs: Needs): Cast {
-  const { product, seed, path, random, timeline, note, count, fail } = needs;
-  const traits = drawTraits(random);
+  const { product, seed, forced, path, random, timeline, note, count, fail } = needs;
+  const more = createRandom(seed, "more traits");
+  const traits = { ...drawTraits(random, more), ...Object.fromEntries(forced.map((trait) => [trait, true])) };
   const scenery = drawScenery(createRandom(seed, "scenery"));
   const chainOf = (id: SimChainId) => {
     const { reorg_max } = readings[id];
@@ -148,15 +157,18 @@ export function createCast(needs: Needs): Cast {
     providers: random.between(1, providers_max),
     tell: random.chance(80),
     poll_s: 8,
+    rules: { underpaid: traits.tolerance ? more.pick(tolerances) : ["0"] },
     network: traits.network,
     ...(traits.indexes ? { indexes: drawIndexes(random, scenery.chains) } : {}),
   };
+  const rules = createRuleBook(timeline, choice.rules);
   note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
   for (const id of scenery.chains) count(`chain ${id}`);
   const server = createServer({
     product,
     surroundings,
     config: configFor(product, path, scenery, choice),
+    followed: rules.followed,
     fail,
     count,
   });
@@ -179,6 +191,7 @@ export function createCast(needs: Needs): Cast {
     claims: [],
     told: [],
     choice,
+    rules,
     clock,
     committed_elsewhere_at: Number.NEGATIVE_INFINITY,
     commands: 0,

@@ -162,9 +162,15 @@ function checkOrders(stage: Stage, db: Sqlite): void {
     if (order.cause === "cancel" && !book.cancelled) fail(`${book.id} is cancelled and nobody did it`);
   }
   if (orders.size < stage.orders.size) fail("an order is missing");
+  const decided = db
+    .query(
+      "SELECT t.tx_hash || ' ' || t.position AS place FROM audit a JOIN transfers t ON a.subject = 'transfer:' || t.id WHERE a.action IN ('transfer_assigned', 'transfer_dismissed')",
+    )
+    .all() as { place: string }[];
+  const byHand = new Set(decided.map(({ place }) => place));
   for (const payment of stage.payments) {
-    // What a node hid or told of a dead branch cannot be held against an expiry.
-    if (isLiedAbout(payment)) continue;
+    // What a node hid or told of a dead branch cannot be held against an expiry, nor can what an operator did.
+    if (isLiedAbout(payment) || byHand.has(`${payment.tx.hash} ${payment.position}`)) continue;
     const detail = payment.detail;
     if (detail !== null && stage.lost.details.has(detail)) continue;
     const order = detail === null ? undefined : orders.get(detail.order.id);

@@ -3,6 +3,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import type { Finality } from "../../src/domain/finality.ts";
+import { isWithin, unitsOf } from "./oracle/amounts.ts";
 import { createOracle } from "./oracle/oracle.ts";
 import { type Provider, pairKey } from "./provider.ts";
 import { judgeRestore } from "./restoring.ts";
@@ -21,8 +22,8 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT a.order_id FROM allocations a JOIN orders o ON o.id = a.order_id WHERE a.kind = 'match' AND a.reversed_at IS NULL GROUP BY a.order_id HAVING count(*) > 1 OR o.status <> 'paid'",
   "what was received is not what is allocated, unallocated and reverted together":
     "SELECT chain, wallet, token FROM (SELECT t.chain, t.wallet, t.token, t.units, 1 AS sign FROM transfers t UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.reversed_at IS NULL AND t.status <> 'failed_to_confirm' AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status NOT IN ('failed_to_confirm', 'matched') AND t.reverted_at IS NULL UNION ALL SELECT t.chain, t.wallet, t.token, t.units, -1 FROM transfers t WHERE t.status = 'failed_to_confirm' OR t.reverted_at IS NOT NULL) GROUP BY chain, wallet, token HAVING signed_sum(units, sign) <> '0'",
-  "an order is paid by other than the sum of its transfers":
-    "WITH sums AS (SELECT o.id, o.status, o.cause, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received, EXISTS (SELECT 1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND t.reverted_at IS NOT NULL) AS reverted FROM orders o) SELECT id, received FROM sums WHERE cause IS 'pay' AND received < price * 0.999999999999 OR status = 'pending' AND received > price * 1.000000000001 AND NOT reverted",
+  "an order is pending with more than its amount":
+    "WITH sums AS (SELECT o.id, o.status, CAST(o.amount AS REAL) AS price, coalesce((SELECT sum(CAST(t.amount AS REAL)) FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND a.reversed_at IS NULL), 0) AS received, EXISTS (SELECT 1 FROM allocations a JOIN transfers t ON t.id = a.transfer WHERE a.order_id = o.id AND t.reverted_at IS NOT NULL) AS reverted FROM orders o) SELECT id, received FROM sums WHERE status = 'pending' AND received > price * 1.000000000001 AND NOT reverted",
   "an order that ended unpaid keeps money that nobody put there":
     "SELECT o.id FROM orders o JOIN allocations a ON a.order_id = o.id AND a.reversed_at IS NULL WHERE o.status IN ('expired', 'cancelled') AND a.kind <> 'assign'",
   "a transition has no event":
@@ -39,8 +40,6 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT t.id FROM transfers t WHERE (t.status = 'matched') <> EXISTS (SELECT 1 FROM allocations a WHERE a.transfer = t.id AND a.reversed_at IS NULL)",
   "a transfer waits in the inbox without a reason":
     "SELECT id FROM transfers WHERE status IN ('waiting_for_match', 'no_matched_deposit') AND (reason IS NULL OR confirmed_at IS NULL)",
-  "blocks above the head count as read":
-    "SELECT w.chain, c.to_block, k.head_number FROM coverage c JOIN watches w ON w.id = c.watch JOIN chains k ON k.chain = w.chain WHERE c.to_block > k.head_number",
   "a comparison found a transfer that the scan had missed": "SELECT chain FROM checks WHERE missed > 0",
   "a balance moved and no transfer explains it": "SELECT id FROM balance_cases",
   "two open deposits share a slot":
@@ -56,6 +55,8 @@ const questions: Readonly<Record<string, string>> = {
 
 /** Blocks below the head that are compared after each step; the whole is compared at the end. */
 const blocks_compared = 40;
+/** Amounts of all coins are added up in these. */
+const common_decimals = 18;
 /** A server notices the commit of another process within a second. */
 const notice_ms = 1500;
 const wrong_clock_max_ms = wrong_clock_max_s * 1000;
@@ -110,15 +111,23 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
   const promised = db.prepare<{ id: number }, [number, string, string]>(
-    "SELECT id FROM slots WHERE deposit = ? AND (units = ? OR sender = ?)",
+    "SELECT id FROM deposits WHERE id = ?1 AND (units = ?2 OR sender = ?3) UNION SELECT deposit FROM slots WHERE deposit = ?1 AND units = ?2",
   );
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
   );
+  const readAbove = db.prepare<{ chain: SimChainId; pass: string; to_block: number; head_number: number }, []>(
+    "SELECT w.chain, c.pass, c.to_block, k.head_number FROM coverage c JOIN watches w ON w.id = c.watch JOIN chains k ON k.chain = w.chain WHERE c.to_block > k.head_number",
+  );
   const statuses = db.prepare<{ id: string; status: string }, []>("SELECT id, status FROM orders");
+  const paid = db.prepare<{ id: string; amount: string; received: string }, []>(
+    "SELECT o.id, o.amount, json_group_array(t.amount) AS received FROM orders o JOIN allocations a ON a.order_id = o.id AND a.reversed_at IS NULL JOIN transfers t ON t.id = a.transfer WHERE o.cause = 'pay' GROUP BY o.id",
+  );
   const oracle = createOracle(stage, db);
   const seen = { version: -1, event: -1, success: 0, allocation: 0 };
   const stored = new Set<Payment>();
+  /** Orders whose sum was compared, and when, virtual ms. */
+  const summed = { orders: new Set<string>(), at: 0 };
   /** Deposits whose release was compared. */
   const judged = new Set<number>();
 
@@ -277,12 +286,29 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     if (detail === null || detail.order.id === row.order_id) return;
     // No amount is kept for an order that a restore took.
     if (stage.lost.details.has(detail)) return;
+    // The nearest amount decides, where nobody else could be meant: the oracle says who could.
+    if (row.kind === "tolerance" && payment.kind !== "exact") return;
     if (payment.kind !== "exact" && promised.get(row.deposit, row.units, payment.transfer.sender) !== null) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.
     if (stage.clock.wasWrong(detail.order.created_at, stage.timeline.now())) return;
     fail(`${said}, meant for ${detail.order.id}`);
+  }
+
+  /** An order that the chain paid has what it asked for, or as little less as the rules of that time allow. */
+  function compareSums(): void {
+    const rules = stage.rules.since(summed.at);
+    for (const { id, amount, received } of paid.all()) {
+      if (summed.orders.has(id)) continue;
+      summed.orders.add(id);
+      const amounts = JSON.parse(received) as string[];
+      const sum = amounts.reduce((all, one) => all + unitsOf(one, common_decimals), 0n);
+      const price = unitsOf(amount, common_decimals);
+      if (sum < price && !rules.some(({ underpaid }) => isWithin(sum, price, underpaid, common_decimals)))
+        fail(`${id} was paid by ${amounts.join(" and ")}`);
+    }
+    summed.at = stage.timeline.now();
   }
 
   /** The last block that counts as final by the settings: a count of blocks goes on while a tag stands still. */
@@ -300,6 +326,14 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       const final = chains[chain].block(lastOf(chain));
       if ((final?.time ?? 0) * 1000 < closed_at + late_window_ms)
         fail(`the amount of deposit ${id} was released early`);
+    }
+  }
+
+  /** Above the head nothing counts as read, but for what another provider has shown to be final. */
+  function compareHeads(): void {
+    for (const { chain, pass, to_block, head_number } of readAbove.all()) {
+      if (pass === "final" && to_block <= lastOf(chain)) continue;
+      fail(`blocks above the head count as read: ${chain} ${to_block} ${head_number}`);
     }
   }
 
@@ -336,7 +370,9 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       if (n !== seen.event || thorough) {
         seen.event = n;
         askQuestions();
+        compareHeads();
         compareAllocations();
+        compareSums();
         oracle.check();
         compareSockets();
       }

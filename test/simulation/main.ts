@@ -1,6 +1,7 @@
 // `npm run simulate -- --seeds N --from S [--steps K] [--pace P] [--workers W]`: runs the worlds of N seeds and prints what failed
 // and how often each kind of thing happened. `--trace` prints every line of a run, `--hashes` one hash of them, `--keep
 // DIR` copies its database, `--source DIR` simulates another tree of sources, `--seconds S` and `--first-failure` end sooner.
+// `--with TRAIT,TRAIT` gives every world these traits.
 
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -28,6 +29,8 @@ const { values } = parseArgs({
     /** For the process that started this one: the last line is what `Sum` says, as JSON. */
     worker: { type: "boolean", default: false },
     keep: { type: "string" },
+    /** Traits that every world has, whatever its seed says, with commas between. */
+    with: { type: "string", default: "" },
   },
 });
 const numbers = { seeds: values.seeds, from: values.from, steps: values.steps, workers: values.workers };
@@ -35,6 +38,7 @@ const [seeds, from, steps, workers] = Object.values(numbers).map(Number) as [num
 const stride = Number(values.stride);
 const limit_s = Number(values.seconds);
 const pace = Number(values.pace);
+const forced = values.with.split(",").filter((trait) => trait !== "");
 
 /** What came of all worlds of a process. */
 interface Sum {
@@ -63,7 +67,7 @@ async function runHere(): Promise<Sum> {
   const tally: Tally = new Map();
   for (let seed = from; seed < from + seeds; seed += stride) {
     if (limit_s > 0 && stopwatch() - started > limit_s * 1000) break;
-    const outcome = await runSeed({ product, seed, steps, pace, trace: values.trace, keep: values.keep });
+    const outcome = await runSeed({ product, seed, steps, pace, forced, trace: values.trace, keep: values.keep });
     for (const line of outcome.trace) console.log(line);
     if (values.hashes) console.log(`seed ${seed} ${outcome.hash}`);
     sum.seeds += 1;
@@ -73,7 +77,7 @@ async function runHere(): Promise<Sum> {
     sum.failed.push(seed);
     console.log(`seed ${seed} failed at step ${outcome.violation.step}: ${outcome.violation.words}`);
     console.log(
-      `  again: npm run simulate -- --seeds 1 --from ${seed} --steps ${steps}${pace === 1 ? "" : ` --pace ${pace}`} --trace`,
+      `  again: npm run simulate -- --seeds 1 --from ${seed} --steps ${steps}${pace === 1 ? "" : ` --pace ${pace}`}${values.with && ` --with ${values.with}`} --trace`,
     );
     if (values["first-failure"]) break;
   }
@@ -103,6 +107,8 @@ async function runWorker(index: number): Promise<Sum> {
     values.source,
     "--seconds",
     values.seconds,
+    "--with",
+    values.with,
   ];
   const own = ["--from", String(from + index), "--seeds", String(seeds - index), "--stride", String(workers)];
   const flags = [values["first-failure"] && "--first-failure", values.hashes && "--hashes"].filter(

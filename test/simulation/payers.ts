@@ -4,7 +4,7 @@
 import { getAddress } from "viem";
 import type { SimTransfer } from "./chain.ts";
 import { addressOf, amounts, exchange, senders } from "./merchants.ts";
-import { cutsOf, feesOf, unitsOf } from "./oracle/amounts.ts";
+import { cutsOf, feesOf, mostMissing, unitsOf } from "./oracle/amounts.ts";
 import { stateOf } from "./oracle/statement.ts";
 import { type SimChainId, spelledOn } from "./scenery.ts";
 import { lifetime_ms } from "./settings.ts";
@@ -129,10 +129,17 @@ export function createPayers(stage: Stage, thieves: Thieves): Payers {
       cut: 5,
       fee: 5,
       nothing: 3,
+      within: stage.traits.tolerance ? 14 : 0,
+      beyond: stage.traits.tolerance ? 4 : 0,
     });
     const one = (amount: bigint) => send(chain, [other(how, detail, transferFor(detail, amount))]);
     if (how === "exact") return send(chain, [exact(detail)]);
     if (how === "short") return one(units - 1n);
+    if (how === "within" || how === "beyond") {
+      const most = mostMissing(units, stage.rules.written().underpaid, token.decimals);
+      if (how === "beyond") return one(units - most - 1n);
+      return one(units - (most < 2n ? 1n : random.pick([1n, most / 2n, most])));
+    }
     if (how === "over") return one(units + (units * random.pick(over_thousandths)) / 1000n);
     if (how === "part") {
       const from = transferFor(detail).sender;

@@ -65,6 +65,8 @@ export function createServer(needs: {
   product: Product;
   surroundings: Surroundings;
   config: Config;
+  /** Hears that a life follows the newest settings. */
+  followed(): void;
   fail(words: string): void;
   /** Hears of every death. */
   count(kind: string): void;
@@ -103,6 +105,7 @@ export function createServer(needs: {
       try {
         await reloading.reload(next);
         current = next;
+        if (current === config) needs.followed();
       } catch (error) {
         if (!running.isDead()) fail(`a reload failed: ${String(error)}`);
       }
@@ -150,6 +153,7 @@ export function createServer(needs: {
       const born = createLife(surroundings);
       life = born;
       current = config;
+      needs.followed();
       reloads = Promise.resolve();
       collect(true);
       const telemetry = product.createTelemetry(born.world);

@@ -36,6 +36,8 @@ export interface RunOptions {
   steps: number;
   /** How much longer than a few seconds the actors wait between two actions: 1, or a factor. */
   pace?: number;
+  /** Traits that the world has whatever its seed says. */
+  forced?: readonly string[];
   /** Keeps the lines of the trace. */
   trace?: boolean;
   /** A folder to copy the database to, as the world left it. */
@@ -61,6 +63,7 @@ export async function runSeed({
   trace: traced = false,
   keep,
   pace = 1,
+  forced = [],
 }: RunOptions): Promise<Outcome> {
   const template = await templateOf(product);
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "ocrch-simulation-"));
@@ -100,6 +103,7 @@ export async function runSeed({
   const { stage, fate, restorer, actions } = createCast({
     product,
     seed,
+    forced,
     path,
     random,
     timeline,

@@ -56,8 +56,15 @@ function networkLines({ network: isThere }: Choice): string[] {
   ];
 }
 
+/** What `[orders]` says. */
+export interface OrderRules {
+  /** Bounds of `underpaid_tolerance`. */
+  underpaid: readonly string[];
+}
+
 /** What an operator changes while the shop is open. */
 export interface Choice {
+  rules: OrderRules;
   wallets: readonly WalletName[];
   /** Nodes per chain. */
   providers: number;
@@ -122,6 +129,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     `lifetime = "${lifetime_ms}ms"`,
     `late_window = "${late_window_ms}ms"`,
     'max_surcharge = "0.05"',
+    `underpaid_tolerance = ${JSON.stringify(choice.rules.underpaid)}`,
     "[webhooks]",
     'timeout = "5s"',
     ...scenery.chains.flatMap((chain) => [

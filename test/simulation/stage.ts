@@ -6,6 +6,7 @@ import type { Party } from "./parties.ts";
 import type { Server } from "./process.ts";
 import type { Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
+import type { RuleBook } from "./rule-book.ts";
 import type { Scenery, SimChainId, SimToken } from "./scenery.ts";
 import type { Choice } from "./settings.ts";
 import type { Shop } from "./shops.ts";
@@ -62,6 +63,7 @@ export interface Statement {
     | "remainder"
     | "clear part"
     | "clear overpayment"
+    | "clear tolerance"
     | "clear split"
     | "nobody"
     | "other sender"
@@ -158,6 +160,8 @@ export interface Traits {
   network: boolean;
   /** The database is put back to an older copy. */
   restores: boolean;
+  /** A little less than asked pays, too. */
+  tolerance: boolean;
 }
 
 export interface Stage {
@@ -186,6 +190,8 @@ export interface Stage {
   told: Detail[];
   /** What the settings name now. */
   choice: Choice;
+  /** What its rules were, and when. */
+  rules: RuleBook;
   clock: Clock;
   /** The last commit of another process, virtual ms. */
   committed_elsewhere_at: number;

@@ -13,7 +13,7 @@ export interface Thieves {
 }
 
 /** What is worth it: money that need not be what its payer was asked for. */
-const tempting = ["cut", "fee", "short", "part", "parts", "rest", "over"];
+const tempting = ["cut", "fee", "short", "within", "part", "parts", "rest", "over"];
 const trap_percent = 40;
 const looks_every_ms = 500;
 const looks_max = 240;

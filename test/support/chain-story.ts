@@ -134,8 +134,8 @@ export async function startStory(options: StoryOptions = {}) {
   const checkout = createCheckout({
     database,
     config,
-    opened: ({ id }) => {
-      if (options.opening_heads === true) scan.openings.opened(id);
+    opened: (deposit) => {
+      if (options.opening_heads === true) scan.openings.opened(deposit);
     },
   });
   const settlement = createSettlement({ database, config, telemetry });

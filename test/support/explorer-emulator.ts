@@ -71,6 +71,8 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
   let fixed: readonly Indexed[] | null = null;
   let seen: URL[] = [];
   let methods: string[] = [];
+  /** Times of blocks by their hashes, which never change. */
+  const times = new Map<string, number>();
 
   const setting = <T>(pick: (manner: Manner) => T | undefined, otherwise: T): T =>
     manners.map(pick).find((value) => value !== undefined) ?? otherwise;
@@ -107,17 +109,16 @@ export function startExplorerEmulator(anvil: Pick<Anvil, "rpc"> | null): Explore
     const logs = (await anvil.rpc("eth_getLogs", [
       { fromBlock: "0x0", toBlock: "latest", topics: [transfer_topic] },
     ])) as Record<string, string>[];
-    const times = new Map<string, number>();
     const found: Indexed[] = [];
     for (const log of logs) {
       const { blockNumber = "", blockHash = "", transactionHash = "", data = "", address = "" } = log;
       const topics = log.topics as unknown as string[];
       if (topics.length !== 3) continue;
-      if (!times.has(blockNumber)) times.set(blockNumber, await timeOf(blockNumber));
+      if (!times.has(blockHash)) times.set(blockHash, await timeOf(blockNumber));
       found.push({
         block: Number(blockNumber),
         block_hash: blockHash,
-        time: times.get(blockNumber) ?? 0,
+        time: times.get(blockHash) ?? 0,
         tx_hash: transactionHash,
         log_index: Number(log.logIndex),
         token: address.toLowerCase(),

@@ -1,6 +1,7 @@
 // How often one address, and one identity, may ask something of us over the network. A forged request counts against
 // the address it came from, never against the identity it names; what is remembered is bounded, and forgotten oldest first.
 
+import type { KeptProofs } from "../../storage/opencharge-payments.ts";
 import { type Refusal, refuse } from "../../wire/opencharge/errors.ts";
 import type { World } from "../../world.ts";
 import { addressGroup, createTally } from "../tally.ts";
@@ -40,8 +41,11 @@ export interface NetworkLimits {
   believed(ocid: number): Refusal | null;
   /** Counts a request that was believed and asks for something of its length to be created. Refusal: RATE_LIMITED. */
   created(ocid: number, bytes: number): Refusal | null;
-  /** Whether another proof of this issuer may be kept. Counts nothing. Refusal: RATE_LIMITED. */
-  proofRoom(issuer: number): Refusal | null;
+  /**
+   * Whether another proof of this issuer may be kept. Counts nothing but what `keptSince` (ms) says of an issuer that is
+   * not remembered, as after a restart. Refusal: RATE_LIMITED.
+   */
+  proofRoom(issuer: number, keptSince: (since: number) => KeptProofs): Refusal | null;
   /** Counts the bytes of a proof that was kept. */
   proofKept(issuer: number, bytes: number): void;
   /** Counts a look-up. Refusal: RATE_LIMITED. */
@@ -72,7 +76,15 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
     believed: (ocid) => limited([believed.take(String(ocid))]),
     created: (ocid, bytes) =>
       limited([created.take(String(ocid), Math.max(1, Math.ceil(bytes / created_piece_bytes)))]),
-    proofRoom: (issuer) => limited([proofs.wait(String(issuer))]),
+    proofRoom(issuer, keptSince) {
+      const name = String(issuer);
+      if (!proofs.isKnown(name)) {
+        const now = world.now();
+        const { bytes, oldest } = keptSince(now - proofs_window_ms);
+        proofs.take(name, bytes, oldest === null ? 0 : now - oldest);
+      }
+      return limited([proofs.wait(name)]);
+    },
     proofKept: (issuer, bytes) => void proofs.take(String(issuer), bytes),
     lookUp: (address) => limited([lookups.take(addressGroup(address))]),
   };

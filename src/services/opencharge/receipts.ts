@@ -13,7 +13,7 @@ import {
   signedOrder,
   signedOrderByReference,
 } from "../../storage/opencharge.ts";
-import { isSpentOnPayment } from "../../storage/opencharge-payments.ts";
+import { isSpentOnPayment, keptProofs } from "../../storage/opencharge-payments.ts";
 import { orderById } from "../../storage/orders.ts";
 import { recordAudit } from "../../storage/outbox.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
@@ -131,7 +131,7 @@ export async function withinShare<Result>(
 ): Promise<Result | Refusal> {
   const isKept = () => database.read((at) => proofOf(at, issuer, txid) !== null || isSpentOnPayment(at, issuer, txid));
   if (isKept()) return take();
-  const full = limits.proofRoom(issuer);
+  const full = limits.proofRoom(issuer, (since) => database.read((at) => keptProofs(at, issuer, since)));
   if (full !== null) return full;
   const taken = await take();
   const bytes = Buffer.byteLength(JSON.stringify(object)) + Buffer.byteLength(signature);

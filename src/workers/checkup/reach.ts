@@ -28,29 +28,32 @@ export function examineWebhooks(needs: ReachNeeds, origins: readonly WebhookOrig
   const known = unknown === null ? null : new URL(unknown).origin;
   // As deliveries do: what the operator wrote may lie anywhere, what a client sent only where all may go.
   const guarded = config.webhooks.allow_private_targets ? "trusted" : "guarded";
-  const lastStatus = (origin: string | null) => origins.find((one) => one.origin === origin)?.last_status ?? null;
+  const lastAt = (origin: string | null) => origins.find((one) => one.origin === origin) ?? null;
   return Promise.all([
     ...(unknown === null
       ? []
-      : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted", lastStatus(known)))]),
+      : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted", lastAt(known)))]),
     ...origins
       .filter(({ origin }) => origin !== known)
-      .map(({ origin, last_status }) =>
-        checked(world, hostOf(origin), "webhook", () => knock(needs, origin, guarded, last_status)),
-      ),
+      .map((last) => checked(world, hostOf(last.origin), "webhook", () => knock(needs, last.origin, guarded, last))),
   ]);
 }
 
-/** `last_status`: what the newest event sent there was answered with. It decides, because it was asked at the full URL. */
+/**
+ * `last`: what the newest event sent there was answered with. It decides, because it was asked at the full URL. Where
+ * that was a redirect, the same URL is asked where it points.
+ */
 async function knock(
   { outbound }: ReachNeeds,
   url: string,
   target: "trusted" | "guarded",
-  last_status: number | null,
+  last: WebhookOrigin | null,
 ): Promise<Finding> {
+  const last_status = last?.last_status ?? null;
+  const wasRedirected = last_status !== null && isRedirect(last_status);
   const { status, redirect } = await outbound.send({
     method: "OPTIONS",
-    url,
+    url: wasRedirected ? (last?.last_url ?? url) : url,
     headers: {},
     body: null,
     timeout_ms: reach_timeout_ms,
@@ -60,10 +63,9 @@ async function knock(
   });
   const words = `reached; HTTP ${status} to OPTIONS`;
   const cure = "state the final URL as webhook_url";
-  if (last_status !== null && isRedirect(last_status)) {
-    return warn(
-      `${words}; the last webhook was answered with HTTP ${last_status}; redirects are not followed: ${cure}`,
-    );
+  if (wasRedirected) {
+    const where = redirect ?? "redirects are not followed; reason of webhook_failed in the log says where it points";
+    return warn(`${words}; the last webhook was answered with HTTP ${last_status}; ${where}: ${cure}`);
   }
   const wasTaken = last_status !== null && isTaken(last_status);
   return redirect === null || wasTaken ? ok(words) : warn(`${words}, ${redirect}: ${cure}`);

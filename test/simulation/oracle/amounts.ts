@@ -5,6 +5,8 @@
 const usual_fees = ["0.1", "0.2", "0.5", "0.8", "1", "1.5", "2", "2.5", "3", "4", "5", "10"];
 /** Less than a hundredth of a coin is dust. */
 const dust_per_coin = 100n;
+/** A percentage has so many at most. */
+const percent_decimals = 4;
 /** Two amounts are close within a twentieth. */
 const close_share = 20n;
 
@@ -58,6 +60,21 @@ export function isCut(units: bigint, asked: bigint, decimals: number): boolean {
 export function isClose(units: bigint, asked: bigint): boolean {
   const apart = units > asked ? units - asked : asked - units;
   return apart * close_share <= (units > asked ? units : asked);
+}
+
+/** The most that may be missing of `asked` within bounds, amounts or percentages: the least of them, and a tenth. */
+export function mostMissing(asked: bigint, bounds: readonly string[], decimals: number): bigint {
+  const shares = bounds.map((bound) =>
+    bound.endsWith("%")
+      ? (asked * unitsOf(bound.slice(0, -1), percent_decimals)) / (100n * 10n ** BigInt(percent_decimals))
+      : unitsOf(bound, decimals),
+  );
+  return [...shares, asked / 10n].reduce((least, share) => (share < least ? share : least));
+}
+
+/** True for less than `asked`, by no more than bounds allow. */
+export function isWithin(units: bigint, asked: bigint, bounds: readonly string[], decimals: number): boolean {
+  return units < asked && asked - units <= mostMissing(asked, bounds, decimals);
 }
 
 /** True below a hundredth of a coin. */

@@ -4,6 +4,7 @@
 import { readings, type SimChainId, type SimToken } from "../scenery.ts";
 import { late_window_ms } from "../settings.ts";
 import type { Detail, Payment, Stage } from "../stage.ts";
+import { isWithin } from "./amounts.ts";
 import type { Ask, Kept } from "./history.ts";
 
 /** A chain's clock runs behind by less than this. */
@@ -26,8 +27,12 @@ export interface Facts {
   isSurelyBefore(ask: Ask, payment: Payment, transfer: Kept): boolean;
   /** The amount of the ask has not been released. */
   isSurelyReserved(ask: Ask): boolean;
-  /** Another transfer of the same amount to the same place, which may have come first. */
+  /** Another transfer of this amount, or one that pays it as well, to the same place: it may have come first. */
   hasTwin(payment: Payment, units: bigint): boolean;
+  /** By rules that may have been in force at a time (virtual ms) or since, so many units pay what was asked, being less. */
+  mayTolerate(units: bigint, asked: bigint, decimals: number, from: number): boolean;
+  /** By all of those rules. */
+  surelyTolerates(units: bigint, asked: bigint, decimals: number, from: number): boolean;
   /** A reorganisation made another transfer of it than was sent. */
   isChanged(payment: Payment, transfer: Kept): boolean;
 }
@@ -59,6 +64,8 @@ export function createFacts(stage: Stage): Facts {
 
   const tokenOfAsk = (ask: Ask) =>
     stage.scenery.tokens.find(({ chain, coin }) => chain === ask.chain && coin === ask.coin);
+  const tokenOf = ({ chain, transfer }: Payment) =>
+    stage.scenery.tokens.find((one) => one.chain === chain.traits.id && one.address === transfer.token) ?? null;
   const coinOf = ({ chain, transfer }: Payment) =>
     stage.scenery.tokens.find((one) => one.chain === chain.traits.id && one.address === transfer.token)?.coin;
   const detailOf = (ask: Ask) =>
@@ -67,9 +74,14 @@ export function createFacts(stage: Stage): Facts {
       ?.details.find((one) => one.chain === ask.chain && one.wallet === ask.wallet && one.token.coin === ask.coin) ??
     null;
 
+  const mayTolerate: Facts["mayTolerate"] = (units, asked, decimals, from) =>
+    stage.rules.since(from).some(({ underpaid }) => isWithin(units, asked, underpaid, decimals));
+
   return {
-    tokenOf: ({ chain, transfer }) =>
-      stage.scenery.tokens.find((one) => one.chain === chain.traits.id && one.address === transfer.token) ?? null,
+    mayTolerate,
+    surelyTolerates: (units, asked, decimals, from) =>
+      stage.rules.since(from).every(({ underpaid }) => isWithin(units, asked, underpaid, decimals)),
+    tokenOf,
     decimalsOf: (ask) => tokenOfAsk(ask)?.decimals ?? 0,
     isHere: (ask, { chain, coin, wallet }) => ask.chain === chain && ask.coin === coin && ask.wallet === wallet,
     detailOf,
@@ -86,7 +98,9 @@ export function createFacts(stage: Stage): Facts {
           one.chain === payment.chain &&
           coinOf(one) === coinOf(payment) &&
           one.transfer.wallet === payment.transfer.wallet &&
-          (one.transfer.units === units || one.transfer.units + 1n === units),
+          (one.transfer.units === units ||
+            one.transfer.units + 1n === units ||
+            mayTolerate(one.transfer.units, units, tokenOf(payment)?.decimals ?? 0, 0)),
       ),
     isChanged: ({ transfer }, { units }) => transfer.units !== units,
   };

@@ -138,10 +138,19 @@ export function createHistory(db: Sqlite): History {
     return { ...row, units: BigInt(row.units) };
   };
 
-  /** Where in the log an allocation belongs: behind the confirmation of its transfer, else at the end. */
-  function placeOf(events: readonly EventRow[], { transfer }: AllocationRow): number {
+  /**
+   * Where in the log an allocation belongs: before what became of its order, which a held transfer pays some time after
+   * its confirmation; else at the end.
+   */
+  function placeOf(events: readonly EventRow[], { transfer, order_id }: AllocationRow): number {
     const confirmed = events.findLast((event) => event.type === "transfer_confirmed" && event.transfer === transfer);
-    return confirmed?.n ?? seen.event;
+    if (confirmed === undefined) return seen.event;
+    const isEffect = ({ n, type, ...event }: EventRow) =>
+      n > confirmed.n &&
+      event.order_id === order_id &&
+      (type === "order_status_changed" || (type === "order_part_paid" && event.transfer === transfer));
+    const effect = events.find(isEffect)?.n ?? confirmed.n;
+    return effect === confirmed.n + 1 ? confirmed.n : effect;
   }
 
   /** A transfer that counts from this event on and pays nothing by itself. */

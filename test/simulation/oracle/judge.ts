@@ -23,6 +23,8 @@ export interface Judge {
   toWaiting(payment: Payment, decision: Moment, reason: string | null): Objection;
   /** How many outcomes are allowed: each order it may pay is one, the inbox is another. */
   outcomes(payment: Payment, decision: Moment): number;
+  /** What is judged from now on is decided from now on. */
+  judged(): void;
 }
 
 /** An amount is compared with what is asked up to this many times as much. */
@@ -36,6 +38,8 @@ const young_max_ms = 20_000;
 export function createJudge(stage: Stage, history: History): Judge {
   const facts = createFacts(stage);
   const reasons = createReasons(stage, history, facts);
+  /** No decision that is judged now was made before, virtual ms. */
+  let judged_at = 0;
 
   /** Asks of other orders that were surely there before the money and surely still reserved. */
   function rivalsOf(payment: Payment, transfer: Kept, order_id: string): Ask[] {
@@ -74,6 +78,7 @@ export function createJudge(stage: Stage, history: History): Judge {
     const decimals = facts.decimalsOf(young);
     const { units } = transfer;
     const isMeant = (one: Ask) =>
+      facts.surelyTolerates(units, one.units, decimals, judged_at) ||
       isCut(units, one.units, decimals) ||
       isFeeShortened(units, one.units, decimals) ||
       (!history.isUnclear(one.order_id) && history.leftBefore(one, decimals, n) === units);
@@ -110,6 +115,43 @@ export function createJudge(stage: Stage, history: History): Judge {
     return rivalsOf(payment, transfer, ask.order_id).find((one) => isRival(one) || expects(one)) ?? null;
   }
 
+  /** A little less than the ask, or than what was left of it. */
+  function isTolerated({ transfer, n }: Moment, ask: Ask): boolean {
+    const decimals = facts.decimalsOf(ask);
+    const asked = [ask.units, ...history.leftsBefore(ask, decimals, n)];
+    return asked.some((one) => facts.mayTolerate(transfer.units, one, decimals, judged_at));
+  }
+
+  /** Another order that money of a little less than an ask could be meant for: as near, or its sender's own. */
+  function rivalOfTolerated(payment: Payment, { transfer, n }: Moment, ask: Ask): Ask | null {
+    const { units, sender } = transfer;
+    const decimals = facts.decimalsOf(ask);
+    const begun = history.paidBy(sender, n).map(({ order_id }) => order_id);
+    const isOwnOther = (one: Ask) =>
+      one.sender === sender || (facts.isHere(one, transfer) && begun.includes(one.order_id));
+    const isNear = (one: Ask) =>
+      facts.isHere(one, transfer)
+        ? looksNear(units, one.units, decimals) || (isUnpaid(one, n) && isSmallOverpayment(units, one.units))
+        : textOf(one.units, facts.decimalsOf(one)) === textOf(units, decimals);
+    return (
+      rivalsOf(payment, transfer, ask.order_id).find(
+        (one) => isNear(one) || (isOwnOther(one) && isUnpaid(one, n) && !history.isUnclear(one.order_id)),
+      ) ?? null
+    );
+  }
+
+  /** Surely what may be made of an ask: a little less, cut, or less a fee. */
+  function looksNear(units: bigint, asked: bigint, decimals: number): boolean {
+    return (
+      units === asked ||
+      facts.surelyTolerates(units, asked, decimals, judged_at) ||
+      isCut(units, asked, decimals) ||
+      isFeeShortened(units, asked, decimals)
+    );
+  }
+
+  const isSmallOverpayment = (units: bigint, asked: bigint) => units > asked && units <= overpaid_share.most(asked);
+
   const isUnpaid = (one: Ask, n: number) => history.statusAt(one.order_id, n) !== "paid";
   const isFor = (one: Ask, { sender }: Kept) => one.sender === null || one.sender === sender;
 
@@ -122,6 +164,10 @@ export function createJudge(stage: Stage, history: History): Judge {
     const left = history.leftBefore(ask, decimals, n);
     if (left !== null && units > overpaid_share.most(left)) return `${left} were due`;
     if (history.isSplit(ask, decimals, transfer.sender)) return toSplit(payment, decision, ask);
+    if (isTolerated(decision, ask)) {
+      const other = rivalOfTolerated(payment, decision, ask);
+      return other === null ? null : `it could be meant for ${other.order_id} as well`;
+    }
     const rival = rivalOf(payment, decision, ask);
     if (rival !== null) return `it could be meant for ${rival.order_id}`;
     if (isOwn(ask, transfer, n)) return isShared(transfer.sender, n) ? "its sender pays for many" : null;
@@ -161,8 +207,28 @@ export function createJudge(stage: Stage, history: History): Judge {
       const isUnclear = isClaimed && history.paidBy(transfer.sender, n).some(({ order_id }) => order_id !== must.id);
       return isOnlyPayer(transfer, n, must.id) && left === transfer.units && !isUnclear;
     }
-    const isAlone = here.every((one) => one.order_id === must.id) && !history.isUnclear(must.id);
-    return isAlone && isNobodyElse(payment, transfer, ask);
+    if (history.isUnclear(must.id) || !isNobodyElse(payment, transfer, ask)) return false;
+    if (rule === "clear tolerance") return isOnlyNear(payment, { transfer, n }, ask);
+    return here.every((one) => one.order_id === must.id);
+  }
+
+  /** A little less than this ask by all rules since it was sent, and nothing that may be made of another. */
+  function isOnlyNear(payment: Payment, { transfer }: Moment, ask: Ask): boolean {
+    const { units } = transfer;
+    const decimals = facts.decimalsOf(ask);
+    const mayLookNear = (asked: bigint) =>
+      looksNear(units, asked, decimals) ||
+      isSmallOverpayment(units, asked) ||
+      facts.mayTolerate(units, asked, decimals, payment.sent_at);
+    const others = history.asks().filter((one) => one.order_id !== ask.order_id && facts.isHere(one, transfer));
+    return (
+      facts.surelyTolerates(units, ask.units, decimals, payment.sent_at) &&
+      others.every(
+        (one) =>
+          !history.isUnclear(one.order_id) &&
+          ![one.units, ...history.leftsBefore(one, decimals, Number.POSITIVE_INFINITY)].some(mayLookNear),
+      )
+    );
   }
 
   /**
@@ -201,7 +267,11 @@ export function createJudge(stage: Stage, history: History): Judge {
           begun.includes(one.order_id) ||
           history.isUnclear(one.order_id) ||
           [one.units, ...history.leftsBefore(one, decimals, n)].some(
-            (asked) => asked === units || isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals),
+            (asked) =>
+              asked === units ||
+              isCut(units, asked, decimals) ||
+              isFeeShortened(units, asked, decimals) ||
+              facts.mayTolerate(units, asked, decimals, 0),
           ),
       );
   }
@@ -294,6 +364,9 @@ export function createJudge(stage: Stage, history: History): Judge {
         return toPaid(payment, decision, { order_id, kind: "", ask }) === null;
       });
       return payable.length + 1;
+    },
+    judged() {
+      judged_at = stage.timeline.now();
     },
   };
 }

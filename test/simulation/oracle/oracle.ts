@@ -81,6 +81,7 @@ export function createOracle(stage: Stage, db: Sqlite): Oracle {
       for (const decision of history.next()) judgeOne(decision);
       for (const detail of stage.told.splice(0)) judgeTold(detail);
       for (const claim of stage.claims.splice(0)) judgeClaim(claim);
+      judge.judged();
     },
   };
 }

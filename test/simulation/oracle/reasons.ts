@@ -26,6 +26,7 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       if (transfer.coin === null) return found.add("unknown_token");
       if (payment.kind === "look-alike") found.add("lookalike");
       const here = history.asks().filter((ask) => facts.isHere(ask, transfer));
+      const hasEnded = (ask: Ask) => history.statusAt(ask.order_id, n) !== "pending";
       const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
       const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
@@ -34,12 +35,15 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const isShortened = ({ units: asked }: Ask) =>
         isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals);
       const around = here.filter((ask) => isAround(ask) || isShortened(ask));
-      if (exact.some((ask) => !isFor(ask))) found.add("other_sender");
+      const isTolerated = (ask: Ask) =>
+        [ask.units, ...history.leftsBefore(ask, decimals, n)].some((asked) =>
+          facts.mayTolerate(units, asked, decimals, payment.sent_at),
+        );
+      if (here.some((ask) => !isFor(ask) && (exact.includes(ask) || isTolerated(ask)))) found.add("other_sender");
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       // What is left of an order may be far less than it asked for.
       const meantFor = [...around, ...exact];
       if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
-      const hasEnded = (ask: Ask) => history.statusAt(ask.order_id, n) !== "pending";
       if (meantFor.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
       if (around.some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
       const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
@@ -54,7 +58,9 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
           .map(({ order_id }) => order_id),
       );
       if (meant.size > 1) found.add("ambiguous");
-      const isCertain = exact.some((ask) => isFor(ask) && isBefore(ask) && facts.isSurelyReserved(ask));
+      // What was left of an order that ended is nobody's amount.
+      const isAsked = (ask: Ask) => ask.units === units || !hasEnded(ask);
+      const isCertain = exact.some((ask) => isAsked(ask) && isFor(ask) && isBefore(ask) && facts.isSurelyReserved(ask));
       if (!isCertain) found.add("no_such_amount");
       if (!isCertain) found.add("coin_not_offered");
       return found;

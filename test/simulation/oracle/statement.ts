@@ -5,7 +5,7 @@
 import type { SimTransfer } from "../chain.ts";
 import type { SimChainId } from "../scenery.ts";
 import type { BookOrder, Detail, Stage, Statement } from "../stage.ts";
-import { isDust } from "./amounts.ts";
+import { isCut, isDust, isFeeShortened, isWithin } from "./amounts.ts";
 import { isOwnWallet } from "./facts.ts";
 import { overpaid_share } from "./rules.ts";
 
@@ -52,8 +52,10 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
     );
   const isOwn = (one: Detail) => one.order.sender === sender || (one.order.sender === null && begun(one, sender));
   const accepts = ({ order }: Detail) => order.sender === null || order.sender === sender;
+  const { underpaid } = stage.rules.written();
+  const isTolerated = (one: Detail) => isWithin(units, one.units, underpaid, token.decimals);
   const fits = (one: Detail) =>
-    isOwn(one)
+    isOwn(one) || (accepts(one) && isTolerated(one))
       ? units <= overpaid_share.most(one.units)
       : accepts(one) && (begun(one) || one.units < units) && units <= overpaid_share.most(one.units);
   const [only] = here;
@@ -66,6 +68,16 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
   const may = here.filter(fits);
   if (exact.length > 0) return say("other sender", null, may.filter(isOwn));
   if (may.length === 0) return say("nobody");
+  const looksLike = (one: Detail) =>
+    isTolerated(one) ||
+    isCut(units, one.units, token.decimals) ||
+    isFeeShortened(units, one.units, token.decimals) ||
+    (units > one.units && units <= overpaid_share.most(one.units));
+  const [near, ...others] = here.filter(looksLike);
+  const isOnlyNear = near !== undefined && others.every(({ order }) => order === near.order);
+  if (isOnlyNear && isTolerated(near) && accepts(near) && !begun(near) && !isKnownElsewhere(stage, near, sender)) {
+    return say("clear tolerance", near.order, may);
+  }
 
   if (!isAlone || begun(only)) return say("open", null, may);
   if (only.order.sender === sender && units < only.units) return say("clear part", only.order, may);

@@ -1,0 +1,32 @@
+// Which rules of orders the server had when: from the moment its settings were written to the moment it followed newer ones.
+
+import type { OrderRules } from "./settings.ts";
+import type { Timeline } from "./timeline.ts";
+
+export interface RuleBook {
+  /** What the file says now. */
+  written(): OrderRules;
+  /** The file is written anew. */
+  write(rules: OrderRules): void;
+  /** The server follows what is written now. */
+  followed(): void;
+  /** All rules that may have been in force at a time (virtual ms) or since. */
+  since(from: number): readonly OrderRules[];
+}
+
+/** A book that begins with these rules. */
+export function createRuleBook(timeline: Timeline, first: OrderRules): RuleBook {
+  const entries = [{ rules: first, until: Number.POSITIVE_INFINITY }];
+  let written = first;
+  return {
+    written: () => written,
+    write(rules) {
+      written = rules;
+      if (entries.at(-1)?.rules !== rules) entries.push({ rules, until: Number.POSITIVE_INFINITY });
+    },
+    followed() {
+      for (const entry of entries.slice(0, -1)) entry.until = Math.min(entry.until, timeline.now());
+    },
+    since: (from) => entries.filter(({ until }) => until >= from).map(({ rules }) => rules),
+  };
+}
