@@ -86,7 +86,7 @@ const frequent: readonly (readonly [kind: string, times: number])[] = [
   ["restored a generation began", 50],
   ["restored an older copy", 30],
   ["restored an older copy, no file", 10],
-  ["read events", 1000],
+  ["read events", 500],
   ["index honest", 10000],
   ["page chosen, 303", 300],
   ["proof of a page", 200],

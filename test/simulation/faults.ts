@@ -244,6 +244,12 @@ export const faults: readonly PlantedFault[] = [
     /bypassed the world: Date.now/,
   ),
   fault(
+    "a restored log goes on with its old numbers",
+    "src/services/event-log.ts",
+    ["if (!is_restored) return last;", "if (!is_restored || is_restored) return last;"],
+    /no generation began|received two bodies/,
+  ),
+  fault(
     "blocks of a head that was invented count as read",
     "src/workers/head-check.ts",
     ["if (row?.head_number == null || row.head_number <= latest.number) return;", "if (row !== null) return;"],
