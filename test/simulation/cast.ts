@@ -18,6 +18,8 @@ import {
   merchant_secret,
   providerHost,
   providers_max,
+  tolerances,
+  usual_rules,
   wrong_node_host,
 } from "./settings.ts";
 import { createShop } from "./shops.ts";
@@ -65,11 +67,9 @@ function drawTraits(random: Random, more: Random): Traits {
     unserved: random.chance(20),
     // From a stream of their own: a world without them is the world it was.
     tolerance: more.chance(15),
+    new_rules: more.chance(15),
   };
 }
-
-/** What `underpaid_tolerance` may be. */
-const tolerances = [["0.10"], ["0.01"], ["0.5%"], ["2%"], ["10%"], ["0.50", "1%"], ["3"]];
 
 /** The cast of a world. Everything that is chosen is chosen by `random`. */
 export function createCast(needs: Needs): Cast {
@@ -116,7 +116,7 @@ export function createCast(needs: Needs): Cast {
       note(line);
       const [, level = "", event = ""] = /^\S+Z (\w+) ([^=]+?)(?: \w+=|$)/.exec(line) ?? [];
       if (level === "warn" || level === "error") count(`log ${event}`);
-      if (level === "error" && !isExpected(event, traits)) fail(`the server complained: ${line.slice(25)}`);
+      if (level === "error" && !isExpected(event, line, traits)) fail(`the server complained: ${line.slice(25)}`);
     },
     resolve: (host) => hosts.filter((shop) => shop.host === host).map((shop) => shop.address),
     reach(host, _url, init) {
@@ -129,7 +129,7 @@ export function createCast(needs: Needs): Cast {
     providers: random.between(1, providers_max),
     tell: random.chance(80),
     poll_s: 8,
-    rules: { underpaid: traits.tolerance ? more.pick(tolerances) : ["0"] },
+    rules: { ...usual_rules, underpaid: traits.tolerance ? more.pick(tolerances) : usual_rules.underpaid },
   };
   const rules = createRuleBook(timeline, choice.rules);
   note(`seed ${seed} ${JSON.stringify([scenery.chains, traits, choice])}`);
@@ -179,7 +179,7 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
+function isExpected(event: string, line: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || future;
@@ -189,8 +189,8 @@ function isExpected(event: string, { deep, lies, faults, clock, future, unserved
   if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies || unserved || future;
   if (event === "finality_late") return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
-  // A stale node may stand on a branch that left the others' below what is final to them.
-  if (event === "finality_receded") return lies || future;
+  // Avalanche's head is final: where all of its providers lag, both go back. A stale node may stand on a branch that left the others' below what is final to them.
+  if (event === "finality_receded") return lies || future || line.includes(" chain=avaxc ");
   return event === "transfers_missed_by_head_pass" && lies;
 }
 
@@ -225,6 +225,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     "stall finality": { weight: traits.stalls ? 2 : 0, act: fate.stallFinality },
     shop: { weight: 5, act: fate.changeShop },
     reload: { weight: 3, act: fate.reload },
+    "new rules": { weight: traits.new_rules ? 5 : 0, act: fate.changeRules },
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },

@@ -3,7 +3,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import { blocksIn, type SimChainId } from "./scenery.ts";
-import { late_window_ms, wrong_clock_max_s } from "./settings.ts";
+import { wrong_clock_max_s } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -174,7 +174,7 @@ function checkOrders(stage: Stage, db: Sqlite): void {
     if (detail === null || order === undefined || deposit === undefined) continue;
     const { created_at } = detail.order;
     const was_wrong = stage.clock.wasWrong(created_at, order.ended_at - epoch_ms + wrong_clock_max_s * 1000);
-    if (!was_wrong && isDue(payment, order, deposit) && order.status !== "paid") {
+    if (!was_wrong && isDue(payment, order, deposit, stage.rules.leastLateWindow(0)) && order.status !== "paid") {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
     }
   }
@@ -198,7 +198,7 @@ function liesOf({ traits, chains, providers }: Stage): (payment: Payment) => boo
 }
 
 /** True for an exact and timely payment of an order that nobody ended by hand: it must have been paid. */
-function isDue(payment: Payment, order: OrderRow, deposit: DepositRow): boolean {
+function isDue(payment: Payment, order: OrderRow, deposit: DepositRow, late_window_ms: number): boolean {
   const { kind, chain, tx, position, transfer, detail } = payment;
   const block = chain.whereIs(tx.hash);
   const is_same = chain.transferAt(tx.hash, position)?.units === transfer.units;

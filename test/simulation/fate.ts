@@ -5,7 +5,7 @@ import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
 import type { SimChainId, WalletName } from "./scenery.ts";
-import { type Choice, providers_max, wrong_clock_max_s } from "./settings.ts";
+import { type Choice, providers_max, tolerances, wrong_clock_max_s } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
@@ -18,6 +18,9 @@ const wallet_sets: readonly WalletName[][] = [
   ["second", "first", "third"],
   ["first", "second"],
 ];
+const overpaid_bounds = [["10%"], ["0"], ["1%"], ["60%"], ["0.50", "20%"]];
+const surcharges = ["0", "0.05", "0.50"];
+const late_windows_ms = [60_000, 200_000, 400_000, 800_000];
 const shop_moods: readonly ShopMood[] = [
   "healthy",
   "healthy",
@@ -39,6 +42,8 @@ export interface Fate {
   /** Two hours without any provider of a chain, once in a world. */
   longOutage(): void;
   reload(): void;
+  /** Other tolerances, another late window, another surcharge. */
+  changeRules(): void;
   crash(): void;
   stop(): Promise<void>;
   freeze(): void;
@@ -155,6 +160,22 @@ export function createFate(
       if (what === "providers") stage.choice = { ...stage.choice, providers: random.between(1, providers_max) };
       if (what === "poll") stage.choice = { ...stage.choice, poll_s: random.pick([4, 8, 15]) };
       if (what === "tell") stage.choice = { ...stage.choice, tell: !stage.choice.tell };
+      note(`settings: ${JSON.stringify(stage.choice)}`);
+      server.reload(needs.configFor(stage.choice));
+    },
+    changeRules() {
+      const { rules } = stage.choice;
+      const what = random.pick(["late window", "overpaid", "surcharge", ...(traits.tolerance ? ["underpaid"] : [])]);
+      stage.count(`new rules ${what}`);
+      const next = {
+        ...rules,
+        ...(what === "late window" && { late_window_ms: random.pick(late_windows_ms) }),
+        ...(what === "overpaid" && { overpaid: random.pick(overpaid_bounds) }),
+        ...(what === "surcharge" && { max_surcharge: random.pick(surcharges) }),
+        ...(what === "underpaid" && { underpaid: random.pick([["0"], ...tolerances]) }),
+      };
+      stage.choice = { ...stage.choice, rules: next };
+      stage.rules.write(next);
       note(`settings: ${JSON.stringify(stage.choice)}`);
       server.reload(needs.configFor(stage.choice));
     },

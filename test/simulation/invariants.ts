@@ -7,7 +7,7 @@ import { isWithin, unitsOf } from "./oracle/amounts.ts";
 import { createOracle } from "./oracle/oracle.ts";
 import { pairKey } from "./provider.ts";
 import { readings, type SimChainId } from "./scenery.ts";
-import { clock_skew_s, late_window_ms, wrong_clock_max_s } from "./settings.ts";
+import { clock_skew_s, wrong_clock_max_s } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -45,7 +45,7 @@ const questions: Readonly<Record<string, string>> = {
     "SELECT a.id FROM deposits a JOIN deposits b ON a.id < b.id AND a.chain = b.chain AND a.coin = b.coin AND a.wallet = b.wallet AND a.units = b.units AND (a.sender IS NULL OR b.sender IS NULL OR a.sender = b.sender) WHERE a.closed_at IS NULL AND b.closed_at IS NULL",
   "an open deposit has no slot":
     "SELECT d.id FROM deposits d WHERE d.closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id AND s.units = d.units AND s.closed_at IS NULL)",
-  "a closed deposit is not in quarantine": `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id WHERE d.closed_at IS NOT NULL AND (s.id IS NULL AND d.closed_at + ${late_window_ms} > $now OR s.id IS NOT NULL AND s.closed_at IS NOT d.closed_at)`,
+  "a closed deposit is not in quarantine": `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id WHERE d.closed_at IS NOT NULL AND (s.id IS NULL AND d.closed_at + $late_window_ms > $now OR s.id IS NOT NULL AND s.closed_at IS NOT d.closed_at)`,
   "an order that ended has an open deposit":
     "SELECT o.id FROM orders o JOIN deposits d ON d.order_id = o.id WHERE o.status <> 'pending' AND d.closed_at IS NULL",
   "an allocation pays an order other than that of its deposit":
@@ -104,8 +104,8 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
-  const promised = db.prepare<{ id: number }, [number, string, string]>(
-    "SELECT id FROM slots WHERE deposit = ? AND (units = ? OR sender = ?)",
+  const promised = db.prepare<{ id: number }, { $deposit: number; $units: string; $sender: string }>(
+    "SELECT id FROM slots WHERE deposit = $deposit AND (units = $units OR sender = $sender) UNION ALL SELECT id FROM deposits WHERE id = $deposit AND (units = $units OR sender = $sender)",
   );
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
@@ -146,7 +146,9 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   function askQuestions(): void {
     for (const { name, statement } of asked) {
       const row = (
-        name === "a closed deposit is not in quarantine" ? statement.get({ $now: wallOf(stage) }) : statement.get()
+        name === "a closed deposit is not in quarantine"
+          ? statement.get({ $now: wallOf(stage), $late_window_ms: stage.rules.leastLateWindow(0) })
+          : statement.get()
       ) as Record<string, unknown> | null;
       if (row !== null) fail(`${name}: ${Object.values(row).join(" ")}`);
     }
@@ -266,9 +268,9 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     if (detail === null || detail.order.id === row.order_id) return;
     // The nearest amount decides, where nobody else could be meant: the oracle says who could.
     if (row.kind === "tolerance" && payment.kind !== "exact") return;
-    if (payment.kind !== "exact" && promised.get(row.deposit, row.units, payment.transfer.sender) !== null) return;
+    if (payment.kind !== "exact" && promised.get({ $deposit: row.deposit, $units: row.units, $sender: payment.transfer.sender }) !== null) return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
-    if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
+    if (closed_at !== null && epoch_ms + sent_at > closed_at + leastLateWindow(closed_at)) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.
     if (stage.clock.wasWrong(detail.order.created_at, stage.timeline.now())) return;
     fail(`${said}, meant for ${detail.order.id}`);
@@ -302,7 +304,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       if (judged.has(id)) continue;
       judged.add(id);
       const final = chains[chain].block(lastOf(chain));
-      if ((final?.time ?? 0) * 1000 < closed_at + late_window_ms)
+      if ((final?.time ?? 0) * 1000 < closed_at + leastLateWindow(closed_at))
         fail(`the amount of deposit ${id} was released early`);
     }
   }
@@ -313,6 +315,12 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       if (pass === "final" && to_block <= lastOf(chain)) continue;
       fail(`blocks above the head count as read: ${chain} ${to_block} ${head_number}`);
     }
+  }
+
+  /** The shortest late window since a deposit was closed, ms. */
+  function leastLateWindow(closed_at: number): number {
+    const wasWrong = stage.clock.wasWrong(0, stage.timeline.now());
+    return stage.rules.leastLateWindow(wasWrong ? 0 : closed_at - epoch_ms);
   }
 
   function compareSockets(): void {

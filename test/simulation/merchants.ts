@@ -132,6 +132,10 @@ export function createMerchants(stage: Stage): Merchants {
       told_at: timeline.now(),
     };
     const known = order.details.find((one) => one.chain === chain && one.token === token);
+    const most = stage.rules.since(order.created_at).map((one) => unitsOf(one.max_surcharge, token.decimals));
+    const price = unitsOf(order.amount, token.decimals);
+    if (known === undefined && !most.some((surcharge) => detail.units <= price + surcharge))
+      fail(`${order.id} of ${order.amount} was asked for ${amount}`);
     if (known === undefined) order.details.push(detail);
     else if (known.wallet !== wallet) fail(`${order.id} was asked for on two wallets of ${chain}`);
     else if (known.amount !== amount) stage.told.push(detail);

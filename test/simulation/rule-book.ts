@@ -12,12 +12,15 @@ export interface RuleBook {
   followed(): void;
   /** All rules that may have been in force at a time (virtual ms) or since. */
   since(from: number): readonly OrderRules[];
+  /** The shortest late window of those rules, ms. */
+  leastLateWindow(from: number): number;
 }
 
 /** A book that begins with these rules. */
 export function createRuleBook(timeline: Timeline, first: OrderRules): RuleBook {
   const entries = [{ rules: first, until: Number.POSITIVE_INFINITY }];
   let written = first;
+  const since = (from: number) => entries.filter(({ until }) => until >= from).map(({ rules }) => rules);
   return {
     written: () => written,
     write(rules) {
@@ -27,6 +30,7 @@ export function createRuleBook(timeline: Timeline, first: OrderRules): RuleBook 
     followed() {
       for (const entry of entries.slice(0, -1)) entry.until = Math.min(entry.until, timeline.now());
     },
-    since: (from) => entries.filter(({ until }) => until >= from).map(({ rules }) => rules),
+    since,
+    leastLateWindow: (from) => Math.min(...since(from).map(({ late_window_ms }) => late_window_ms)),
   };
 }

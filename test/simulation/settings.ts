@@ -11,7 +11,15 @@ export const admin_secret = "an-admin-secret";
 export const checkout_origin = "https://checkout.example";
 export const back_office = "backoffice.example";
 export const lifetime_ms = 300_000;
-export const late_window_ms = 400_000;
+/** What `underpaid_tolerance` may be. */
+export const tolerances = [["0.10"], ["0.01"], ["0.5%"], ["2%"], ["10%"], ["0.50", "1%"], ["3"]];
+/** What the rules are in most worlds. */
+export const usual_rules: OrderRules = {
+  underpaid: ["0"],
+  overpaid: ["10%"],
+  max_surcharge: "0.05",
+  late_window_ms: 400_000,
+};
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
 
@@ -31,6 +39,10 @@ export function providerHost(chain: SimChainId, index: number): string {
 export interface OrderRules {
   /** Bounds of `underpaid_tolerance`. */
   underpaid: readonly string[];
+  /** Bounds of `overpaid_tolerance`. */
+  overpaid: readonly string[];
+  max_surcharge: string;
+  late_window_ms: number;
 }
 
 /** What an operator changes while the shop is open. */
@@ -79,8 +91,9 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     choice.tell ? `unknown_transfer_webhook_url = "https://${back_office}/unknown"` : "",
     "[orders]",
     `lifetime = "${lifetime_ms}ms"`,
-    `late_window = "${late_window_ms}ms"`,
-    'max_surcharge = "0.05"',
+    `late_window = "${choice.rules.late_window_ms}ms"`,
+    `max_surcharge = "${choice.rules.max_surcharge}"`,
+    `overpaid_tolerance = ${JSON.stringify(choice.rules.overpaid)}`,
     `underpaid_tolerance = ${JSON.stringify(choice.rules.underpaid)}`,
     "[webhooks]",
     'timeout = "5s"',

@@ -117,6 +117,8 @@ export interface Traits {
   unserved: boolean;
   /** A little less than asked pays, too. */
   tolerance: boolean;
+  /** Rules of orders that change while the server runs. */
+  new_rules: boolean;
 }
 
 export interface Stage {

@@ -43,12 +43,13 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       if (around.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
       if (around.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
-      if (around.some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
+      const isKnown = (ask: Ask) => ask.sender === sender;
+      const own = here.filter(isKnown);
+      if ([...around, ...own].some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
       const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
       if (asked.some((one) => isCut(units, one, decimals))) found.add("cut");
       if (asked.some((one) => isFeeShortened(units, one, decimals))) found.add("fee_shortened");
       if (around.some((ask) => ask.units > units)) found.add("short");
-      const isKnown = (ask: Ask) => ask.sender === sender;
       const meant = new Set(
         history
           .asks()
