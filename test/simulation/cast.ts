@@ -68,6 +68,7 @@ function drawTraits(random: Random, more: Random): Traits {
     // From a stream of their own: a world without them is the world it was.
     tolerance: more.chance(15),
     new_rules: more.chance(15),
+    new_contract: more.chance(12),
   };
 }
 
@@ -76,7 +77,7 @@ export function createCast(needs: Needs): Cast {
   const { product, seed, forced, path, random, timeline, note, count, fail } = needs;
   const more = createRandom(seed, "more traits");
   const traits = { ...drawTraits(random, more), ...Object.fromEntries(forced.map((trait) => [trait, true])) };
-  const scenery = drawScenery(createRandom(seed, "scenery"));
+  const scenery = drawScenery(createRandom(seed, "scenery"), traits.new_contract);
   const chainOf = (id: SimChainId) => {
     const { reorg_max } = readings[id];
     return createChain({
@@ -179,7 +180,11 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 }
 
 /** Whether a complaint of the server is one that such a world gives it reason for. */
-function isExpected(event: string, line: string, { deep, lies, faults, clock, future, unserved, long_outage }: Traits): boolean {
+function isExpected(
+  event: string,
+  line: string,
+  { deep, lies, faults, clock, future, unserved, long_outage }: Traits,
+): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || future;
@@ -195,7 +200,7 @@ function isExpected(event: string, line: string, { deep, lies, faults, clock, fu
 }
 
 function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
-  const { traits } = stage;
+  const { traits, scenery } = stage;
   const merchants = createMerchants(stage);
   const operators = createOperators(stage);
   const thieves = createThieves(stage, { merchants, operators });
@@ -226,6 +231,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     shop: { weight: 5, act: fate.changeShop },
     reload: { weight: 3, act: fate.reload },
     "new rules": { weight: traits.new_rules ? 5 : 0, act: fate.changeRules },
+    "new contract": { weight: scenery.second === null ? 0 : 4, act: fate.changeContract },
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },

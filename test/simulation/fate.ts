@@ -5,7 +5,7 @@ import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
 import type { SimChainId, WalletName } from "./scenery.ts";
-import { type Choice, providers_max, tolerances, wrong_clock_max_s } from "./settings.ts";
+import { type Choice, type OrderRules, providers_max, tolerances, wrong_clock_max_s } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
@@ -44,6 +44,8 @@ export interface Fate {
   reload(): void;
   /** Other tolerances, another late window, another surcharge. */
   changeRules(): void;
+  /** The settings name another contract of a coin, or one more. */
+  changeContract(): void;
   crash(): void;
   stop(): Promise<void>;
   freeze(): void;
@@ -113,6 +115,14 @@ export function createFate(
     });
   }
 
+  /** New rules are written and the server is told. */
+  function follow(rules: OrderRules): void {
+    stage.choice = { ...stage.choice, rules };
+    stage.rules.write(rules);
+    note(`settings: ${JSON.stringify(stage.choice)}`);
+    server.reload(needs.configFor(stage.choice));
+  }
+
   const anyChain = (): SimChainId => random.pick([scenery.main, scenery.main, scenery.side]);
 
   return {
@@ -174,10 +184,12 @@ export function createFate(
         ...(what === "surcharge" && { max_surcharge: random.pick(surcharges) }),
         ...(what === "underpaid" && { underpaid: random.pick([["0"], ...tolerances]) }),
       };
-      stage.choice = { ...stage.choice, rules: next };
-      stage.rules.write(next);
-      note(`settings: ${JSON.stringify(stage.choice)}`);
-      server.reload(needs.configFor(stage.choice));
+      follow(next);
+    },
+    changeContract() {
+      const contracts = random.pick(["built-in", "second", "all"] as const);
+      stage.count(`new contract ${contracts}`);
+      follow({ ...stage.choice.rules, contracts });
     },
     crash() {
       if (random.chance(30)) return server.kill();
@@ -269,7 +281,7 @@ export function createFate(
       const all_wallets = ["first", "second", "third"] as const;
       stage.choice = { ...stage.choice, wallets: all_wallets, providers: providers_max, tell: true, poll_s: 8 };
       server.life()?.dieAt("", 0);
-      server.reload(needs.configFor(stage.choice));
+      follow(scenery.second === null ? stage.choice.rules : { ...stage.choice.rules, contracts: "all" });
     },
   };
 }

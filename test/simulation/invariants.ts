@@ -268,7 +268,11 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     if (detail === null || detail.order.id === row.order_id) return;
     // The nearest amount decides, where nobody else could be meant: the oracle says who could.
     if (row.kind === "tolerance" && payment.kind !== "exact") return;
-    if (payment.kind !== "exact" && promised.get({ $deposit: row.deposit, $units: row.units, $sender: payment.transfer.sender }) !== null) return;
+    if (
+      payment.kind !== "exact" &&
+      promised.get({ $deposit: row.deposit, $units: row.units, $sender: payment.transfer.sender }) !== null
+    )
+      return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
     if (closed_at !== null && epoch_ms + sent_at > closed_at + leastLateWindow(closed_at)) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.

@@ -3,7 +3,7 @@
 
 import type { ChainSettings, Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
-import { readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
+import { readings, type Scenery, type SimChainId, type SimToken, type WalletName } from "./scenery.ts";
 import { simulatedHash } from "./world.ts";
 
 export const merchant_secret = "a-merchant-secret";
@@ -19,6 +19,7 @@ export const usual_rules: OrderRules = {
   overpaid: ["10%"],
   max_surcharge: "0.05",
   late_window_ms: 400_000,
+  contracts: "built-in",
 };
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
@@ -43,6 +44,8 @@ export interface OrderRules {
   overpaid: readonly string[];
   max_surcharge: string;
   late_window_ms: number;
+  /** Contracts of the main chain's USDT, where there is a second one: the built-in ones, the second, or all. */
+  contracts: "built-in" | "second" | "all";
 }
 
 /** What an operator changes while the shop is open. */
@@ -79,6 +82,7 @@ function nodeUrls(chain: SimChainId, is_side: boolean, { providers, wrong_node =
 
 function read(product: Product, scenery: Scenery, choice: Choice): Config {
   const { side, wallets } = scenery;
+  const named = scenery.second === null ? [] : contractsOf(scenery, scenery.second, choice.rules);
   const lines = [
     "[server]",
     'listen = "127.0.0.1:8080"',
@@ -104,6 +108,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
       `poll = "${choice.poll_s}s"`,
       `idle_poll = "${choice.poll_s * idle_factor}s"`,
     ]),
+    ...(named.length === 0 ? [] : [`[chains.${scenery.main}.tokens.USDT]`, `address = ${JSON.stringify(named)}`]),
     ...choice.wallets.flatMap((name) => [
       "[[wallets]]",
       `blockchain = "${wallets[name].chain}"`,
@@ -123,6 +128,15 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     chains: small(draft.chains),
     spare_chains: small(draft.spare_chains),
   };
+}
+
+/** The contracts of a token's coin that rules name. */
+export function contractsOf(scenery: Scenery, { chain, coin }: SimToken, { contracts }: OrderRules): string[] {
+  const all = scenery.tokens.filter((one) => one.chain === chain && one.coin === coin);
+  const isNamed = (one: SimToken) =>
+    contracts === "all" || (contracts === "second" ? one === scenery.second : one !== scenery.second);
+  const isChanging = all.some((one) => one === scenery.second);
+  return all.filter((one) => !isChanging || isNamed(one)).map(({ address }) => address);
 }
 
 function shrunk(settings: ChainSettings, scenery: Scenery): ChainSettings {

@@ -119,6 +119,8 @@ export interface Traits {
   tolerance: boolean;
   /** Rules of orders that change while the server runs. */
   new_rules: boolean;
+  /** A coin's contract is replaced, or joined by another, while the server runs. */
+  new_contract: boolean;
 }
 
 export interface Stage {

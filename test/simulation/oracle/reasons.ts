@@ -30,7 +30,8 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
       const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
-      const isAround = (ask: Ask) => ask.units <= units * short_times && units <= ask.units * short_times;
+      const dueOf = (ask: Ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)];
+      const isAround = (ask: Ask) => dueOf(ask).some((due) => due <= units * short_times && units <= due * short_times);
 
       const isShortened = ({ units: asked }: Ask) =>
         isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals);
