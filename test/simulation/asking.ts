@@ -30,11 +30,14 @@ export function createAsking(stage: Stage): Asking {
     seconds,
     admin: { "ocrch-admin-authorization": admin_secret },
     async insist(ask) {
+      const asked_at = timeline.now();
       for (let tries = 0; tries < tries_max; tries++) {
         try {
           const answer = await ask();
           if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
-          return answer;
+          // To a clock that is wrong by hours every signature is old, or of the future.
+          const isTooWrong = stage.traits.clock_hours && stage.clock.wasWrong(asked_at, timeline.now());
+          return answer.status === 401 && isTooWrong ? null : answer;
         } catch (error) {
           if (!(error instanceof Death)) throw error;
           await timeline.sleep(random.between(200, 3000));

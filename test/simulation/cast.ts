@@ -54,6 +54,9 @@ interface Needs {
   fail(words: string): void;
 }
 
+/** A webhook was dated at most so long ago. */
+const on_its_way_max_ms = 60_000;
+
 function drawTraits(random: Random, more: Random): Traits {
   return {
     lies: random.chance(40),
@@ -69,6 +72,7 @@ function drawTraits(random: Random, more: Random): Traits {
     tolerance: more.chance(15),
     new_rules: more.chance(15),
     new_contract: more.chance(12),
+    clock_hours: more.chance(10),
   };
 }
 
@@ -100,12 +104,21 @@ export function createCast(needs: Needs): Cast {
     Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
   const providers = byChain(scenery.chains, nodesOf);
   const nodes = [...Object.values(providers).flat(), nodeOf(wrong_node_host, scenery.main)];
+  const clock = createClock(timeline);
   const shopOf = (host: string, last: number) =>
-    createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
+    createShop({
+      host,
+      address: `93.184.216.${last}`,
+      secret: merchant_secret,
+      timeline,
+      random,
+      isClockWrong: () => clock.wasWrong(timeline.now() - on_its_way_max_ms, timeline.now()),
+      fail,
+      count,
+    });
   const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
   const backOffice = shopOf(back_office, 9);
   const hosts = [...shops, backOffice];
-  const clock = createClock(timeline);
 
   const surroundings: Surroundings = {
     timeline,
@@ -183,11 +196,11 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 function isExpected(
   event: string,
   line: string,
-  { deep, lies, faults, clock, future, unserved, long_outage }: Traits,
+  { deep, lies, faults, clock, clock_hours, future, unserved, long_outage }: Traits,
 ): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
-  if (event === "clock_wrong") return clock || future;
+  if (event === "clock_wrong") return clock || clock_hours || future;
   if (event === "head_not_believed" || event === "chain_pace_changed") return future;
   // Between two questions of one batch a machine may sleep.
   if (event === "finality_late") return true;
@@ -235,6 +248,6 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },
-    "set clock": { weight: traits.clock ? 4 : 0, act: fate.setClock },
+    "set clock": { weight: traits.clock || traits.clock_hours ? 4 : 0, act: fate.setClock },
   };
 }

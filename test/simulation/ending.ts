@@ -3,7 +3,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import { blocksIn, type SimChainId } from "./scenery.ts";
-import { wrong_clock_max_s } from "./settings.ts";
+import { wrongestClock } from "./settings.ts";
 import type { Payment, Stage } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -173,7 +173,7 @@ function checkOrders(stage: Stage, db: Sqlite): void {
       detail === null ? undefined : deposits.get(`${detail.order.id} ${detail.chain} ${detail.token.coin}`);
     if (detail === null || order === undefined || deposit === undefined) continue;
     const { created_at } = detail.order;
-    const was_wrong = stage.clock.wasWrong(created_at, order.ended_at - epoch_ms + wrong_clock_max_s * 1000);
+    const was_wrong = stage.clock.wasWrong(created_at, order.ended_at - epoch_ms + wrongestClock(traits) * 1000);
     if (!was_wrong && isDue(payment, order, deposit, stage.rules.leastLateWindow(0)) && order.status !== "paid") {
       fail(`${order.id} is ${order.status} and was paid in time by ${payment.tx.hash} ${payment.position}`);
     }

@@ -5,7 +5,7 @@ import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
 import type { SimChainId, WalletName } from "./scenery.ts";
-import { type Choice, type OrderRules, providers_max, tolerances, wrong_clock_max_s } from "./settings.ts";
+import { type Choice, type OrderRules, providers_max, tolerances, wrongestClock } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
@@ -201,10 +201,16 @@ export function createFate(
     },
 
     setClock() {
-      const far_s = random.chance(50) ? 20 : wrong_clock_max_s;
+      const most_s = wrongestClock(traits);
+      const far_s = random.chance(50) ? Math.round(most_s / 6) : most_s;
       const wrong_s = random.chance(40) ? 0 : random.between(-far_s, far_s);
       note(`the clock is wrong by ${wrong_s} s`);
       stage.clock.set(wrong_s * 1000);
+      // Nobody is paid while every signature looks old.
+      if (traits.clock_hours)
+        timeline.at(random.between(10_000, 90_000), () => {
+          if (!healed) stage.clock.set(0);
+        });
     },
     stallFinality() {
       const id = anyChain();

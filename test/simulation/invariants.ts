@@ -7,7 +7,7 @@ import { isWithin, unitsOf } from "./oracle/amounts.ts";
 import { createOracle } from "./oracle/oracle.ts";
 import { pairKey } from "./provider.ts";
 import { readings, type SimChainId } from "./scenery.ts";
-import { clock_skew_s, wrong_clock_max_s } from "./settings.ts";
+import { clock_skew_s, wrongestClock } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -58,7 +58,6 @@ const blocks_compared = 40;
 const common_decimals = 18;
 /** A server notices the commit of another process within a second. */
 const notice_ms = 1500;
-const wrong_clock_max_ms = wrong_clock_max_s * 1000;
 
 export interface Invariants {
   /** Compares now. The first violation is told to `stage.fail`. */
@@ -251,7 +250,10 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       const read_at = Math.max(
         ...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1),
       );
-      const was_wrong = stage.clock.wasWrong(row.seen_at - epoch_ms - wrong_clock_max_ms, stage.timeline.now());
+      const was_wrong = stage.clock.wasWrong(
+        row.seen_at - epoch_ms - wrongestClock(stage.traits) * 1000,
+        stage.timeline.now(),
+      );
       if (epoch_ms + read_at < row.seen_at && !was_wrong) fail(`${said} without a second reading of its receipt`);
       if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash))
         fail(`${said} from a block that left the chain`);

@@ -160,6 +160,8 @@ export function createMerchants(stage: Stage): Merchants {
     const socket: SimSocket = { life, statuses: [], closed: null };
     try {
       const handlers = await server.socket(`/api/v1/user/orders/${order.id}/ws`, signedUrl(order));
+      const isTooWrong = stage.traits.clock_hours && stage.clock.wasWrong(timeline.now() - 1000, timeline.now());
+      if (handlers === null && isTooWrong) return;
       if (handlers === null) return fail(`a socket of ${order.id} was refused`);
       handlers.opened({
         send(text) {

@@ -25,7 +25,13 @@ export const usual_rules: OrderRules = {
 export const clock_skew_s = 15;
 
 /** How wrong the server's clock may be: with a machine that sleeps, less than what makes signatures look old. */
-export const wrong_clock_max_s = 120;
+const wrong_clock_max_s = 120;
+/** In worlds where it is set wrong by hours. */
+const wrong_by_hours_max_s = 3 * 3600;
+
+/** The most by which the clock of a world's server may be wrong, seconds. */
+export const wrongestClock = ({ clock_hours }: { clock_hours: boolean }): number =>
+  clock_hours ? wrong_by_hours_max_s : wrong_clock_max_s;
 
 /** Every chain has so many providers; the settings name some of them. */
 export const providers_max = 3;

@@ -107,6 +107,8 @@ export interface Traits {
   faults: boolean;
   /** The wall clock of the server's machine is set wrong and right again. */
   clock: boolean;
+  /** It is set wrong by hours. */
+  clock_hours: boolean;
   /** Once, all providers of a chain are away for two hours. */
   long_outage: boolean;
   /** A chain goes on without finalising anything for a while. */
