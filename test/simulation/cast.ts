@@ -73,6 +73,7 @@ function drawTraits(random: Random, more: Random): Traits {
     new_rules: more.chance(15),
     new_contract: more.chance(12),
     clock_hours: more.chance(10),
+    invents: more.chance(10),
   };
 }
 
@@ -81,6 +82,11 @@ export function createCast(needs: Needs): Cast {
   const { product, seed, forced, path, random, timeline, note, count, fail } = needs;
   const more = createRandom(seed, "more traits");
   const traits = { ...drawTraits(random, more), ...Object.fromEntries(forced.map((trait) => [trait, true])) };
+  // Beside one that invents the others are there and tell the truth.
+  if (traits.invents) {
+    const well = { lies: false, deep: false, faults: false, long_outage: false, future: false, unserved: false };
+    Object.assign(traits, well);
+  }
   const scenery = drawScenery(createRandom(seed, "scenery"), traits.new_contract);
   const chainOf = (id: SimChainId) => {
     const { reorg_max } = readings[id];
@@ -140,7 +146,7 @@ export function createCast(needs: Needs): Cast {
   };
   const choice: Choice = {
     wallets: random.chance(50) ? ["first", "third"] : ["first", "second", "third"],
-    providers: random.between(1, providers_max),
+    providers: Math.max(random.between(1, providers_max), traits.invents ? providers_max : 1),
     tell: random.chance(80),
     poll_s: 8,
     rules: { ...usual_rules, underpaid: traits.tolerance ? more.pick(tolerances) : usual_rules.underpaid },
@@ -169,6 +175,7 @@ export function createCast(needs: Needs): Cast {
     backOffice,
     orders: new Map(),
     payments: [],
+    invented: [],
     claims: [],
     told: [],
     choice,
@@ -196,12 +203,19 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 function isExpected(
   event: string,
   line: string,
-  { deep, lies, faults, clock, clock_hours, future, unserved, long_outage }: Traits,
+  { deep, lies, faults, clock, clock_hours, future, unserved, long_outage, invents }: Traits,
 ): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
   if (event === "clock_wrong") return clock || clock_hours || future;
   if (event === "head_not_believed" || event === "chain_pace_changed") return future;
+  if (
+    ["transfer_denied", "transfer_doubted", "provider_disagrees", "provider_frozen", "payment_reverted"].includes(
+      event,
+    ) &&
+    invents
+  )
+    return true;
   // Between two questions of one batch a machine may sleep.
   if (event === "finality_late") return true;
   if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies || unserved || future;
@@ -245,6 +259,7 @@ function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
     reload: { weight: 3, act: fate.reload },
     "new rules": { weight: traits.new_rules ? 5 : 0, act: fate.changeRules },
     "new contract": { weight: scenery.second === null ? 0 : 4, act: fate.changeContract },
+    invent: { weight: traits.invents ? 5 : 0, act: fate.invent },
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },

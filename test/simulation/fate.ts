@@ -4,7 +4,8 @@
 import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
-import type { SimChainId, WalletName } from "./scenery.ts";
+import { createRandom } from "./random.ts";
+import { isSmall, type SimChainId, spelledOn, type WalletName } from "./scenery.ts";
 import { type Choice, type OrderRules, providers_max, tolerances, wrongestClock } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
@@ -44,6 +45,8 @@ export interface Fate {
   reload(): void;
   /** Other tolerances, another late window, another surcharge. */
   changeRules(): void;
+  /** A provider shows a payment, log and receipt, that is not in the chain. */
+  invent(): void;
   /** The settings name another contract of a coin, or one more. */
   changeContract(): void;
   crash(): void;
@@ -115,6 +118,9 @@ export function createFate(
     });
   }
 
+  /** The one provider of each chain that invents. */
+  const liar = createRandom(stage.seed, "liar").below(providers_max);
+
   /** New rules are written and the server is told. */
   function follow(rules: OrderRules): void {
     stage.choice = { ...stage.choice, rules };
@@ -164,7 +170,7 @@ export function createFate(
           `expected ${chains[scenery.side].traits.chain_id}`,
         );
       }
-      const what = random.weighted({ wallets: 6, providers: 2, poll: 1, tell: 1 });
+      const what = random.weighted({ wallets: 6, providers: traits.invents ? 0 : 2, poll: 1, tell: 1 });
       stage.count(`reload ${what}`);
       if (what === "wallets") stage.choice = { ...stage.choice, wallets: random.pick(wallet_sets) };
       if (what === "providers") stage.choice = { ...stage.choice, providers: random.between(1, providers_max) };
@@ -185,6 +191,21 @@ export function createFate(
         ...(what === "underpaid" && { underpaid: random.pick([["0"], ...tolerances]) }),
       };
       follow(next);
+    },
+    invent() {
+      const details = [...stage.orders.values()].flatMap((order) => order.details).slice(-6);
+      if (details.length === 0) return;
+      const { chain: id, token, wallet, units, order } = random.pick(details);
+      const provider = providers[id][liar];
+      if (provider === undefined) return;
+      const number = stage.invented.length + 1;
+      const tx_hash = `${id === "tron" ? "" : "0x"}${"ee".repeat(4)}${number.toString(16).padStart(56, "0")}`;
+      const sender = spelledOn(id, order.sender ?? order.payer);
+      const invented = { tx_hash, block: chains[id].head(), transfer: { token: token.address, sender, wallet, units } };
+      provider.invented.push(invented);
+      stage.invented.push({ ...invented, chain: id });
+      stage.count(`invented payment ${isSmall(id, units, token.decimals) ? "of the first tier" : "above it"}`);
+      note(`${provider.host} invents ${tx_hash} of ${units} for ${order.id}`);
     },
     changeContract() {
       const contracts = random.pick(["built-in", "second", "all"] as const);
@@ -275,6 +296,7 @@ export function createFate(
       for (const id of scenery.chains) {
         for (const provider of providers[id]) {
           provider.mood = { kind: "honest" };
+          provider.invented = [];
           provider.latency_max_ms = 200;
         }
       }

@@ -43,7 +43,10 @@ export interface Reading {
   finality: string;
 }
 
-const tiers = (small: string, large: string) => `[{ up_to = "50", finality = ${small} }, { finality = ${large} }]`;
+const small_up_to = "50";
+const one_tier = '"finalized"';
+const tiers = (small: string, large: string) =>
+  `[{ up_to = "${small_up_to}", finality = ${small} }, { finality = ${large} }]`;
 const both: readonly FinalityTag[] = ["safe", "finalized"];
 
 export const readings: Record<SimChainId, Reading> = {
@@ -152,7 +155,7 @@ export const readings: Record<SimChainId, Reading> = {
     tagless_depth: 9,
     overlap: 7,
     page_blocks: 30,
-    finality: '"finalized"',
+    finality: one_tier,
   },
 };
 
@@ -262,6 +265,11 @@ function coinsOf(chain: SimChainId, is_main: boolean): readonly SimToken["coin"]
 /** An address of an EVM chain as a chain writes it; one that is Tron's already stays as it is. */
 export function spelledOn(chain: SimChainId, address: string): string {
   return chain === "tron" && address.startsWith("0x") ? tronAddress(address) : address;
+}
+
+/** True for an amount of the first tier of a chain's finality. */
+export function isSmall(chain: SimChainId, units: bigint, decimals: number): boolean {
+  return readings[chain].finality === one_tier || units <= BigInt(small_up_to) * 10n ** BigInt(decimals);
 }
 
 /** So many blocks as a chain makes in this time, and at least this many. */

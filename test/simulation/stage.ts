@@ -3,7 +3,7 @@
 
 import type { Chain, SimTransfer, SimTx } from "./chain.ts";
 import type { Server } from "./process.ts";
-import type { Provider } from "./provider.ts";
+import type { Invented, Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { Scenery, SimChainId, SimToken } from "./scenery.ts";
@@ -121,6 +121,8 @@ export interface Traits {
   tolerance: boolean;
   /** Rules of orders that change while the server runs. */
   new_rules: boolean;
+  /** One provider of three shows payments that never were. */
+  invents: boolean;
   /** A coin's contract is replaced, or joined by another, while the server runs. */
   new_contract: boolean;
 }
@@ -139,6 +141,8 @@ export interface Stage {
   backOffice: Shop;
   orders: Map<string, BookOrder>;
   payments: Payment[];
+  /** Payments that one provider has shown and nobody sent. */
+  invented: (Invented & { chain: SimChainId })[];
   /** The oracle takes them out. */
   claims: Claim[];
   /** What payers were told of orders that asked for more before: the oracle takes them out. */

@@ -104,6 +104,12 @@ export function createFacts(stage: Stage): Facts {
       return finalTime(chain) < closed_at + stage.rules.leastLateWindow(wasWrong ? 0 : closed_at - epoch_ms);
     },
     hasTwin: (payment, units) =>
+      stage.invented.some(
+        (one) =>
+          one.chain === payment.chain.traits.id &&
+          one.transfer.wallet === payment.transfer.wallet &&
+          one.transfer.units === units,
+      ) ||
       stage.payments.some(
         (one) =>
           one !== payment &&
