@@ -223,7 +223,8 @@ function isExpected(
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // Avalanche's head is final: where all of its providers lag, both go back. A stale node may stand on a branch that left the others' below what is final to them.
   if (event === "finality_receded") return lies || future || line.includes(" chain=avaxc ");
-  return event === "transfers_missed_by_head_pass" && lies;
+  // What one provider alone shows may be what the others had missed.
+  return event === "transfers_missed_by_head_pass" && (lies || invents);
 }
 
 function actionsOf(stage: Stage, fate: Fate): Cast["actions"] {
