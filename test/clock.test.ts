@@ -82,6 +82,12 @@ describe("polls compare clocks", () => {
     return {
       poll: () => made.look(heads(chain, late_s), startHearing(world)()),
       forgetIfSet: made.forgetIfSet,
+      /** Our clock is set between the question and the answer. */
+      async setAndPoll(next_error_ms: number) {
+        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        error_ms = next_error_ms;
+        await made.look(head, heard());
+      },
       /** The machine sleeps between the question and the answer, and the monotonic clock with it where `stops`. */
       async sleepAndPoll(ms: number, stops: boolean) {
         const [head, heard] = [heads(chain, late_s), startHearing(world)];
@@ -117,6 +123,17 @@ describe("polls compare clocks", () => {
     error_ms = 5000;
     await eth.forgetIfSet();
     expect(clockOf("eth")).toBeNull();
+  });
+
+  test("and measure nothing while ours is set: a deposit would take what is older by as much", async () => {
+    const eth = watch("eth");
+    error_ms = -hour_ms;
+    for (let n = 0; n < 4; n++, true_ms += 12_000) await eth.poll();
+    await eth.setAndPoll(0);
+    expect(clockOf("eth")).toBeNull();
+    true_ms += 12_000;
+    await eth.poll();
+    expect(clockOf("eth")?.uncertainty_ms).toBeLessThanOrEqual(14_000);
   });
 
   for (const hours of [-5, 3]) {

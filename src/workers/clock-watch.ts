@@ -40,6 +40,8 @@ export interface Hearing {
   now: number;
   /** How long it took, by the clock that ran further: a machine may have slept, and one of them with it. */
   took_ms: number;
+  /** Neither of them was set or stood still meanwhile: else nobody knows how long it took. */
+  isSteady: boolean;
 }
 
 /** Begins to time an answer; the returned function ends it. */
@@ -47,7 +49,9 @@ export function startHearing(world: World): () => Hearing {
   const [asked_elapsed, asked_now] = [world.elapsed(), world.now()];
   return () => {
     const [elapsed, now] = [world.elapsed(), world.now()];
-    return { elapsed, now, took_ms: Math.max(elapsed - asked_elapsed, now - asked_now) };
+    const [ran_ms, by_wall_ms] = [elapsed - asked_elapsed, now - asked_now];
+    const isSteady = Math.abs(by_wall_ms - ran_ms) <= jump_ms;
+    return { elapsed, now, took_ms: Math.max(ran_ms, by_wall_ms), isSteady };
   };
 }
 
@@ -140,7 +144,8 @@ export function createClockWatch(needs: {
     try {
       const heard = startHearing(world);
       const { provider, heads } = await source.headsBeside([], [by.latest]);
-      await keep(provider, compare(provider, heads.latest, gap_ms, heard()));
+      const hearing = heard();
+      if (hearing.isSteady) await keep(provider, compare(provider, heads.latest, gap_ms, hearing));
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
     }
@@ -165,7 +170,7 @@ export function createClockWatch(needs: {
       const { number } = told.latest;
       const before = await stillThere(number);
       if (before === null || number > before.number) last = { number, elapsed: hearing.elapsed };
-      if (before === null || number <= before.number) return;
+      if (before === null || number <= before.number || !hearing.isSteady) return;
       const gap_ms = hearing.elapsed - before.elapsed;
       const best = compare(told.by.latest, told.latest, gap_ms, hearing);
       // The first head after a pause may be an old one: only a second one shows that our clock is off.

@@ -28,11 +28,14 @@ export interface Asking {
 export function createAsking(stage: Stage): Asking {
   const { random, timeline, fail } = stage;
   async function insist(ask: () => Promise<Answer>): Promise<Answer | null> {
+    const asked_at = timeline.now();
     for (let tries = 0; tries < tries_max; tries++) {
       try {
         const answer = await ask();
         if (answer.status >= 500) fail(`answered ${answer.status}: ${answer.text}`);
-        return answer;
+        // To a clock that is wrong by hours every signature is old, or of the future.
+        const isTooWrong = stage.traits.clock_hours && stage.clock.wasWrong(asked_at, timeline.now());
+        return answer.status === 401 && isTooWrong ? null : answer;
       } catch (error) {
         if (!(error instanceof Death)) throw error;
         await timeline.sleep(random.between(200, 3000));

@@ -25,6 +25,8 @@ import {
   network,
   providerHost,
   providers_max,
+  tolerances,
+  usual_rules,
   wrong_node_host,
 } from "./settings.ts";
 import { createShop } from "./shops.ts";
@@ -60,6 +62,9 @@ interface Needs {
   fail(words: string): void;
 }
 
+/** A webhook was dated at most so long ago. */
+const on_its_way_max_ms = 60_000;
+
 function drawTraits(random: Random, more: Random): Traits {
   return {
     lies: random.chance(40),
@@ -73,21 +78,27 @@ function drawTraits(random: Random, more: Random): Traits {
     unserved: random.chance(20),
     // From a stream of their own: a world without them is the world it was.
     tolerance: more.chance(15),
+    new_rules: more.chance(15),
+    new_contract: more.chance(12),
+    clock_hours: more.chance(10),
+    invents: more.chance(10),
     restores: more.chance(15),
     indexes: more.chance(25),
     network: more.chance(20),
   };
 }
 
-/** What `underpaid_tolerance` may be. */
-const tolerances = [["0.10"], ["0.01"], ["0.5%"], ["2%"], ["10%"], ["0.50", "1%"], ["3"]];
-
 /** The cast of a world. Everything that is chosen is chosen by `random`. */
 export function createCast(needs: Needs): Cast {
   const { product, seed, forced, path, random, timeline, note, count, fail } = needs;
   const more = createRandom(seed, "more traits");
   const traits = { ...drawTraits(random, more), ...Object.fromEntries(forced.map((trait) => [trait, true])) };
-  const scenery = drawScenery(createRandom(seed, "scenery"));
+  // Beside one that invents the others are there and tell the truth.
+  if (traits.invents) {
+    const well = { lies: false, deep: false, faults: false, long_outage: false, future: false, unserved: false };
+    Object.assign(traits, well);
+  }
+  const scenery = drawScenery(createRandom(seed, "scenery"), traits.new_contract);
   const chainOf = (id: SimChainId) => {
     const { reorg_max } = readings[id];
     return createChain({
@@ -117,8 +128,18 @@ export function createCast(needs: Needs): Cast {
     Array.from({ length: providers_max }, (_, index) => nodeOf(providerHost(id, index), id));
   const providers = byChain(scenery.chains, (id) => [...nodesOf(id), ...(traits.indexes ? [indexOf(id)] : [])]);
   const nodes = [...Object.values(providers).flat(), nodeOf(wrong_node_host, scenery.main)];
+  const clock = createClock(timeline);
   const shopOf = (host: string, last: number) =>
-    createShop({ host, address: `93.184.216.${last}`, secret: merchant_secret, timeline, random, fail, count });
+    createShop({
+      host,
+      address: `93.184.216.${last}`,
+      secret: merchant_secret,
+      timeline,
+      random,
+      isClockWrong: () => clock.wasWrong(timeline.now() - on_its_way_max_ms, timeline.now()),
+      fail,
+      count,
+    });
   const shops = [shopOf("one.example", 1), shopOf("two.example", 2)];
   const backOffice = shopOf(back_office, 9);
   const lost = createLost();
@@ -129,7 +150,6 @@ export function createCast(needs: Needs): Cast {
   };
   const parties = [partyOf(network.merchant, 5), partyOf(network.gateway, 3)];
   const hosts = [...shops, backOffice, ...parties];
-  const clock = createClock(timeline);
 
   const files = new Map<string, string>();
   const surroundings: Surroundings = {
@@ -154,10 +174,10 @@ export function createCast(needs: Needs): Cast {
   };
   const choice: Choice = {
     wallets: random.chance(50) ? ["first", "third"] : ["first", "second", "third"],
-    providers: random.between(1, providers_max),
+    providers: Math.max(random.between(1, providers_max), traits.invents ? providers_max : 1),
     tell: random.chance(80),
     poll_s: 8,
-    rules: { underpaid: traits.tolerance ? more.pick(tolerances) : ["0"] },
+    rules: { ...usual_rules, underpaid: traits.tolerance ? more.pick(tolerances) : usual_rules.underpaid },
     network: traits.network,
     ...(traits.indexes ? { indexes: drawIndexes(random, scenery.chains) } : {}),
   };
@@ -188,6 +208,7 @@ export function createCast(needs: Needs): Cast {
     lost,
     read: createReadEvents(),
     payments: [],
+    invented: [],
     claims: [],
     told: [],
     choice,
@@ -222,13 +243,20 @@ function byChain<T>(ids: readonly SimChainId[], make: (id: SimChainId) => T): Re
 /** Whether a complaint of the server is one that such a world gives it reason for. */
 function isExpected(
   event: string,
-  { deep, lies, faults, clock, future, unserved, long_outage, indexes }: Traits,
+  { deep, lies, faults, clock, clock_hours, future, unserved, long_outage, indexes, invents }: Traits,
   chains: readonly SimChainId[],
 ): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
-  if (event === "clock_wrong") return clock || future;
+  if (event === "clock_wrong") return clock || clock_hours || future;
   if (event === "head_not_believed" || event === "chain_pace_changed") return future;
+  if (
+    ["transfer_denied", "transfer_doubted", "provider_disagrees", "provider_frozen", "payment_reverted"].includes(
+      event,
+    ) &&
+    invents
+  )
+    return true;
   // Between two questions of one batch a machine may sleep.
   if (event === "finality_late") return true;
   if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies || unserved || future;
@@ -237,15 +265,16 @@ function isExpected(
   // A stale node may stand on a branch that left the others' below what is final to them.
   // Where the head itself counts as final, an only provider that lags takes it back.
   // An index is asked by our clock how far it has come: a clock that is set back takes its head back.
-  const isByClock = clock && indexes;
+  const isByClock = (clock || clock_hours) && indexes;
   if (event === "finality_receded") {
     return lies || future || isByClock || chains.some((id) => readings[id].final.blocks === 1);
   }
-  return event === "transfers_missed_by_head_pass" && lies;
+  // What one provider alone shows may be what the others had missed.
+  return event === "transfers_missed_by_head_pass" && (lies || invents);
 }
 
 function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"] {
-  const { traits } = stage;
+  const { traits, scenery } = stage;
   const merchants = createMerchants(stage);
   const operators = createOperators(stage);
   const thieves = createThieves(stage, { merchants, operators });
@@ -277,6 +306,9 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
     "stall finality": { weight: traits.stalls ? 2 : 0, act: fate.stallFinality },
     shop: { weight: 5, act: fate.changeShop },
     reload: { weight: 3, act: fate.reload },
+    "new rules": { weight: traits.new_rules ? 5 : 0, act: fate.changeRules },
+    "new contract": { weight: scenery.second === null ? 0 : 4, act: fate.changeContract },
+    invent: { weight: traits.invents ? 5 : 0, act: fate.invent },
     crash: { weight: traits.crashes ? 4 : 0, act: fate.crash },
     stop: { weight: 1, act: fate.stop },
     freeze: { weight: 2, act: fate.freeze },
@@ -286,6 +318,6 @@ function actionsOf(stage: Stage, fate: Fate, restorer: Restorer): Cast["actions"
     "read events": { weight: 2, act: readers.readEvents },
     "copy the database": { weight: traits.restores ? 5 : 0, act: restorer.copy },
     "restore a copy": { weight: traits.restores ? 3 : 0, act: restorer.restore },
-    "set clock": { weight: traits.clock ? 4 : 0, act: fate.setClock },
+    "set clock": { weight: traits.clock || traits.clock_hours ? 4 : 0, act: fate.setClock },
   };
 }

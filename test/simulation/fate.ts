@@ -4,8 +4,9 @@
 import type { Config } from "../../src/config/config.ts";
 import type { Product } from "./process.ts";
 import { type Mood, type Provider, range_words } from "./provider.ts";
-import type { SimChainId, WalletName } from "./scenery.ts";
-import { type Choice, providers_max, wrong_clock_max_s } from "./settings.ts";
+import { createRandom } from "./random.ts";
+import { isSmall, type SimChainId, spelledOn, type WalletName } from "./scenery.ts";
+import { type Choice, type OrderRules, providers_max, tolerances, wrongestClock } from "./settings.ts";
 import type { ShopMood } from "./shops.ts";
 import type { Stage } from "./stage.ts";
 import { createLife, Death, type Surroundings } from "./world.ts";
@@ -18,6 +19,9 @@ const wallet_sets: readonly WalletName[][] = [
   ["second", "first", "third"],
   ["first", "second"],
 ];
+const overpaid_bounds = [["10%"], ["0"], ["1%"], ["60%"], ["0.50", "20%"]];
+const surcharges = ["0", "0.05", "0.50"];
+const late_windows_ms = [60_000, 200_000, 400_000, 800_000];
 const shop_moods: readonly ShopMood[] = [
   "healthy",
   "healthy",
@@ -40,6 +44,12 @@ export interface Fate {
   /** Two hours without any provider of a chain, once in a world. */
   longOutage(): void;
   reload(): void;
+  /** Other tolerances, another late window, another surcharge. */
+  changeRules(): void;
+  /** A provider shows a payment, log and receipt, that is not in the chain. */
+  invent(): void;
+  /** The settings name another contract of a coin, or one more. */
+  changeContract(): void;
   crash(): void;
   stop(): Promise<void>;
   freeze(): void;
@@ -109,6 +119,17 @@ export function createFate(
     });
   }
 
+  /** The one provider of each chain that invents. */
+  const liar = createRandom(stage.seed, "liar").below(providers_max);
+
+  /** New rules are written and the server is told. */
+  function follow(rules: OrderRules): void {
+    stage.choice = { ...stage.choice, rules };
+    stage.rules.write(rules);
+    note(`settings: ${JSON.stringify(stage.choice)}`);
+    server.reload(needs.configFor(stage.choice));
+  }
+
   const anyChain = (): SimChainId => random.pick([scenery.main, scenery.main, scenery.side]);
 
   return {
@@ -156,7 +177,7 @@ export function createFate(
           `expected ${chains[scenery.side].traits.chain_id}`,
         );
       }
-      const what = random.weighted({ wallets: 6, providers: 2, poll: 1, tell: 1 });
+      const what = random.weighted({ wallets: 6, providers: traits.invents ? 0 : 2, poll: 1, tell: 1 });
       stage.count(`reload ${what}`);
       if (what === "wallets") stage.choice = { ...stage.choice, wallets: random.pick(wallet_sets) };
       if (what === "providers") stage.choice = { ...stage.choice, providers: random.between(1, providers_max) };
@@ -164,6 +185,39 @@ export function createFate(
       if (what === "tell") stage.choice = { ...stage.choice, tell: !stage.choice.tell };
       note(`settings: ${JSON.stringify(stage.choice)}`);
       server.reload(needs.configFor(stage.choice));
+    },
+    changeRules() {
+      const { rules } = stage.choice;
+      const what = random.pick(["late window", "overpaid", "surcharge", ...(traits.tolerance ? ["underpaid"] : [])]);
+      stage.count(`new rules ${what}`);
+      const next = {
+        ...rules,
+        ...(what === "late window" && { late_window_ms: random.pick(late_windows_ms) }),
+        ...(what === "overpaid" && { overpaid: random.pick(overpaid_bounds) }),
+        ...(what === "surcharge" && { max_surcharge: random.pick(surcharges) }),
+        ...(what === "underpaid" && { underpaid: random.pick([["0"], ...tolerances]) }),
+      };
+      follow(next);
+    },
+    invent() {
+      const details = [...stage.orders.values()].flatMap((order) => order.details).slice(-6);
+      if (details.length === 0) return;
+      const { chain: id, token, wallet, units, order } = random.pick(details);
+      const provider = providers[id][liar];
+      if (provider === undefined) return;
+      const number = stage.invented.length + 1;
+      const tx_hash = `${id === "tron" ? "" : "0x"}${"ee".repeat(4)}${number.toString(16).padStart(56, "0")}`;
+      const sender = spelledOn(id, order.sender ?? order.payer);
+      const invented = { tx_hash, block: chains[id].head(), transfer: { token: token.address, sender, wallet, units } };
+      provider.invented.push(invented);
+      stage.invented.push({ ...invented, chain: id });
+      stage.count(`invented payment ${isSmall(id, units, token.decimals) ? "of the first tier" : "above it"}`);
+      note(`${provider.host} invents ${tx_hash} of ${units} for ${order.id}`);
+    },
+    changeContract() {
+      const contracts = random.pick(["built-in", "second", "all"] as const);
+      stage.count(`new contract ${contracts}`);
+      follow({ ...stage.choice.rules, contracts });
     },
     crash() {
       if (random.chance(30)) return server.kill();
@@ -175,10 +229,16 @@ export function createFate(
     },
 
     setClock() {
-      const far_s = random.chance(50) ? 20 : wrong_clock_max_s;
+      const most_s = wrongestClock(traits);
+      const far_s = random.chance(50) ? Math.round(most_s / 6) : most_s;
       const wrong_s = random.chance(40) ? 0 : random.between(-far_s, far_s);
       note(`the clock is wrong by ${wrong_s} s`);
       stage.clock.set(wrong_s * 1000);
+      // Nobody is paid while every signature looks old.
+      if (traits.clock_hours)
+        timeline.at(random.between(10_000, 90_000), () => {
+          if (!healed) stage.clock.set(0);
+        });
     },
     stallFinality() {
       const id = anyChain();
@@ -245,6 +305,7 @@ export function createFate(
       for (const id of scenery.chains) {
         for (const provider of providers[id]) {
           provider.mood = { kind: "honest" };
+          provider.invented = [];
           provider.latency_max_ms = 200;
         }
       }
@@ -263,7 +324,7 @@ export function createFate(
         poll_s: 8,
       };
       server.life()?.dieAt("", 0);
-      server.reload(needs.configFor(stage.choice));
+      follow(scenery.second === null ? stage.choice.rules : { ...stage.choice.rules, contracts: "all" });
     },
   };
 }

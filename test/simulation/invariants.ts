@@ -7,11 +7,12 @@ import { isWithin, unitsOf } from "./oracle/amounts.ts";
 import { createOracle } from "./oracle/oracle.ts";
 import { type Provider, pairKey } from "./provider.ts";
 import { judgeRestore } from "./restoring.ts";
-import { indexKinds, readings, type SimChainId } from "./scenery.ts";
-import { clock_skew_s, late_window_ms, wrong_clock_max_s } from "./settings.ts";
+import { indexKinds, isSmall, readings, type SimChainId } from "./scenery.ts";
+import { clock_skew_s, wrongestClock } from "./settings.ts";
 import { type Payment, type Stage, wallOf } from "./stage.ts";
 import { epoch_ms } from "./world.ts";
 
+const unexplained = "a balance moved and no transfer explains it";
 /** Each must return no rows; the first column names the culprit. */
 const questions: Readonly<Record<string, string>> = {
   "a transfer has two live allocations":
@@ -41,12 +42,12 @@ const questions: Readonly<Record<string, string>> = {
   "a transfer waits in the inbox without a reason":
     "SELECT id FROM transfers WHERE status IN ('waiting_for_match', 'no_matched_deposit') AND (reason IS NULL OR confirmed_at IS NULL)",
   "a comparison found a transfer that the scan had missed": "SELECT chain FROM checks WHERE missed > 0",
-  "a balance moved and no transfer explains it": "SELECT id FROM balance_cases",
+  [unexplained]: "SELECT id FROM balance_cases",
   "two open deposits share a slot":
     "SELECT a.id FROM deposits a JOIN deposits b ON a.id < b.id AND a.chain = b.chain AND a.coin = b.coin AND a.wallet = b.wallet AND a.units = b.units AND (a.sender IS NULL OR b.sender IS NULL OR a.sender = b.sender) WHERE a.closed_at IS NULL AND b.closed_at IS NULL",
   "an open deposit has no slot":
     "SELECT d.id FROM deposits d WHERE d.closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id AND s.units = d.units AND s.closed_at IS NULL)",
-  "a closed deposit is not in quarantine": `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id WHERE d.closed_at IS NOT NULL AND (s.id IS NULL AND d.closed_at + ${late_window_ms} > $now OR s.id IS NOT NULL AND s.closed_at IS NOT d.closed_at)`,
+  "a closed deposit is not in quarantine": `SELECT d.id FROM deposits d LEFT JOIN slots s ON s.deposit = d.id WHERE d.closed_at IS NOT NULL AND (s.id IS NULL AND d.closed_at + $late_window_ms > $now OR s.id IS NOT NULL AND s.closed_at IS NOT d.closed_at)`,
   "an order that ended has an open deposit":
     "SELECT o.id FROM orders o JOIN deposits d ON d.order_id = o.id WHERE o.status <> 'pending' AND d.closed_at IS NULL",
   "an allocation pays an order other than that of its deposit":
@@ -59,7 +60,6 @@ const blocks_compared = 40;
 const common_decimals = 18;
 /** A server notices the commit of another process within a second. */
 const notice_ms = 1500;
-const wrong_clock_max_ms = wrong_clock_max_s * 1000;
 
 export interface Invariants {
   /** Compares now. The first violation is told to `stage.fail`. */
@@ -110,8 +110,8 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
   const closedAt = db.prepare<{ closed_at: number | null }, [string, string, string]>(
     "SELECT closed_at FROM deposits WHERE order_id = ? AND chain = ? AND coin = ?",
   );
-  const promised = db.prepare<{ id: number }, [number, string, string]>(
-    "SELECT id FROM deposits WHERE id = ?1 AND (units = ?2 OR sender = ?3) UNION SELECT deposit FROM slots WHERE deposit = ?1 AND units = ?2",
+  const promised = db.prepare<{ id: number }, { $deposit: number; $units: string; $sender: string }>(
+    "SELECT id FROM deposits WHERE id = $deposit AND (units = $units OR sender = $sender) UNION SELECT deposit FROM slots WHERE deposit = $deposit AND units = $units",
   );
   const released = db.prepare<{ id: number; chain: SimChainId; closed_at: number }, []>(
     "SELECT d.id, d.chain, d.closed_at FROM deposits d WHERE d.closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.deposit = d.id)",
@@ -151,8 +151,12 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
 
   function askQuestions(): void {
     for (const { name, statement } of asked) {
+      // What was invented and counted has moved no balance.
+      if (name === unexplained && stage.traits.invents) continue;
       const row = (
-        name === "a closed deposit is not in quarantine" ? statement.get({ $now: wallOf(stage) }) : statement.get()
+        name === "a closed deposit is not in quarantine"
+          ? statement.get({ $now: wallOf(stage), $late_window_ms: stage.rules.leastLateWindow(0) })
+          : statement.get()
       ) as Record<string, unknown> | null;
       if (row !== null) fail(`${name}: ${Object.values(row).join(" ")}`);
     }
@@ -259,6 +263,15 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       const { chain } = row;
       const said = `the transfer ${row.tx_hash} ${row.position} paid ${row.order_id}`;
       const payment = stage.payments.find(({ tx, position }) => tx.hash === row.tx_hash && position === row.position);
+      const invented = stage.invented.find((one) => one.tx_hash === row.tx_hash);
+      if (invented !== undefined) {
+        const token = stage.scenery.tokens.find(
+          (one) => one.chain === chain && one.address === invented.transfer.token,
+        );
+        stage.count("invented and counted for a while");
+        if (isSmall(chain, invented.transfer.units, token?.decimals ?? 0)) continue;
+        return fail(`${said}, is above the first tier, and was invented`);
+      }
       if (payment === undefined) return fail(`${said} and was never sent`);
       const block = chains[chain].blocks.get(row.block_hash);
       if (block === undefined || !block.txs.some(({ tx }) => tx.hash === payment.tx.hash))
@@ -269,7 +282,10 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       const read_at = Math.max(
         ...providers[chain].map(({ receipts }) => receipts.get(`${row.tx_hash} ${row.block_hash}`) ?? -1),
       );
-      const was_wrong = stage.clock.wasWrong(row.seen_at - epoch_ms - wrong_clock_max_ms, stage.timeline.now());
+      const was_wrong = stage.clock.wasWrong(
+        row.seen_at - epoch_ms - wrongestClock(stage.traits) * 1000,
+        stage.timeline.now(),
+      );
       if (epoch_ms + read_at < row.seen_at && !was_wrong) fail(`${said} without a second reading of its receipt`);
       if (!stage.traits.deep && chains[chain].orphaned.has(row.block_hash))
         fail(`${said} from a block that left the chain`);
@@ -288,9 +304,13 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     if (stage.lost.details.has(detail)) return;
     // The nearest amount decides, where nobody else could be meant: the oracle says who could.
     if (row.kind === "tolerance" && payment.kind !== "exact") return;
-    if (payment.kind !== "exact" && promised.get(row.deposit, row.units, payment.transfer.sender) !== null) return;
+    if (
+      payment.kind !== "exact" &&
+      promised.get({ $deposit: row.deposit, $units: row.units, $sender: payment.transfer.sender }) !== null
+    )
+      return;
     const closed_at = closedAt.get(detail.order.id, detail.chain, String(detail.token.coin))?.closed_at ?? null;
-    if (closed_at !== null && epoch_ms + sent_at > closed_at + late_window_ms) return;
+    if (closed_at !== null && epoch_ms + sent_at > closed_at + leastLateWindow(closed_at)) return;
     // A clock that was wrong ends a quarantine too early or opens a deposit in the future.
     if (stage.clock.wasWrong(detail.order.created_at, stage.timeline.now())) return;
     fail(`${said}, meant for ${detail.order.id}`);
@@ -324,7 +344,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       if (judged.has(id)) continue;
       judged.add(id);
       const final = chains[chain].block(lastOf(chain));
-      if ((final?.time ?? 0) * 1000 < closed_at + late_window_ms)
+      if ((final?.time ?? 0) * 1000 < closed_at + leastLateWindow(closed_at))
         fail(`the amount of deposit ${id} was released early`);
     }
   }
@@ -335,6 +355,12 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
       if (pass === "final" && to_block <= lastOf(chain)) continue;
       fail(`blocks above the head count as read: ${chain} ${to_block} ${head_number}`);
     }
+  }
+
+  /** The shortest late window since a deposit was closed, ms. */
+  function leastLateWindow(closed_at: number): number {
+    const wasWrong = stage.clock.wasWrong(0, stage.timeline.now());
+    return stage.rules.leastLateWindow(wasWrong ? 0 : closed_at - epoch_ms);
   }
 
   function compareSockets(): void {

@@ -156,8 +156,9 @@ export function createMerchants(stage: Stage): Merchants {
     const socket: SimSocket = { life, statuses: [], closed: null };
     try {
       const handlers = await server.socket(`/api/v1/user/orders/${order.id}/ws`, signedUrl(order));
+      const isTooWrong = stage.traits.clock_hours && stage.clock.wasWrong(timeline.now() - 1000, timeline.now());
       if (handlers === null) {
-        if (!stage.lost.orders.has(order.id)) fail(`a socket of ${order.id} was refused`);
+        if (!isTooWrong && !stage.lost.orders.has(order.id)) fail(`a socket of ${order.id} was refused`);
         return;
       }
       handlers.opened({
@@ -227,7 +228,7 @@ export function createMerchants(stage: Stage): Merchants {
 
 /** A payer is told what to send, and where. */
 export function tell(
-  { scenery, timeline, told, fail }: Stage,
+  { scenery, timeline, rules, told, fail }: Stage,
   order: BookOrder,
   { chain, coin }: { chain: SimChainId; coin: string },
   { wallet, amount }: { wallet: string; amount: string },
@@ -237,6 +238,10 @@ export function tell(
   const units = unitsOf(amount, token.decimals);
   const detail: Detail = { order, chain, wallet, amount, token, units, told_at: timeline.now() };
   const known = order.details.find((one) => one.chain === chain && one.token === token);
+  const price = unitsOf(order.amount, token.decimals);
+  const most = rules.since(order.created_at).map((one) => unitsOf(one.max_surcharge, token.decimals));
+  if (known === undefined && !most.some((surcharge) => units <= price + surcharge))
+    fail(`${order.id} of ${order.amount} was asked for ${amount}`);
   if (known === undefined) order.details.push(detail);
   else if (known.wallet !== wallet) fail(`${order.id} was asked for on two wallets of ${chain}`);
   else if (known.amount !== amount) told.push(detail);

@@ -6,8 +6,8 @@ import type { SimTransfer } from "./chain.ts";
 import { addressOf, amounts, exchange, senders } from "./merchants.ts";
 import { cutsOf, feesOf, mostMissing, unitsOf } from "./oracle/amounts.ts";
 import { stateOf } from "./oracle/statement.ts";
-import { type SimChainId, spelledOn } from "./scenery.ts";
-import { lifetime_ms } from "./settings.ts";
+import { type SimChainId, type SimToken, spelledOn } from "./scenery.ts";
+import { contractsOf, lifetime_ms, type OrderRules } from "./settings.ts";
 import type { BookOrder, Detail, Payment, Stage } from "./stage.ts";
 import type { Thieves } from "./thieves.ts";
 
@@ -81,9 +81,21 @@ export function createPayers(stage: Stage, thieves: Thieves): Payers {
     const sender = spelledOn(detail.chain, from ?? detail.order.sender ?? detail.order.payer);
     return { token: contractFor(detail).address, sender, wallet: detail.wallet, units };
   }
-  /** Where a coin has several contracts, any of them will do. */
-  const contractFor = ({ chain, token }: Detail) =>
-    random.pick(scenery.tokens.filter((one) => one.chain === chain && one.coin === token.coin));
+  /**
+   * Where a coin has several contracts, any of them will do that the server surely knows of: it is named now, or was when
+   * the payer was told.
+   */
+  function contractFor({ chain, token, told_at }: Detail): SimToken {
+    const [now, then] = [stage.rules.at(stage.timeline.now()), stage.rules.at(told_at)];
+    const named = (rules: OrderRules) => contractsOf(scenery, token, rules);
+    const isKnown = ({ address }: SimToken) =>
+      now.every((rules) => named(rules).includes(address)) || then.every((rules) => named(rules).includes(address));
+    const all = scenery.tokens.filter((one) => one.chain === chain && one.coin === token.coin);
+    const known = all.filter(isKnown);
+    return random.pick(
+      known.length > 0 ? known : all.filter(({ address }) => named(stage.rules.written()).includes(address)),
+    );
+  }
   const exact = (detail: Detail): Part => ({ kind: "exact", detail, transfer: transferFor(detail) });
   const other = (kind: string, detail: Detail, transfer: SimTransfer): Part => ({ kind, detail, transfer });
 

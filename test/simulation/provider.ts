@@ -33,8 +33,17 @@ export type Mood =
   | { kind: "down" }
   | { kind: "hanging" };
 
+/** A transfer that never was, in a block that is. */
+export interface Invented {
+  tx_hash: string;
+  block: SimBlock;
+  transfer: SimTransfer;
+}
+
 export interface Provider {
   host: string;
+  /** What it shows, log and receipt, beside what is in the chain. */
+  invented: Invented[];
   mood: Mood;
   /** Answers in a mood only so often, else honestly: many nodes behind one name. */
   mood_percent: number;
@@ -88,6 +97,8 @@ interface View {
 
 const transfer_topic = keccak256(toHex("Transfer(address,address,uint256)"));
 const approval_topic = keccak256(toHex("Approval(address,address,uint256)"));
+/** Where in its block an invented log stands. */
+const invented_index = 900;
 const mined_logs_max = 10_000;
 /** How far the chain may be ahead of a branch that a node still shows. */
 const stale_blocks = 6;
@@ -248,6 +259,11 @@ export function createProvider(needs: {
           found.push(logOf(block, tx.hash, first_log + position, log));
         });
       }
+      for (const one of provider.invented) {
+        if (one.block !== block || !tokens.includes(wireAddress(one.transfer.token)) || !isAsked(one.transfer))
+          continue;
+        found.push(logOf(block, one.tx_hash, invented_index, one.transfer));
+      }
     }
     if (found.length > mined_logs_max) throw { code: -32005, message: "query returned more than 10000 results" };
     return found;
@@ -288,6 +304,8 @@ export function createProvider(needs: {
 
   function receipt(view: View, asked: unknown, remember: (() => void)[]): unknown {
     const tx_hash = traits.id === "tron" ? String(asked).slice(2) : String(asked);
+    const invented = provider.invented.find((one) => one.tx_hash === tx_hash);
+    if (invented !== undefined) return inventedReceipt(view, invented, remember);
     if (chain.isRefused(tx_hash)) throw { code: -32603, message: "internal error" };
     const block = placeOf(view, tx_hash);
     const placed = block?.txs.find(({ tx }) => tx.hash === tx_hash);
@@ -337,6 +355,18 @@ export function createProvider(needs: {
     };
   }
 
+  function inventedReceipt(view: View, { tx_hash, block, transfer }: Invented, remember: (() => void)[]): unknown {
+    if (blockAt(view, block.number) !== block) return null;
+    remember.push(() => receipts.set(`${tx_hash} ${block.hash}`, timeline.now()));
+    return {
+      transactionHash: prefixed(tx_hash),
+      blockNumber: hex(block.number),
+      blockHash: prefixed(block.hash),
+      status: "0x1",
+      logs: [logOf(block, tx_hash, invented_index, transfer)],
+    };
+  }
+
   function answerTo({ method, params }: Call, view: View, mood: Mood, remember: (() => void)[]): unknown {
     if (method === "eth_chainId") return hex(chain.traits.chain_id);
     if (method === "eth_getBlockByNumber") return header(view, params[0], mood);
@@ -376,6 +406,7 @@ export function createProvider(needs: {
 
   const provider: Provider = {
     host,
+    invented: [],
     mood: { kind: "honest" },
     mood_percent: 100,
     latency_max_ms: 200,

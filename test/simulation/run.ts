@@ -53,7 +53,7 @@ const awake_ms = 2600;
 const settle_more_max = 200;
 const stop_max_ms = 10_000;
 /** Long enough for the last retry of a webhook; a world that has come to rest sooner waits no longer. */
-const quiet_pauses_s = [4, 20, 60, 120, 240, 300, 300, 300, 600, 1200, 2400, 2400];
+const quiet_pauses_s = [4, 20, 60, 120, 240, 300, 300, 300, 600, 1200, 2400, 2400, 2400, 2400, 2400];
 
 /** Runs the world of a seed. Never throws for what the product does. */
 export async function runSeed({

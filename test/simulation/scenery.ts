@@ -57,7 +57,10 @@ export interface Reading {
   finality: string;
 }
 
-const tiers = (small: string, large: string) => `[{ up_to = "50", finality = ${small} }, { finality = ${large} }]`;
+const small_up_to = "50";
+const one_tier = '"finalized"';
+const tiers = (small: string, large: string) =>
+  `[{ up_to = "${small_up_to}", finality = ${small} }, { finality = ${large} }]`;
 const both: readonly FinalityTag[] = ["safe", "finalized"];
 
 export const readings: Record<SimChainId, Reading> = {
@@ -166,7 +169,7 @@ export const readings: Record<SimChainId, Reading> = {
     tagless_depth: 9,
     overlap: 7,
     page_blocks: 30,
-    finality: '"finalized"',
+    finality: one_tier,
   },
 };
 
@@ -211,6 +214,9 @@ export const simTokens: readonly SimToken[] = [
   token("tron", "USDC", "TEkxiTehnzSmSe2XqrBj4w32RUN966rdz8"),
 ];
 
+/** A contract that an issuer may go over to: no built-in one. */
+const next_contract = "0xcd234A471b72ba2F1Ccf0A70FCABA648a5eeCD8d";
+
 export interface Scenery {
   /** Has the first and the second wallet; most things happen there. */
   main: SimChainId;
@@ -220,6 +226,8 @@ export interface Scenery {
   wallets: Readonly<Record<WalletName, SimWallet>>;
   /** What is watched on both chains. */
   tokens: readonly SimToken[];
+  /** A second contract of the main chain's USDT, one of the tokens: accepted where the settings name it. */
+  second: SimToken | null;
 }
 
 const addresses: Readonly<Record<WalletName, string>> = {
@@ -231,13 +239,17 @@ const addresses: Readonly<Record<WalletName, string>> = {
 const usual_percent = 50;
 
 /** The scenery of a seed. */
-export function drawScenery(random: Random): Scenery {
-  if (random.chance(usual_percent)) return sceneryOf("eth", "polygon");
+export function drawScenery(random: Random, has_second: boolean): Scenery {
+  if (random.chance(usual_percent)) return sceneryOf("eth", "polygon", has_second);
   const [main, side] = random.shuffled(Object.keys(readings) as SimChainId[]) as [SimChainId, SimChainId];
-  return sceneryOf(main, side);
+  return sceneryOf(main, side, has_second);
 }
 
-function sceneryOf(main: SimChainId, side: SimChainId): Scenery {
+function sceneryOf(main: SimChainId, side: SimChainId, has_second: boolean): Scenery {
+  const second = has_second && main !== "tron" ? token(main, "USDT", next_contract) : null;
+  const usual = simTokens.filter(
+    ({ chain, coin }) => coinsOf(chain, chain === main).includes(coin) && [main, side].includes(chain),
+  );
   const wallet = (name: WalletName, chain: SimChainId, coins: SimWallet["coins"]): SimWallet => ({
     chain,
     address: spelledOn(chain, addresses[name]),
@@ -252,9 +264,8 @@ function sceneryOf(main: SimChainId, side: SimChainId): Scenery {
       second: wallet("second", main, ["USDT"]),
       third: wallet("third", side, side === "tron" ? ["USDT"] : ["USDC"]),
     },
-    tokens: simTokens.filter(
-      ({ chain, coin }) => coinsOf(chain, chain === main).includes(coin) && [main, side].includes(chain),
-    ),
+    tokens: second === null ? usual : [...usual, second],
+    second,
   };
 }
 
@@ -268,6 +279,11 @@ function coinsOf(chain: SimChainId, is_main: boolean): readonly SimToken["coin"]
 /** An address of an EVM chain as a chain writes it; one that is Tron's already stays as it is. */
 export function spelledOn(chain: SimChainId, address: string): string {
   return chain === "tron" && address.startsWith("0x") ? tronAddress(address) : address;
+}
+
+/** True for an amount of the first tier of a chain's finality. */
+export function isSmall(chain: SimChainId, units: bigint, decimals: number): boolean {
+  return readings[chain].finality === one_tier || units <= BigInt(small_up_to) * 10n ** BigInt(decimals);
 }
 
 /** So many blocks as a chain makes in this time, and at least this many. */

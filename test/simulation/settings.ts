@@ -4,7 +4,7 @@
 import type { ChainSettings, Config } from "../../src/config/config.ts";
 import { publicKeyOf, sha256 } from "../support/opencharge/spelling.ts";
 import type { Product } from "./process.ts";
-import { indexKinds, readings, type Scenery, type SimChainId, type WalletName } from "./scenery.ts";
+import { indexKinds, readings, type Scenery, type SimChainId, type SimToken, type WalletName } from "./scenery.ts";
 import { simulatedHash } from "./world.ts";
 
 export const merchant_secret = "a-merchant-secret";
@@ -12,12 +12,27 @@ export const admin_secret = "an-admin-secret";
 export const checkout_origin = "https://checkout.example";
 export const back_office = "backoffice.example";
 export const lifetime_ms = 300_000;
-export const late_window_ms = 400_000;
+/** What `underpaid_tolerance` may be. */
+export const tolerances = [["0.10"], ["0.01"], ["0.5%"], ["2%"], ["10%"], ["0.50", "1%"], ["3"]];
+/** What the rules are in most worlds. */
+export const usual_rules: OrderRules = {
+  underpaid: ["0"],
+  overpaid: ["10%"],
+  max_surcharge: "0.05",
+  late_window_ms: 400_000,
+  contracts: "built-in",
+};
 /** `max_chain_clock_skew_s` of the product, as its documentation states it. */
 export const clock_skew_s = 15;
 
 /** How wrong the server's clock may be: with a machine that sleeps, less than what makes signatures look old. */
-export const wrong_clock_max_s = 120;
+const wrong_clock_max_s = 120;
+/** In worlds where it is set wrong by hours. */
+const wrong_by_hours_max_s = 3 * 3600;
+
+/** The most by which the clock of a world's server may be wrong, seconds. */
+export const wrongestClock = ({ clock_hours }: { clock_hours: boolean }): number =>
+  clock_hours ? wrong_by_hours_max_s : wrong_clock_max_s;
 
 /** Every chain has so many providers; the settings name some of them. */
 export const providers_max = 3;
@@ -60,6 +75,12 @@ function networkLines({ network: isThere }: Choice): string[] {
 export interface OrderRules {
   /** Bounds of `underpaid_tolerance`. */
   underpaid: readonly string[];
+  /** Bounds of `overpaid_tolerance`. */
+  overpaid: readonly string[];
+  max_surcharge: string;
+  late_window_ms: number;
+  /** Contracts of the main chain's USDT, where there is a second one: the built-in ones, the second, or all. */
+  contracts: "built-in" | "second" | "all";
 }
 
 /** What an operator changes while the shop is open. */
@@ -114,6 +135,7 @@ function nodeUrls(chain: SimChainId, is_side: boolean, { providers, indexes, wro
 
 function read(product: Product, scenery: Scenery, choice: Choice): Config {
   const { side, wallets } = scenery;
+  const named = scenery.second === null ? [] : contractsOf(scenery, scenery.second, choice.rules);
   const lines = [
     "[server]",
     'listen = "127.0.0.1:8080"',
@@ -127,8 +149,9 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     choice.tell ? `unknown_transfer_webhook_url = "https://${back_office}/unknown"` : "",
     "[orders]",
     `lifetime = "${lifetime_ms}ms"`,
-    `late_window = "${late_window_ms}ms"`,
-    'max_surcharge = "0.05"',
+    `late_window = "${choice.rules.late_window_ms}ms"`,
+    `max_surcharge = "${choice.rules.max_surcharge}"`,
+    `overpaid_tolerance = ${JSON.stringify(choice.rules.overpaid)}`,
     `underpaid_tolerance = ${JSON.stringify(choice.rules.underpaid)}`,
     "[webhooks]",
     'timeout = "5s"',
@@ -140,6 +163,7 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
       `poll = "${choice.poll_s}s"`,
       `idle_poll = "${choice.poll_s * idle_factor}s"`,
     ]),
+    ...(named.length === 0 ? [] : [`[chains.${scenery.main}.tokens.USDT]`, `address = ${JSON.stringify(named)}`]),
     ...choice.wallets.flatMap((name) => [
       "[[wallets]]",
       `blockchain = "${wallets[name].chain}"`,
@@ -170,6 +194,15 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
 
 function withKey({ private_key_file, previous, gateway_key, ...rest }: NonNullable<Section>): Config["opencharge"] {
   return { ...rest, secret_key: network.secret, previous: null, gateway_key: null };
+}
+
+/** The contracts of a token's coin that rules name. */
+export function contractsOf(scenery: Scenery, { chain, coin }: SimToken, { contracts }: OrderRules): string[] {
+  const all = scenery.tokens.filter((one) => one.chain === chain && one.coin === coin);
+  const isNamed = (one: SimToken) =>
+    contracts === "all" || (contracts === "second" ? one === scenery.second : one !== scenery.second);
+  const isChanging = all.some((one) => one === scenery.second);
+  return all.filter((one) => !isChanging || isNamed(one)).map(({ address }) => address);
 }
 
 function shrunk(settings: ChainSettings, scenery: Scenery): ChainSettings {

@@ -4,7 +4,7 @@
 import type { Chain, SimTransfer, SimTx } from "./chain.ts";
 import type { Party } from "./parties.ts";
 import type { Server } from "./process.ts";
-import type { Provider } from "./provider.ts";
+import type { Invented, Provider } from "./provider.ts";
 import type { Random } from "./random.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { Scenery, SimChainId, SimToken } from "./scenery.ts";
@@ -146,6 +146,8 @@ export interface Traits {
   faults: boolean;
   /** The wall clock of the server's machine is set wrong and right again. */
   clock: boolean;
+  /** It is set wrong by hours. */
+  clock_hours: boolean;
   /** Once, all providers of a chain are away for two hours. */
   long_outage: boolean;
   /** A chain goes on without finalising anything for a while. */
@@ -162,6 +164,12 @@ export interface Traits {
   restores: boolean;
   /** A little less than asked pays, too. */
   tolerance: boolean;
+  /** Rules of orders that change while the server runs. */
+  new_rules: boolean;
+  /** One provider of three shows payments that never were. */
+  invents: boolean;
+  /** A coin's contract is replaced, or joined by another, while the server runs. */
+  new_contract: boolean;
 }
 
 export interface Stage {
@@ -184,6 +192,8 @@ export interface Stage {
   /** The event log as it was read from outside. */
   read: ReadEvents;
   payments: Payment[];
+  /** Payments that one provider has shown and nobody sent. */
+  invented: (Invented & { chain: SimChainId })[];
   /** The oracle takes them out. */
   claims: Claim[];
   /** What payers were told of orders that asked for more before: the oracle takes them out. */

@@ -64,13 +64,23 @@ export function isClose(units: bigint, asked: bigint): boolean {
 
 /** The most that may be missing of `asked` within bounds, amounts or percentages: the least of them, and a tenth. */
 export function mostMissing(asked: bigint, bounds: readonly string[], decimals: number): bigint {
-  const shares = bounds.map((bound) =>
+  return leastOf([...sharesOf(asked, bounds, decimals), asked / 10n]);
+}
+
+/** The most that pays `due` within bounds: at most twice as much. */
+export function mostOver(due: bigint, bounds: readonly string[], decimals: number): bigint {
+  return due + leastOf([...sharesOf(due, bounds, decimals), due]);
+}
+
+function sharesOf(amount: bigint, bounds: readonly string[], decimals: number): bigint[] {
+  return bounds.map((bound) =>
     bound.endsWith("%")
-      ? (asked * unitsOf(bound.slice(0, -1), percent_decimals)) / (100n * 10n ** BigInt(percent_decimals))
+      ? (amount * unitsOf(bound.slice(0, -1), percent_decimals)) / (100n * 10n ** BigInt(percent_decimals))
       : unitsOf(bound, decimals),
   );
-  return [...shares, asked / 10n].reduce((least, share) => (share < least ? share : least));
 }
+
+const leastOf = (list: readonly bigint[]) => list.toSorted((a, b) => (a < b ? -1 : 1))[0] ?? 0n;
 
 /** True for less than `asked`, by no more than bounds allow. */
 export function isWithin(units: bigint, asked: bigint, bounds: readonly string[], decimals: number): boolean {

@@ -2,9 +2,9 @@
 // transfer is its twin. From the chain, from the book of the actors and from the end of orders.
 
 import { readings, type SimChainId, type SimToken } from "../scenery.ts";
-import { late_window_ms } from "../settings.ts";
 import type { Detail, Payment, Stage } from "../stage.ts";
-import { isWithin } from "./amounts.ts";
+import { epoch_ms } from "../world.ts";
+import { isWithin, mostOver } from "./amounts.ts";
 import type { Ask, Kept } from "./history.ts";
 
 /** A chain's clock runs behind by less than this. */
@@ -31,7 +31,11 @@ export interface Facts {
   hasTwin(payment: Payment, units: bigint): boolean;
   /** By rules that may have been in force at a time (virtual ms) or since, so many units pay what was asked, being less. */
   mayTolerate(units: bigint, asked: bigint, decimals: number, from: number): boolean;
-  /** By all of those rules. */
+  /** By all of those rules, so many units are a small overpayment of what is due. */
+  surelyOverpays(units: bigint, due: bigint, decimals: number, from: number): boolean;
+  /** By one of them. */
+  mayOverpay(units: bigint, due: bigint, decimals: number, from: number): boolean;
+  /** By all of those rules, so many units pay what was asked, being less. */
   surelyTolerates(units: bigint, asked: bigint, decimals: number, from: number): boolean;
   /** A reorganisation made another transfer of it than was sent. */
   isChanged(payment: Payment, transfer: Kept): boolean;
@@ -81,6 +85,10 @@ export function createFacts(stage: Stage): Facts {
     mayTolerate,
     surelyTolerates: (units, asked, decimals, from) =>
       stage.rules.since(from).every(({ underpaid }) => isWithin(units, asked, underpaid, decimals)),
+    surelyOverpays: (units, due, decimals, from) =>
+      units > due && stage.rules.since(from).every(({ overpaid }) => units <= mostOver(due, overpaid, decimals)),
+    mayOverpay: (units, due, decimals, from) =>
+      units > due && stage.rules.since(from).some(({ overpaid }) => units <= mostOver(due, overpaid, decimals)),
     tokenOf,
     decimalsOf: (ask) => tokenOfAsk(ask)?.decimals ?? 0,
     isHere: (ask, { chain, coin, wallet }) => ask.chain === chain && ask.coin === coin && ask.wallet === wallet,
@@ -90,8 +98,18 @@ export function createFacts(stage: Stage): Facts {
       if (told_at >= sent_at || block_time * 1000 < ask.opened_at - behind_max_ms) return false;
       return ask.chain !== chain || !wasReached(ask.chain, block_number, told_at);
     },
-    isSurelyReserved: ({ chain, closed_at }) => closed_at === null || finalTime(chain) < closed_at + late_window_ms,
+    isSurelyReserved({ chain, closed_at }) {
+      if (closed_at === null) return true;
+      const wasWrong = stage.clock.wasWrong(0, stage.timeline.now());
+      return finalTime(chain) < closed_at + stage.rules.leastLateWindow(wasWrong ? 0 : closed_at - epoch_ms);
+    },
     hasTwin: (payment, units) =>
+      stage.invented.some(
+        (one) =>
+          one.chain === payment.chain.traits.id &&
+          one.transfer.wallet === payment.transfer.wallet &&
+          one.transfer.units === units,
+      ) ||
       stage.payments.some(
         (one) =>
           one !== payment &&

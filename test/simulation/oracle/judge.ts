@@ -6,7 +6,7 @@ import { cutsOf, isClose, isCut, isFeeShortened, textOf, unitsOf } from "./amoun
 import { createFacts } from "./facts.ts";
 import type { Ask, Decision, History, Kept, Paid } from "./history.ts";
 import { createReasons } from "./reasons.ts";
-import { overpaid_share, shared_orders_min } from "./rules.ts";
+import { shared_orders_min } from "./rules.ts";
 
 /** What is wrong with an outcome; null when it is allowed. */
 export type Objection = string | null;
@@ -131,7 +131,8 @@ export function createJudge(stage: Stage, history: History): Judge {
       one.sender === sender || (facts.isHere(one, transfer) && begun.includes(one.order_id));
     const isNear = (one: Ask) =>
       facts.isHere(one, transfer)
-        ? looksNear(units, one.units, decimals) || (isUnpaid(one, n) && isSmallOverpayment(units, one.units))
+        ? looksNear(units, one.units, decimals) ||
+          (isUnpaid(one, n) && facts.surelyOverpays(units, one.units, decimals, judged_at))
         : textOf(one.units, facts.decimalsOf(one)) === textOf(units, decimals);
     return (
       rivalsOf(payment, transfer, ask.order_id).find(
@@ -150,8 +151,6 @@ export function createJudge(stage: Stage, history: History): Judge {
     );
   }
 
-  const isSmallOverpayment = (units: bigint, asked: bigint) => units > asked && units <= overpaid_share.most(asked);
-
   const isUnpaid = (one: Ask, n: number) => history.statusAt(one.order_id, n) !== "paid";
   const isFor = (one: Ask, { sender }: Kept) => one.sender === null || one.sender === sender;
 
@@ -162,7 +161,7 @@ export function createJudge(stage: Stage, history: History): Judge {
     const decimals = facts.decimalsOf(ask);
     if (history.leftsBefore(ask, decimals, n).includes(units)) return null;
     const left = history.leftBefore(ask, decimals, n);
-    if (left !== null && units > overpaid_share.most(left)) return `${left} were due`;
+    if (left !== null && units > left && !facts.mayOverpay(units, left, decimals, judged_at)) return `${left} were due`;
     if (history.isSplit(ask, decimals, transfer.sender)) return toSplit(payment, decision, ask);
     if (isTolerated(decision, ask)) {
       const other = rivalOfTolerated(payment, decision, ask);
@@ -209,6 +208,9 @@ export function createJudge(stage: Stage, history: History): Judge {
     }
     if (history.isUnclear(must.id) || !isNobodyElse(payment, transfer, ask)) return false;
     if (rule === "clear tolerance") return isOnlyNear(payment, { transfer, n }, ask);
+    const { units } = transfer;
+    const isOver = units > ask.units;
+    if (isOver && !facts.surelyOverpays(units, ask.units, facts.decimalsOf(ask), payment.sent_at)) return false;
     return here.every((one) => one.order_id === must.id);
   }
 
@@ -218,7 +220,7 @@ export function createJudge(stage: Stage, history: History): Judge {
     const decimals = facts.decimalsOf(ask);
     const mayLookNear = (asked: bigint) =>
       looksNear(units, asked, decimals) ||
-      isSmallOverpayment(units, asked) ||
+      facts.mayOverpay(units, asked, decimals, payment.sent_at) ||
       facts.mayTolerate(units, asked, decimals, payment.sent_at);
     const others = history.asks().filter((one) => one.order_id !== ask.order_id && facts.isHere(one, transfer));
     return (

@@ -30,7 +30,8 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
       const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
-      const isAround = (ask: Ask) => ask.units <= units * short_times && units <= ask.units * short_times;
+      const dueOf = (ask: Ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)];
+      const isAround = (ask: Ask) => dueOf(ask).some((due) => due <= units * short_times && units <= due * short_times);
 
       const isShortened = ({ units: asked }: Ask) =>
         isCut(units, asked, decimals) || isFeeShortened(units, asked, decimals);
@@ -45,12 +46,13 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       const meantFor = [...around, ...exact];
       if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
       if (meantFor.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
-      if (around.some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
+      const isKnown = (ask: Ask) => ask.sender === sender;
+      const own = here.filter(isKnown);
+      if ([...around, ...own].some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
       const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
       if (asked.some((one) => isCut(units, one, decimals))) found.add("cut");
       if (asked.some((one) => isFeeShortened(units, one, decimals))) found.add("fee_shortened");
       if (around.some((ask) => ask.units > units)) found.add("short");
-      const isKnown = (ask: Ask) => ask.sender === sender;
       const meant = new Set(
         history
           .asks()

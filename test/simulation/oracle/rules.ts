@@ -1,9 +1,6 @@
 // The rules of payments as the README states them, as far as the oracle holds the product to them. Numbers and switches
 // only.
 
-/** How much more than is due still pays by itself: a tenth. */
-export const overpaid_share = { most: (due: bigint) => due + due / 10n };
-
 /** An address that has paid so many orders may be an exchange: nothing is certain because of it. */
 export const shared_orders_min = 3;
 

@@ -5,9 +5,8 @@
 import type { SimTransfer } from "../chain.ts";
 import type { SimChainId } from "../scenery.ts";
 import type { BookOrder, Detail, Stage, Statement } from "../stage.ts";
-import { isCut, isDust, isFeeShortened, isWithin } from "./amounts.ts";
+import { isCut, isDust, isFeeShortened, isWithin, mostOver } from "./amounts.ts";
 import { isOwnWallet } from "./facts.ts";
-import { overpaid_share } from "./rules.ts";
 
 interface Intended {
   kind: string;
@@ -52,12 +51,13 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
     );
   const isOwn = (one: Detail) => one.order.sender === sender || (one.order.sender === null && begun(one, sender));
   const accepts = ({ order }: Detail) => order.sender === null || order.sender === sender;
-  const { underpaid } = stage.rules.written();
+  const { underpaid, overpaid } = stage.rules.written();
+  const most = (one: Detail) => mostOver(one.units, overpaid, token.decimals);
   const isTolerated = (one: Detail) => isWithin(units, one.units, underpaid, token.decimals);
   const fits = (one: Detail) =>
     isOwn(one) || (accepts(one) && isTolerated(one))
-      ? units <= overpaid_share.most(one.units)
-      : accepts(one) && (begun(one) || one.units < units) && units <= overpaid_share.most(one.units);
+      ? units <= most(one)
+      : accepts(one) && (begun(one) || one.units < units) && units <= most(one);
   const [only] = here;
   const isAlone =
     only !== undefined && new Set(here.map(({ order }) => order)).size === 1 && !isKnownElsewhere(stage, only, sender);
@@ -72,7 +72,7 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
     isTolerated(one) ||
     isCut(units, one.units, token.decimals) ||
     isFeeShortened(units, one.units, token.decimals) ||
-    (units > one.units && units <= overpaid_share.most(one.units));
+    (units > one.units && units <= most(one));
   const [near, ...others] = here.filter(looksLike);
   const isOnlyNear = near !== undefined && others.every(({ order }) => order === near.order);
   if (isOnlyNear && isTolerated(near) && accepts(near) && !begun(near) && !isKnownElsewhere(stage, near, sender)) {
@@ -81,7 +81,7 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
 
   if (!isAlone || begun(only)) return say("open", null, may);
   if (only.order.sender === sender && units < only.units) return say("clear part", only.order, may);
-  if (accepts(only) && units > only.units) return say("clear overpayment", only.order, may);
+  if (accepts(only) && units > only.units && units <= most(only)) return say("clear overpayment", only.order, may);
   return say("open", null, may);
 }
 
