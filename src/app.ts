@@ -63,7 +63,7 @@ export interface App {
   /**
    * Swaps the settings whole, or throws and changes nothing. `server.listen` and `database.path` stay as they were; the
    * caller warns about them. Faults: wrong_chain_id and wrong_token, as at the start, of chains that changed;
-   * invalid_config, of a key for the network that is none.
+   * invalid_config, of a key for the network that is none and of other decimals for amounts that are reserved.
    */
   reload(config: Config): Promise<void>;
   /** Stops accepting, lets work in flight end, closes sockets with 1001 and the database. */

@@ -295,6 +295,12 @@ describe("a reload changes nothing and says why when", () => {
     const wrong_token = await reload(next(eth({ tokens: token, wallets: more })));
     expect(wrong_token).toEqual([expect.stringContaining("has 18 decimals")]);
     await isAsBefore("24.00");
+    const finer = { USDT: { address: stage.coins.DAI.address, decimals: 18 } };
+    const other_decimals = await reload(next(eth({ tokens: finer, wallets: more })));
+    expect(other_decimals).toEqual([
+      expect.stringContaining("amounts that were asked for with others are still reserved"),
+    ]);
+    await isAsBefore("25.00");
     await proxy.stop();
   });
 });

@@ -1,10 +1,12 @@
 // What is watched: keeps the watched set as the configuration says, fixes where each watch begins, takes coverage back
 // when a chain was rewritten, and writes down how chains and providers are doing.
 
-import type { Config } from "../config/config.ts";
+import type { ChainSettings, Config } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { ClockReading } from "../domain/clock.ts";
+import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
+import { toUnits } from "../domain/money.ts";
 import {
   allChains,
   type ChainEnd,
@@ -29,13 +31,17 @@ import {
   syncWatches,
   uncoverAbove,
 } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database, Tx } from "../storage/database.ts";
 import { forgetOpenedClocks, forgetOpenedHeads, setHeadAfterOpening } from "../storage/deposits.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 import { endOfCopy } from "../storage/generations.ts";
+import { someReserved } from "../storage/slots.ts";
 
 export interface Watching {
-  /** Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. */
+  /**
+   * Makes the watched set what the configuration says: every known contract of a chain, for every wallet on it. Fault
+   * invalid_config: a coin has other decimals than the amounts that are reserved in it.
+   */
   sync(config: Config): Promise<void>;
   /** Fixes the first block of watches; `block` is its header. */
   begin(watches: readonly number[], block: Pick<BlockRef, "number" | "time">): Promise<void>;
@@ -74,6 +80,7 @@ export function createWatching(needs: { database: Database }): Watching {
         // What a copy does not know may have been offered since it was made.
         const since = endOfCopy(tx) ?? tx.now;
         for (const settings of config.chains.values()) {
+          checkDecimals(tx, settings);
           insertChain(tx, settings.id);
           syncWatches(tx, settings.id, wantedWatches(config, settings.id), since);
         }
@@ -146,4 +153,16 @@ function wantedWatches(config: Config, chain: ChainId): NewWatch[] {
         offered: token.coin !== null && wallet.coins.includes(token.coin),
       })),
     );
+}
+
+/** Amounts are compared in base units: a contract with other decimals would be paid with other money. */
+function checkDecimals(tx: Tx, { id, tokens }: ChainSettings): void {
+  for (const { coin, decimals } of tokens) {
+    const reserved = coin === null ? null : someReserved(tx, id, coin);
+    if (reserved === null || toUnits(reserved.amount, decimals)?.toString() === reserved.units) continue;
+    throw new Fault(
+      "invalid_config",
+      `chains.${id}.tokens.${coin}: its contracts have ${decimals} decimals, and amounts that were asked for with others are still reserved; keep the contract until every order in ${coin} on ${id} has ended and its late window is over`,
+    );
+  }
 }

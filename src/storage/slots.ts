@@ -322,3 +322,12 @@ export function countSlots(at: Reader): { chain: ChainId; open: number; quaranti
     .groupBy(slots.chain)
     .all();
 }
+
+/** What some deposit asked for whose amount is still reserved in a coin, as text and in base units; null without one. */
+export function someReserved(at: Reader, chain: ChainId, coin: Coin): { amount: string; units: string } | null {
+  const where = and(eq(slots.chain, chain), eq(slots.coin, coin));
+  const columns = { amount: deposits.amount, units: deposits.units };
+  return (
+    at.live().select(columns).from(slots).innerJoin(deposits, eq(deposits.id, slots.deposit)).where(where).get() ?? null
+  );
+}

@@ -198,8 +198,10 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (ask === undefined || !facts.isSurelyBefore(ask, payment, transfer)) return false;
     if (transfer.block_time * 1000 > ask.expires_at) return false;
     if (facts.hasTwin(payment, ask.units)) return false;
-    if (rule === "exact") return !isLeftOfOther(transfer, n, must.id) && !mayBeContested({ transfer, n }, ask);
-    if (rule === "remainder") {
+    // Exactly what was told may be what was left of an order.
+    const isWhole = transfer.units === ask.units;
+    if (rule === "exact" && isWhole) return !isLeftOfOther(transfer, n, must.id) && !mayBeContested({ transfer, n }, ask);
+    if (rule === "remainder" || rule === "exact") {
       const left = history.leftBefore(ask, facts.decimalsOf(ask), n);
       // Beside another order of this amount, the money of a sender of several orders may be anybody's.
       const isClaimed = here.some((one) => one.order_id !== must.id && one.units === transfer.units);
