@@ -7,7 +7,7 @@ import { Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Watching } from "../services/watching.ts";
 import { type ChainEnd, chainRow, marksBelow } from "../storage/chains.ts";
-import type { Pass } from "../storage/coverage.ts";
+import { coveredOn, type Pass } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -55,12 +55,22 @@ export function createRewinding(needs: {
     return newestStanding(database.read((at) => marksBelow(at, chain, number, marks_per_rewind_max)));
   }
 
+  /** The last block that was read as final; -1 while none was. */
+  function readFinally(): number {
+    const covered = database.read((at) => coveredOn(at, chain, "final"));
+    return Math.max(-1, ...[...covered.values()].flatMap((all) => all.at(-1)?.to ?? -1));
+  }
+
   return {
     standingAt,
 
     async rewind(broken, end) {
       const known = database.read((at) => chainRow(at, chain));
-      const final = known?.final_number ?? -1;
+      // A count of blocks below a head that was not there made nothing final. What was read as final says more.
+      const final = Math.min(
+        known?.final_number ?? -1,
+        known?.final_hash === null ? readFinally() : Number.POSITIVE_INFINITY,
+      );
       const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
       const standing = await newestStanding(marks);
       const [top, receded_to] = [standing?.number ?? -1, end.final.number];
