@@ -43,6 +43,19 @@ describe("within the tolerance", () => {
     expect(fate(await till.receive({ amount: "49.899999" }))).toEqual(["waiting_for_match", "short", order_id]);
   });
 
+  test("of what is due: nearly the whole amount after a part is too much", async () => {
+    await begin(tolerant);
+    const order_id = await till.asked("50.00", ann);
+    await till.receive({ amount: "40", sender: ann });
+    expect(fate(await till.receive({ amount: "49.95", sender: ann }))).toEqual([
+      "waiting_for_match",
+      "no_such_amount",
+      order_id,
+    ]);
+    await till.receive({ amount: "9.95", sender: ann });
+    expect([till.status(order_id), kinds()]).toEqual(["paid", ["part", "tolerance"]]);
+  });
+
   test("nothing pays when two orders could be meant, also when one of them is over", async () => {
     await begin(tolerant);
     const [one, two] = [await till.asked("50.00"), await till.asked("50.05")];

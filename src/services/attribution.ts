@@ -109,7 +109,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     return {
       lookalike,
       mine: depositsOfSender(at, pot, row.sender, decimals, row.id),
-      tolerant: between(tolerantRange(units, decimals)),
+      tolerant: between(tolerantRange(units, decimals)).filter((one) => isDue(at, one)),
       cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
       shortened: promisesOf(
         at,
@@ -278,6 +278,12 @@ function ownRemainders(at: Reader, { id, chain, coin, wallet, sender, units }: T
   if (coin === null) return [];
   const left = remaindersOf(at, { chain, coin, wallet }, { units: BigInt(units), sender, transfer: id });
   return left.filter((one) => one.begun || one.sender === sender);
+}
+
+/** True where a reserved amount is what is due of its deposit: parts leave the whole amount reserved beside what is left. */
+function isDue(at: Reader, { deposit, units }: Candidate): boolean {
+  const left = depositById(at, deposit)?.remainder ?? null;
+  return left === null || left === units.toString();
 }
 
 /** When a transfer was mined and first seen. */
