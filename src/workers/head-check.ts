@@ -85,13 +85,14 @@ export function createHeadCheck(needs: {
       // The chain may have grown since the false head was read: what lies above the last header that stands was not there.
       const top = (await rewinding.standingAt(to))?.number ?? -1;
       const final = row.final_number ?? -1;
-      if (final <= to) return watching.rewind(chain, top, final <= top ? ["head"] : ["head", "final"]);
-      // A provider that lags takes nothing back that is final. Where another one shows no more, it never was.
-      const other = await another([provider]);
-      if (other !== null && other.heads.latest.number >= final) return watching.rewind(chain, top);
-      telemetry.error("finality_receded", { chain, from: final, to });
-      telemetry.count("finality_receded", { chain });
-      return watching.rewind(chain, top, ["head", "final"]);
+      // Where another one shows no more either, what was called final never was.
+      const other = final <= to ? null : await another([provider]);
+      if (final > to && (other === null || other.heads.latest.number < final)) {
+        telemetry.error("finality_receded", { chain, from: final, to });
+        telemetry.count("finality_receded", { chain });
+      }
+      // Both may be wrong about the end: what was read above it is read again.
+      return watching.rewind(chain, top, final <= top ? ["head"] : ["head", "final"]);
     },
   };
 }

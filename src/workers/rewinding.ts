@@ -55,6 +55,15 @@ export function createRewinding(needs: {
     return newestStanding(database.read((at) => marksBelow(at, chain, number, marks_per_rewind_max)));
   }
 
+  /** True where providers of two operators show the same other block in the place of one. */
+  async function isDeniedByTwo({ number, hash }: BlockRef): Promise<boolean> {
+    const matter = { hashes: [], heights: [number] };
+    const first = await source.testify(matter, []);
+    const second = await source.testify(matter, [first.provider]).catch(unlessMissing);
+    const [shown, other] = [first, second].map((one) => one?.headers.get(number)?.hash ?? null);
+    return shown !== null && shown !== hash && shown === other;
+  }
+
   /** The last block that was read as final; -1 while none was. */
   function readFinally(): number {
     const covered = database.read((at) => coveredOn(at, chain, "final"));
@@ -81,7 +90,9 @@ export function createRewinding(needs: {
         // Final coverage above the header that stands may have been read of a chain end that was invented.
         return rewindTo(top, top >= final || (await isFinalStanding()) ? ["head"] : ["head", "final"]);
       }
-      if (broken.number > receded_to && receded_to < final) {
+      const wasCounted = known?.final_hash === null;
+      const hasReceded = broken.number > receded_to && receded_to < final;
+      if (hasReceded || (below_final && wasCounted && (await isDeniedByTwo(broken)))) {
         // One reading called blocks final that the chain does not: nothing above the end that is final now was read for good.
         telemetry.error("finality_receded", { chain, from: final, to: receded_to });
         telemetry.count("finality_receded", { chain });
@@ -94,4 +105,9 @@ export function createRewinding(needs: {
       return rewindTo(top);
     },
   };
+}
+
+function unlessMissing(error: unknown): null {
+  if (error instanceof Fault && error.code === "second_opinion_missing") return null;
+  throw error;
 }
