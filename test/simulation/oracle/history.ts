@@ -123,6 +123,7 @@ export function createHistory(db: Sqlite): History {
     },
     [number]
   >("SELECT * FROM transfers WHERE id = ?");
+  const everAllocated = db.prepare<{ id: number }, [number]>("SELECT id FROM allocations WHERE transfer = ?");
   const idsOf = db.prepare<{ id: number }, [string]>("SELECT id FROM transfers WHERE tx_hash = ? ORDER BY position");
   const confirmed = new Map<number, number>();
   const ends = new Map<string, { n: number; status: string }[]>();
@@ -157,7 +158,8 @@ export function createHistory(db: Sqlite): History {
   function waitingOf({ n, type, transfer }: EventRow): Decision[] {
     if (type !== "transfer_confirmed" || transfer === null) return [];
     const { status, reason, likely_order, ...row } = kept(transfer);
-    const isWaiting = status === "waiting_for_match" || status === "no_matched_deposit";
+    const isWaiting =
+      (status === "waiting_for_match" || status === "no_matched_deposit") && everAllocated.get(transfer) === null;
     // Where a person has decided since, the row no longer says why it had waited.
     const known = isWaiting && reason !== "unassigned" && reason !== "reverted" ? reason : null;
     return [{ transfer: row, n, outcome: { reason: known, likely_order } }];

@@ -200,7 +200,8 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (facts.hasTwin(payment, ask.units)) return false;
     // Exactly what was told may be what was left of an order.
     const isWhole = transfer.units === ask.units;
-    if (rule === "exact" && isWhole) return !isLeftOfOther(transfer, n, must.id) && !mayBeContested({ transfer, n }, ask);
+    if (rule === "exact" && isWhole)
+      return !isLeftOfOther(transfer, n, must.id) && !mayBeContested({ transfer, n }, ask);
     if (rule === "remainder" || rule === "exact") {
       const left = history.leftBefore(ask, facts.decimalsOf(ask), n);
       // Beside another order of this amount, the money of a sender of several orders may be anybody's.
