@@ -110,6 +110,22 @@ describe("one provider of three that invents a payment", () => {
     expect(story.events("payment_restored")).toHaveLength(0);
   });
 
+  test("of the first tier, whose block another provider reads again without it: it is taken back all the same", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await invent(story, 7, 1);
+    story.proxies[0]?.behave({ request: () => new Response("", { status: 503 }) });
+    await story.poll();
+    await story.mine();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    story.proxies[0]?.behave();
+    await goOn(story, 4);
+    expect(logged(story, "log_missing_from_its_block")).toBeGreaterThan(0);
+    expect(story.transfers()[0]?.reverted_at).not.toBeNull();
+  });
+
   test("while one of the others is down: from the second tier on it does not count either, however long", async () => {
     const story = await begin({ proxies: 3 });
     const order = await story.order("600.00");

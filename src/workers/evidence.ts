@@ -45,13 +45,14 @@ export interface Evidence {
   /**
    * Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain.
    * In a range that is read as final also of those that two providers, and more than show them, have no receipt for.
-   * Beside them those that a third operator, which could not say, may still decide.
+   * Beside them those that a third operator, which could not say, may still decide, and the blocks of all that the answer
+   * lacks.
    */
   findGone(
     answer: Answer,
     transfers: readonly Transfer[],
     is_final: boolean,
-  ): Promise<{ gone: number[]; undecided: Unproved[] }>;
+  ): Promise<{ gone: number[]; undecided: Unproved[]; lacking: number[] }>;
 }
 
 /** What providers say of a transfer. */
@@ -180,7 +181,7 @@ export function createEvidence(needs: {
     const suspects = database
       .read((at) => transfersBetween(at, chain, answer.from, answer.to))
       .filter((row) => !shown.has(`${row.tx_hash} ${row.position}`));
-    if (suspects.length === 0) return { gone: [], undecided: [] };
+    if (suspects.length === 0) return { gone: [], undecided: [], lacking: [] };
     const heights = [...new Set(suspects.map((row) => row.block_number))];
     const { headers } = await source.testify({ hashes: [], heights }, []);
     const gone: number[] = [];
@@ -196,7 +197,8 @@ export function createEvidence(needs: {
     }
     const cases = await hearOpinions(is_final ? missing.map((row) => ({ transfer: transferOf(row), id: row.id })) : []);
     const undecided = cases.filter(mayBeDecided).map((one) => unprovedOf(one.transfer, answer.provider));
-    return { gone: [...gone, ...cases.flatMap(denied)], undecided };
+    const lacking = missing.map((row) => row.block_number);
+    return { gone: [...gone, ...cases.flatMap(denied)], undecided, lacking };
   }
 
   async function corroborate(page: ProvedPage, late: readonly Transfer[]): Promise<ProvedPage> {

@@ -65,9 +65,12 @@ export function createPages(needs: {
   async function takeIn(page: ProvedPage, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<number[]> {
     const late = lateOf(page.transfers, pass, watches);
     const { answer, transfers, unproved } = await evidence.corroborate(page, late);
-    const { gone, undecided } = await evidence.findGone(answer, transfers, pass === "final");
+    const { gone, undecided, lacking } = await evidence.findGone(answer, transfers, pass === "final");
     for (const one of [...unproved, ...undecided]) unread.note(one);
     const blocks = [...unproved, ...undecided].map(({ block }) => block);
+    // The provider that shows a transfer stays the reader of its block, so that the final pass asks another one.
+    const unread_before = missing(watches, answer.to);
+    const kept = pass === "head" ? lacking.filter((block) => intervalAt(unread_before, block) === null) : [];
     world.point("scan.read");
     await settlement.ingest({
       chain,
@@ -78,7 +81,7 @@ export function createPages(needs: {
       provider: answer.provider,
       zero_value: answer.zero_value,
       transfers: transfers.filter((transfer) => isOwed(watches, transfer)),
-      unread: blocks,
+      unread: [...blocks, ...kept],
       gone,
       chainEnd: end,
     });
