@@ -26,8 +26,11 @@ interface RawReceipt {
 const word = (address: string) => `0x${address.slice(2).toLowerCase().padStart(64, "0")}`;
 const invented_hash = `0x${"1d".repeat(32)}`;
 
-/** The first provider shows a payment that nobody made, in the newest block; the others know the block without it. */
-async function invent(story: Story, amount: number): Promise<{ block: number; lie: Behaviour }> {
+/**
+ * One provider, the first by default, shows a payment that nobody made, in the newest block; the others know the block
+ * without it.
+ */
+async function invent(story: Story, amount: number, liar = 0): Promise<{ block: number; lie: Behaviour }> {
   const tx_hash = await story.dai.transfer(payer, payer, 1n);
   await story.mine();
   const receipt = (await story.anvil.rpc("eth_getTransactionReceipt", [tx_hash])) as RawReceipt;
@@ -53,7 +56,7 @@ async function invent(story: Story, amount: number): Promise<{ block: number; li
         : envelope;
     },
   };
-  story.proxies[0]?.behave(lie);
+  story.proxies[liar]?.behave(lie);
   return { block, lie };
 }
 
@@ -107,6 +110,22 @@ describe("one provider of three that invents a payment", () => {
     expect(story.events("payment_restored")).toHaveLength(0);
   });
 
+  test("of the first tier, whose block another provider reads again without it: it is taken back all the same", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await invent(story, 7, 1);
+    story.proxies[0]?.behave({ request: () => new Response("", { status: 503 }) });
+    await story.poll();
+    await story.mine();
+    await story.poll();
+    expect(story.status(order.id)).toBe("paid");
+    story.proxies[0]?.behave();
+    await goOn(story, 4);
+    expect(logged(story, "log_missing_from_its_block")).toBeGreaterThan(0);
+    expect(story.transfers()[0]?.reverted_at).not.toBeNull();
+  });
+
   test("while one of the others is down: from the second tier on it does not count either, however long", async () => {
     const story = await begin({ proxies: 3 });
     const order = await story.order("600.00");
@@ -115,6 +134,91 @@ describe("one provider of three that invents a payment", () => {
     story.proxies[2]?.behave({ request: () => new Response("", { status: 503 }) });
     await goOn(story, 12);
     expect(story.status(order.id)).toBe("pending");
+  });
+});
+
+describe("a payment that the head pass did not see, and the provider of the final pass shows", () => {
+  test("invented, of three: never pays an order of the first tier, and two others deny it", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await invent(story, 7, 1);
+    await goOn(story, 10);
+    expect([story.status(order.id), story.transfers()]).toEqual(["pending", []]);
+    expect([logged(story, "transfer_denied"), story.source.reports()[1]?.state]).toEqual([1, "frozen"]);
+    // The true payment pays.
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await goOn(story, 3);
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("invented, of three, one of which is down: waits for the third one, which denies it", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await invent(story, 7, 1);
+    story.proxies[2]?.behave({ request: () => new Response("", { status: 503 }) });
+    await goOn(story, 10);
+    expect([story.status(order.id), story.transfers()]).toEqual(["pending", []]);
+    expect(logged(story, "block_unread")).toBeGreaterThan(0);
+    story.proxies[2]?.behave();
+    await goOn(story, 10);
+    expect([story.status(order.id), logged(story, "transfer_denied")]).toEqual(["pending", 1]);
+  });
+
+  test("invented, of two: never pays, and the log names provider and transaction", async () => {
+    const story = await begin({ proxies: 2 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    await invent(story, 7, 1);
+    await goOn(story, 10);
+    expect([story.status(order.id), story.transfers()]).toEqual(["pending", []]);
+    expect(story.log.find((line) => line.includes(" block_unread"))).toContain(`txn=${invented_hash}`);
+  });
+
+  test.each([2, 3])(
+    "true, of %d: pays, because the provider that had missed its log shows its receipt",
+    async (proxies) => {
+      const story = await begin({ proxies });
+      const order = await story.order("7.00");
+      await story.select(order.id);
+      story.proxies[0]?.behave(emptyLogs);
+      await story.usdt.transfer(payer, wallet, usd(7));
+      await story.mine(3);
+      await story.poll();
+      expect([story.status(order.id), story.transfers()]).toEqual(["pending", []]);
+      await goOn(story, 4);
+      expect([story.status(order.id), logged(story, "transfers_missed_by_head_pass")]).toEqual(["paid", 1]);
+    },
+  );
+
+  test("true, of three: pays although one of the others has no receipt either", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    story.proxies[0]?.behave({
+      alter: (call, envelope) =>
+        filterOf(call) !== null || call.method === "eth_getTransactionReceipt"
+          ? { ...envelope, result: filterOf(call) === null ? null : [] }
+          : envelope,
+    });
+    await story.usdt.transfer(payer, wallet, usd(7));
+    await goOn(story, 5);
+    expect(story.status(order.id)).toBe("paid");
+  });
+
+  test("invented in a block after the final pass has read it: never pays", async () => {
+    const story = await begin({ proxies: 3 });
+    const order = await story.order("7.00");
+    await story.select(order.id);
+    const { block, lie } = await invent(story, 7);
+    story.proxies[0]?.behave();
+    const isRead = () => story.rows(`SELECT 1 FROM coverage WHERE pass = 'final' AND to_block >= ${block}`).length > 0;
+    while (!isRead()) await goOn(story, 1);
+    story.proxies[0]?.behave(lie);
+    await goOn(story, 1);
+    expect([story.status(order.id), story.transfers()]).toEqual(["pending", []]);
+    expect([logged(story, "transfer_denied"), story.source.reports()[0]?.state]).toEqual([1, "frozen"]);
   });
 });
 

@@ -64,7 +64,7 @@ export function coveredThrough(intervals: readonly Interval[], from: number): In
 }
 
 /** The interval that contains a block, if it is covered. */
-export function intervalAt(intervals: readonly Interval[], block: number): Interval | null {
+export function intervalAt<T extends Range>(intervals: readonly T[], block: number): T | null {
   return intervals.find(({ from, to }) => from <= block && block <= to) ?? null;
 }
 

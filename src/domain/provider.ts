@@ -12,3 +12,8 @@ export interface Usage {
   day: number;
   day_calls: number;
 }
+
+/** Two keys, or two ways of asking, at one host are one operator: what it says twice is one opinion. */
+export function operatorOf(provider: string): string {
+  return provider.replace(/#\w+$/, "");
+}

@@ -7,6 +7,7 @@ import { isDenied, type Opinion } from "../domain/consensus.ts";
 import { Fault } from "../domain/errors.ts";
 import { judge } from "../domain/matching.ts";
 import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
+import { operatorOf } from "../domain/provider.ts";
 import type { Database } from "../storage/database.ts";
 import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -37,10 +38,29 @@ export interface Evidence {
    */
   read(question: Question, avoid?: string): Promise<ProvedPage>;
   /**
+   * The page without those of its transfers in `late` that are not shown by two operators, and by more than deny them.
+   * Their transactions are added to `unproved`. With one operator in the list, the page as it is.
+   */
+  corroborate(page: ProvedPage, late: readonly Transfer[]): Promise<ProvedPage>;
+  /**
    * Ids of transfers believed to be in the range that the answer does not show and whose block is no longer on the chain.
    * In a range that is read as final also of those that two providers, and more than show them, have no receipt for.
+   * Beside them those that a third operator, which could not say, may still decide, and the blocks of all that the answer
+   * lacks.
    */
-  findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean): Promise<number[]>;
+  findGone(
+    answer: Answer,
+    transfers: readonly Transfer[],
+    is_final: boolean,
+  ): Promise<{ gone: number[]; undecided: Unproved[]; lacking: number[] }>;
+}
+
+/** What providers say of a transfer. */
+interface Case {
+  transfer: Transfer;
+  /** Of its row; null where none is stored. */
+  id: number | null;
+  opinions: Opinion[];
 }
 
 /** The evidence of one chain, read through its source. Faults: those of the source. */
@@ -156,12 +176,12 @@ export function createEvidence(needs: {
     telemetry.count("log_time_wrong", { chain });
   }
 
-  async function findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean): Promise<number[]> {
+  async function findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean) {
     const shown = new Set(transfers.map((transfer) => `${transfer.tx_hash} ${transfer.position}`));
     const suspects = database
       .read((at) => transfersBetween(at, chain, answer.from, answer.to))
       .filter((row) => !shown.has(`${row.tx_hash} ${row.position}`));
-    if (suspects.length === 0) return [];
+    if (suspects.length === 0) return { gone: [], undecided: [], lacking: [] };
     const heights = [...new Set(suspects.map((row) => row.block_number))];
     const { headers } = await source.testify({ hashes: [], heights }, []);
     const gone: number[] = [];
@@ -175,57 +195,105 @@ export function createEvidence(needs: {
       telemetry.warn("log_missing_from_its_block", { chain, provider: answer.provider, transfer: row.id });
       telemetry.count("log_missing_from_its_block", { chain });
     }
-    return is_final ? [...gone, ...(await denied(missing))] : gone;
+    const cases = await hearOpinions(is_final ? missing.map((row) => ({ transfer: transferOf(row), id: row.id })) : []);
+    const undecided = cases.filter(mayBeDecided).map((one) => unprovedOf(one.transfer, answer.provider));
+    const lacking = missing.map((row) => row.block_number);
+    return { gone: [...gone, ...cases.flatMap(denied)], undecided, lacking };
   }
 
-  /** Ids of those that two providers, and more than show them, do not have although they have the blocks. */
-  async function denied(missing: readonly TransferRow[]): Promise<number[]> {
-    const cases = missing.map((row) => ({ row, opinions: [] as Opinion[] }));
-    const hashes = [...new Set(missing.map((row) => row.tx_hash))];
-    const heights = [...new Set(missing.map((row) => row.block_number))];
+  async function corroborate(page: ProvedPage, late: readonly Transfer[]): Promise<ProvedPage> {
+    if (late.length === 0 || operators() < 2) return page;
+    const cases = await hearOpinions(late.map((transfer) => ({ transfer, id: null })));
+    for (const one of cases) if (isDenied(one.opinions)) deny(one);
+    const left_out = cases.filter(({ opinions }) => !isBorneOut(opinions)).map(({ transfer }) => transfer);
+    const unproved = left_out.map((transfer) => unprovedOf(transfer, page.answer.provider));
+    return {
+      ...page,
+      transfers: page.transfers.filter((transfer) => !left_out.includes(transfer)),
+      unproved: [...page.unproved, ...unproved],
+    };
+  }
+
+  /** Id of a transfer that two providers, and more than show it, do not have although they have its block. */
+  function denied(one: Case): number | [] {
+    const { transfer, id, opinions } = one;
+    if (isDenied(opinions)) {
+      deny(one);
+      return id ?? [];
+    }
+    const without = withoutIt(opinions);
+    if (without !== "" && !mayBeDecided(one)) {
+      telemetry.error("transfer_doubted", { chain, transfer: id, txn: transfer.tx_hash, without });
+    }
+    return [];
+  }
+
+  /** True while a third operator could decide what two do not: it has said nothing clear yet. */
+  function mayBeDecided({ opinions }: Case): boolean {
+    const clear = opinions.filter(({ verdict }) => verdict !== "unclear").length;
+    const count = operators();
+    return count > 2 && clear < count && !isDenied(opinions) && !isBorneOut(opinions);
+  }
+
+  function operators(): number {
+    return new Set(source.reports().map(({ provider }) => operatorOf(provider))).size;
+  }
+
+  /** Hears one provider after the other until every case is decided or nobody is left. */
+  async function hearOpinions(of: readonly Omit<Case, "opinions">[]): Promise<Case[]> {
+    const cases: Case[] = of.map((one) => ({ ...one, opinions: [] }));
+    const hashes = [...new Set(of.map(({ transfer }) => transfer.tx_hash))];
+    const heights = [...new Set(of.map(({ transfer }) => transfer.block.number))];
     const heard: string[] = [];
     for (let next = cases.length > 0; next; ) {
       const testimony = await hear({ hashes, heights }, heard);
       if (testimony === null) break;
       heard.push(testimony.provider);
-      for (const { row, opinions } of cases) opinions.push(opinionOf(row, testimony));
-      next = cases.some(({ opinions }) => isOpen(opinions));
+      for (const { transfer, opinions } of cases) opinions.push(opinionOf(transfer, testimony));
+      next = cases.some(({ opinions }) => !isDenied(opinions) && !isBorneOut(opinions));
     }
-    return cases.filter(({ row, opinions }) => isInvented(row, opinions)).map(({ row }) => row.id);
+    return cases;
   }
 
-  function isInvented(row: TransferRow, opinions: readonly Opinion[]): boolean {
-    const sides = Map.groupBy(opinions, ({ verdict }) =>
-      verdict === "absent" || verdict === "gone" ? "without" : "with",
-    );
-    const without = (sides.get("without") ?? []).map(({ provider }) => provider);
-    const is_denied = isDenied(opinions);
-    const fields = { chain, transfer: row.id, txn: row.tx_hash, without: without.join(", ") };
-    if (is_denied) telemetry.error("transfer_denied", fields);
-    else if (without.length > 0) telemetry.error("transfer_doubted", fields);
-    if (!is_denied) return false;
+  /** Tells of a transfer that two providers deny, and asks nothing more of those that show it. */
+  function deny({ transfer, id, opinions }: Case): void {
+    const { tx_hash, block } = transfer;
+    telemetry.error("transfer_denied", { chain, transfer: id, txn: tx_hash, without: withoutIt(opinions) });
     for (const { provider, verdict } of opinions) {
-      if (verdict !== "confirmed") continue;
-      source.distrust(provider, { hashes: [row.tx_hash], heights: [row.block_number] });
+      if (verdict === "confirmed") source.distrust(provider, { hashes: [tx_hash], heights: [block.number] });
     }
-    return true;
   }
 
-  return { read, findGone };
+  return { read, corroborate, findGone };
 }
 
-function opinionOf(row: TransferRow, { provider, receipts, headers }: Testimony): Opinion {
-  const receipt = receipts.get(row.tx_hash);
-  const header = headers.get(row.block_number) ?? null;
-  if (receipt === null && header?.hash === row.block_hash) return { provider, verdict: "absent" };
-  return { provider, verdict: receipt === undefined ? "unclear" : judge(transferOf(row), receipt, header) };
+function opinionOf(transfer: Transfer, { provider, receipts, headers }: Testimony): Opinion {
+  const receipt = receipts.get(transfer.tx_hash);
+  const header = headers.get(transfer.block.number) ?? null;
+  if (receipt === null && header?.hash === transfer.block.hash) return { provider, verdict: "absent" };
+  return { provider, verdict: receipt === undefined ? "unclear" : judge(transfer, receipt, header) };
 }
 
-/** True while one more provider could decide: neither is it denied, nor do two, and more than do not, show it. */
-function isOpen(opinions: readonly Opinion[]): boolean {
+const isDenying = ({ verdict }: Opinion) => verdict === "absent" || verdict === "gone";
+
+/** True where two providers, and more than deny it, show a transfer. */
+function isBorneOut(opinions: readonly Opinion[]): boolean {
   const showing = opinions.filter(({ verdict }) => verdict === "confirmed").length;
-  const denying = opinions.filter(({ verdict }) => verdict === "absent" || verdict === "gone").length;
-  return !isDenied(opinions) && (showing < 2 || showing <= denying);
+  return showing >= 2 && showing > opinions.filter(isDenying).length;
+}
+
+/** A transfer that the pages of two providers contradict each other about. */
+function unprovedOf({ block, tx_hash }: Transfer, provider: string): Unproved {
+  const fault = new Fault("second_opinion_missing", "its page and an earlier one differ, and too few providers decide");
+  return { block: block.number, tx_hash, provider, fault };
+}
+
+/** Providers that deny a transfer, in words for the operator. */
+function withoutIt(opinions: readonly Opinion[]): string {
+  return opinions
+    .filter(isDenying)
+    .map(({ provider }) => provider)
+    .join(", ");
 }
 
 function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {

@@ -72,11 +72,11 @@ export function createFinalPass(needs: {
         else if (asked.from === asked.to) skipped.push(asked);
         continue;
       }
-      const { answer, unproved } = page;
-      skipped.push(...unproved.map(({ block }) => ({ from: block, to: block })));
+      const { answer } = page;
       const stored = () => database.read((at) => transfersBetween(at, chain, answer.from, answer.to));
       const before = new Set(stored().map((row) => row.id));
-      await pages.takeIn(page, "final", watches, end);
+      const left = await pages.takeIn(page, "final", watches, end);
+      skipped.push(...left.map((block) => ({ from: block, to: block })));
       const missed = stored().filter((row) => !before.has(row.id)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }

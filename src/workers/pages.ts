@@ -3,7 +3,7 @@
 
 import type { Providers, Question } from "../chains/source.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { gaps, type Range, union } from "../domain/coverage.ts";
+import { gaps, intervalAt, type Range, union } from "../domain/coverage.ts";
 import { type Code, Fault } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Transfer } from "../domain/payment.ts";
@@ -11,6 +11,7 @@ import type { Settlement } from "../services/settlement.ts";
 import type { ChainEnd } from "../storage/chains.ts";
 import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
+import { isUnrecorded } from "../storage/transfers.ts";
 import type { World } from "../world.ts";
 import type { Evidence, ProvedPage } from "./evidence.ts";
 import type { UnreadBlocks } from "./unread.ts";
@@ -26,8 +27,11 @@ export interface Pages {
   missing(watches: readonly WatchRow[], head: number): Range[];
   /** One question for all watches. */
   ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question;
-  /** Finds what left the chain, and hands the page to settlement; blocks with unproved transactions stay uncovered. */
-  takeIn(page: ProvedPage, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<void>;
+  /**
+   * Finds what left the chain, and hands the page to settlement. Blocks with unproved transactions, and with transfers on
+   * which the final pass and another reading differ undecided, stay uncovered. Resolves with them.
+   */
+  takeIn(page: ProvedPage, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<number[]>;
   /**
    * Why nobody serves a range, which is then read in parts: one bad block costs no other. Throws what is no matter of the
    * range: nobody is well, we are not wanted, or the head is ahead of who was asked.
@@ -58,14 +62,15 @@ export function createPages(needs: {
     return { ...range, wallets, tokens, mark: mark?.number ?? null };
   }
 
-  async function takeIn(
-    { answer, transfers, unproved }: ProvedPage,
-    pass: Pass,
-    watches: readonly WatchRow[],
-    end: ChainEnd,
-  ): Promise<void> {
-    const gone = await evidence.findGone(answer, transfers, pass === "final");
-    for (const one of unproved) unread.note(one);
+  async function takeIn(page: ProvedPage, pass: Pass, watches: readonly WatchRow[], end: ChainEnd): Promise<number[]> {
+    const late = lateOf(page.transfers, pass, watches);
+    const { answer, transfers, unproved } = await evidence.corroborate(page, late);
+    const { gone, undecided, lacking } = await evidence.findGone(answer, transfers, pass === "final");
+    for (const one of [...unproved, ...undecided]) unread.note(one);
+    const blocks = [...unproved, ...undecided].map(({ block }) => block);
+    // The provider that shows a transfer stays the reader of its block, so that the final pass asks another one.
+    const unread_before = missing(watches, answer.to);
+    const kept = pass === "head" ? lacking.filter((block) => intervalAt(unread_before, block) === null) : [];
     world.point("scan.read");
     await settlement.ingest({
       chain,
@@ -76,9 +81,23 @@ export function createPages(needs: {
       provider: answer.provider,
       zero_value: answer.zero_value,
       transfers: transfers.filter((transfer) => isOwed(watches, transfer)),
-      unread: unproved.map(({ block }) => block),
+      unread: [...blocks, ...kept],
       gone,
       chainEnd: end,
+    });
+    return blocks;
+  }
+
+  /** New transfers that an earlier reading lacks: those that the final pass finds, or that a page shows after it. */
+  function lateOf(transfers: readonly Transfer[], pass: Pass, watches: readonly WatchRow[]): Transfer[] {
+    return database.read((at) => {
+      const found = transfers.filter((transfer) => isOwed(watches, transfer) && isUnrecorded(at, transfer));
+      if (pass === "final" || found.length === 0) return found;
+      const covered = coveredOn(at, chain, "final");
+      return found.filter((transfer) => {
+        const watch = watchOf(watches, transfer);
+        return watch !== undefined && intervalAt(covered.get(watch.id) ?? [], transfer.block.number) !== null;
+      });
     });
   }
 
@@ -97,7 +116,10 @@ export function createPages(needs: {
  * False for a transfer before the block its watch began at. One question asks for all wallets, so the answer tells of
  * them too; nobody asked what was on a wallet before, and nobody could tell what it was for.
  */
-function isOwed(watches: readonly WatchRow[], { wallet, token, block }: Transfer): boolean {
-  const watch = watches.find((one) => one.wallet === wallet && one.token === token);
-  return watch === undefined || block.number >= (watch.start_block ?? 0);
+function isOwed(watches: readonly WatchRow[], transfer: Transfer): boolean {
+  return transfer.block.number >= (watchOf(watches, transfer)?.start_block ?? 0);
+}
+
+function watchOf(watches: readonly WatchRow[], { wallet, token }: Transfer): WatchRow | undefined {
+  return watches.find((one) => one.wallet === wallet && one.token === token);
 }

@@ -132,9 +132,7 @@ function checkTransfers(stage: Stage, db: Sqlite): void {
   for (const row of rows) {
     if (stage.invented.some(({ tx_hash }) => tx_hash === row.tx_hash)) {
       const isTakenBack = row.status === "failed_to_confirm" || reverted.has(`transfer:${row.id}`);
-      if (!isTakenBack && row.status === "matched") fail(`the transfer ${row.tx_hash} was invented and pays`);
-      // The final pass may have read its block from the provider that invents: then nobody has denied it.
-      if (!isTakenBack) stage.count("invented and left in the inbox");
+      if (!isTakenBack) fail(`the transfer ${row.tx_hash} was invented and is ${row.status}`);
       continue;
     }
     if (!stage.payments.some(({ tx, position }) => tx.hash === row.tx_hash && position === row.position)) {

@@ -4,6 +4,7 @@
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
+import { operatorOf } from "../../domain/provider.ts";
 import type { Matter, Providers, Source, Testimony, Word } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
@@ -116,8 +117,8 @@ export function createPool(needs: PoolNeeds): Providers {
     heard: readonly string[],
     verb: (source: Source, provider: string) => Promise<T>,
   ): Promise<T> {
-    const parties = heard.map(partyOf);
-    const others = ranked().filter(({ provider }) => !parties.includes(partyOf(provider)));
+    const parties = heard.map(operatorOf);
+    const others = ranked().filter(({ provider }) => !parties.includes(operatorOf(provider)));
     const free = available(others, null);
     try {
       if (free.length > 0) return await inTurn(free, verb, null);
@@ -216,13 +217,8 @@ async function ownWord(source: Source, provider: string, asked: readonly Finalit
   throw new Fault("provider_cannot_answer", `${provider}: serves no ${unserved} block`);
 }
 
-/** Two keys, or two ways of asking, at one host are one company: what it says twice is one opinion. */
-function partyOf(provider: string): string {
-  return provider.replace(/#\w+$/, "");
-}
-
 /** How close a member is to a provider that is to be asked last: it is another company, the same one, or the very one. */
 function kinship({ provider }: Member, avoided: string): number {
   if (provider === avoided) return 2;
-  return partyOf(provider) === partyOf(avoided) ? 1 : 0;
+  return operatorOf(provider) === operatorOf(avoided) ? 1 : 0;
 }
