@@ -50,7 +50,7 @@ const settle_ms = 20_000;
 /** Between two pauses: long enough for every loop to run, and for what they send to be answered. */
 const awake_ms = 2600;
 /** A provider that takes two blocks at a time needs longer. */
-const settle_more_max = 200;
+const settle_more_max = 320;
 const stop_max_ms = 10_000;
 /** Long enough for the last retry of a webhook; a world that has come to rest sooner waits no longer. */
 const quiet_pauses_s = [4, 20, 60, 120, 240, 300, 300, 300, 600, 1200, 2400, 2400, 2400, 2400, 2400];
