@@ -55,6 +55,8 @@ export function createJudge(stage: Stage, history: History): Judge {
     // While no part of its order counts, nothing tells a rest from the exact amount of another order.
     if (statement.rule === "remainder" && statement.may.has(ask.order_id)) return null;
     const told_at = facts.detailOf(ask)?.told_at ?? Number.POSITIVE_INFINITY;
+    // A restore may bring an order back that was lost when the money was sent.
+    if (stage.lost.restores.some(({ at }) => at > payment.sent_at)) return null;
     if (told_at < payment.sent_at) return `it was to pay ${statement.must?.id ?? "nobody"}`;
     // Nobody had been told this amount when the money was sent.
     const rival = rivalsOf(payment, transfer, ask.order_id).find(
