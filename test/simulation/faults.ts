@@ -103,7 +103,7 @@ export const faults: readonly PlantedFault[] = [
       "else recordAttempt(tx, result);\n      });",
       "else recordAttempt(tx, result.next_at === null ? result : { ...result, next_at: result.next_at + 1e12 });\n      });\n      if (result !== null && result.next_at !== null) world.timer(result.next_at - world.now(), () => void database.transact((tx) => void tx.live().run(`UPDATE deliveries SET next_at = ${result.next_at} WHERE id = ${row.id}`)));",
     ],
-    /a webhook is still waiting/,
+    /a webhook is still waiting|was tried again/,
   ),
   fault(
     "a later webhook overtakes an earlier one",
