@@ -303,7 +303,7 @@ export function createInvariants(stage: Stage, db: Sqlite): Invariants {
     // No amount is kept for an order that a restore took.
     if (stage.lost.details.has(detail)) return;
     // The nearest amount decides, where nobody else could be meant: the oracle says who could.
-    if (row.kind === "tolerance" && payment.kind !== "exact") return;
+    if ((row.kind === "tolerance" || row.kind === "over") && payment.kind !== "exact") return;
     if (
       payment.kind !== "exact" &&
       promised.get({ $deposit: row.deposit, $units: row.units, $sender: payment.transfer.sender }) !== null

@@ -177,8 +177,10 @@ export function createJudge(stage: Stage, history: History): Judge {
   }
 
   /** Objects where money was sent for another order that is still known: pending, or with an amount that is reserved. */
-  function toOther({ detail, statement: { meant } }: Payment, n: number, ask: Ask): Objection {
+  function toOther({ detail, transfer, statement: { meant } }: Payment, n: number, ask: Ask): Objection {
     if (meant === null || meant.id === ask.order_id) return null;
+    // A small part of a large amount tells nothing of its order.
+    if (detail !== null && detail.units > transfer.units * compared_times) return null;
     // A restore took what its payer was told.
     if (detail !== null && stage.lost.details.has(detail)) return null;
     const isReserved = history.asks().some((one) => one.order_id === meant.id && facts.isSurelyReserved(one));
