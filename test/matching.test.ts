@@ -10,7 +10,7 @@ const arrival: Arrival = {
   sender: "payer",
   units: usd(10),
   block: { number: 50, time: 1000 },
-  chain_time: { uncertainty_ms: 15_000, block_ms: 12_000 },
+  chain_time: { block_ms: 12_000 },
   newest_deposit: 100,
   accepted: true,
   offered: true,
@@ -30,6 +30,7 @@ const open: Candidate = {
   opened_head: 49,
   opened_ahead_ms: null,
   head_after_opening: null,
+  opened_uncertainty_ms: null,
   closed: false,
   taken: false,
 };
@@ -114,8 +115,8 @@ describe("a transfer at or below the head that the chain showed just after the o
   // Opened at 990 s by our clock.
   const heard: Partial<Candidate> = { opened_at: 990_000, opened_ahead_ms: 0, head_after_opening: 52 };
   const at = (time: number, number = 52) => ({ block: { number, time } });
-  const chain = (block_ms: number, uncertainty_ms = 15_000) => ({ chain_time: { uncertainty_ms, block_ms } });
-  const base = chain(200, 3000);
+  const chain = (block_ms: number) => ({ chain_time: { block_ms } });
+  const base = chain(200);
   const rows: [what: string, arrival: Partial<Arrival>, deposit: Partial<Candidate>, answer: string][] = [
     ["in a block of more than two seconds before the opening", at(987), {}, "too_early"],
     ["in a block of two seconds before, which may have been built later", at(988), {}, "match pays 7"],
@@ -430,8 +431,8 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
   const expected = { sender: "payer" };
   // Opened at 990 s by our clock: young are payments up to 15 s of uncertainty and two blocks of 12 s later.
   const at = (time: number) => ({ block: { number: 50, time } });
-  const fast = { chain_time: { uncertainty_ms: 1000, block_ms: 1000 } };
-  const ahead = { opened_ahead_ms: 2000 };
+  const fast = { chain_time: { block_ms: 1000 } };
+  const ahead = { opened_ahead_ms: 2000, opened_uncertainty_ms: 1000 };
   const rows: [
     what: string,
     arrival: Partial<Arrival>,
@@ -463,6 +464,22 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
       "ambiguous",
     ],
     ["a second later on it", { ...at(996), ...fast }, ahead, [older], false, "match pays 7"],
+    [
+      "later on, where its clock was less certain at the opening",
+      { ...at(1005), ...fast },
+      { ...ahead, opened_uncertainty_ms: 11_000 },
+      [older],
+      false,
+      "ambiguous",
+    ],
+    [
+      "soon after the opening by our clock, on a chain that looked late",
+      { ...at(992), ...fast },
+      { opened_ahead_ms: -15_000, opened_uncertainty_ms: 1000 },
+      [older],
+      false,
+      "ambiguous",
+    ],
     ["two seconds before its opening on it", { ...at(990), ...fast }, ahead, [older], false, "too_early"],
     ["from the sender that the shop expects", {}, expected, [older], false, "match pays 7"],
     ["from an expected sender that pays for many", {}, expected, [older], true, "ambiguous"],

@@ -19,8 +19,6 @@ const rounding_ms = 1000;
 
 /** What is known of a chain's time. */
 export interface ChainTime {
-  /** By how much its clock may be further ahead of ours than was measured. */
-  uncertainty_ms: number;
   /** The usual time between two blocks. */
   block_ms: number;
 }
@@ -42,6 +40,8 @@ export interface Candidate {
   opened_head: number | null;
   /** How far the chain's clock was ahead of ours then; null where it was not measured. */
   opened_ahead_ms: number | null;
+  /** By how much it may have been further ahead; null where that is not known. */
+  opened_uncertainty_ms: number | null;
   /** The highest block that the chain showed just after the opening; null where no answer came in time. */
   head_after_opening: number | null;
   closed: boolean;
@@ -111,9 +111,12 @@ export function endsAt({ expires_at, opened_ahead_ms }: Pick<Candidate, "expires
 }
 
 /** When a deposit was opened in the time of its chain, and by how much that may be wrong, ms. */
-function openingOf({ opened_at, opened_ahead_ms }: Candidate, { uncertainty_ms }: ChainTime) {
-  if (opened_ahead_ms === null) return { opening: opened_at, uncertainty_ms: max_chain_clock_skew_s * 1000 };
-  return { opening: opened_at + opened_ahead_ms, uncertainty_ms };
+function openingOf({ opened_at, opened_ahead_ms, opened_uncertainty_ms }: Candidate) {
+  const uncertainty_ms = opened_ahead_ms === null ? null : opened_uncertainty_ms;
+  return {
+    opening: opened_at + (opened_ahead_ms ?? 0),
+    uncertainty_ms: uncertainty_ms ?? max_chain_clock_skew_s * 1000,
+  };
 }
 
 function buildingTime({ block_ms }: Pick<ChainTime, "block_ms">): number {
@@ -149,14 +152,16 @@ export function isOlder(
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
   if (candidate.opened_head !== null && block.number <= candidate.opened_head) return true;
   if (isBuiltBefore(block, candidate, chain_time)) return true;
-  const { opening, uncertainty_ms } = openingOf(candidate, chain_time);
+  const { opening, uncertainty_ms } = openingOf(candidate);
   return block.time * 1000 < opening - uncertainty_ms;
 }
 
 /** Mined so soon after a deposit was opened that it may have been on its way, or mined, before. */
 export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
-  const { opening, uncertainty_ms } = openingOf(deposit, chain_time);
-  return block.time * 1000 <= opening + uncertainty_ms + young_blocks * chain_time.block_ms;
+  const { opening, uncertainty_ms } = openingOf(deposit);
+  // A provider that lags makes a chain look late whose clock is right.
+  const latest = Math.max(opening + uncertainty_ms, deposit.opened_at);
+  return block.time * 1000 <= latest + young_blocks * chain_time.block_ms;
 }
 
 /** What the second reading of a transfer's receipt says. `unclear`: the provider contradicts itself; ask again later. */

@@ -12,7 +12,6 @@ import {
   isOlder,
   isYoung,
   type Match,
-  max_chain_clock_skew_s,
   settled,
 } from "../domain/matching.ts";
 import { compareAmounts, mostOf } from "../domain/money.ts";
@@ -33,7 +32,6 @@ import {
   unpaidBefore,
 } from "../storage/candidates.ts";
 import { secondsPerBlock } from "../storage/chains.ts";
-import { chainClock } from "../storage/clocks.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
 import type { Reader } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
@@ -294,8 +292,7 @@ function whenOf(at: Reader, row: TransferRow): Pick<Arrival, "block" | "newest_d
 
 /** What is known of a chain's time. */
 function chainTime(at: Reader, chain: ChainId): ChainTime {
-  const uncertainty_ms = chainClock(at, chain)?.uncertainty_ms ?? max_chain_clock_skew_s * 1000;
-  return { uncertainty_ms, block_ms: secondsPerBlock(at, chain).most * 1000 };
+  return { block_ms: secondsPerBlock(at, chain).most * 1000 };
 }
 
 /** The order that an unconfirmed transfer pays or points at so far. */

@@ -23,6 +23,7 @@ const candidate_columns = {
   opened_at: deposits.opened_at,
   opened_head: deposits.opened_head,
   opened_ahead_ms: deposits.opened_ahead_ms,
+  opened_uncertainty_ms: deposits.opened_uncertainty_ms,
   head_after_opening: deposits.head_after_opening,
   closed_at: deposits.closed_at,
   taken: sql<number>`${isTaken}`,

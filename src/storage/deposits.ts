@@ -44,6 +44,7 @@ const insert = statement((db) =>
       opened_at: sql.placeholder("opened_at"),
       opened_head: sql`(select head_number from chains where chain = ${sql.placeholder("chain")})`,
       opened_ahead_ms: sql.placeholder("opened_ahead_ms"),
+      opened_uncertainty_ms: sql.placeholder("opened_uncertainty_ms"),
     })
     .returning()
     .prepare(),
@@ -91,8 +92,13 @@ const closeDeposit = statement((db) =>
 /** Opens a deposit and takes its slot. Throws SQLite's constraint error when the amount is promised already. */
 export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
   const units = deposit.units.toString();
-  const opened_ahead_ms = chainClock(tx, deposit.chain)?.ahead_ms ?? null;
-  const row = returned(insert(tx).get({ ...deposit, units, opened_at: tx.now, opened_ahead_ms }));
+  const clock = chainClock(tx, deposit.chain);
+  const opened = {
+    opened_at: tx.now,
+    opened_ahead_ms: clock?.ahead_ms ?? null,
+    opened_uncertainty_ms: clock?.uncertainty_ms ?? null,
+  };
+  const row = returned(insert(tx).get({ ...deposit, units, ...opened }));
   takeSlot(tx, { ...deposit, deposit: row.id, rest: false });
   return row;
 }

@@ -207,6 +207,7 @@ export const deposits = sqliteTable("deposits", {
   remainder: text(),
   opened_ahead_ms: integer(),
   head_after_opening: integer(),
+  opened_uncertainty_ms: integer(),
 });
 
 export const slots = sqliteTable("slots", {
