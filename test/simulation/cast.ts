@@ -136,7 +136,10 @@ export function createCast(needs: Needs): Cast {
       secret: merchant_secret,
       timeline,
       random,
-      isClockWrong: () => clock.wasWrong(timeline.now() - on_its_way_max_ms, timeline.now()),
+      isStale: () => {
+        const since = timeline.now() - on_its_way_max_ms;
+        return timeline.thawedAt() >= since || clock.wasWrong(since, timeline.now());
+      },
       fail,
       count,
     });

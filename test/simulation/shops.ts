@@ -36,8 +36,8 @@ export function createShop(needs: {
   secret: string;
   timeline: Timeline;
   random: Random;
-  /** Whether the clock that dates what is on its way may have been wrong. */
-  isClockWrong(): boolean;
+  /** A request may have been signed by a clock that was wrong, or before the machine slept. */
+  isStale(): boolean;
   fail(words: string): void;
   /** Hears of the mood of every answer. */
   count(kind: string): void;
@@ -59,7 +59,7 @@ export function createShop(needs: {
       fail(`${host} received a wrong webhook-signature on ${id}`);
     }
     const isFresh = Math.abs(now_s - Number(stamp)) <= fresh_s;
-    if (!isFresh && needs.isClockWrong()) return null;
+    if (!isFresh && needs.isStale()) return null;
     if (!isFresh) fail(`${host} received ${id} with an old timestamp`);
     const one = known.get(id) ?? { body, accepted_at: null, attempts: 0 };
     if (one.body !== body) fail(`${host} received two bodies under ${id}`);

@@ -15,6 +15,8 @@ export interface Timeline {
   advance(ms: number): void;
   /** The machine sleeps for `ms`: what was due meanwhile runs late, at the end. */
   freeze(ms: number): void;
+  /** When the last freeze ended; before all time where there was none. */
+  thawedAt(): number;
   /** Runs what is left of this turn. */
   settle(): void;
 }
@@ -99,6 +101,7 @@ export function createTimeline(hooks: { run(act: () => void): void; turnEnded():
     };
   }
 
+  let thawed_at = Number.NEGATIVE_INFINITY;
   return {
     now: () => now,
     at,
@@ -109,8 +112,10 @@ export function createTimeline(hooks: { run(act: () => void): void; turnEnded():
       runUntil(end);
       now = end;
     },
+    thawedAt: () => thawed_at,
     freeze(ms) {
       now += ms;
+      thawed_at = now;
       runUntil(now);
     },
     settle,
