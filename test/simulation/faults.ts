@@ -145,6 +145,7 @@ export const faults: readonly PlantedFault[] = [
       { file: "src/services/watching.ts", find: "  everWatched,\n", put: "  watchesOf,\n" },
     ],
     words: /answered another branch|covered and not stored/,
+    from: 201,
   },
   {
     name: "a transfer is allocated twice",
@@ -197,6 +198,7 @@ export const faults: readonly PlantedFault[] = [
       "return null;",
     ],
     /had to pay/,
+    201,
   ),
   fault(
     "an overpayment of any size pays",
