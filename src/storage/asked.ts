@@ -1,17 +1,18 @@
 // Which amounts payers were asked for that have to do with a transfer: the same amount anywhere, the nearest ones in its
 // pot, what its sender pays, what was claimed. Finds by index, a few rows each; decides nothing.
 
-import { and, asc, desc, eq, gte, isNotNull, lte, ne, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, isNotNull, isNull, lte, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Asked } from "../domain/candidates.ts";
 import { fromUnits, toUnits } from "../domain/money.ts";
 import { feesOf } from "../domain/slots.ts";
+import { isInPot } from "./candidates.ts";
 import { claimantsOf } from "./claims.ts";
 import { watchFor } from "./coverage.ts";
 import type { Reader } from "./database.ts";
 import { orderById } from "./orders.ts";
 import { deposits, orders, slots, transfers, watches } from "./schema.ts";
-import { spans } from "./slots.ts";
+import { type Pot, spans } from "./slots.ts";
 import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
@@ -263,3 +264,37 @@ function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): A
   const facts = { pot: null, rest: false, opened_at: null, known_sender: false, claimed: claimed.has(order_id) };
   return [{ order_id, merchant_order_id, status, amount, ...facts }];
 }
+
+/**
+ * True where another pending order than `order_id`, which `sender` may pay, asks for more than `units` in this payment
+ * target, and did when a transfer was first seen (`newest_deposit`): the transfer may be a part of it.
+ */
+export function isLessThanOther(
+  at: Reader,
+  pot: Pot,
+  units: bigint,
+  { order_id, sender, newest_deposit }: { order_id: string; sender: string; newest_deposit: number | null },
+): boolean {
+  const text = units.toString();
+  const newest = newest_deposit ?? Number.MAX_SAFE_INTEGER;
+  return selectLarger(at).get({ ...pot, units: text, digits: text.length, order_id, sender, newest }) !== undefined;
+}
+
+const selectLarger = statement((db) =>
+  db
+    .select({ id: slots.id })
+    .from(slots)
+    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .where(
+      and(
+        isInPot,
+        sql`(length(${slots.units}), ${slots.units}) > (${sql.placeholder("digits")}, ${sql.placeholder("units")})`,
+        isNull(slots.closed_at),
+        lte(deposits.id, sql.placeholder("newest")),
+        ne(deposits.order_id, sql.placeholder("order_id")),
+        sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
+      ),
+    )
+    .limit(1)
+    .prepare(),
+);

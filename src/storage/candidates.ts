@@ -31,40 +31,6 @@ const candidate_columns = {
 
 type Row = Omit<Candidate, "units" | "closed" | "taken"> & { units: string; closed_at: number | null; taken: number };
 
-/**
- * True where another pending order than `order_id`, which `sender` may pay, asks for more than `units` in this payment
- * target, and did when a transfer was first seen (`newest_deposit`): the transfer may be a part of it.
- */
-export function isLessThanOther(
-  at: Reader,
-  pot: Pot,
-  units: bigint,
-  { order_id, sender, newest_deposit }: { order_id: string; sender: string; newest_deposit: number | null },
-): boolean {
-  const text = units.toString();
-  const newest = newest_deposit ?? Number.MAX_SAFE_INTEGER;
-  return selectLarger(at).get({ ...pot, units: text, digits: text.length, order_id, sender, newest }) !== undefined;
-}
-
-const selectLarger = statement((db) =>
-  db
-    .select({ id: slots.id })
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
-    .where(
-      and(
-        isInPot,
-        sql`(length(${slots.units}), ${slots.units}) > (${sql.placeholder("digits")}, ${sql.placeholder("units")})`,
-        isNull(slots.closed_at),
-        lte(deposits.id, sql.placeholder("newest")),
-        ne(deposits.order_id, sql.placeholder("order_id")),
-        sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
-      ),
-    )
-    .limit(1)
-    .prepare(),
-);
-
 /** A row of `candidate_columns` in the terms of the domain. */
 export function candidateOf({ units, closed_at, taken, ...rest }: Row): Candidate {
   return { ...rest, units: BigInt(units), closed: closed_at !== null, taken: taken === 1 };
