@@ -7,7 +7,7 @@ import type { Transfer } from "../src/domain/payment.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { transferOf } from "../src/storage/transfers.ts";
-import { evm_wallet } from "./support/server.ts";
+import { evm_wallet, wallets } from "./support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "./support/till.ts";
 
 let till: Till;
@@ -385,6 +385,14 @@ test("a move between the merchant's own wallets pays nothing, even where it is e
   await begin();
   const order_id = await till.asked("20.00");
   const moved = await till.receive({ amount: "20.00", sender: evm_wallet });
+  expect([till.status(order_id), moved.reason]).toEqual(["pending", "from_own_wallet"]);
+});
+
+test("a move from a wallet that takes money on another chain pays nothing either", async () => {
+  const of_polygon = { chain: "polygon" as const, address: ann, coins: ["USDT" as const], starting_tx: null };
+  await begin({ wallets: [...wallets, of_polygon] });
+  const order_id = await till.asked("20.00");
+  const moved = await till.receive({ amount: "20.00", sender: ann });
   expect([till.status(order_id), moved.reason]).toEqual(["pending", "from_own_wallet"]);
 });
 

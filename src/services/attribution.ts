@@ -227,7 +227,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         ...whenOf(at, row),
         accepted: coin !== null,
         offered: watch?.offered ?? false,
-        own: isWatchedWallet(at, chain, sender),
+        own: isWatchedWallet(at, sender),
         dust: compareAmounts(row.amount, dust_below) < 0,
         petty: isPetty(row.amount),
       },

@@ -125,16 +125,16 @@ const selectToken = statement((db) =>
     .prepare(),
 );
 
-/** True for an address that is, or once was, a wallet of the merchant on this chain. */
-export function isWatchedWallet(at: Reader, chain: ChainId, address: string): boolean {
-  return selectWallet(at).get({ chain, wallet: address }) !== undefined;
+/** True for an address that is, or once was, a wallet of the merchant on whichever chain: EVM chains share addresses. */
+export function isWatchedWallet(at: Reader, address: string): boolean {
+  return selectWallet(at).get({ wallet: address }) !== undefined;
 }
 
 const selectWallet = statement((db) =>
   db
     .select({ id: watches.id })
     .from(watches)
-    .where(and(eq(watches.chain, sql.placeholder("chain")), eq(watches.wallet, sql.placeholder("wallet"))))
+    .where(eq(watches.wallet, sql.placeholder("wallet")))
     .limit(1)
     .prepare(),
 );

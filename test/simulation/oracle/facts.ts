@@ -10,7 +10,12 @@ import type { Ask, Kept } from "./history.ts";
 /** A chain's clock runs behind by less than this. */
 const behind_max_ms = 15_000;
 
-/** True for an address of the merchant's. */
+/** True for an address that the configuration names now. */
+export function isNamedWallet({ scenery, choice }: Stage, address: string): boolean {
+  return choice.wallets.some((name) => scenery.wallets[name].address === address);
+}
+
+/** True for an address of the merchant's, whether the configuration names it or not. */
 export function isOwnWallet(stage: Stage, address: string): boolean {
   return Object.values(stage.scenery.wallets).some((wallet) => wallet.address === address);
 }

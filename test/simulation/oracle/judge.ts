@@ -3,7 +3,7 @@
 
 import type { Payment, Stage } from "../stage.ts";
 import { cutsOf, isClose, isCut, isFeeShortened, textOf, unitsOf } from "./amounts.ts";
-import { createFacts } from "./facts.ts";
+import { createFacts, isOwnWallet } from "./facts.ts";
 import type { Ask, Decision, History, Kept, Paid } from "./history.ts";
 import { createReasons } from "./reasons.ts";
 import { shared_orders_min } from "./rules.ts";
@@ -196,7 +196,14 @@ export function createJudge(stage: Stage, history: History): Judge {
   /** True for a statement whose conditions still hold at the decision: time, state, and nobody who came in between. */
   function isBinding(payment: Payment, { transfer, n }: Moment): boolean {
     const { must, rule } = payment.statement;
-    if (must === null || facts.isChanged(payment, transfer) || history.statusAt(must.id, n) !== "pending") return false;
+    // A wallet that was named once is still the merchant's.
+    if (
+      must === null ||
+      isOwnWallet(stage, transfer.sender) ||
+      facts.isChanged(payment, transfer) ||
+      history.statusAt(must.id, n) !== "pending"
+    )
+      return false;
     const here = history.asks().filter((one) => facts.isHere(one, transfer));
     const ask = here.find((one) => one.order_id === must.id);
     if (ask === undefined || !facts.isSurelyBefore(ask, payment, transfer)) return false;

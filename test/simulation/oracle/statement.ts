@@ -6,7 +6,7 @@ import type { SimTransfer } from "../chain.ts";
 import type { SimChainId } from "../scenery.ts";
 import type { BookOrder, Detail, Stage, Statement } from "../stage.ts";
 import { isCut, isDust, isFeeShortened, isWithin, mostOver } from "./amounts.ts";
-import { isOwnWallet } from "./facts.ts";
+import { isNamedWallet } from "./facts.ts";
 
 interface Intended {
   kind: string;
@@ -28,7 +28,7 @@ export function stateOf(stage: Stage, { kind, detail, chain, transfer, success }
   const { sender, units } = transfer;
   const token = stage.scenery.tokens.find((one) => one.chain === chain && one.address === transfer.token);
   if (!success || units === 0n || token === undefined || token.coin === null) return say("nobody");
-  if (isOwnWallet(stage, sender)) return say("nobody");
+  if (isNamedWallet(stage, sender)) return say("nobody");
 
   const all = [...stage.orders.values()].flatMap((order) => order.details);
   const here = all.filter(
