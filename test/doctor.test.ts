@@ -284,8 +284,8 @@ describe("a provider", () => {
     a.behave(hanging);
     const real = realWorld();
     const hurried: Partial<World> = {
-      sleep: (ms, signal) => real.sleep(ms / 50, signal),
-      timer: (ms, act) => real.timer(ms / 50, act),
+      sleep: (ms, signal) => real.sleep(ms / 5, signal),
+      timer: (ms, act) => real.timer(ms / 5, act),
     };
     expect(await failing(await place(), hurried)).toMatchObject([{ subject: `eth ${a.host}`, check: "chain id" }]);
   });
