@@ -220,6 +220,7 @@ export const faults: readonly PlantedFault[] = [
     "src/domain/attribution.ts",
     ["  if (remainder !== null) return remainder;\n", ""],
     /was to pay|had to pay/,
+    800,
   ),
   fault(
     "an exchange makes money certain",
