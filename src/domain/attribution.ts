@@ -78,10 +78,10 @@ export function attribute(arrival: Arrival, exact: readonly Candidate[], context
 }
 
 /**
- * A match, unless another order could be meant: one with a surcharge whose payer may have dropped its decimals; one that
- * its sender has sent the rest of already; for a
- * deposit that was just opened any older one, because whoever saw the transfer first may have opened the deposit for it. A
- * sender that the shop itself expects is known, but not an address that pays for many.
+ * A match, unless another order could be meant. That is an order with a surcharge whose payer may have dropped its
+ * decimals, an order whose first half the sender has sent already, and for a deposit that was just opened any older order:
+ * somebody may have opened the deposit because the transfer was visible. A sender that the shop itself expects is known,
+ * but not an address that pays for many.
  */
 function unlessContested(arrival: Arrival, found: Match, among: readonly Candidate[], context: Context): Match {
   const deposit = "deposit" in found ? among.find((one) => one.deposit === found.deposit) : undefined;

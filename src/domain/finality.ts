@@ -88,8 +88,8 @@ export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: 
 }
 
 /**
- * A block that lies on the branch on which a finality is satisfied for the block `number`: who does not have it speaks of
- * another branch. `hash` is null where any block of that number will do.
+ * The block that proves a finality of the block `number`: the tag's block, or the block at the required depth. A provider
+ * without it answers from another branch. `hash` is null where any block of that number will do.
  */
 export function witnessOf(
   finality: Finality,
