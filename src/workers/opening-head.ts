@@ -12,9 +12,9 @@ import type { DepositRow } from "../storage/deposits.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 
-/** After an opening. Hardly a payer can be shown an amount, sign a transfer and have it mined sooner. */
+/** A later answer is ignored: a quick payer may have been shown the amount, signed a transfer and had it mined. */
 const answer_max_ms = 500;
-/** A few questions may follow each other at the first interval; in the long run the second one holds. */
+/** A few questions may follow at the first interval. Over time the second interval applies. */
 const question_interval_ms = 250;
 const usual_interval_ms = 1000;
 const saved_ms = 3 * usual_interval_ms;

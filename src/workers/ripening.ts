@@ -42,7 +42,7 @@ export interface Ripening {
 
 interface Case extends Ripe {
   needed: number;
-  /** A block that a provider must show whose word counts. */
+  /** The answer of a provider that does not show this block is unclear. */
   witness: ReturnType<typeof witnessOf>;
   /** Why only one company's word says that its policy is met, where two are needed; null when nothing is missing. */
   unvouched: string | null;
