@@ -2,7 +2,8 @@
 
 import { atMost } from "./money.ts";
 
-export type FinalityTag = "safe" | "finalized";
+export const finalityTags = ["safe", "finalized"] as const;
+export type FinalityTag = (typeof finalityTags)[number];
 
 /**
  * A block satisfies it when it is at or below the tag's block, has at least `blocks` confirmations (itself included), and

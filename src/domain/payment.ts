@@ -99,7 +99,8 @@ export type EntryReason = keyof typeof entryReasons;
  * How a transfer came to pay an order: its exact amount; one of several that pay together; a little less, within the
  * merchant's tolerance; more than was asked; by the payer's claim; by an operator.
  */
-export type AllocationKind = "match" | "part" | "tolerance" | "over" | "claim" | "assign";
+export const allocationKinds = ["match", "part", "tolerance", "over", "claim", "assign"] as const;
+export type AllocationKind = (typeof allocationKinds)[number];
 
 /**
  * What became of a claim. `accepted`: it counts for this order once it is confirmed. `already_counted`: this money counts

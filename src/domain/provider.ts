@@ -5,7 +5,8 @@
  * contradicted by the others and asked nothing; `on_probation`: has to agree with them again; `budget_spent`: its
  * requests of the day are used up.
  */
-export type ProviderState = "well" | "resting" | "on_trial" | "frozen" | "on_probation" | "budget_spent";
+export const providerStates = ["well", "resting", "on_trial", "frozen", "on_probation", "budget_spent"] as const;
+export type ProviderState = (typeof providerStates)[number];
 
 /** Calls within one UTC day; `day` counts from 1970. */
 export interface Usage {

@@ -1,7 +1,7 @@
 // The tables of the Opencharge network, as `schema.ts` has the others.
 
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import type { ProofOutcome } from "../domain/proof.ts";
+import { proofOutcomes } from "../domain/proof.ts";
 
 export const ocSessions = sqliteTable("oc_sessions", {
   id: text().primaryKey(),
@@ -18,7 +18,7 @@ export const ocSessions = sqliteTable("oc_sessions", {
   created_at: integer().notNull(),
   paid_at: integer(),
   proof: text(),
-  form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
+  form: text({ enum: ["recursive", "top_level", "shallow"] }).notNull(),
   gateway: integer(),
 });
 
@@ -62,10 +62,10 @@ export const ocProofs = sqliteTable("oc_proofs", {
   issuer: integer().notNull(),
   txid: text().notNull(),
   proof_hash: text().notNull(),
-  outcome: text().$type<ProofOutcome>().notNull(),
+  outcome: text({ enum: proofOutcomes }).notNull(),
   oc_order: text(),
   sender: integer().notNull(),
-  form: text().$type<"recursive" | "top_level" | "shallow">().notNull(),
+  form: text({ enum: ["recursive", "top_level", "shallow"] }).notNull(),
   public_key: text().notNull(),
   object: text().notNull(),
   signature: text().notNull(),

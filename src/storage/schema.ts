@@ -1,15 +1,16 @@
-// The tables as drizzle sees them: names and types only. Rules live in migrations/*.sql; a test compares both.
+// The tables as drizzle sees them: names, types and closed lists. Rules live in migrations/*.sql; a test compares both.
+// The lookup tables are in `lookups.ts`.
 
 import { integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import type { ChainId, Coin } from "../domain/assets.ts";
-import type { EventType } from "../domain/events.ts";
-import type { FinalityTag } from "../domain/finality.ts";
-import type { OrderCommand, OrderStatus } from "../domain/order.ts";
-import type { AllocationKind, InboxReason, TransferStatus } from "../domain/payment.ts";
-import type { ProviderState } from "../domain/provider.ts";
+import { chainIds, coins } from "../domain/assets.ts";
+import { type EventType, eventTypes } from "../domain/events.ts";
+import { finalityTags } from "../domain/finality.ts";
+import { orderCommands, orderStatuses } from "../domain/order.ts";
+import { allocationKinds, type InboxReason, inboxReasons, transferStatuses } from "../domain/payment.ts";
+import { providerStates } from "../domain/provider.ts";
 
 export const chains = sqliteTable("chains", {
-  chain: text().$type<ChainId>().primaryKey(),
+  chain: text({ enum: chainIds }).primaryKey(),
   head_number: integer(),
   head_hash: text(),
   head_time: integer(),
@@ -30,7 +31,7 @@ export const chains = sqliteTable("chains", {
 export const clock_readings = sqliteTable(
   "clock_readings",
   {
-    chain: text().$type<ChainId>().notNull(),
+    chain: text({ enum: chainIds }).notNull(),
     provider: text().notNull(),
     ahead_ms: integer().notNull(),
     uncertainty_ms: integer().notNull(),
@@ -40,7 +41,7 @@ export const clock_readings = sqliteTable(
 );
 
 export const providers = sqliteTable("providers", {
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   provider: text().notNull(),
   calls: integer().notNull(),
   failures: integer().notNull(),
@@ -48,7 +49,7 @@ export const providers = sqliteTable("providers", {
   learned_range: integer(),
   last_error: text(),
   last_error_at: integer(),
-  state: text().$type<ProviderState>().notNull(),
+  state: text({ enum: providerStates }).notNull(),
   state_until: integer(),
   score: integer().notNull(),
   latency_ms: integer(),
@@ -59,8 +60,8 @@ export const providers = sqliteTable("providers", {
 });
 
 export const finality_tags = sqliteTable("finality_tags", {
-  chain: text().$type<ChainId>().notNull(),
-  tag: text().$type<FinalityTag>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
+  tag: text({ enum: finalityTags }).notNull(),
   number: integer().notNull(),
   hash: text().notNull(),
   time: integer().notNull(),
@@ -69,7 +70,7 @@ export const finality_tags = sqliteTable("finality_tags", {
 });
 
 export const zero_value_logs = sqliteTable("zero_value_logs", {
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   day: integer().notNull(),
   logs: integer().notNull(),
 });
@@ -79,15 +80,15 @@ export const orders = sqliteTable("orders", {
   id: text().notNull(),
   merchant_order_id: text().notNull(),
   amount: text().notNull(),
-  status: text().$type<OrderStatus>().notNull(),
-  chain: text().$type<ChainId>(),
-  coin: text().$type<Coin>(),
+  status: text({ enum: orderStatuses }).notNull(),
+  chain: text({ enum: chainIds }),
+  coin: text({ enum: coins }),
   sender: text(),
   webhook_url: text().notNull(),
   created_at: integer().notNull(),
   expires_at: integer().notNull(),
   ended_at: integer(),
-  cause: text().$type<OrderCommand>(),
+  cause: text({ enum: orderCommands }),
   lifetime_s: integer(),
   metadata: text(),
   success_url: text(),
@@ -103,10 +104,10 @@ export const creations = sqliteTable("creations", {
 
 export const watches = sqliteTable("watches", {
   id: integer().primaryKey(),
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   wallet: text().notNull(),
   token: text().notNull(),
-  coin: text().$type<Coin>(),
+  coin: text({ enum: coins }),
   label: text().notNull(),
   decimals: integer().notNull(),
   offered: integer({ mode: "boolean" }).notNull(),
@@ -119,7 +120,7 @@ export const watches = sqliteTable("watches", {
 export const coverage = sqliteTable("coverage", {
   id: integer().primaryKey(),
   watch: integer().notNull(),
-  pass: text().$type<"head" | "final">().notNull(),
+  pass: text({ enum: ["head", "final"] }).notNull(),
   from_block: integer().notNull(),
   to_block: integer().notNull(),
   to_hash: text(),
@@ -159,12 +160,12 @@ export const balanceCases = sqliteTable("balance_cases", {
   answered_by: text(),
   stuck: text(),
   closed_at: integer(),
-  closed_because: text().$type<"transfers_found" | "explained" | "stated_wrongly">(),
+  closed_because: text({ enum: ["transfers_found", "explained", "stated_wrongly"] }),
 });
 
 export const checks = sqliteTable("checks", {
-  chain: text().$type<ChainId>().notNull(),
-  kind: text().$type<"balances" | "history">().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
+  kind: text({ enum: ["balances", "history"] }).notNull(),
   provider: text(),
   ran_at: integer(),
   missed: integer().notNull().default(0),
@@ -174,7 +175,7 @@ export const checks = sqliteTable("checks", {
 });
 
 export const compared = sqliteTable("compared", {
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   wallet: text().notNull(),
   wanted_until: integer().notNull(),
   block: integer(),
@@ -184,7 +185,7 @@ export const compared = sqliteTable("compared", {
 });
 
 export const blocks = sqliteTable("blocks", {
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   number: integer().notNull(),
   hash: text().notNull(),
   time: integer().notNull(),
@@ -193,8 +194,8 @@ export const blocks = sqliteTable("blocks", {
 export const deposits = sqliteTable("deposits", {
   id: integer().primaryKey(),
   order_id: text().notNull(),
-  chain: text().$type<ChainId>().notNull(),
-  coin: text().$type<Coin>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
+  coin: text({ enum: coins }).notNull(),
   wallet: text().notNull(),
   sender: text(),
   amount: text().notNull(),
@@ -202,7 +203,7 @@ export const deposits = sqliteTable("deposits", {
   opened_at: integer().notNull(),
   opened_head: integer(),
   closed_at: integer(),
-  close_reason: text().$type<OrderCommand>(),
+  close_reason: text({ enum: orderCommands }),
   /** Base units left to pay after parts. */
   remainder: text(),
   opened_ahead_ms: integer(),
@@ -212,8 +213,8 @@ export const deposits = sqliteTable("deposits", {
 
 export const slots = sqliteTable("slots", {
   id: integer().primaryKey(),
-  chain: text().$type<ChainId>().notNull(),
-  coin: text().$type<Coin>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
+  coin: text({ enum: coins }).notNull(),
   wallet: text().notNull(),
   units: text().notNull(),
   sender: text().notNull(),
@@ -224,11 +225,11 @@ export const slots = sqliteTable("slots", {
 
 export const transfers = sqliteTable("transfers", {
   id: integer().primaryKey(),
-  chain: text().$type<ChainId>().notNull(),
+  chain: text({ enum: chainIds }).notNull(),
   tx_hash: text().notNull(),
   position: integer().notNull(),
   token: text().notNull(),
-  coin: text().$type<Coin>(),
+  coin: text({ enum: coins }),
   label: text().notNull(),
   amount: text().notNull(),
   sender: text().notNull(),
@@ -238,11 +239,11 @@ export const transfers = sqliteTable("transfers", {
   block_hash: text().notNull(),
   block_time: integer().notNull(),
   log_index: integer().notNull(),
-  status: text().$type<TransferStatus>().notNull(),
+  status: text({ enum: transferStatuses }).notNull(),
   finality: text().notNull(),
   deposit: integer(),
   part: integer({ mode: "boolean" }).notNull().default(false),
-  reason: text().$type<InboxReason>(),
+  reason: text({ enum: Object.keys(inboxReasons) as [InboxReason, ...InboxReason[]] }),
   likely_order: text(),
   newest_deposit: integer(),
   seen_at: integer().notNull(),
@@ -264,14 +265,14 @@ export const allocations = sqliteTable("allocations", {
   id: integer().primaryKey(),
   transfer: integer().notNull(),
   order_id: text().notNull(),
-  kind: text().$type<AllocationKind>().notNull(),
+  kind: text({ enum: allocationKinds }).notNull(),
   created_at: integer().notNull(),
   reversed_at: integer(),
 });
 
 export const events = sqliteTable("events", {
   n: integer().primaryKey(),
-  type: text().$type<EventType>().notNull(),
+  type: text({ enum: Object.keys(eventTypes) as [EventType, ...EventType[]] }).notNull(),
   order_id: text(),
   transfer: integer(),
   body: text().notNull(),
@@ -279,22 +280,22 @@ export const events = sqliteTable("events", {
 });
 
 export const meta = sqliteTable("meta", {
-  name: text().$type<"last_event_kept_at">().primaryKey(),
+  name: text({ enum: ["last_event_kept_at"] }).primaryKey(),
   value: integer().notNull(),
 });
 
 export const deliveries = sqliteTable("deliveries", {
   id: integer().primaryKey(),
   event: integer(),
-  kind: text().$type<"order" | "transfer" | "proof">().notNull(),
+  kind: text({ enum: ["order", "transfer", "proof"] }).notNull(),
   order_id: text(),
   transfer: integer(),
   url: text().notNull(),
   /** What is sent side by side with others: the origin of a webhook, the whole address of a proof. */
   lane: text("origin").notNull(),
   body: text().notNull(),
-  schedule: text().$type<"webhook" | "proof">().notNull(),
-  state: text().$type<"waiting" | "delivered" | "gave_up">().notNull(),
+  schedule: text({ enum: ["webhook", "proof"] }).notNull(),
+  state: text({ enum: ["waiting", "delivered", "gave_up"] }).notNull(),
   failures: integer().notNull().default(0),
   next_at: integer().notNull(),
   last_tried_at: integer(),
