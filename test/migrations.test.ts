@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { schema_version } from "../src/storage/migrations.ts";
+import { lookups } from "../src/storage/lookups.ts";
+import { migrate, schema_version } from "../src/storage/migrations.ts";
 import { openForCommand, openForServing } from "../src/storage/open.ts";
 import { orderById } from "../src/storage/orders.ts";
 import { lastEvent } from "../src/storage/outbox.ts";
@@ -143,5 +144,173 @@ describe("a database of version 1 with rows in it", () => {
       );
     }
     raw.close();
+  });
+});
+
+/** One row at least of every table that version 24 had, none of them trivial. */
+const rows_of_version_24 = [
+  "INSERT INTO chains (chain, head_number, head_hash, ms_per_block, pace_measured_at) VALUES ('eth', 7, 'h7', 12000, 5), ('tron', NULL, NULL, NULL, NULL)",
+  "INSERT INTO clock_readings VALUES ('eth', 'p', -3, 9, 5)",
+  "INSERT INTO providers VALUES ('eth', 'p', 5, 1, 0, 800, 'timeout', 4, 'resting', 9, 70, 120, 2, 1, 19, 5)",
+  "INSERT INTO finality_tags VALUES ('eth', 'finalized', 3, 'h3', 3, 'p', 5)",
+  "INSERT INTO zero_value_logs VALUES ('eth', 19, 2)",
+  "INSERT INTO orders (seq, id, merchant_order_id, amount, status, webhook_url, created_at, expires_at) VALUES (5, 'o1', 'm1', '19.90', 'pending', 'https://a/', 1, 2)",
+  `INSERT INTO orders (seq, id, merchant_order_id, amount, status, chain, coin, sender, webhook_url, created_at, expires_at, lifetime_s, metadata, success_url, cancel_url) VALUES (9, 'o2', 'm2', '5', 'pending', 'eth', 'DAI', 's', 'https://a/', 1, 2, 60, '{"a":1}', 'https://a/s', 'https://a/c')`,
+  "UPDATE orders SET status = 'expired', ended_at = 3, cause = 'expire' WHERE id = 'o2'",
+  "UPDATE orders SET status = 'paid', ended_at = 4, cause = 'mark_paid' WHERE id = 'o2'",
+  "INSERT INTO creations VALUES ('k', 'b', 'o1', 9)",
+  "INSERT INTO watches (id, chain, wallet, token, coin, label, decimals, offered, active, added_at, start_block, start_time) VALUES (4, 'eth', 'w', 't', 'USDT', 'USDT', 6, 1, 1, 0, 2, 3), (6, 'eth', 'w', 'u', NULL, 'USDC.e', 6, 0, 1, 0, NULL, NULL)",
+  "INSERT INTO coverage VALUES (3, 4, 'head', 1, 7, 'h7', 7, 'p'), (8, 4, 'final', 1, 3, NULL, NULL, 'p')",
+  "INSERT INTO unserved_blocks VALUES (4, 2, 2, 5, NULL)",
+  "INSERT INTO checkpoints VALUES (4, 3, 3, '0', 1, 'p', 5)",
+  "INSERT INTO balance_cases VALUES (2, 4, 1, '0', 3, '7', '7', 5, 1, 6, 'p', NULL, 7, 'explained'), (5, 4, 3, '7', 4, '1', '-6', 5, 0, NULL, NULL, NULL, NULL, NULL)",
+  "INSERT INTO checks VALUES ('eth', 'history', 'p', 5, 1, 2, NULL, NULL)",
+  "INSERT INTO compared VALUES ('eth', 'w', 9, 3, 3, 2, 5)",
+  "INSERT INTO blocks VALUES ('eth', 7, 'h7', 7)",
+  "INSERT INTO deposits (id, order_id, chain, coin, wallet, sender, amount, units, opened_at, opened_head, remainder, opened_ahead_ms, head_after_opening, opened_uncertainty_ms) VALUES (3, 'o1', 'eth', 'USDT', 'w', 's', '19.90', '19900000', 1, 6, '9900000', 2, 7, 1)",
+  "INSERT INTO deposits (id, order_id, chain, coin, wallet, amount, units, opened_at, closed_at, close_reason) VALUES (8, 'o2', 'eth', 'DAI', 'w', '5', '5000000000000000000', 1, 3, 'expire')",
+  "INSERT INTO slots (id, chain, coin, wallet, units, sender, deposit, closed_at, rest) VALUES (2, 'eth', 'USDT', 'w', '9900000', '', 3, NULL, 1)",
+  "INSERT INTO transfers (id, chain, tx_hash, position, token, coin, label, amount, sender, wallet, units, block_number, block_hash, block_time, log_index, status, finality, deposit, part, newest_deposit, seen_at, confirmed_at, reverted_at, held_for) VALUES (7, 'eth', 't1', 0, 't', 'USDT', 'USDT', '10', 's', 'w', '10000000', 5, 'h5', 1, 0, 'matched', '12', 3, 1, 8, 2, 3, 4, NULL)",
+  "INSERT INTO transfers (id, chain, tx_hash, position, token, coin, label, amount, sender, wallet, units, block_number, block_hash, block_time, log_index, status, finality, reason, likely_order, seen_at, confirmed_at, dismissed_at, held_for) VALUES (11, 'eth', 't2', 1, 'u', NULL, 'USDC.e', '4', 's', 'w', '4000000', 6, 'h6', 1, 3, 'no_matched_deposit', '12', 'unknown_token', 'o1', 2, 3, 4, 3)",
+  "INSERT INTO claims VALUES (2, 11, 'o1', 5)",
+  "INSERT INTO allocations VALUES (3, 7, 'o1', 'part', 3, 4), (6, 7, 'o1', 'assign', 5, NULL)",
+  "INSERT INTO events VALUES (1, 'order_created', 'o1', NULL, '{}', 1), (1700000000000, 'log_restored', NULL, NULL, '{}', 2), (1700000000001, 'transfer_assigned', 'o1', 7, '{}', 3)",
+  "INSERT INTO meta VALUES ('last_event_kept_at', 5)",
+  "INSERT INTO deliveries VALUES (4, 1, 'order', 'o1', NULL, 'https://a/', 'https://a', '{}', 'webhook', 'delivered', 1, 3, 2, 4), (9, NULL, 'proof', NULL, NULL, 'https://b/', 'https://b/', '{}', 'proof', 'waiting', 0, 3, NULL, NULL)",
+  "INSERT INTO attempts VALUES (2, 4, 3, 4, 200, NULL)",
+  "INSERT INTO audit VALUES (3, 5, 'cli', 'assign', '7', '{}')",
+  "INSERT INTO oc_nonces VALUES (500, 'n', 9)",
+  "INSERT INTO oc_orders VALUES ('n1', 'o2', 500, 'h', 'r', '5', 'USD', '[100]', 1, 2, '{}', 's')",
+  "INSERT INTO oc_payments (txid, caller, merchant, amount, currency, created_at, expires_at) VALUES ('x', 1, 2, '5', 'USD', 0, 1)",
+  "INSERT INTO oc_proofs VALUES (100, 'x', 'h', 'paid', 'n1', 7, 'recursive', 'k', '{}', 's', 3, 4, 'x')",
+  "INSERT INTO oc_sessions VALUES ('s1', 'o1', 'x1', 1, 2, 'n', 'm', '{}', 's', 'USD', '[]', 0, 4, NULL, 'shallow', 501)",
+];
+
+describe("a database of version 24 with rows in every table", () => {
+  let older: string;
+  beforeEach(() => {
+    older = join(folder, "older.db");
+    const raw = new Sqlite(older, { create: true });
+    raw.run("PRAGMA foreign_keys = ON");
+    const files = readdirSync(join(import.meta.dir, "../migrations")).filter((name) => /^\d+.*\.sql$/.test(name));
+    raw.transaction(() => {
+      for (const name of files.sort().slice(0, 24))
+        raw.run(readFileSync(join(import.meta.dir, "../migrations", name), "utf8"));
+    })();
+    raw.run("PRAGMA application_id = 1329812035");
+    raw.run("PRAGMA user_version = 24");
+    for (const sql of rows_of_version_24) raw.run(sql);
+    raw.close();
+  });
+
+  const all = (sql: string) => {
+    const raw = new Sqlite(older, { readonly: true });
+    try {
+      return raw.query<Record<string, unknown>, []>(sql).all();
+    } finally {
+      raw.close();
+    }
+  };
+  const tables = () =>
+    all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+      .map((row) => String(row.name))
+      .filter((name) => !(name in lookups));
+  /** Every row of every table by its columns, in the order of its keys. */
+  const everything = () => tables().map((name) => [name, all(`SELECT * FROM ${name} ORDER BY 1, 2`)] as const);
+  const rules = () => all("SELECT type, name, sql FROM sqlite_schema WHERE sql NOT LIKE 'CREATE TABLE%' ORDER BY 1, 2");
+  /** What SQLite looks for first: of two equally good indexes it takes the newer one. */
+  const indexes = (table: string) => all(`SELECT name, "unique", partial FROM pragma_index_list('${table}')`);
+  const openAndClose = () => openForServing({ ...needs(), path: older, migrateFirst: true }).close();
+
+  test("keeps every row, every index and every trigger", async () => {
+    const before = { rows: everything(), rules: rules(), indexes: tables().map(indexes) };
+    expect(before.rows.filter(([, rows]) => rows.length === 0)).toEqual([]);
+    await openAndClose();
+    expect(all("PRAGMA user_version")).toEqual([{ user_version: schema_version }]);
+    expect({ rows: everything(), rules: rules(), indexes: tables().map(indexes) }).toEqual(before);
+    expect(all("PRAGMA foreign_key_check")).toEqual([]);
+    expect(all("PRAGMA integrity_check")).toEqual([{ integrity_check: "ok" }]);
+  });
+
+  test("numbers its next rows as before, and refuses what it refused", async () => {
+    await openAndClose();
+    const raw = new Sqlite(older);
+    raw.run("PRAGMA foreign_keys = ON");
+    raw.run("INSERT INTO events (type, body, created_at) VALUES ('order_created', '{}', 4)");
+    expect(raw.query("SELECT max(n) AS n FROM events").get()).toEqual({ n: 1_700_000_000_002 });
+    for (const [change, words] of [
+      ["UPDATE orders SET status = 'expired' WHERE id = 'o2'", "not a legal transition of an order"],
+      ["UPDATE orders SET coin = 'USDC' WHERE id = 'o2'", "the terms of an order do not change"],
+      ["DELETE FROM events", "events are never deleted"],
+      ["DELETE FROM orders WHERE id = 'o1'", "FOREIGN KEY constraint failed"],
+      ["UPDATE deposits SET coin = 'EURC'", "FOREIGN KEY constraint failed"],
+      ["DELETE FROM coins WHERE name = 'USDT'", "FOREIGN KEY constraint failed"],
+    ] as const)
+      expect(() => raw.run(change)).toThrow(words);
+    raw.close();
+  });
+
+  test("is left as it was when a row refers to one that is not there", async () => {
+    const raw = new Sqlite(older);
+    raw.run("PRAGMA foreign_keys = OFF");
+    raw.run("UPDATE deposits SET order_id = 'gone' WHERE id = 3");
+    raw.run("PRAGMA foreign_keys = ON");
+    expect(() => migrate(raw)).toThrow("a row of deposits refers to one that is not there");
+    expect(raw.query("PRAGMA foreign_keys").get()).toEqual({ foreign_keys: 1 });
+    raw.close();
+    expect(all("PRAGMA user_version")).toEqual([{ user_version: 24 }]);
+    expect(all("SELECT count(*) AS rows FROM events")).toEqual([{ rows: 3 }]);
+  });
+});
+
+describe("the lookup tables", () => {
+  const names = (table: string) => {
+    const raw = new Sqlite(path, { readonly: true });
+    try {
+      return raw
+        .query<{ name: string }, []>(`SELECT name FROM ${table}`)
+        .all()
+        .map((row) => row.name);
+    } finally {
+      raw.close();
+    }
+  };
+  const change = (...statements: string[]) => {
+    const raw = new Sqlite(path);
+    raw.run("PRAGMA foreign_keys = ON");
+    for (const sql of statements) raw.run(sql);
+    raw.close();
+  };
+  const serve = () => openForServing({ ...needs(), migrateFirst: false });
+  beforeEach(() => openForServing({ ...needs(), migrateFirst: true }).close());
+
+  test("gain at a start what the code has gained, without a migration", async () => {
+    change("DELETE FROM coins WHERE name = 'DAI'", "DELETE FROM event_types WHERE name = 'log_restored'");
+    const words = `database.path: ${path} was opened by another version of ocrch (coins: DAI, event_types: log_restored)`;
+    expect(() => openForCommand(needs())).toThrow(
+      `${words}; start the server anew, or stop it and run "ocrch migrate"`,
+    );
+    expect(names("coins")).not.toContain("DAI");
+    const opened = serve();
+    expect(opened.applied).toEqual([]);
+    await opened.close();
+    for (const [table, list] of Object.entries(lookups)) expect(names(table)).toEqual([...list].sort());
+    await openForCommand(needs()).close();
+  });
+
+  test("lose what a newer version left and nothing refers to", async () => {
+    change("INSERT INTO coins VALUES ('EURC')");
+    expect(() => openForCommand(needs())).toThrow(
+      `database.path: ${path} was opened by another version of ocrch (coins: EURC); use the ocrch that serves it`,
+    );
+    await serve().close();
+    expect(names("coins")).not.toContain("EURC");
+  });
+
+  test("stop an older version where rows refer to what it does not know", () => {
+    change("INSERT INTO coins VALUES ('EURC'), ('XYZ')", "UPDATE deposits SET coin = 'EURC'");
+    const words = `database.path: ${path} has rows of entries that this ocrch does not know (coins: EURC, coins: XYZ)`;
+    expect(serve).toThrow(`${words}; use a newer ocrch`);
+    expect(names("coins")).toContain("XYZ");
   });
 });

@@ -3,6 +3,7 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { getTableColumns, getTableName, is, Table } from "drizzle-orm";
+import { lookups } from "../src/storage/lookups.ts";
 import { migrate } from "../src/storage/migrations.ts";
 import * as schema from "../src/storage/schema.ts";
 import * as network from "../src/storage/schema-opencharge.ts";
@@ -21,7 +22,9 @@ describe("schema.ts and the migrations agree", () => {
     const rows = raw
       .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
       .all();
-    expect<string[]>(tables.map(getTableName).sort()).toEqual(rows.map((row) => row.name).sort());
+    expect<string[]>([...tables.map(getTableName), ...Object.keys(lookups)].sort()).toEqual(
+      rows.map((row) => row.name).sort(),
+    );
   });
 
   for (const table of tables) {
@@ -47,6 +50,69 @@ describe("schema.ts and the migrations agree", () => {
       "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0",
     );
     expect(loose.all().filter((row) => !(row as { name: string }).name.startsWith("sqlite_"))).toEqual([]);
+  });
+});
+
+describe("every closed list of the code", () => {
+  /** Columns whose list the schema leaves to the code, or to the row they refer to. */
+  const left_to_the_code = ["orders.chain", "slots.chain", "slots.coin", "transfers.reason"];
+  const sorted = (list: readonly string[]) => [...list].sort();
+  const columns = tables.flatMap((table) =>
+    Object.values(getTableColumns(table)).flatMap(({ name, enumValues }): [string, string, readonly string[]][] =>
+      enumValues === undefined ? [] : [[getTableName(table), name, enumValues]],
+    ),
+  );
+
+  /** The list that the schema holds a column to, and the lookup table it is in; null: none. */
+  function heldTo(table: string, column: string): { lookup?: string; list: string[] } | null {
+    const parent = raw
+      .query<{ table: string }, [string, string]>('SELECT "table" FROM pragma_foreign_key_list(?) WHERE "from" = ?')
+      .get(table, column)?.table;
+    if (parent !== undefined && parent in lookups) return { lookup: parent, list: namesIn(parent) };
+    // A chain of a row is one of the table `chains`, which has the list.
+    if (parent === "chains") return heldTo("chains", "chain");
+    const sql = raw.query<{ sql: string }, [string]>("SELECT sql FROM sqlite_schema WHERE name = ?").get(table)?.sql;
+    const checks = [...(sql ?? "").matchAll(new RegExp(`CHECK \\(${column} IN\\s*\\(([^)]*)\\)\\)`, "g"))];
+    const [list] = checks.map((check) => [...(check[1] ?? "").matchAll(/'(\w+)'/g)].map((word) => word[1] ?? ""));
+    return list === undefined ? null : { list };
+  }
+
+  const namesIn = (table: string) =>
+    raw
+      .query<{ name: string }, []>(`SELECT name FROM ${table}`)
+      .all()
+      .map(({ name }) => name);
+
+  test.each(columns)("is the schema's: %s.%s", (table, column, list) => {
+    const held = heldTo(table, column);
+    if (left_to_the_code.includes(`${table}.${column}`)) expect(held).toBeNull();
+    else expect(sorted(held?.list ?? [])).toEqual(sorted(list));
+  });
+
+  test("each list that the schema holds is one of the code, and each lookup table has columns", () => {
+    const checked = raw
+      .query<{ name: string; sql: string }, []>("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
+      .all()
+      .flatMap(({ name, sql }) =>
+        [...sql.matchAll(/CHECK \((\w+) IN\s*\('/g)].map(([, column]) => `${name}.${column}`),
+      );
+    const listed = columns.map(([table, column]) => `${table}.${column}`);
+    expect(checked.filter((column) => !listed.includes(column))).toEqual([]);
+    const used = new Set(columns.map(([table, column]) => heldTo(table, column)?.lookup));
+    expect(Object.keys(lookups).filter((table) => !used.has(table))).toEqual([]);
+  });
+
+  test("a lookup table refuses what its list lacks", () => {
+    seed();
+    for (const sql of [
+      "INSERT INTO chains (chain) VALUES ('bsc')",
+      "UPDATE watches SET coin = 'EURC'",
+      "UPDATE deposits SET coin = 'EURC'",
+      "UPDATE deposits SET closed_at = 1, close_reason = 'lose'",
+      "UPDATE orders SET status = 'paid', ended_at = 1, cause = 'lose'",
+      "INSERT INTO events (type, body, created_at) VALUES ('order_lost', '{}', 0)",
+    ])
+      expect(() => raw.run(sql)).toThrow("FOREIGN KEY constraint failed");
   });
 });
 

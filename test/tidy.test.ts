@@ -328,6 +328,8 @@ describe("the rules of SQL bite", () => {
     ["CREATE TABLE IF NOT EXISTS a AS SELECT 1;", "STRICT"],
     ["CREATE TABLE a (status TEXT NOT NULL) STRICT;", "CHECK"],
     ["CREATE TABLE a (status TEXT NOT NULL CHECK (status IN ('x', 'y'))) STRICT;", ""],
+    ["CREATE TABLE a (kind TEXT NOT NULL REFERENCES kinds (name)) STRICT;", ""],
+    ["CREATE TABLE a (kind TEXT NOT NULL REFERENCES b (id)) STRICT;", "CHECK"],
     ["CREATE TABLE a (status TEXT, n INTEGER, CHECK (status IN ('x'))) STRICT;", ""],
     ["CREATE TABLE a (n INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;", "burn"],
     ["UPDATE a SET n = CURRENT_TIMESTAMP;", "World"],

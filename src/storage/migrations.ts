@@ -26,6 +26,8 @@ import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" wit
 import clockReadings from "../../migrations/0022_clock_readings.sql" with { type: "text" };
 import assignedSenders from "../../migrations/0023_assigned_senders.sql" with { type: "text" };
 import headAfterOpening from "../../migrations/0024_head_after_opening.sql" with { type: "text" };
+import lookupTables from "../../migrations/0025_lookup_tables.sql" with { type: "text" };
+import { fillLookups } from "./lookups.ts";
 
 interface Migration {
   version: number;
@@ -58,6 +60,7 @@ const migrations: readonly Migration[] = [
   { version: 22, name: "0022_clock_readings.sql", sql: clockReadings },
   { version: 23, name: "0023_assigned_senders.sql", sql: assignedSenders },
   { version: 24, name: "0024_head_after_opening.sql", sql: headAfterOpening },
+  { version: 25, name: "0025_lookup_tables.sql", sql: lookupTables },
 ];
 
 /** The schema version this code reads and writes. */
@@ -75,15 +78,34 @@ export function versionOf(raw: Sqlite): number | null {
   return tables === 0 ? 0 : null;
 }
 
-/** Applies every step above the database's version, all in one transaction. Returns the names applied. */
+/**
+ * Applies every step above the database's version and fills the lookup tables, all in one transaction. Returns the names
+ * applied. Throws, and changes nothing, when a row would refer to one that is not there.
+ */
 export function migrate(raw: Sqlite): string[] {
   const from = versionOf(raw) ?? 0;
   const due = migrations.filter((migration) => migration.version > from);
   if (due.length === 0) return [];
-  raw.transaction(() => {
-    for (const migration of due) raw.run(migration.sql);
-    raw.run(`PRAGMA application_id = ${application_id}`);
-    raw.run(`PRAGMA user_version = ${schema_version}`);
-  })();
+  withoutForeignKeys(raw, () =>
+    raw.transaction(() => {
+      for (const migration of due) raw.run(migration.sql);
+      fillLookups(raw);
+      const stray = raw.query<{ table: string }, []>("PRAGMA foreign_key_check").get();
+      if (stray !== null) throw new Error(`a row of ${stray.table} refers to one that is not there`);
+      raw.run(`PRAGMA application_id = ${application_id}`);
+      raw.run(`PRAGMA user_version = ${schema_version}`);
+    })(),
+  );
   return due.map((migration) => migration.name);
+}
+
+/** Runs `act` while foreign keys are not enforced: only then can a table that others refer to be written anew. */
+function withoutForeignKeys(raw: Sqlite, act: () => void): void {
+  const before = raw.query<{ foreign_keys: number }, []>("PRAGMA foreign_keys").get()?.foreign_keys ?? 0;
+  raw.run("PRAGMA foreign_keys = OFF");
+  try {
+    act();
+  } finally {
+    raw.run(`PRAGMA foreign_keys = ${before}`);
+  }
 }

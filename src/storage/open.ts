@@ -8,6 +8,7 @@ import { Fault, wordsOf } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createDatabase, type Database, type Gathering, openRaw, sqliteCode, type Tx } from "./database.ts";
+import { fillLookups, lookupDrift } from "./lookups.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 
 /** Whoever only asks whether a server runs holds the lock for a moment: no reason to refuse to serve. */
@@ -49,6 +50,7 @@ export function openForServing(named: Needs & { migrateFirst: boolean }): Opened
         const applied = bringUpToDate(needs, raw, needs.migrateFirst);
         quickCheck(raw, needs.path);
         writeCheck(raw);
+        agreeOnLookups(raw, needs.path);
         return opened(needs, raw, applied, lock);
       } catch (error) {
         raw.close();
@@ -82,6 +84,7 @@ export function openForCommand(named: Needs): Opened {
     try {
       const version = ownVersion(raw, needs.path);
       if (version !== schema_version) throw versionFault(needs.path, version);
+      refuseDrift(raw, needs.path);
       return opened(needs, raw, [], null);
     } catch (error) {
       raw.close();
@@ -176,6 +179,40 @@ function versionFault(path: string, version: number): Fault {
     `database.path: ${path} has schema version ${version}, this ocrch needs ${schema_version}; ${cure}`,
   );
 }
+
+/**
+ * Makes the lookup tables hold this code's lists. Entries that a newer ocrch left and never used are deleted.
+ * Fault: schema_version where a row refers to one.
+ */
+function agreeOnLookups(raw: Sqlite, path: string): void {
+  const { missing, unknown } = lookupDrift(raw);
+  if (missing.length + unknown.length === 0) return;
+  try {
+    raw.transaction(() => fillLookups(raw))();
+  } catch (error) {
+    if (sqliteCode(error) !== "SQLITE_CONSTRAINT_FOREIGNKEY") throw error;
+    const entries = namesOf(unknown);
+    throw new Fault(
+      "schema_version",
+      `database.path: ${path} has rows of entries that this ocrch does not know (${entries}); use a newer ocrch`,
+    );
+  }
+}
+
+/** A command changes no list of a server that may be running. */
+function refuseDrift(raw: Sqlite, path: string): void {
+  const { missing, unknown } = lookupDrift(raw);
+  if (missing.length + unknown.length === 0) return;
+  const cure =
+    unknown.length > 0 ? "use the ocrch that serves it" : 'start the server anew, or stop it and run "ocrch migrate"';
+  throw new Fault(
+    "schema_version",
+    `database.path: ${path} was opened by another version of ocrch (${namesOf([...missing, ...unknown])}); ${cure}`,
+  );
+}
+
+const namesOf = (entries: readonly { table: string; name: string }[]) =>
+  entries.map(({ table, name }) => `${table}: ${name}`).join(", ");
 
 function quickCheck(raw: Sqlite, path: string): void {
   const answer = raw.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get()?.quick_check;

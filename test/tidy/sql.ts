@@ -6,6 +6,9 @@ import type { Source } from "./source.ts";
 /** Columns that hold one word of a closed list. */
 const enum_columns = ["status", "state", "kind", "pass"];
 
+/** Lookup tables alone have entries by their `name`. */
+const in_lookup_table = /\breferences\s+\w+\s*\(name\)/i;
+
 const volatile =
   /\b(?:random|randomblob|now|unixepoch|julianday)\s*\(\s*\)|\brandomblob\s*\(|'now'|\bcurrent_(?:timestamp|date|time)\b/i;
 
@@ -30,7 +33,7 @@ export function sqlFindings(path: string, text: string): Finding[] {
     for (const column of uncheckedColumns(bare.slice(open + 1, close)))
       add(
         found.index,
-        `creates ${found[1]}.${column} without CHECK (${column} IN (..)): the schema holds the closed list`,
+        `creates ${found[1]}.${column} without CHECK (${column} IN (..)) or a lookup table: the schema holds the closed list`,
       );
   }
   return findings;
@@ -88,8 +91,12 @@ function uncheckedColumns(body: string): string[] {
     [...text.matchAll(/\bcheck\s*\(([\s\S]*)\)/gi)].map((found) => found[1] ?? ""),
   );
   return enum_columns.filter((column) => {
-    const declared = parts.some((text) => new RegExp(`^"?${column}"?\\s+text\\b`, "i").test(text));
-    return declared && !checks.some((check) => new RegExp(`\\b${column}\\b`, "i").test(check));
+    const declared = parts.find((text) => new RegExp(`^"?${column}"?\\s+text\\b`, "i").test(text));
+    return (
+      declared !== undefined &&
+      !in_lookup_table.test(declared) &&
+      !checks.some((check) => new RegExp(`\\b${column}\\b`, "i").test(check))
+    );
   });
 }
 
