@@ -1,15 +1,16 @@
 // Which block explorer may be asked about a chain, where and with which key. Asks for none unless the file names a key
 // or an address: a merchant's wallets are not told to a third party unasked.
 
-import type { ChainFacts, ExplorerKind } from "../domain/assets.ts";
+import { type ChainFacts, chains, type ExplorerKind } from "../domain/assets.ts";
 import type { ApiKeys, ExplorerSettings } from "./config.ts";
 import type { ChainSection, File } from "./schema.ts";
 
-/** Hosts of the Blockscout instances that answer without a key, by chain id. One that redirects cannot be used. */
-const open_blockscouts = new Map([
-  [10, "https://explorer.optimism.io"],
-  [8453, "https://base.blockscout.com"],
-]);
+/** By chain id, because a configuration may give a chain another one. */
+const open_blockscouts = new Map(
+  Object.values(chains).flatMap(({ chain_id, blockscout_url }): [number, string][] =>
+    blockscout_url === undefined ? [] : [[chain_id, blockscout_url]],
+  ),
+);
 
 const trongrid_url = "https://api.trongrid.io";
 

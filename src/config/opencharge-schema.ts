@@ -1,13 +1,14 @@
 // What the [opencharge] section of the file may hold, key by key, and which of its keys go together. Reads no key file.
 
 import * as z from "zod";
+import { coins } from "../domain/assets.ts";
 import { isAmount } from "../domain/money.ts";
 import { opencharge_path } from "./opencharge.ts";
 import * as value from "./values.ts";
 import { refuse, table } from "./values.ts";
 
 /** All of them are worth one US dollar: an order's amount is its price in any of them. */
-const currencies = ["USD", "USDT", "USDC", "DAI"] as const;
+const currencies = ["USD", ...coins] as const;
 const pricing = ["catalog", "approval", "open"] as const;
 const order_forms = ["mirror", "recursive", "flat"] as const;
 const recipients = ["merchant", "gateway"] as const;

@@ -3,7 +3,7 @@
 
 import * as z from "zod";
 import { canonicalAddress, correctedChecksum } from "../domain/address.ts";
-import type { ChainId } from "../domain/assets.ts";
+import { type ChainId, chains } from "../domain/assets.ts";
 import { atMost, isAmount, scaleOf } from "../domain/money.ts";
 import { formatNetwork, type Network, parseNetwork } from "../domain/network.ts";
 import {
@@ -200,7 +200,7 @@ export const overpaid = toleranceUpTo(highest_overpaid_percent);
 export function addressProblem(chain: ChainId, text: string): string {
   if (placeholders.includes(text)) return `${still_placeholder}; put the address of your own wallet`;
   const corrected = correctedChecksum(text);
-  if (chain === "tron") {
+  if (chains[chain].kind === "tron") {
     const what = corrected === null ? "no Tron address" : "an address of another kind of chain";
     return `${JSON.stringify(text)} is ${what}; a Tron address begins with T and has 34 characters`;
   }

@@ -1,17 +1,10 @@
-// Chains and coins as data. A token is its contract address, never its symbol; adding a chain or a coin is
-// adding a row. Facts as of 2026: block explorers, token lists and issuers agree on every address here.
+// Chains and coins as data. A token is its contract address, never its symbol. Adding a chain or a coin is
+// adding a row here, and nothing else. Facts as of 2026: block explorers, token lists and issuers agree on every address here.
 
 import type { Finality, FinalityTier, Pace } from "./finality.ts";
 
-export const chainIds = ["eth", "polygon", "base", "arb", "op", "linea", "avaxc", "tron"] as const;
-export type ChainId = (typeof chainIds)[number];
-
 export const coins = ["USDT", "USDC", "DAI"] as const;
 export type Coin = (typeof coins)[number];
-
-export function isChainId(text: unknown): text is ChainId {
-  return (chainIds as readonly unknown[]).includes(text);
-}
 
 export function isCoin(text: unknown): text is Coin {
   return (coins as readonly unknown[]).includes(text);
@@ -27,6 +20,23 @@ export const explorerNames: Record<ExplorerKind, string> = {
   trongrid: "TronGrid",
 };
 
+export interface Token {
+  /** Canonical address of the contract. */
+  address: string;
+  decimals: number;
+  /** What people call it, e.g. `USDC.e`. */
+  label: string;
+  /** The coin it is accepted as; null: watched and reported, never credited. */
+  coin: Coin | null;
+  /** Accepted only where a wallet's `enabled_coins` asks for the coin by name (not issued by the coin's maker, or ended). */
+  on_request?: true;
+}
+
+const usdt = (address: string): Token => ({ address, decimals: 6, label: "USDT", coin: "USDT" });
+const usdc = (address: string): Token => ({ address, decimals: 6, label: "USDC", coin: "USDC" });
+const dai = (address: string): Token => ({ address, decimals: 18, label: "DAI", coin: "DAI" });
+const other = (label: string, address: string): Token => ({ address, decimals: 6, label, coin: null });
+
 /** A depth below the head. Both parts must hold. */
 interface Depth {
   blocks: number;
@@ -41,6 +51,8 @@ interface StatedFacts {
   chain_id: number;
   /** The block explorer whose index knows the chain and may be asked free of charge; null: none of these. */
   explorer: ExplorerKind | null;
+  /** The Blockscout that answers about the chain without a key; absent: none that can be used. One that redirects cannot. */
+  blockscout_url?: string;
   /** Keyless public endpoints used when the configuration names none. */
   public_rpc_urls: readonly string[];
   /** Seconds from one block to the next: the usual ones, and the band outside which a measured pace is an alarm. */
@@ -57,6 +69,10 @@ interface StatedFacts {
   late_tag_s: number;
   /** A tag further behind than this gives way to the depth; absent: it is waited for as long as it takes. */
   stale_tag_s?: number;
+}
+
+interface ChainRow extends StatedFacts {
+  tokens: readonly Token[];
 }
 
 export interface ChainFacts extends StatedFacts, Pace {
@@ -93,7 +109,8 @@ const tiers = (small: Finality, large: Finality): FinalityTier[] => [
   { up_to: null, finality: large },
 ];
 
-const stated: Record<ChainId, StatedFacts> = {
+/** One row per chain: all that is stated of it, and the contracts watched there. */
+const rows = {
   eth: {
     name: "Ethereum",
     kind: "evm",
@@ -106,6 +123,11 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 96, seconds: 1152 },
     late_tag_s: 1800,
     reread: { blocks: 14, seconds: 168 },
+    tokens: [
+      usdt("0xdAC17F958D2ee523a2206206994597C13D831ec7"),
+      usdc("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
+      dai("0x6B175474E89094C44Da98b954EedeAC495271d0F"),
+    ],
   },
   polygon: {
     name: "Polygon",
@@ -121,12 +143,19 @@ const stated: Record<ChainId, StatedFacts> = {
     // Its milestones have stood still without a reorg following.
     stale_tag_s: 60,
     reread: { blocks: 32, seconds: 64 },
+    tokens: [
+      usdt("0xc2132D05D31c914a87C6611C10748AEb04B58e8F"),
+      usdc("0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359"),
+      dai("0x8f3Cf7ad23Cd3CaDbD9735AFf958023239c6A063"),
+      other("USDC.e", "0x2791Bca1f2de4661ED88A30C99A7a9449Aa84174"),
+    ],
   },
   base: {
     name: "Base",
     kind: "evm",
     chain_id: 8453,
     explorer: "blockscout",
+    blockscout_url: "https://base.blockscout.com",
     public_rpc_urls: ["https://mainnet.base.org", "https://base-rpc.publicnode.com", "https://base.drpc.org"],
     seconds_per_block: { usual: 0.2, least: 0.15, most: 0.3 },
     finality: tiers({ blocks: 10, seconds: 20 }, { tag: "safe" }),
@@ -134,6 +163,13 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 1800,
     reread: { blocks: 15, seconds: 30 },
+    tokens: [
+      { ...usdt("0xfde4C96c8593536E31F229EA8f37b2ADa2699bb2"), on_request: true },
+      usdc("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
+      dai("0x50c5725949A6F0c72E6C4a641F24049A917DB0Cb"),
+      other("USDT0 (Stargate)", "0x102d758f688a4C1C5a80b116bD945d4455460282"),
+      other("USDbC", "0xd9aAEc86B65D86f6A7B5B1b0c42FFA531710b6CA"),
+    ],
   },
   arb: {
     name: "Arbitrum One",
@@ -151,12 +187,19 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 2400, seconds: 600 },
     late_tag_s: 1800,
     reread: { blocks: 80, seconds: 20 },
+    tokens: [
+      usdt("0xFd086bC7CD5C481DCC9C85ebE478A1C0b69FCbb9"),
+      usdc("0xaf88d065e77c8cC2239327C5EDb3A432268e5831"),
+      dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
+      other("USDC.e", "0xFF970A61A04b1cA14834A43f5dE4533eBDDB5CC8"),
+    ],
   },
   op: {
     name: "Optimism",
     kind: "evm",
     chain_id: 10,
     explorer: "blockscout",
+    blockscout_url: "https://explorer.optimism.io",
     public_rpc_urls: [
       "https://mainnet.optimism.io",
       "https://optimism-rpc.publicnode.com",
@@ -168,6 +211,13 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 1800,
     reread: { blocks: 15, seconds: 30 },
+    tokens: [
+      usdt("0x94b008aA00579c1307B0EF2c499aD98a8ce58e58"),
+      { ...usdt("0x01bFF41798a0BcF287b996046Ca68b395DbC1071"), label: "USDT0" },
+      usdc("0x0b2C639c533813f4Aa9D7837CAf62653d097Ff85"),
+      dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
+      other("USDC.e", "0x7F5c764cBc14f9669B88837ca1490cCa17c31607"),
+    ],
   },
   linea: {
     name: "Linea",
@@ -182,6 +232,11 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 300, seconds: 600 },
     late_tag_s: 86_400,
     reread: { blocks: 20, seconds: 40 },
+    tokens: [
+      usdt("0xA219439258ca9da29E9Cc4cE5596924745e12B93"),
+      usdc("0x176211869cA2b568f2A7D4EE941E073a821EE1ff"),
+      dai("0x4AF15ec2A0BD43Db75dd04E62FAA3B8EF36b00d5"),
+    ],
   },
   avaxc: {
     name: "Avalanche C-Chain",
@@ -200,6 +255,13 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 10, seconds: 20 },
     late_tag_s: 60,
     reread: { blocks: 2, seconds: 4 },
+    tokens: [
+      usdt("0x9702230A8Ea53601f5cD2dc00fDBc13d4dF4A8c7"),
+      usdc("0xB97EF9Ef8734C71904D8002F8b6Bc66Dd9c48a6E"),
+      dai("0xd586E7F844cEa2F87f50152665BCbc2C279D8d70"),
+      other("USDT.e", "0xc7198437980c041c805A1EDcbA50c1Ce5db95118"),
+      other("USDC.e", "0xA7D7079b0FEaD91F3e65f86E8915Cb59c1a4C664"),
+    ],
   },
   tron: {
     name: "Tron",
@@ -213,83 +275,37 @@ const stated: Record<ChainId, StatedFacts> = {
     tagless: { blocks: 27, seconds: 81 },
     late_tag_s: 300,
     reread: { blocks: 25, seconds: 75 },
+    tokens: [
+      usdt("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"),
+      { ...usdc("TEkxiTehnzSmSe2XqrBj4w32RUN966rdz8"), on_request: true },
+    ],
   },
-};
+} satisfies Record<string, ChainRow>;
+
+export type ChainId = keyof typeof rows;
+
+/** Every chain, in the order in which they are listed to people. */
+export const chainIds = Object.keys(rows) as [ChainId, ...ChainId[]];
+
+export function isChainId(text: unknown): text is ChainId {
+  return (chainIds as readonly unknown[]).includes(text);
+}
+
+const rowOf = (id: ChainId): ChainRow => rows[id];
 
 /** Every chain, with depths and widths in blocks for its usual pace. */
-export const chains: Record<ChainId, ChainFacts> = Object.fromEntries(
-  chainIds.map((id) => [id, atPace(stated[id], stated[id].seconds_per_block.usual)]),
+export const chains = Object.fromEntries(
+  chainIds.map((id) => [id, atPace<StatedFacts>(rowOf(id), rowOf(id).seconds_per_block.usual)]),
 ) as Record<ChainId, ChainFacts>;
+
+/** The contracts watched on each chain. */
+export const tokens = Object.fromEntries(chainIds.map((id) => [id, rowOf(id).tokens])) as Record<
+  ChainId,
+  readonly Token[]
+>;
 
 /** A chain's name in the CAIP-2 registry: `eip155:1`, `tron:0x2b6653dc`. */
 export function registeredName(id: ChainId): string {
   const { kind, chain_id } = chains[id];
   return kind === "evm" ? `eip155:${chain_id}` : `tron:0x${chain_id.toString(16)}`;
 }
-
-export interface Token {
-  /** Canonical address of the contract. */
-  address: string;
-  decimals: number;
-  /** What people call it, e.g. `USDC.e`. */
-  label: string;
-  /** The coin it is accepted as; null: watched and reported, never credited. */
-  coin: Coin | null;
-  /** Accepted only where a wallet's `enabled_coins` asks for the coin by name (not issued by the coin's maker, or ended). */
-  on_request?: true;
-}
-
-const usdt = (address: string): Token => ({ address, decimals: 6, label: "USDT", coin: "USDT" });
-const usdc = (address: string): Token => ({ address, decimals: 6, label: "USDC", coin: "USDC" });
-const dai = (address: string): Token => ({ address, decimals: 18, label: "DAI", coin: "DAI" });
-const other = (label: string, address: string): Token => ({ address, decimals: 6, label, coin: null });
-
-export const tokens: Record<ChainId, readonly Token[]> = {
-  eth: [
-    usdt("0xdAC17F958D2ee523a2206206994597C13D831ec7"),
-    usdc("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
-    dai("0x6B175474E89094C44Da98b954EedeAC495271d0F"),
-  ],
-  polygon: [
-    usdt("0xc2132D05D31c914a87C6611C10748AEb04B58e8F"),
-    usdc("0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359"),
-    dai("0x8f3Cf7ad23Cd3CaDbD9735AFf958023239c6A063"),
-    other("USDC.e", "0x2791Bca1f2de4661ED88A30C99A7a9449Aa84174"),
-  ],
-  base: [
-    { ...usdt("0xfde4C96c8593536E31F229EA8f37b2ADa2699bb2"), on_request: true },
-    usdc("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
-    dai("0x50c5725949A6F0c72E6C4a641F24049A917DB0Cb"),
-    other("USDT0 (Stargate)", "0x102d758f688a4C1C5a80b116bD945d4455460282"),
-    other("USDbC", "0xd9aAEc86B65D86f6A7B5B1b0c42FFA531710b6CA"),
-  ],
-  arb: [
-    usdt("0xFd086bC7CD5C481DCC9C85ebE478A1C0b69FCbb9"),
-    usdc("0xaf88d065e77c8cC2239327C5EDb3A432268e5831"),
-    dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
-    other("USDC.e", "0xFF970A61A04b1cA14834A43f5dE4533eBDDB5CC8"),
-  ],
-  op: [
-    usdt("0x94b008aA00579c1307B0EF2c499aD98a8ce58e58"),
-    { ...usdt("0x01bFF41798a0BcF287b996046Ca68b395DbC1071"), label: "USDT0" },
-    usdc("0x0b2C639c533813f4Aa9D7837CAf62653d097Ff85"),
-    dai("0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
-    other("USDC.e", "0x7F5c764cBc14f9669B88837ca1490cCa17c31607"),
-  ],
-  linea: [
-    usdt("0xA219439258ca9da29E9Cc4cE5596924745e12B93"),
-    usdc("0x176211869cA2b568f2A7D4EE941E073a821EE1ff"),
-    dai("0x4AF15ec2A0BD43Db75dd04E62FAA3B8EF36b00d5"),
-  ],
-  avaxc: [
-    usdt("0x9702230A8Ea53601f5cD2dc00fDBc13d4dF4A8c7"),
-    usdc("0xB97EF9Ef8734C71904D8002F8b6Bc66Dd9c48a6E"),
-    dai("0xd586E7F844cEa2F87f50152665BCbc2C279D8d70"),
-    other("USDT.e", "0xc7198437980c041c805A1EDcbA50c1Ce5db95118"),
-    other("USDC.e", "0xA7D7079b0FEaD91F3e65f86E8915Cb59c1a4C664"),
-  ],
-  tron: [
-    usdt("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"),
-    { ...usdc("TEkxiTehnzSmSe2XqrBj4w32RUN966rdz8"), on_request: true },
-  ],
-};

@@ -1,6 +1,7 @@
 // What the Admin API answers.
 
-import type { Blockchain, Order, OrderStatus, Stablecoin, TransferStatus } from "./shapes.ts";
+import type { Blockchain, Stablecoin } from "./assets.ts";
+import type { Order, OrderStatus, TransferStatus } from "./shapes.ts";
 
 /** An order as the Admin API shows it. */
 export interface AdminOrder extends Order {

@@ -12,8 +12,9 @@ import type {
   InboxEntry,
   ProofOutcome,
 } from "./admin-shapes.ts";
+import type { Blockchain, Stablecoin } from "./assets.ts";
 import { type Connection, createCaller, jsonOf } from "./request.ts";
-import type { Blockchain, OrderStatus, Stablecoin, TransferStatus } from "./shapes.ts";
+import type { OrderStatus, TransferStatus } from "./shapes.ts";
 import { headerBytes } from "./signature.ts";
 
 /** What `createAdmin` needs. */

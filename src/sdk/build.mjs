@@ -1,10 +1,12 @@
 // Builds the package into dist/: JavaScript and types, once as ESM and once as CommonJS. Needs Node.js and TypeScript.
+// Beside the server's source it brings assets.ts up to date first.
 
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import "./assets.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");

@@ -26,6 +26,7 @@ export type {
   UnexplainedBalance,
   WalletCoverage,
 } from "./admin-shapes.ts";
+export type { Blockchain, Stablecoin } from "./assets.ts";
 export {
   type Abortable,
   createOcrch,
@@ -41,7 +42,6 @@ export { createInOrder, type HandledStore, type InOrder } from "./in-order.ts";
 export { createPayer, type FollowOptions, type Payer, type PayerOptions, type Signature } from "./payer.ts";
 export type { Connection, Fetch } from "./request.ts";
 export type {
-  Blockchain,
   ChainCoin,
   Choice,
   Claim,
@@ -55,7 +55,6 @@ export type {
   OrderStatusChanged,
   PaymentDetail,
   PaymentReverted,
-  Stablecoin,
   TransferAssigned,
   TransferSeen,
   TransferStatus,

@@ -1,11 +1,7 @@
 // The JSON of Ocrch's three APIs, of its event log and of its webhooks, as types. Holds no code. Amounts are decimal
 // text (never numbers: `19.90` must stay `19.90`); times are Unix seconds.
 
-/** A chain, as Ocrch spells it. */
-export type Blockchain = "eth" | "polygon" | "base" | "arb" | "op" | "linea" | "avaxc" | "tron";
-
-/** A coin, as Ocrch spells it. */
-export type Stablecoin = "USDT" | "USDC" | "DAI";
+import type { Blockchain, Stablecoin } from "./assets.ts";
 
 /** Where an order stands. All but `pending` are ends; only an operator turns `expired` or `cancelled` into `paid`. */
 export type OrderStatus = "pending" | "paid" | "expired" | "cancelled";
