@@ -37,7 +37,6 @@ const tron_wallet = "TJCnKsPa7y5okkXvQAidZBzqx3QyQ6sxMW";
 const usdt = "0xdAC17F958D2ee523a2206206994597C13D831ec7";
 const usdc = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
 const fresh = "0x00000000000000000000000000000000000000AA";
-const eth_chain = "eth polygon base arb op linea avaxc tron".split(" ");
 
 const admin = '[admin]\nsecret = "open sesame, please"\n';
 const merchant =
@@ -369,14 +368,14 @@ describe("each mistake has its line", () => {
     [
       "a chain nobody knows",
       sound.replace('"eth"', '"solana"'),
-      `wallets[0].blockchain: "solana" is unknown; use one of ${eth_chain.join(", ")}`,
+      `wallets[0].blockchain: "solana" is unknown; use one of ${chainIds.join(", ")}`,
     ],
     [
       "unknown coins",
       sound.replace('["USDT", "USDC"]', '["usdt", "EURC", 1]'),
       'wallets[0].enabled_coins[0]: "usdt" is unknown; did you mean USDT?',
-      'wallets[0].enabled_coins[1]: "EURC" is unknown; use one of USDT, USDC, DAI',
-      "wallets[0].enabled_coins[2]: expected one of USDT, USDC, DAI in quotes",
+      `wallets[0].enabled_coins[1]: "EURC" is unknown; use one of ${coins.join(", ")}`,
+      `wallets[0].enabled_coins[2]: expected one of ${coins.join(", ")} in quotes`,
     ],
     [
       "a coin the chain does not have",

@@ -9,6 +9,7 @@ import { loadConfig } from "../src/config/load.ts";
 import type { OpenchargeSettings } from "../src/config/opencharge.ts";
 import { parseConfig } from "../src/config/parse.ts";
 import { lateRotations } from "../src/config/rotation.ts";
+import { coins } from "../src/domain/assets.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { addressOf, createSigner } from "../src/wire/opencharge/keys.ts";
 import { realWorld } from "../src/world.ts";
@@ -108,7 +109,7 @@ describe("the section", () => {
     [
       "with a currency that is no dollar",
       `${least}currencies = ["EUR"]`,
-      'opencharge.currencies[0]: "EUR" is unknown; use one of USD, USDT, USDC, DAI',
+      `opencharge.currencies[0]: "EUR" is unknown; use one of USD, ${coins.join(", ")}`,
     ],
     [
       "that pins by address and by key",

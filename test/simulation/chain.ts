@@ -1,9 +1,9 @@
 // A chain that may change its mind: blocks, a pool of transactions, reorganisations above the final block. Says what
 // is true; what providers make of it is theirs.
 
-import type { ChainId } from "../../src/domain/assets.ts";
 import type { Finality, FinalityTag } from "../../src/domain/finality.ts";
 import type { Random } from "./random.ts";
+import type { SimChainId } from "./scenery.ts";
 import type { Timeline } from "./timeline.ts";
 import { epoch_ms } from "./world.ts";
 
@@ -38,7 +38,7 @@ export interface SimBlock {
 }
 
 export interface ChainTraits {
-  id: ChainId;
+  id: SimChainId;
   chain_id: number;
   /** From block to block; several share a second where it is less than one. */
   block_s: number;

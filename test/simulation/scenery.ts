@@ -6,7 +6,8 @@ import type { ChainId } from "../../src/domain/assets.ts";
 import type { Finality, FinalityTag } from "../../src/domain/finality.ts";
 import type { Random } from "./random.ts";
 
-export type SimChainId = ChainId;
+/** A chain that worlds play on. */
+export type SimChainId = keyof typeof indexKinds;
 
 export interface SimToken {
   chain: SimChainId;
@@ -27,7 +28,7 @@ export type WalletName = "first" | "second" | "third";
 /** The index that may be asked about a chain. */
 export type IndexKind = "etherscan" | "routescan" | "blockscout" | "trongrid";
 
-export const indexKinds: Readonly<Record<SimChainId, IndexKind>> = {
+export const indexKinds = {
   eth: "etherscan",
   polygon: "etherscan",
   base: "blockscout",
@@ -36,7 +37,7 @@ export const indexKinds: Readonly<Record<SimChainId, IndexKind>> = {
   linea: "etherscan",
   avaxc: "routescan",
   tron: "trongrid",
-};
+} satisfies Partial<Record<ChainId, IndexKind>>;
 
 /** What a chain is and how the settings have it read. */
 export interface Reading {

@@ -206,7 +206,7 @@ export function contractsOf(scenery: Scenery, { chain, coin }: SimToken, { contr
 }
 
 function shrunk(settings: ChainSettings, scenery: Scenery): ChainSettings {
-  const { final, tagless_depth, overlap, page_blocks } = readings[settings.id];
+  const { final, tagless_depth, overlap, page_blocks } = readings[settings.id as SimChainId];
   const isWatched = ({ address }: { address: string }) =>
     scenery.tokens.some((token) => token.chain === settings.id && token.address === address);
   const tokens = settings.tokens.filter(isWatched);
