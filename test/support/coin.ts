@@ -37,15 +37,21 @@ const owner = accounts[0];
 const receipt_timeout_ms = 120_000;
 const abi = compiled.abi as Abi;
 
-/** Deploys a fresh coin. On a chain that is mined by hand this mines one block. */
-export async function deployCoin(anvil: Anvil, decimals: number, symbol: string): Promise<Coin> {
+/**
+ * Deploys a fresh coin, at `place` where the story needs a certain address. On a chain that is mined by hand this mines
+ * one block.
+ */
+export async function deployCoin(anvil: Anvil, decimals: number, symbol: string, place?: string): Promise<Coin> {
   const bytecode = compiled.bytecode as `0x${string}`;
   const data = encodeDeployData({ abi, bytecode, args: [decimals, `Test ${symbol}`, symbol] });
   const deployment = await send(anvil, { from: owner, data });
   if (anvil.mining === "manual") await anvil.rpc("evm_mine");
   const { contractAddress } = await mined(anvil, deployment);
   if (!contractAddress) throw new Error("the test coin was not deployed");
-  const address = getAddress(contractAddress);
+  const address = getAddress(place ?? contractAddress);
+  if (place !== undefined) {
+    await anvil.rpc("anvil_setCode", [place, await anvil.rpc("eth_getCode", [contractAddress, "latest"])]);
+  }
 
   const act = async (from: string, functionName: string, args: readonly unknown[]) => {
     const hash = await send(anvil, { from, to: address, data: encodeFunctionData({ abi, functionName, args }) });
