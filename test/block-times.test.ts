@@ -6,7 +6,7 @@ import type { Providers } from "../src/chains/source.ts";
 import type { BlockRef } from "../src/domain/finality.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { watchesOf } from "../src/storage/coverage.ts";
-import { createStarts } from "../src/workers/start.ts";
+import { createStarts } from "../src/workers/scan/watch-starts.ts";
 import { payer, startStory, usd, wallet } from "./support/chain-story.ts";
 import { silent, tempDatabase } from "./support/temp-database.ts";
 import { startTill, type Till } from "./support/till.ts";

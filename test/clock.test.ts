@@ -8,7 +8,7 @@ import { Fault } from "../src/domain/errors.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { chainClock, clockError } from "../src/storage/clocks.ts";
 import { createTelemetry } from "../src/telemetry.ts";
-import { createClockAlarm, createClockWatch, startHearing } from "../src/workers/clock-watch.ts";
+import { createClockAlarm, createClockWatch, startHearing } from "../src/workers/scan/clock-watch.ts";
 import { testConfig } from "./support/server.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 import { startTill } from "./support/till.ts";

@@ -1,7 +1,7 @@
 // Which waiting transfers a round looks at: payments of orders first, the oldest first, and all of them in turn.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createRounds } from "../src/workers/rounds.ts";
+import { createRounds } from "../src/workers/confirm/confirmation-queue.ts";
 import { startTill, type Till } from "./support/till.ts";
 
 const dust_transfers = 1500;

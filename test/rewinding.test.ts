@@ -7,7 +7,7 @@ import { createWatching } from "../src/services/watching.ts";
 import { recordPoll, rememberBlock } from "../src/storage/chains.ts";
 import { cover, intervals, watchesOf } from "../src/storage/coverage.ts";
 import { createTelemetry } from "../src/telemetry.ts";
-import { createRewinding } from "../src/workers/rewinding.ts";
+import { createRewinding } from "../src/workers/scan/rewinding.ts";
 import { testConfig } from "./support/server.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 

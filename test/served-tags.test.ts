@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { ToldHeads } from "../src/chains/source.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { insertChain } from "../src/storage/chains.ts";
-import { createServedTags } from "../src/workers/served-tags.ts";
+import { createServedTags } from "../src/workers/scan/served-tags.ts";
 import { realWorld } from "../src/world.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 

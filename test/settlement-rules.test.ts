@@ -5,7 +5,7 @@ import { createInbox } from "../src/services/inbox.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { cover, uncoverAbove, watchesOf } from "../src/storage/coverage.ts";
 import { depositsOf } from "../src/storage/deposits.ts";
-import { owingChains } from "../src/workers/reading.ts";
+import { owingChains } from "../src/workers/chain-workers.ts";
 import { ann, startTill, type Till } from "./support/till.ts";
 
 const hour_ms = 3_600_000;

@@ -1,9 +1,9 @@
 // One side of the transfers of some wallets over a stretch of final blocks, read a few pages at a time, so that a long
 // stretch never keeps anybody waiting. Reads and keeps; judges nothing.
 
-import type { Answer, Holding, Question } from "../chains/source.ts";
-import type { Movement } from "../domain/balances.ts";
-import type { Transfer } from "../domain/payment.ts";
+import type { Answer, Holding, Question } from "../../chains/source.ts";
+import type { Movement } from "../../domain/balances.ts";
+import type { Transfer } from "../../domain/payment.ts";
 
 export interface Page {
   answer: Answer;

@@ -1,20 +1,20 @@
 // The head pass: reads what is missing up to the head, newest first, and the overlap again; around what nobody serves.
 
-import type { Providers } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { plan, type Range, upperHalf } from "../domain/coverage.ts";
-import { codeOf, Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import { type ChainEnd, markAtOrBelow } from "../storage/chains.ts";
-import type { WatchRow } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import type { World } from "../world.ts";
+import type { Providers } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { plan, type Range, upperHalf } from "../../domain/coverage.ts";
+import { codeOf, Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import { type ChainEnd, markAtOrBelow } from "../../storage/chains.ts";
+import type { WatchRow } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import type { World } from "../../world.ts";
 import type { Evidence } from "./evidence.ts";
 import { type Pages, pages_per_poll_max } from "./pages.ts";
 import type { Rewinding } from "./rewinding.ts";
-import type { UnreadBlocks } from "./unread.ts";
+import type { UnreadBlocks } from "./unread-blocks.ts";
 
 /** Ranges of one poll that are refused and read in halves: enough to find two bad blocks in a page. */
 const halved_per_poll_max = 24;

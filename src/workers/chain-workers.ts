@@ -6,7 +6,7 @@ import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { Balances } from "../services/balances.ts";
-import type { Comparing } from "../services/comparing.ts";
+import type { Comparing } from "../services/index-reconciliation.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { allChains } from "../storage/chains.ts";
@@ -16,11 +16,11 @@ import type { DepositRow } from "../storage/deposits.ts";
 import { hasWaiting } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
-import { createChecks } from "./checks.ts";
-import { createClockAlarm } from "./clock-watch.ts";
 import { createLoop, type Loop } from "./loop.ts";
-import type { OpeningHeads } from "./opening-head.ts";
-import { createScan } from "./scan.ts";
+import { createChecks } from "./reconcile/checks.ts";
+import { createClockAlarm } from "./scan/clock-watch.ts";
+import type { OpeningHeads } from "./scan/opening-heads.ts";
+import { createScan } from "./scan/scan.ts";
 
 const clock_period_ms = 1000;
 

@@ -1,17 +1,17 @@
 // Where the watching of a wallet begins: where the merchant says, else at the moment the wallet was added. A beginning is
 // moved down when the merchant names an earlier one later on, and never up: what was read stays accounted for.
 
-import type { Providers, Source } from "../chains/source.ts";
-import type { ChainSettings, LiveConfig } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { Fault, wordsOf } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import { max_chain_clock_skew_s } from "../domain/matching.ts";
-import type { Watching } from "../services/watching.ts";
-import { type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers, Source } from "../../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { Fault, wordsOf } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import { max_chain_clock_skew_s } from "../../domain/matching.ts";
+import type { Watching } from "../../services/watching.ts";
+import { type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 /** After a beginning could not be looked up. */
 const retry_ms = 600_000;

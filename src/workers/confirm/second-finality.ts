@@ -1,10 +1,10 @@
 // How far back a chain is final for a policy: by the heads that were read, and by what a second company says for payments
 // that two must vouch for. Asks; judges no payment.
 
-import type { Providers, ToldHeads, Word } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainFacts } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
+import type { Providers, ToldHeads, Word } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainFacts } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
 import {
   type FinalityTag,
   type FinalReach,
@@ -13,7 +13,7 @@ import {
   parseFinality,
   tagsOf,
   withoutStaleTags,
-} from "../domain/finality.ts";
+} from "../../domain/finality.ts";
 
 /** What a second company says of one policy. */
 export interface SecondWord {

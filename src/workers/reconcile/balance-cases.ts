@@ -1,22 +1,22 @@
 // Looks into balances that nothing explains: reads both sides of the stretch again, from another provider where there is
 // one, lets settlement take in what the scan missed, and narrows what is left by readings in its middle.
 
-import type { Question, Source } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { divided, type Movement, middleOf, type Stretch, stretchOf } from "../domain/balances.ts";
-import { intervalAt } from "../domain/coverage.ts";
-import { codeOf } from "../domain/errors.ts";
-import type { Balances } from "../services/balances.ts";
-import type { Settlement } from "../services/settlement.ts";
-import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../storage/checks.ts";
-import { coveredBlocks } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import { isUnrecorded } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
-import type { Evidence } from "./evidence.ts";
-import { createSide, outgoingOf, type Side } from "./side.ts";
+import type { Question, Source } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { divided, type Movement, middleOf, type Stretch, stretchOf } from "../../domain/balances.ts";
+import { intervalAt } from "../../domain/coverage.ts";
+import { codeOf } from "../../domain/errors.ts";
+import type { Balances } from "../../services/balances.ts";
+import type { Settlement } from "../../services/settlement.ts";
+import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../../storage/checks.ts";
+import { coveredBlocks } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import { isUnrecorded } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import type { Evidence } from "../scan/evidence.ts";
+import { createSide, outgoingOf, type Side } from "./transfer-range-reader.ts";
 
 /** Pages per look; a longer stretch is read on at the next one. */
 const pages_per_look_max = 20;

@@ -1,12 +1,12 @@
 // Single blocks that no provider lets us read completely: left out of every range, tried again by themselves, told to the
 // operator. A restart forgets them, and they are found again.
 
-import type { ChainId } from "../domain/assets.ts";
-import { gaps, type Range } from "../domain/coverage.ts";
-import { type Fault, wordsOf } from "../domain/errors.ts";
-import type { Watching } from "../services/watching.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { gaps, type Range } from "../../domain/coverage.ts";
+import { type Fault, wordsOf } from "../../domain/errors.ts";
+import type { Watching } from "../../services/watching.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 /** Blocks tried again by one poll. */
 const retried_per_poll_max = 5;

@@ -1,9 +1,9 @@
 // The alarm for finality that stands still while its chain goes on: payments that need it wait.
 
-import type { ChainId } from "../domain/assets.ts";
-import type { Heads } from "../domain/finality.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import type { Heads } from "../../domain/finality.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 const alarm_interval_ms = 600_000;
 

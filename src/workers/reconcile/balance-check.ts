@@ -1,21 +1,21 @@
 // Compares what wallets hold with what was recorded, every hour and after every catch-up: a reading near the head, which
 // any full node can give, is compared once its block is final and was read twice. Keeps its calls apart from the scan's.
 
-import type { Question, Source } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { coveredThrough, gaps } from "../domain/coverage.ts";
-import { type Code, Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Balances, Reading } from "../services/balances.ts";
-import { chainRow } from "../storage/chains.ts";
-import { type CheckpointRow, checkpointsOn } from "../storage/checks.ts";
-import { coveredOn, type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Question, Source } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { coveredThrough, gaps } from "../../domain/coverage.ts";
+import { type Code, Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Balances, Reading } from "../../services/balances.ts";
+import { chainRow } from "../../storage/chains.ts";
+import { type CheckpointRow, checkpointsOn } from "../../storage/checks.ts";
+import { coveredOn, type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 import type { CaseWork } from "./balance-cases.ts";
-import { createSide, outgoingOf, type Side } from "./side.ts";
+import { createSide, outgoingOf, type Side } from "./transfer-range-reader.ts";
 
 /** How often it looks whether there is something to do. */
 const tick_ms = 30_000;

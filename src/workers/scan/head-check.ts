@@ -1,15 +1,15 @@
 // Whether the head that a provider states is believed, and what follows when the head goes back. Asks another provider
 // where the chain cannot have come so far; cuts back what was read above the head.
 
-import type { Providers, ToldHeads, Word } from "../chains/source.ts";
-import type { ChainFacts, ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import { chainRow } from "../storage/chains.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers, ToldHeads, Word } from "../../chains/source.ts";
+import type { ChainFacts, ChainId } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import { chainRow } from "../../storage/chains.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 import type { Rewinding } from "./rewinding.ts";
 
 /** Blocks by which a head may be ahead of what the chain's pace allows. */

@@ -1,8 +1,8 @@
 // Whether a chain's nodes are the ones the configuration means. Asks and judges; changes nothing.
 
-import type { Source } from "../chains/source.ts";
-import { type ChainSettings, type Config, offeredCoins } from "../config/config.ts";
-import { Fault } from "../domain/errors.ts";
+import type { Source } from "../../chains/source.ts";
+import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
+import { Fault } from "../../domain/errors.ts";
 
 /**
  * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract of an offered coin whose

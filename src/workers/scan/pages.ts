@@ -1,20 +1,20 @@
 // One page of a chain, from the question to settlement: what both passes of the scan have in common. Decides nothing about
 // which page is next.
 
-import type { Providers, Question } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { gaps, intervalAt, type Range, union } from "../domain/coverage.ts";
-import { type Code, Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Transfer } from "../domain/payment.ts";
-import type { Settlement } from "../services/settlement.ts";
-import type { ChainEnd } from "../storage/chains.ts";
-import { coveredOn, type Pass, type WatchRow } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import { isUnrecorded } from "../storage/transfers.ts";
-import type { World } from "../world.ts";
+import type { Providers, Question } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { gaps, intervalAt, type Range, union } from "../../domain/coverage.ts";
+import { type Code, Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Transfer } from "../../domain/payment.ts";
+import type { Settlement } from "../../services/settlement.ts";
+import type { ChainEnd } from "../../storage/chains.ts";
+import { coveredOn, type Pass, type WatchRow } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import { isUnrecorded } from "../../storage/transfers.ts";
+import type { World } from "../../world.ts";
 import type { Evidence, ProvedPage } from "./evidence.ts";
-import type { UnreadBlocks } from "./unread.ts";
+import type { UnreadBlocks } from "./unread-blocks.ts";
 
 /** Pages read by one poll: catching up never keeps the confirmations of this minute waiting. */
 export const pages_per_poll_max = 20;

@@ -1,13 +1,13 @@
 // What stands in for a finality tag that nobody serves just now: where it was last seen, over restarts and new settings,
 // for an hour. Only then, or where none ever served it, depth may stand in, which is less than was promised.
 
-import type { ToldHeads } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import type { BlockRef, FinalityTag } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import type { Database } from "../storage/database.ts";
-import { servedTags } from "../storage/finality-tags.ts";
-import type { World } from "../world.ts";
+import type { ToldHeads } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import type { Database } from "../../storage/database.ts";
+import { servedTags } from "../../storage/finality-tags.ts";
+import type { World } from "../../world.ts";
 
 const memory_ms = 3_600_000;
 /** A tag that goes on is written down this often; what a crash forgets of it is only lower. */

@@ -1,36 +1,36 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
 // second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Providers, ToldHeads } from "../chains/source.ts";
-import type { ChainSettings, LiveConfig } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
-import { finalBlock, type Heads, withoutStaleTags } from "../domain/finality.ts";
-import type { Settlement } from "../services/settlement.ts";
-import type { Watching } from "../services/watching.ts";
-import { type ChainEnd, chainRow } from "../storage/chains.ts";
-import type { WatchRow } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import { hasOpenDeposit } from "../storage/deposits.ts";
-import { hasWaiting, waitingPolicies } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers, ToldHeads } from "../../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
+import { finalBlock, type Heads, withoutStaleTags } from "../../domain/finality.ts";
+import type { Settlement } from "../../services/settlement.ts";
+import type { Watching } from "../../services/watching.ts";
+import { type ChainEnd, chainRow } from "../../storage/chains.ts";
+import type { WatchRow } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import { hasOpenDeposit } from "../../storage/deposits.ts";
+import { hasWaiting, waitingPolicies } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import { createRipening } from "../confirm/confirmation.ts";
+import { tagsAsked } from "../confirm/second-finality.ts";
 import { type ClockWatch, createClockWatch, startHearing } from "./clock-watch.ts";
 import { createEvidence } from "./evidence.ts";
 import { createFinalPass } from "./final-pass.ts";
-import { tagsAsked } from "./final-word.ts";
+import { createLateness } from "./finality-lag.ts";
 import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
-import { createLateness } from "./lateness.ts";
-import { createOpeningHeads, type OpeningHeads } from "./opening-head.ts";
+import { createOpeningHeads, type OpeningHeads } from "./opening-heads.ts";
 import { createPaceWatch } from "./pace-watch.ts";
 import { createPages } from "./pages.ts";
 import { createRewinding } from "./rewinding.ts";
-import { createRipening } from "./ripening.ts";
 import { createServedTags } from "./served-tags.ts";
-import { createStarts } from "./start.ts";
-import { createUnreadBlocks } from "./unread.ts";
+import { createUnreadBlocks } from "./unread-blocks.ts";
 import { verify } from "./verify.ts";
+import { createStarts } from "./watch-starts.ts";
 
 const health_interval_ms = 15_000;
 

@@ -1,17 +1,17 @@
 // Compares a chain's clock with ours at every poll that shows a new block, and raises the alarm when ours is wrong. A
 // chain that makes no block tells nothing.
 
-import type { Providers, ToldHeads } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { isOff } from "../domain/clock.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import { secondsPerBlock } from "../storage/chains.ts";
-import { clockError } from "../storage/clocks.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers, ToldHeads } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { isOff } from "../../domain/clock.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import { secondsPerBlock } from "../../storage/chains.ts";
+import { clockError } from "../../storage/clocks.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 /** The best of the comparisons of this time counts: the others were made longer after their block. */
 const window_ms = 600_000;

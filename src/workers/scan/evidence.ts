@@ -1,16 +1,16 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, Matter, Providers, Question, Testimony } from "../chains/source.ts";
-import { type ChainId, chains } from "../domain/assets.ts";
-import { isDenied, type Opinion } from "../domain/consensus.ts";
-import { Fault } from "../domain/errors.ts";
-import { judge } from "../domain/matching.ts";
-import type { ReceiptLog, Sighting, Transfer } from "../domain/payment.ts";
-import { operatorOf } from "../domain/provider.ts";
-import type { Database } from "../storage/database.ts";
-import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
+import type { Answer, Matter, Providers, Question, Testimony } from "../../chains/source.ts";
+import { type ChainId, chains } from "../../domain/assets.ts";
+import { isDenied, type Opinion } from "../../domain/consensus.ts";
+import { Fault } from "../../domain/errors.ts";
+import { judge } from "../../domain/matching.ts";
+import type { ReceiptLog, Sighting, Transfer } from "../../domain/payment.ts";
+import { operatorOf } from "../../domain/provider.ts";
+import type { Database } from "../../storage/database.ts";
+import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
 
 /** A transaction that no provider bears out: its block is not read completely. */
 export interface Unproved {

@@ -1,17 +1,17 @@
 // The final pass: reads what has become final once more, from another provider where there is one. Checks what the head
 // pass has read, never runs ahead of it.
 
-import type { Question } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { gaps, intervalAt, type Range, union, upperHalf } from "../domain/coverage.ts";
-import { Fault } from "../domain/errors.ts";
-import type { ChainEnd } from "../storage/chains.ts";
-import { coveredOn, type WatchRow } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import { transfersBetween } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Question } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { gaps, intervalAt, type Range, union, upperHalf } from "../../domain/coverage.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { ChainEnd } from "../../storage/chains.ts";
+import { coveredOn, type WatchRow } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import { transfersBetween } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 import type { Evidence } from "./evidence.ts";
 import { type Pages, pages_per_poll_max } from "./pages.ts";
 

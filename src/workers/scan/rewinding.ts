@@ -1,15 +1,15 @@
 // How far a chain was rewritten, and the coverage that this takes back. What was final stays, unless the chain itself says
 // now that it never was.
 
-import type { Providers } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import { type ChainEnd, chainRow, marksBelow } from "../storage/chains.ts";
-import { coveredOn, type Pass } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
+import type { Providers } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import { type ChainEnd, chainRow, marksBelow } from "../../storage/chains.ts";
+import { coveredOn, type Pass } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
 
 const marks_per_rewind_max = 1000;
 const marks_per_batch = 20;

@@ -1,16 +1,16 @@
 // Asks a chain for its head when deposits are opened. Never delays an opening; a late answer changes nothing. Never says
 // by itself that a payment is too early: that takes the time of its block as well.
 
-import type { Providers } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
-import { isTimely } from "../domain/matching.ts";
-import type { Watching } from "../services/watching.ts";
-import { secondsPerBlock } from "../storage/chains.ts";
-import type { Database } from "../storage/database.ts";
-import type { DepositRow } from "../storage/deposits.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { codeOf, Fault, wordsOf } from "../../domain/errors.ts";
+import { isTimely } from "../../domain/matching.ts";
+import type { Watching } from "../../services/watching.ts";
+import { secondsPerBlock } from "../../storage/chains.ts";
+import type { Database } from "../../storage/database.ts";
+import type { DepositRow } from "../../storage/deposits.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 /** A later answer is ignored: a quick payer may have been shown the amount, signed a transfer and had it mined. */
 const answer_max_ms = 500;

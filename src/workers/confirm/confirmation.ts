@@ -2,23 +2,23 @@
 // different companies: they must show the same, and both call it final. Asks and judges; writes nothing. What is disputed
 // or unheard never counts.
 
-import type { Providers, Testimony, ToldHeads } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { type Consensus, consensus, isDenied, type Opinion } from "../domain/consensus.ts";
-import { Fault, texts, wordsOf } from "../domain/errors.ts";
-import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../domain/finality.ts";
-import { judge } from "../domain/matching.ts";
-import { atMost } from "../domain/money.ts";
-import type { Judged, Moved } from "../services/settlement.ts";
-import { totalWith } from "../storage/bound.ts";
-import type { Database } from "../storage/database.ts";
-import { depositById } from "../storage/deposits.ts";
-import { type TransferRow, transferOf } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
-import { isWithinReach, reachOf, type SecondWord, secondWords } from "./final-word.ts";
-import { createRounds, type Ripe } from "./rounds.ts";
+import type { Providers, Testimony, ToldHeads } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { type Consensus, consensus, isDenied, type Opinion } from "../../domain/consensus.ts";
+import { Fault, texts, wordsOf } from "../../domain/errors.ts";
+import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../../domain/finality.ts";
+import { judge } from "../../domain/matching.ts";
+import { atMost } from "../../domain/money.ts";
+import type { Judged, Moved } from "../../services/settlement.ts";
+import { totalWith } from "../../storage/bound.ts";
+import type { Database } from "../../storage/database.ts";
+import { depositById } from "../../storage/deposits.ts";
+import { type TransferRow, transferOf } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import { createRounds, type Ripe } from "./confirmation-queue.ts";
+import { isWithinReach, reachOf, type SecondWord, secondWords } from "./second-finality.ts";
 
 /** How long a payment waits for a second opinion that only our default asks for. */
 const unasked_patience_ms = 600_000;

@@ -1,20 +1,20 @@
 // The loops of one chain that look after the scan: what it recorded against what wallets hold, and against what an index
 // tells. Each at its own pace and with its own bounded calls, so that none can slow the scan.
 
-import type { History } from "../chains/history.ts";
-import type { Providers } from "../chains/source.ts";
-import type { ChainSettings, LiveConfig } from "../config/config.ts";
-import type { Balances } from "../services/balances.ts";
-import type { Comparing } from "../services/comparing.ts";
-import type { Settlement } from "../services/settlement.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { History } from "../../chains/history.ts";
+import type { Providers } from "../../chains/source.ts";
+import type { ChainSettings, LiveConfig } from "../../config/config.ts";
+import type { Balances } from "../../services/balances.ts";
+import type { Comparing } from "../../services/index-reconciliation.ts";
+import type { Settlement } from "../../services/settlement.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import { createLoop, type Loop } from "../loop.ts";
+import { createEvidence } from "../scan/evidence.ts";
 import { createCaseWork } from "./balance-cases.ts";
-import { createBalanceCheck } from "./balances.ts";
-import { createEvidence } from "./evidence.ts";
-import { createLoop, type Loop } from "./loop.ts";
-import { createReconcile } from "./reconcile.ts";
+import { createBalanceCheck } from "./balance-check.ts";
+import { createReconcile } from "./index-check.ts";
 
 /** The loops of the chain of `settings`, not running yet. */
 export function createChecks(needs: {

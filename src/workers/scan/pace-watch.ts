@@ -1,16 +1,16 @@
 // Measures the pace of a chain: the time between its blocks, over so many of them that whole seconds are exact enough.
 // Raises the alarm when it leaves the band that the facts state: depths in blocks are then too short or too long.
 
-import type { Providers } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import { atPace, type ChainId, chains } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Watching } from "../services/watching.ts";
-import { chainRow } from "../storage/chains.ts";
-import type { Database } from "../storage/database.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import type { Providers } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import { atPace, type ChainId, chains } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Watching } from "../../services/watching.ts";
+import { chainRow } from "../../storage/chains.ts";
+import type { Database } from "../../storage/database.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 
 /** Single differences are 0 where blocks are faster than seconds. */
 const measured_blocks = 1000;

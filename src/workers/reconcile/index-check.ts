@@ -1,23 +1,23 @@
 // Compares recorded transfers with what an index of the chain tells, wallet by wallet, every hour: what the scan missed is
 // looked up by its receipt and handed to settlement. An index that is down or wrong costs a warning, never a payment.
 
-import type { History, Mention } from "../chains/history.ts";
-import type { Source } from "../chains/source.ts";
-import type { ChainSettings } from "../config/config.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { coveredThrough } from "../domain/coverage.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import type { Transfer } from "../domain/payment.ts";
-import type { Comparing } from "../services/comparing.ts";
-import type { Settlement } from "../services/settlement.ts";
-import { type ComparedRow, dueComparisons, transfersTo } from "../storage/compared.ts";
-import { intervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
-import { isUnrecorded } from "../storage/transfers.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
-import { createLookUp } from "./lookup.ts";
+import type { History, Mention } from "../../chains/history.ts";
+import type { Source } from "../../chains/source.ts";
+import type { ChainSettings } from "../../config/config.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { coveredThrough } from "../../domain/coverage.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import type { Transfer } from "../../domain/payment.ts";
+import type { Comparing } from "../../services/index-reconciliation.ts";
+import type { Settlement } from "../../services/settlement.ts";
+import { type ComparedRow, dueComparisons, transfersTo } from "../../storage/compared.ts";
+import { intervals, type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
+import { isUnrecorded } from "../../storage/transfers.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
+import { createLookUp } from "../lookup.ts";
 
 /** How often it looks whether a wallet is due. */
 const tick_ms = 60_000;

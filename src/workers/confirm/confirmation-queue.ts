@@ -1,10 +1,10 @@
 // Which ripe transfers one round of second looks takes on, and what the rounds before made of them. A round is bounded:
 // what it leaves, the next ones take on, so that payments which are held back keep no others from being looked at.
 
-import type { ChainId } from "../domain/assets.ts";
-import type { FinalReach } from "../domain/finality.ts";
-import type { Database } from "../storage/database.ts";
-import { type TransferRow, waitingPolicies, waitingTransfers } from "../storage/transfers.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import type { FinalReach } from "../../domain/finality.ts";
+import type { Database } from "../../storage/database.ts";
+import { type TransferRow, waitingPolicies, waitingTransfers } from "../../storage/transfers.ts";
 
 /** Of each policy: transfers that pay an order, and then the others, which must not keep those of the next poll waiting. */
 const bound_per_round_max = 500;
