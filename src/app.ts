@@ -20,7 +20,7 @@ import { createExpiry } from "./services/expiry.ts";
 import { createFileWatch } from "./services/file-watch.ts";
 import { createHeldTransfers } from "./services/held.ts";
 import { createInbox } from "./services/inbox.ts";
-import { createComparing } from "./services/index-reconciliation.ts";
+import { createIndexReconciliation } from "./services/index-reconciliation.ts";
 import { createOpenchargeAccess } from "./services/opencharge/access.ts";
 import { createDirectory } from "./services/opencharge/directory.ts";
 import { createGateway } from "./services/opencharge/gateway.ts";
@@ -38,9 +38,9 @@ import { usageOf } from "./storage/chains.ts";
 import type { Gathering } from "./storage/database.ts";
 import { openForServing } from "./storage/open.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { createReading, owingChains } from "./workers/chain-workers.ts";
-import { createLookUp } from "./workers/lookup.ts";
+import { createChainWorkers, owingChains } from "./workers/chain-workers.ts";
 import { createLoop, type Loop } from "./workers/loop.ts";
+import { createLookUp } from "./workers/scan/transfer-lookup.ts";
 import { verify } from "./workers/scan/verify.ts";
 import type { Listener, World } from "./world.ts";
 
@@ -116,24 +116,24 @@ export async function startApp(needs: {
     const settlement = createSettlement({ database, config, telemetry });
     const held = createHeldTransfers({ database, config });
     const balances = createBalances({ database, telemetry });
-    const comparing = createComparing({ database, world, telemetry });
+    const indexReconciliation = createIndexReconciliation({ database, world, telemetry });
     // What a provider was asked today is remembered over restarts.
     const reconnect = (settings: ChainSettings) =>
       connect(settings, (provider) => database.read((at) => usageOf(at, settings.id, provider)));
-    const reading = createReading({
+    const chainWorkers = createChainWorkers({
       connect: reconnect,
       config,
       database,
       settlement,
       balances,
-      comparing,
+      indexReconciliation,
       history: (settings) => connectHistory({ settings, outbound, world, paces }),
       watching,
       world,
       telemetry,
     });
-    const checkout = createCheckout({ database, config, opened: reading.opened });
-    const lookUp = createLookUp({ database, sourceOf: reading.source });
+    const checkout = createCheckout({ database, config, opened: chainWorkers.opened });
+    const lookUp = createLookUp({ database, sourceOf: chainWorkers.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });
     const release = createRelease({ database, config, world, telemetry });
@@ -189,7 +189,7 @@ export async function startApp(needs: {
     const wakeAll = () => {
       cancelWaking = null;
       for (const one of loops) one.wake();
-      reading.wake();
+      chainWorkers.wake();
     };
     // Sockets are told at once; the loops ask the database what is due, once for all commits of a moment.
     const committed = () => {
@@ -215,7 +215,7 @@ export async function startApp(needs: {
 
     listener = bind(world, needs.config, http.answer);
     for (const one of loops) one.start();
-    reading.follow();
+    chainWorkers.follow();
 
     return {
       url: `http://${listener.hostname.includes(":") ? `[${listener.hostname}]` : listener.hostname}:${listener.port}`,
@@ -233,7 +233,7 @@ export async function startApp(needs: {
         }
         config.replace(keepChains(wanted, owingChains(database), current));
         http.clearAdminCache();
-        reading.follow();
+        chainWorkers.follow();
         committed();
       },
 
@@ -245,7 +245,7 @@ export async function startApp(needs: {
         await Promise.race([
           Promise.all([
             ...loops.map((one) => one.stop()),
-            Promise.race([reading.stop(), world.sleep(poll_grace_ms)]),
+            Promise.race([chainWorkers.stop(), world.sleep(poll_grace_ms)]),
             delivery.stop(),
             finished,
           ]),

@@ -8,7 +8,7 @@ import { Fault } from "../src/domain/errors.ts";
 import { createWatching } from "../src/services/watching.ts";
 import { chainClock, clockError } from "../src/storage/clocks.ts";
 import { createTelemetry } from "../src/telemetry.ts";
-import { createClockAlarm, createClockWatch, startHearing } from "../src/workers/scan/clock-watch.ts";
+import { createClockAlarm, createClockWatch, startTiming } from "../src/workers/scan/clock-watch.ts";
 import { testConfig } from "./support/server.ts";
 import { type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 import { startTill } from "./support/till.ts";
@@ -80,17 +80,17 @@ describe("polls compare clocks", () => {
       alarm,
     });
     return {
-      poll: () => made.look(heads(chain, late_s), startHearing(world)()),
+      poll: () => made.look(heads(chain, late_s), startTiming(world)()),
       forgetIfSet: made.forgetIfSet,
       /** Our clock is set between the question and the answer. */
       async setAndPoll(next_error_ms: number) {
-        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        const [head, heard] = [heads(chain, late_s), startTiming(world)];
         error_ms = next_error_ms;
         await made.look(head, heard());
       },
       /** The machine sleeps between the question and the answer, and the monotonic clock with it where `stops`. */
       async sleepAndPoll(ms: number, stops: boolean) {
-        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        const [head, heard] = [heads(chain, late_s), startTiming(world)];
         true_ms += ms;
         if (stops) slept_ms += ms;
         await made.look(head, heard());
@@ -196,7 +196,7 @@ describe("polls compare clocks", () => {
       world,
       alarm() {},
     });
-    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet, startHearing(world)());
+    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet, startTiming(world)());
     expect([clockOf("eth"), error()]).toEqual([null, null]);
   });
 

@@ -1,5 +1,5 @@
-// Keeps the books of the comparison with an index of each chain: whose wallets it is wanted for, how far it came, what
-// it found. Never changes a transfer or an order.
+// Records the comparison with each chain's index: which wallets are due, how far it came, what it found. Never changes a
+// transfer or an order.
 
 import type { ChainId } from "../domain/assets.ts";
 import { failCheck, recordCheck } from "../storage/checks.ts";
@@ -29,7 +29,7 @@ export interface Compared {
   doubts: number;
 }
 
-export interface Comparing {
+export interface IndexReconciliation {
   /** Notes which wallets of a chain are in use, so that they are compared from now on and for a day. */
   want(chain: ChainId): Promise<void>;
   /** A wallet was compared. */
@@ -38,8 +38,12 @@ export interface Comparing {
   failed(chain: ChainId, error: string): Promise<void>;
 }
 
-/** The books over one database. */
-export function createComparing(needs: { database: Database; world: World; telemetry: Telemetry }): Comparing {
+/** The records in one database. */
+export function createIndexReconciliation(needs: {
+  database: Database;
+  world: World;
+  telemetry: Telemetry;
+}): IndexReconciliation {
   const { database, world, telemetry } = needs;
   return {
     async want(chain) {

@@ -1,12 +1,12 @@
-// Which chains are read: those with a wallet, and those that lost theirs for as long as somebody was promised an amount
-// there. One scan each; never lets go of a chain that still owes a look.
+// The loops of every chain that is read: those with a wallet, and those that lost theirs while an amount is still reserved
+// or a transfer still waits there.
 
 import type { History } from "../chains/history.ts";
 import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import type { Balances } from "../services/balances.ts";
-import type { Comparing } from "../services/index-reconciliation.ts";
+import type { IndexReconciliation } from "../services/index-reconciliation.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
 import { allChains } from "../storage/chains.ts";
@@ -17,18 +17,21 @@ import { hasWaiting } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { createLoop, type Loop } from "./loop.ts";
-import { createChecks } from "./reconcile/checks.ts";
+import { createCaseWork } from "./reconcile/balance-cases.ts";
+import { createBalanceCheck } from "./reconcile/balance-check.ts";
+import { createIndexCheck } from "./reconcile/index-check.ts";
 import { createClockAlarm } from "./scan/clock-watch.ts";
+import { createEvidence } from "./scan/evidence.ts";
 import type { OpeningHeads } from "./scan/opening-heads.ts";
 import { createScan } from "./scan/scan.ts";
 
 const clock_period_ms = 1000;
 
-export interface Reading {
-  /** Makes what is read what the live settings say: begins with new chains, asks other nodes where those changed. */
+export interface ChainWorkers {
+  /** Applies the live settings: starts new chains, reconnects where the nodes changed. */
   follow(): void;
   wake(): void;
-  /** What a chain is read through; null for one that is not read. */
+  /** The source of a chain; null for one that is not read. */
   source(chain: ChainId): Source | null;
   /** A deposit was opened: its chain is asked for its head, where it is read. */
   opened(deposit: DepositRow): void;
@@ -42,19 +45,20 @@ interface Entry {
   openings: OpeningHeads;
 }
 
-/** The reading of all chains. `connect` gives a chain's source. */
-export function createReading(needs: {
+/** The loops of all chains. `connect` gives a chain's source. */
+export function createChainWorkers(needs: {
   connect(settings: ChainSettings): Providers;
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
   balances: Balances;
-  comparing: Comparing;
+  indexReconciliation: IndexReconciliation;
+  /** The index of a chain to compare with; null where the settings name none. */
   history(settings: ChainSettings): History | null;
   watching: Watching;
   world: World;
   telemetry: Telemetry;
-}): Reading {
+}): ChainWorkers {
   const { connect, config, database, world, telemetry } = needs;
   const entries = new Map<ChainId, Entry>();
   const clockAlarm = createClockAlarm(needs);
@@ -79,16 +83,17 @@ export function createReading(needs: {
       for (const loop of loops) void loop.stop();
       telemetry.info("chain_no_longer_read", { chain: id });
     };
+    const of = { ...needs, chain: id, source: switched, settings: () => config.current().chains.get(id) ?? settings };
+    const balances = createBalanceCheck({ ...of, cases: createCaseWork({ ...of, evidence: createEvidence(of) }) });
+    const index = createIndexCheck(of);
+    const loop = (name: string, { period_ms, run }: { period_ms(): number; run(): Promise<void> }) =>
+      createLoop({ name: `${name} ${id}`, world, telemetry, period_ms, run });
+    // Each check makes its own bounded calls in a loop of its own, so that none can slow the scan.
     const loops = [
-      createLoop({ name: `scan ${id}`, world, telemetry, period_ms: scan.period_ms, run }),
-      createLoop({
-        name: `clock ${id}`,
-        world,
-        telemetry,
-        period_ms: () => clock_period_ms,
-        run: scan.clock.forgetIfSet,
-      }),
-      ...createChecks({ ...needs, settings, source: switched }),
+      loop("scan", { period_ms: scan.period_ms, run }),
+      loop("clock", { period_ms: () => clock_period_ms, run: scan.clock.forgetIfSet }),
+      loop("balances", balances),
+      loop("reconcile", index),
     ];
     entries.set(id, { source: switched, loops, openings: scan.openings });
     for (const loop of loops) loop.start();
@@ -148,12 +153,12 @@ function switchable(first: Providers, settings: ChainSettings): Switch {
     },
     identity: (tokens) => source.identity(tokens),
     heads: (tags) => source.heads(tags),
-    headsBeside: (tags, heard) => source.headsBeside(tags, heard),
+    headsBeside: (tags, excluded) => source.headsBeside(tags, excluded),
     read: (question, avoid) => source.read(question, avoid),
     balances: (holdings, block, or_later) => source.balances(holdings, block, or_later),
     blocks: (numbers) => source.blocks(numbers),
     receipts: (hashes) => source.receipts(hashes),
-    testify: (matter, heard) => source.testify(matter, heard),
+    testify: (matter, excluded) => source.testify(matter, excluded),
     distrust: (provider, matter) => source.distrust(provider, matter),
     reports: () => source.reports(),
   };

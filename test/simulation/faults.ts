@@ -117,8 +117,8 @@ export const faults: readonly PlantedFault[] = [
     "a transfer counts without a second reading",
     "src/workers/confirm/confirmation.ts",
     [
-      "const silence = await hear(cases);",
-      'const silence = await hear([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
+      "const silence = await askAll(cases);",
+      'const silence = await askAll([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
     ],
     /without a second reading|does not stand|a block that left the chain|from a block it is not in/,
   ),

@@ -14,7 +14,7 @@ import { createCheckout } from "../../src/services/checkout.ts";
 import { createClaims } from "../../src/services/claims.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createInbox } from "../../src/services/inbox.ts";
-import { createComparing } from "../../src/services/index-reconciliation.ts";
+import { createIndexReconciliation } from "../../src/services/index-reconciliation.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
@@ -23,13 +23,13 @@ import type { DepositRow } from "../../src/storage/deposits.ts";
 import type { TransferRow } from "../../src/storage/transfers.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
-import { createLookUp } from "../../src/workers/lookup.ts";
 import { createCaseWork } from "../../src/workers/reconcile/balance-cases.ts";
 import { createBalanceCheck } from "../../src/workers/reconcile/balance-check.ts";
-import { createReconcile } from "../../src/workers/reconcile/index-check.ts";
+import { createIndexCheck } from "../../src/workers/reconcile/index-check.ts";
 import { createClockAlarm } from "../../src/workers/scan/clock-watch.ts";
 import { createEvidence } from "../../src/workers/scan/evidence.ts";
 import { createScan } from "../../src/workers/scan/scan.ts";
+import { createLookUp } from "../../src/workers/scan/transfer-lookup.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
@@ -185,14 +185,14 @@ export async function startStory(options: StoryOptions = {}) {
     });
   };
   const makeReconcile = () =>
-    createReconcile({
+    createIndexCheck({
       chain: settings.id,
       settings: () => config.current().chains.get(settings.id) ?? settings,
       history,
       source,
       database,
       settlement,
-      comparing: createComparing({ database, world, telemetry }),
+      indexReconciliation: createIndexReconciliation({ database, world, telemetry }),
       world,
       telemetry,
     });

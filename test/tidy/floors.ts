@@ -23,11 +23,15 @@ const room = (floor: number, name: string, ...more: string[]): Room => ({ floor,
 /** The files that may name what the World stands for. */
 export const real_world: readonly string[] = ["src/world.ts", "src/files.ts"];
 
-/** Every room of `src/`. A file imports from its own room and from strictly lower floors. */
+/** Every room of `src/`, an inner one before the one around it. A file imports from its own room and from strictly lower floors. */
 export const rooms: readonly Room[] = [
   room(5, "cli/", "main.ts"),
   room(4, "app.ts"),
   room(3, "http/"),
+  room(3, "workers/scan/"),
+  room(3, "workers/confirm/"),
+  room(3, "workers/reconcile/"),
+  room(3, "workers/doctor/"),
   room(3, "workers/"),
   room(3, "sdk/"),
   room(2, "services/"),
@@ -61,6 +65,24 @@ const doors: readonly Door[] = [
     to: "migrations/",
     type_only: false,
     reason: "migrations are imported as text, so the executable holds them",
+  },
+  {
+    from: "workers/",
+    to: "src/workers/",
+    type_only: false,
+    reason: "the loops of a chain are composed of what the inner rooms do",
+  },
+  {
+    from: "workers/scan/",
+    to: "src/workers/confirm/",
+    type_only: false,
+    reason: "a poll ends with the confirmation of what it read",
+  },
+  {
+    from: "workers/reconcile/",
+    to: "src/workers/scan/",
+    type_only: false,
+    reason: "what a comparison finds missing is looked up and proved as the scan does it",
   },
   { from: "cli/", to: "package.json", type_only: false, reason: "`ocrch --version`" },
   { from: "http/", to: "package.json", type_only: false, reason: "the version in /health and in the API description" },

@@ -1,6 +1,5 @@
-// The second look at transfers whose policy is met, by one provider or, for payments that are worth it, by two of
-// different companies: they must show the same, and both call it final. Asks and judges; writes nothing. What is disputed
-// or unheard never counts.
+// Confirms transfers whose policy is met: reads each receipt again, from two operators where the amount asks for it, which
+// must show the same and both call it final. Writes nothing. A disputed transfer never counts.
 
 import type { Providers, Testimony, ToldHeads } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
@@ -17,34 +16,34 @@ import { depositById } from "../../storage/deposits.ts";
 import { type TransferRow, transferOf } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createRounds, type Ripe } from "./confirmation-queue.ts";
-import { isWithinReach, reachOf, type SecondWord, secondWords } from "./second-finality.ts";
+import { createConfirmationQueue, type QueuedTransfer } from "./confirmation-queue.ts";
+import { isWithinReach, reachOf, type SecondFinality, secondFinalities } from "./second-finality.ts";
 
-/** How long a payment waits for a second opinion that only our default asks for. */
+/** How long a payment waits for a second opinion that the configuration does not ask for. */
 const unasked_patience_ms = 600_000;
-/** A dispute that lasts is told again this often. */
+/** A dispute that lasts is logged again this often. */
 const alert_interval_ms = 600_000;
 
-/** What the second look came to. */
-export interface Ripened {
+/** The result of one confirmation batch. */
+export interface ConfirmationOutcome {
   judged: Judged[];
-  /** Why payments that are ripe do not count yet, in words for the operator; null when none is held back. */
+  /** For the log: why payments do not count yet; null when none is held back. */
   held: string | null;
 }
 
-export interface Ripening {
+export interface Confirmation {
   /**
-   * Looks again at transfers whose policy is met: those that are bound to a deposit, or the others. Faults: those of the
-   * source when nobody answers at all.
+   * Confirms the next transfers whose policy is met: those bound to a deposit, or the others. Faults: those of the source
+   * when no provider answers.
    */
-  look(is_bound: boolean, told: ToldHeads, settings: ChainSettings): Promise<Ripened>;
+  confirmNext(is_bound: boolean, heads: ToldHeads, settings: ChainSettings): Promise<ConfirmationOutcome>;
 }
 
-interface Case extends Ripe {
+interface Case extends QueuedTransfer {
   needed: number;
   /** The answer of a provider that does not show this block is unclear. */
   witness: ReturnType<typeof witnessOf>;
-  /** Why only one company's word says that its policy is met, where two are needed; null when nothing is missing. */
+  /** Why no second operator calls its policy met, where two are needed; null when nothing is missing. */
   unvouched: string | null;
   opinions: Opinion[];
   /** Headers by which a transfer that moved is re-pointed. */
@@ -53,23 +52,27 @@ interface Case extends Ripe {
   unclear: string[];
 }
 
-/** The second look of one chain. */
-export function createRipening(needs: {
+/** The confirmation of one chain. */
+export function createConfirmation(needs: {
   chain: ChainId;
   source: Providers;
   database: Database;
   world: World;
   telemetry: Telemetry;
-}): Ripening {
+}): Confirmation {
   const { chain, source, database, world, telemetry } = needs;
-  const rounds = createRounds(needs);
+  const queue = createConfirmationQueue(needs);
 
-  async function look(is_bound: boolean, told: ToldHeads, settings: ChainSettings): Promise<Ripened> {
-    const ripe = rounds.next(is_bound, (finality) => reachOf(finality, told, settings.facts));
-    const cases = await begin(ripe, told, settings);
-    const silence = await hear(cases);
+  async function confirmNext(
+    is_bound: boolean,
+    heads: ToldHeads,
+    settings: ChainSettings,
+  ): Promise<ConfirmationOutcome> {
+    const due = queue.next(is_bound, (finality) => reachOf(finality, heads, settings.facts));
+    const cases = await begin(due, heads, settings);
+    const silence = await askAll(cases);
     const judged: Judged[] = [];
-    const final = reachOf(formatFinality(settings.facts.final), told, settings.facts);
+    const final = reachOf(formatFinality(settings.facts.final), heads, settings.facts);
     for (const one of cases) {
       const { row, memory } = one;
       const found = patientWith(one, settings, silence);
@@ -91,7 +94,7 @@ export function createRipening(needs: {
       else memory.held = unclear(one);
       memory.is_disputed = found.state === "disputed";
     }
-    return { judged, held: counted(rounds.held()) };
+    return { judged, held: counted(queue.held()) };
   }
 
   /** How many operators must say the same of a transfer, by what its order receives with it. */
@@ -104,18 +107,18 @@ export function createRipening(needs: {
     return atMost(total, verify.above) ? 1 : 2;
   }
 
-  /** The cases of those that two call final where two must; why it is not so is remembered of the others. */
-  async function begin(ripe: readonly Ripe[], told: ToldHeads, settings: ChainSettings): Promise<Case[]> {
-    const opinions = new Map(ripe.map(({ row }) => [row.id, opinionsFor(row, settings)]));
-    const twice = ripe.filter(({ row }) => opinions.get(row.id) !== 1).map(({ row }) => row.finality);
-    const words = await secondWords(source, told, new Set(twice), settings.facts);
-    const heads = withoutStaleTags(told, settings.facts.stale_tag_s ?? null);
-    return ripe.flatMap(({ row, memory }) => {
+  /** Cases of the transfers that enough operators call final; the others remember why not. */
+  async function begin(due: readonly QueuedTransfer[], heads: ToldHeads, settings: ChainSettings): Promise<Case[]> {
+    const opinions = new Map(due.map(({ row }) => [row.id, opinionsFor(row, settings)]));
+    const twice = due.filter(({ row }) => opinions.get(row.id) !== 1).map(({ row }) => row.finality);
+    const seconds = await secondFinalities(source, heads, new Set(twice), settings.facts);
+    const freshHeads = withoutStaleTags(heads, settings.facts.stale_tag_s ?? null);
+    return due.flatMap(({ row, memory }) => {
       const needed = opinions.get(row.id) ?? 1;
-      const second = needed > 1 ? words.get(row.finality) : undefined;
+      const second = needed > 1 ? seconds.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
-        const witness = witnessOf(parseFinality(row.finality), row.block_number, heads, settings.facts);
+        const witness = witnessOf(parseFinality(row.finality), row.block_number, freshHeads, settings.facts);
         return [{ row, memory, needed, witness, unvouched, opinions: [], moved: new Map(), unclear: [] }];
       }
       memory.waiting_since = null;
@@ -124,20 +127,20 @@ export function createRipening(needs: {
     });
   }
 
-  /** Hears one provider after the other until every case is settled or nobody is left. Returns why nobody is. */
-  async function hear(cases: readonly Case[]): Promise<string | null> {
-    const heard: string[] = [];
+  /** Asks one provider after another until every case is decided or none is left. Returns why none is left. */
+  async function askAll(cases: readonly Case[]): Promise<string | null> {
+    const excluded: string[] = [];
     for (let open = cases; open.length > 0; open = open.filter(isOpen)) {
       const hashes = [...new Set(open.map(({ row }) => row.tx_hash))];
       const heights = [...new Set(open.flatMap(({ row, witness }) => [row.block_number, witness.number]))];
       let testimony: Testimony;
       try {
-        testimony = await source.testify({ hashes, heights }, heard);
+        testimony = await source.testify({ hashes, heights }, excluded);
       } catch (error) {
         if (error instanceof Fault && error.code === "second_opinion_missing") return error.message;
         throw error;
       }
-      heard.push(testimony.provider);
+      excluded.push(testimony.provider);
       for (const one of open) form(one, testimony);
     }
     return null;
@@ -145,8 +148,8 @@ export function createRipening(needs: {
 
   /** What to make of the opinions there are, once patience that nobody asked for has run out. */
   function patientWith(one: Case, { verify }: ChainSettings, silence: string | null): Consensus {
-    const heard = consensus(one.opinions, one.needed);
-    const found: Consensus = heard.state === "agreed" && one.unvouched !== null ? { state: "wanting" } : heard;
+    const all = consensus(one.opinions, one.needed);
+    const found: Consensus = all.state === "agreed" && one.unvouched !== null ? { state: "wanting" } : all;
     if (found.state !== "wanting" || one.needed === 1 || verify.asked) return found;
     one.memory.waiting_since ??= world.elapsed();
     if (world.elapsed() - one.memory.waiting_since < unasked_patience_ms) return found;
@@ -167,10 +170,10 @@ export function createRipening(needs: {
   function dispute(one: Case, outvoted: readonly string[]): string {
     const { row, memory } = one;
     const sides = sidesOf(one);
-    const is_due = memory.told_at === null || world.elapsed() - memory.told_at >= alert_interval_ms;
+    const is_due = memory.alerted_at === null || world.elapsed() - memory.alerted_at >= alert_interval_ms;
     // A reorganisation between two answers makes them differ once: it is no alarm before they differ again.
     if (memory.is_disputed && is_due) {
-      memory.told_at = world.elapsed();
+      memory.alerted_at = world.elapsed();
       telemetry.error("provider_disagrees", { chain, transfer: row.id, txn: row.tx_hash, opinions: sides });
     }
     telemetry.count("provider_disagrees", { chain });
@@ -193,11 +196,11 @@ export function createRipening(needs: {
     return `confirmation_unclear: block ${block}, transaction ${tx_hash}: ${why}`;
   }
 
-  return { look };
+  return { confirmNext };
 }
 
-/** False where a second company says that the row's policy is not met yet. */
-function isFinalBy(second: SecondWord | undefined, row: TransferRow): boolean {
+/** False where a second operator says that the row's policy is not met yet. */
+function isFinalBy(second: SecondFinality | undefined, row: TransferRow): boolean {
   if (second === undefined || second.through === null) return true;
   return isWithinReach(second.through, { number: row.block_number, time: row.block_time });
 }

@@ -1,5 +1,5 @@
-// How far back a chain is final for a policy: by the heads that were read, and by what a second company says for payments
-// that two must vouch for. Asks; judges no payment.
+// How far a chain is final under a policy: by the heads that were read, and by those of a second operator where a payment
+// needs two. Judges no payment.
 
 import type { Providers, ToldHeads, Word } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
@@ -15,16 +15,16 @@ import {
   withoutStaleTags,
 } from "../../domain/finality.ts";
 
-/** What a second company says of one policy. */
-export interface SecondWord {
-  /** Up to where the policy is met by what it says; null when nobody says anything. */
+/** What a second operator says of one policy. */
+export interface SecondFinality {
+  /** Up to where the policy is met by its heads; null when no second operator answers. */
   through: FinalReach | null;
-  /** Why nobody does, or how far behind it is, in words for the operator; null when there is nothing to tell. */
+  /** For the log: why none answers, or how far behind it is; null when it is up to date. */
   complaint: string | null;
 }
 
-/** The tags that the settings name, and those that waiting payments were promised under before. */
-export function tagsAsked({ finality, facts }: ChainSettings, promised: readonly string[]): FinalityTag[] {
+/** The tags that the settings name, and those that waiting transfers need. */
+export function requestedTags({ finality, facts }: ChainSettings, promised: readonly string[]): FinalityTag[] {
   return tagsOf([...finality.map((tier) => tier.finality), facts.final, ...promised.map(parseFinality)]);
 }
 
@@ -41,49 +41,52 @@ export function isWithinReach(reach: FinalReach, block: { number: number; time: 
 }
 
 /**
- * What another company says of these policies than the one whose word each of them rests on in `told`. One question for all,
- * unless their words are of different providers, and one more where the answer lags behind.
+ * Second finality of each policy, from an operator other than the one that `heads` has the policy's block from. One request
+ * for all policies of one provider, and one more where the answer lags behind `heads`.
  */
-export async function secondWords(
+export async function secondFinalities(
   source: Pick<Providers, "headsBeside">,
-  told: ToldHeads,
+  heads: ToldHeads,
   policies: ReadonlySet<string>,
   facts: ChainFacts,
-): Promise<Map<string, SecondWord>> {
-  const words = new Map<string, SecondWord>();
-  for (const [speaker, group] of Map.groupBy(policies, (finality) => speakerOf(finality, told))) {
-    // Depth stands in for a tag that nobody serves: then the second one's head is its word.
-    const tags = tagsOf(group.map(parseFinality)).filter((tag) => told[tag] !== null);
-    const ask = (heard: readonly string[]) => source.headsBeside(tags, heard).catch(unheard);
-    const second = await ask([speaker]);
+): Promise<Map<string, SecondFinality>> {
+  const found = new Map<string, SecondFinality>();
+  for (const [first, group] of Map.groupBy(policies, (finality) => providerFor(finality, heads))) {
+    // Where no provider serves a tag, depth below the second operator's head decides.
+    const tags = tagsOf(group.map(parseFinality)).filter((tag) => heads[tag] !== null);
+    const ask = (excluded: readonly string[]) => source.headsBeside(tags, excluded).catch(reasonOf);
+    const second = await ask([first]);
     const isBehind = (finality: string) => {
-      const { through } = wordOn(finality, second, told, facts);
-      return through !== null && !isWithinReach(through, reachOf(finality, told, facts));
+      const { through } = finalityOf(finality, second, heads, facts);
+      return through !== null && !isWithinReach(through, reachOf(finality, heads, facts));
     };
-    // One company may stand still: where a third says as much as the first, two agree.
-    const third = typeof second !== "string" && group.some(isBehind) ? await ask([speaker, second.provider]) : second;
+    // One operator may stand still: where a third says as much as the first, two agree.
+    const third = typeof second !== "string" && group.some(isBehind) ? await ask([first, second.provider]) : second;
     for (const finality of group) {
-      words.set(finality, higher(wordOn(finality, second, told, facts), wordOn(finality, third, told, facts)));
+      found.set(
+        finality,
+        higher(finalityOf(finality, second, heads, facts), finalityOf(finality, third, heads, facts)),
+      );
     }
   }
-  return words;
+  return found;
 }
 
-function higher(one: SecondWord, other: SecondWord): SecondWord {
+function higher(one: SecondFinality, other: SecondFinality): SecondFinality {
   if (one.through === null || other.through === null) return one.through === null ? other : one;
   return isWithinReach(other.through, one.through) ? other : one;
 }
 
-function wordOn(finality: string, word: Word | string, told: ToldHeads, facts: ChainFacts): SecondWord {
-  if (typeof word === "string") return { through: null, complaint: word };
-  const { provider, heads } = word;
-  const behind_s = told.latest.time - decisive(finality, heads).time;
+function finalityOf(finality: string, other: Word | string, heads: ToldHeads, facts: ChainFacts): SecondFinality {
+  if (typeof other === "string") return { through: null, complaint: other };
+  const { provider, heads: otherHeads } = other;
+  const behind_s = heads.latest.time - decisive(finality, otherHeads).time;
   const complaint = behind_s > facts.late_tag_s ? `${provider} is ${behind_s} seconds behind with what is final` : null;
-  return { through: reachOf(finality, heads, facts), complaint };
+  return { through: reachOf(finality, otherHeads, facts), complaint };
 }
 
-/** The provider whose word a policy rests on. */
-function speakerOf(finality: string, { by }: ToldHeads): string {
+/** The provider that the block deciding a policy is from. */
+function providerFor(finality: string, { by }: ToldHeads): string {
   const { tag } = parseFinality(finality);
   return (tag === undefined ? null : by[tag]) ?? by.latest;
 }
@@ -94,7 +97,7 @@ function decisive(finality: string, heads: Heads) {
   return (tag === undefined ? null : heads[tag]) ?? heads.latest;
 }
 
-function unheard(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (error instanceof Fault && error.code === "second_opinion_missing") return error.message;
   throw error;
 }

@@ -29,14 +29,14 @@ interface ChainNeeds extends ConnectNeeds {
   config: Config;
 }
 
-export interface ChainCheckup {
+export interface ChainExamination {
   checks: Check[];
   /** What the nodes state of their clocks, less ours, ms. */
   skews_ms: number[];
 }
 
 /** Looks at one chain, its nodes side by side. */
-export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces">): Promise<ChainCheckup> {
+export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces">): Promise<ChainExamination> {
   const { world } = asked;
   // What it finds is told as checks, not on a log.
   const needs = { ...asked, telemetry: createTelemetry({ ...world, warn: () => {} }), paces: createPaces({ world }) };

@@ -43,13 +43,13 @@ export function examineConfig(world: World, config: Config): Promise<Check> {
   });
 }
 
-export interface DatabaseCheckup {
+export interface StorageExamination {
   checks: Check[];
   webhook_origins: WebhookOrigin[];
 }
 
 /** Looks at the disk and at the database, all of it. */
-export async function examineStorage(world: World, { database: { path } }: Config): Promise<DatabaseCheckup> {
+export async function examineStorage(world: World, { database: { path } }: Config): Promise<StorageExamination> {
   const folder = dirname(path);
   let webhook_origins: WebhookOrigin[] = [];
   const disk = await checked(world, folder, "disk", () => {

@@ -1,4 +1,4 @@
-// Looks into balances that nothing explains: reads both sides of the stretch again, from another provider where there is
+// Looks into balances that nothing explains: reads both sides of the range again, from another provider where there is
 // one, lets settlement take in what the scan missed, and narrows what is left by readings in its middle.
 
 import type { Question, Source } from "../../chains/source.ts";
@@ -16,7 +16,7 @@ import { isUnrecorded } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { Evidence } from "../scan/evidence.ts";
-import { createSide, outgoingOf, type Side } from "./transfer-range-reader.ts";
+import { createTransferRangeReader, outgoingOf, type TransferRangeReader } from "./transfer-range-reader.ts";
 
 /** Pages per look; a longer stretch is read on at the next one. */
 const pages_per_look_max = 20;
@@ -45,15 +45,15 @@ export function createCaseWork(needs: {
   telemetry: Telemetry;
 }): CaseWork {
   const { chain, settings, source, evidence, database, settlement, balances, world, telemetry } = needs;
-  /** The stretch that is being read, over several looks where it is long. */
-  let reading: { key: string; in: Side; out: Side } | null = null;
+  /** The range that is being read, over several looks where it is long. */
+  let reading: { key: string; in: TransferRangeReader; out: TransferRangeReader } | null = null;
 
   function isDue(one: OpenCase): boolean {
     if (one.looked_at === null || (one.stuck === null && one.to_block - one.from_block > 1)) return true;
     return world.now() - one.looked_at >= (one.looks < eager_looks ? look_again_ms : look_rarely_ms);
   }
 
-  function sidesOf(one: OpenCase): { in: Side; out: Side } {
+  function readersOf(one: OpenCase): { in: TransferRangeReader; out: TransferRangeReader } {
     const key = `${one.id} ${one.from_block} ${one.to_block} ${one.looks}`;
     if (reading?.key === key) return reading;
     const before = database.read((at) => intervalAt(coveredBlocks(at, one.watch), one.from_block + 1))?.provider;
@@ -63,8 +63,8 @@ export function createCaseWork(needs: {
     const outgoing = async (question: Question) => ({ answer: await source.read(question, avoid), transfers: [] });
     reading = {
       key,
-      in: createSide({ read: (question) => evidence.read(question, avoid), asked, page_blocks }),
-      out: createSide({ read: outgoing, asked: { ...asked, side: "out" }, page_blocks }),
+      in: createTransferRangeReader({ read: (question) => evidence.read(question, avoid), asked, page_blocks }),
+      out: createTransferRangeReader({ read: outgoing, asked: { ...asked, side: "out" }, page_blocks }),
     };
     return reading;
   }
@@ -73,27 +73,27 @@ export function createCaseWork(needs: {
     const due = database.read((at) => openCases(at, chain)).filter(isDue);
     const one = due.toSorted((a, b) => (a.looked_at ?? 0) - (b.looked_at ?? 0))[0];
     if (one === undefined) return;
-    const sides = sidesOf(one);
-    const left = pages_per_look_max - (await sides.in.advance(pages_per_look_max));
-    await sides.out.advance(left);
-    if (!sides.in.isRead() || !sides.out.isRead()) return;
+    const readers = readersOf(one);
+    const left = pages_per_look_max - (await readers.in.advance(pages_per_look_max));
+    await readers.out.advance(left);
+    if (!readers.in.isRead() || !readers.out.isRead()) return;
 
     reading = null;
-    const missed = await takeIn(sides.in);
+    const missed = await takeIn(readers.in);
     const pot = { chain, wallet: one.wallet, token: one.token };
     const incoming = database.read((at) => incomingBetween(at, pot, one.from_block, one.to_block));
-    const movements = [...incoming, ...outgoingOf(sides.out, one)];
+    const movements = [...incoming, ...outgoingOf(readers.out, one)];
     const whole = stretchOfCase(one);
     const rest = stretchOf(whole.from, whole.to, movements);
     const { parts, stuck } = rest.difference === 0n ? { parts: [], stuck: null } : await narrowed(one, rest, movements);
-    const answered_by = sides.in.pages.at(-1)?.answer.provider ?? "";
+    const answered_by = readers.in.pages.at(-1)?.answer.provider ?? "";
     await balances.narrow({ id: one.id, watch: one.watch, chain }, parts, { answered_by, stuck, missed });
     tell(one, parts, stuck);
   }
 
   /** Hands to settlement what the logs show and no row tells. Returns how many. */
-  async function takeIn(side: Side): Promise<number> {
-    const found = side.pages.flatMap(({ transfers }) => transfers);
+  async function takeIn(incoming: TransferRangeReader): Promise<number> {
+    const found = incoming.pages.flatMap(({ transfers }) => transfers);
     const missing = database.read((at) => found.filter((transfer) => isUnrecorded(at, transfer)));
     if (missing.length === 0) return 0;
     await settlement.admit(missing, "missed by the scan, shown by a balance");

@@ -15,7 +15,7 @@ import type { Database } from "../../storage/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { CaseWork } from "./balance-cases.ts";
-import { createSide, outgoingOf, type Side } from "./transfer-range-reader.ts";
+import { createTransferRangeReader, outgoingOf, type TransferRangeReader } from "./transfer-range-reader.ts";
 
 /** How often it looks whether there is something to do. */
 const tick_ms = 30_000;
@@ -50,7 +50,7 @@ interface Taken {
   at: number;
   held: { watch: WatchRow; units: bigint }[];
   /** What left the wallets, by the block of the checkpoint it is counted from; begun once the rest is ready. */
-  sides: Map<number, Side> | null;
+  readers: Map<number, TransferRangeReader> | null;
 }
 
 /** The comparison of one chain. A provider that cannot answer is named in the coverage and asked again later. */
@@ -137,7 +137,7 @@ export function createBalanceCheck(needs: {
       if (is_news) telemetry.warn("contract_states_no_balance", { chain, wallet: watch.wallet, token: watch.token });
       return [];
     });
-    if (held.length > 0) taken = { block, provider, at: world.elapsed(), held, sides: null };
+    if (held.length > 0) taken = { block, provider, at: world.elapsed(), held, readers: null };
   }
 
   /** Compares a reading once everything below its block is final, read twice and known on both sides. */
@@ -161,21 +161,21 @@ export function createBalanceCheck(needs: {
       held.some(({ watch }) => (checkpoints.get(watch.id)?.block ?? -1) < block.number) && ready.length < held.length;
     if (waiting && (age_ms < stragglers_wait_ms || ready.length === 0)) return;
 
-    reading.sides ??= sidesOf(
+    reading.readers ??= readersOf(
       ready.map(({ watch }) => watch),
       checkpoints,
       block.number,
     );
     let pages = pages_per_tick_max;
-    for (const side of reading.sides.values()) pages -= await side.advance(pages);
-    if ([...reading.sides.values()].some((side) => !side.isRead())) return;
+    for (const reader of reading.readers.values()) pages -= await reader.advance(pages);
+    if ([...reading.readers.values()].some((reader) => !reader.isRead())) return;
     const [now] = await source.blocks([block.number]);
     taken = null;
     // Its block was replaced after all: a fresh reading is due at once.
     if (now?.hash !== block.hash) return;
-    const { sides } = reading;
+    const { readers } = reading;
     const readings = ready.map(({ watch, units }): Reading => {
-      const side = sides.get(checkpoints.get(watch.id)?.block ?? block.number);
+      const side = readers.get(checkpoints.get(watch.id)?.block ?? block.number);
       return { watch, units, outgoing: side === undefined ? [] : outgoingOf(side, watch) };
     });
     if (await isStated(block, balances.disputed(block, readings))) {
@@ -198,11 +198,11 @@ export function createBalanceCheck(needs: {
     return !differs;
   }
 
-  function sidesOf(
+  function readersOf(
     watches: readonly WatchRow[],
     checkpoints: ReadonlyMap<number, CheckpointRow>,
     to: number,
-  ): Map<number, Side> {
+  ): Map<number, TransferRangeReader> {
     const groups = Map.groupBy(watches, (watch) => checkpoints.get(watch.id)?.block ?? to);
     return new Map(
       [...groups].map(([after, group]) => {
@@ -210,7 +210,7 @@ export function createBalanceCheck(needs: {
         const tokens = [...new Set(group.map(({ token }) => token))];
         const asked = { from: after + 1, to, wallets, tokens, side: "out" as const };
         const read = async (question: Question) => ({ answer: await source.read(question), transfers: [] });
-        return [after, createSide({ read, asked, page_blocks: settings().facts.page_blocks })];
+        return [after, createTransferRangeReader({ read, asked, page_blocks: settings().facts.page_blocks })];
       }),
     );
   }

@@ -9,7 +9,7 @@ import { coveredThrough } from "../../domain/coverage.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Transfer } from "../../domain/payment.ts";
-import type { Comparing } from "../../services/index-reconciliation.ts";
+import type { IndexReconciliation } from "../../services/index-reconciliation.ts";
 import type { Settlement } from "../../services/settlement.ts";
 import { type ComparedRow, dueComparisons, transfersTo } from "../../storage/compared.ts";
 import { intervals, type WatchRow, watchesOf } from "../../storage/coverage.ts";
@@ -17,7 +17,7 @@ import type { Database } from "../../storage/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createLookUp } from "../lookup.ts";
+import { createLookUp } from "../scan/transfer-lookup.ts";
 
 /** How often it looks whether a wallet is due. */
 const tick_ms = 60_000;
@@ -36,25 +36,25 @@ const pace_blocks = 1_000;
 /** Transactions looked up per comparison: more missing than that are found by the next ones. */
 const receipts_max = 100;
 
-export interface Reconcile {
+export interface IndexCheck {
   /** Compares the wallets that are due, a few at a time. */
   run(): Promise<void>;
   period_ms(): number;
 }
 
 /** The comparison of one chain with the index that `history` gives; null where there is none to ask. */
-export function createReconcile(needs: {
+export function createIndexCheck(needs: {
   chain: ChainId;
   settings(): ChainSettings;
   history(settings: ChainSettings): History | null;
   source: Source;
   database: Database;
   settlement: Settlement;
-  comparing: Comparing;
+  indexReconciliation: IndexReconciliation;
   world: World;
   telemetry: Telemetry;
-}): Reconcile {
-  const { chain, settings, source, database, settlement, comparing, world, telemetry } = needs;
+}): IndexCheck {
+  const { chain, settings, source, database, settlement, indexReconciliation, world, telemetry } = needs;
   const lookUp = createLookUp({ database, sourceOf: () => source });
   let asked: { settings: ChainSettings; history: History | null } | null = null;
   let not_before = Number.NEGATIVE_INFINITY;
@@ -72,7 +72,7 @@ export function createReconcile(needs: {
   async function run(): Promise<void> {
     const history = historyNow();
     if (history === null || world.elapsed() < not_before) return;
-    await comparing.want(chain);
+    await indexReconciliation.want(chain);
     const times = { now: world.now(), before: world.now() - compare_interval_ms };
     try {
       for (const row of database.read((at) => dueComparisons(at, chain, times, wallets_per_tick_max))) {
@@ -82,7 +82,7 @@ export function createReconcile(needs: {
       if (!(error instanceof Fault)) throw error;
       not_before = world.elapsed() + Math.max(after_failure_ms, (error.retry_after_s ?? 0) * 1000);
       telemetry.warn("history_not_compared", { chain, code: error.code, error: error.message });
-      await comparing.failed(chain, `${error.code}: ${error.message}`);
+      await indexReconciliation.failed(chain, `${error.code}: ${error.message}`);
     }
   }
 
@@ -106,7 +106,7 @@ export function createReconcile(needs: {
     const since = row.doubted_block ?? from.number - 1;
     if (hashes.length > receipts_max) {
       // The same stretch again: what was admitted now is known then.
-      return comparing.done({
+      return indexReconciliation.done({
         ...of,
         block: row.block,
         block_time: row.block_time,
@@ -119,7 +119,7 @@ export function createReconcile(needs: {
     const doubted_block = is_old && row.block !== null ? row.block : since;
     const old = stored.filter(({ block_number }) => block_number > since && block_number <= doubted_block);
     const doubts = unmatched(old, mentions).length;
-    await comparing.done({ ...of, block: to.number, block_time: to.time, doubted_block, doubts });
+    await indexReconciliation.done({ ...of, block: to.number, block_time: to.time, doubted_block, doubts });
   }
 
   /** Transfers to the wallet in these transactions that are not recorded as they stand; those of no mined one are none. */
@@ -157,15 +157,15 @@ export function createReconcile(needs: {
   return { run, period_ms: () => tick_ms };
 }
 
-/** What an index and a row have in common. */
-type Told = Pick<Mention, "tx_hash" | "token"> & { units: bigint | string };
+/** The fields by which an index entry and a stored transfer are compared. */
+type ComparedTransfer = Pick<Mention, "tx_hash" | "token"> & { units: bigint | string };
 
-/** Those that are told more often than `known` holds them: equal transfers of one transaction are several. */
-function unmatched<T extends Told>(told: readonly T[], known: readonly Told[]): T[] {
-  const name = ({ tx_hash, token, units }: Told) => `${tx_hash} ${token} ${units}`;
+/** Entries of `listed` beyond those in `known`; equal transfers of one transaction count separately. */
+function unmatched<T extends ComparedTransfer>(listed: readonly T[], known: readonly ComparedTransfer[]): T[] {
+  const name = ({ tx_hash, token, units }: ComparedTransfer) => `${tx_hash} ${token} ${units}`;
   const left = new Map<string, number>();
   for (const one of known) left.set(name(one), (left.get(name(one)) ?? 0) + 1);
-  return told.filter((one) => {
+  return listed.filter((one) => {
     const count = left.get(name(one)) ?? 0;
     left.set(name(one), count - 1);
     return count <= 0;

@@ -1,32 +1,32 @@
-// One side of the transfers of some wallets over a stretch of final blocks, read a few pages at a time, so that a long
-// stretch never keeps anybody waiting. Reads and keeps; judges nothing.
+// Reads transfers to or from some wallets over a range of final blocks, a few pages at a time, so that a long range delays
+// nothing else. Keeps what it read; decides nothing.
 
 import type { Answer, Holding, Question } from "../../chains/source.ts";
 import type { Movement } from "../../domain/balances.ts";
 import type { Transfer } from "../../domain/payment.ts";
 
-export interface Page {
+export interface TransferPage {
   answer: Answer;
-  /** Its sightings with their places, where the reader looks them up. */
+  /** Its transfers with their receipt indexes, where `read` looks them up. */
   transfers: readonly Transfer[];
 }
 
-export interface Side {
-  /** Reads at most `pages` more. Returns how many it took; fewer than allowed only when the stretch is read. */
+export interface TransferRangeReader {
+  /** Reads at most `pages` more. Returns how many it read; fewer only when the range is complete. */
   advance(pages: number): Promise<number>;
   isRead(): boolean;
-  /** What was read so far, lowest blocks first. */
-  pages: readonly Page[];
+  /** Pages read so far, lowest blocks first. */
+  pages: readonly TransferPage[];
 }
 
-/** The side `asked.side` of `asked.from..to`; `page_blocks` is the widest range of one call. */
-export function createSide(needs: {
-  read(question: Question): Promise<Page>;
+/** Reads `asked.from..to`; `page_blocks` is the widest range of one call. */
+export function createTransferRangeReader(needs: {
+  read(question: Question): Promise<TransferPage>;
   asked: Omit<Question, "mark">;
   page_blocks: number;
-}): Side {
+}): TransferRangeReader {
   const { read, asked, page_blocks } = needs;
-  const pages: Page[] = [];
+  const pages: TransferPage[] = [];
   let from = asked.from;
   return {
     pages,
@@ -44,9 +44,9 @@ export function createSide(needs: {
   };
 }
 
-/** What left one wallet in one contract, below zero. */
-export function outgoingOf(side: Side, { wallet, token }: Holding): Movement[] {
-  return side.pages
+/** Outgoing transfers of one wallet and token, with negative units. */
+export function outgoingOf(reader: TransferRangeReader, { wallet, token }: Holding): Movement[] {
+  return reader.pages
     .flatMap(({ answer }) => answer.sightings)
     .filter((sighting) => sighting.sender === wallet && sighting.token === token)
     .map(({ block, units }) => ({ block: block.number, units: -units }));

@@ -32,8 +32,8 @@ interface Comparison {
   uncertainty_ms: number;
 }
 
-/** When a provider was asked for its head and when it answered. */
-export interface Hearing {
+/** How long a provider took to answer with its head. */
+export interface HeadTiming {
   /** On `world.elapsed()`. */
   elapsed: number;
   /** Our clock. */
@@ -44,8 +44,8 @@ export interface Hearing {
   isSteady: boolean;
 }
 
-/** Begins to time an answer; the returned function ends it. */
-export function startHearing(world: World): () => Hearing {
+/** Starts timing an answer; the returned function stops it. */
+export function startTiming(world: World): () => HeadTiming {
   const [asked_elapsed, asked_now] = [world.elapsed(), world.now()];
   return () => {
     const [elapsed, now] = [world.elapsed(), world.now()];
@@ -58,8 +58,8 @@ export function startHearing(world: World): () => Hearing {
 export interface ClockWatch {
   /** Forgets what was measured once our clock was set. For every second: deposits are dated by it. */
   forgetIfSet(): Promise<void>;
-  /** Looks at what a poll was told of the chain's end. */
-  look(told: ToldHeads, hearing: Hearing): Promise<void>;
+  /** Compares the clocks by the heads of one poll. */
+  look(heads: ToldHeads, timing: HeadTiming): Promise<void>;
 }
 
 /** Tells that our clock is wrong, once an hour for all chains, and that it is right again. */
@@ -110,13 +110,13 @@ export function createClockWatch(needs: {
   }
 
   /** The best comparison of a provider, with this block. When it was asked for it was no older than `gap_ms`, nor than a block takes. */
-  function compare(provider: string, block: BlockRef, gap_ms: number, hearing: Hearing): Comparison {
+  function compare(provider: string, block: BlockRef, gap_ms: number, timing: HeadTiming): Comparison {
     const block_ms = database.read((at) => secondsPerBlock(at, chain)).most * 1000;
-    const { elapsed } = hearing;
+    const { elapsed } = timing;
     const one = {
       elapsed,
-      ahead_ms: block.time * 1000 - hearing.now,
-      uncertainty_ms: Math.round(Math.min(gap_ms, block_ms) + hearing.took_ms + rounding_ms),
+      ahead_ms: block.time * 1000 - timing.now,
+      uncertainty_ms: Math.round(Math.min(gap_ms, block_ms) + timing.took_ms + rounding_ms),
     };
     const recent = (compared.get(provider) ?? []).filter((other) => elapsed - other.elapsed < window_ms);
     const all = [...recent, one].slice(-comparisons_max);
@@ -142,10 +142,10 @@ export function createClockWatch(needs: {
     if (!isOff(best) || world.elapsed() - second_provider_asked_at < second_provider_interval_ms) return;
     second_provider_asked_at = world.elapsed();
     try {
-      const heard = startHearing(world);
+      const stopTiming = startTiming(world);
       const { provider, heads } = await source.headsBeside([], [by.latest]);
-      const hearing = heard();
-      if (hearing.isSteady) await keep(provider, compare(provider, heads.latest, gap_ms, hearing));
+      const timing = stopTiming();
+      if (timing.isSteady) await keep(provider, compare(provider, heads.latest, gap_ms, timing));
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
     }
@@ -165,18 +165,18 @@ export function createClockWatch(needs: {
   return {
     forgetIfSet,
 
-    async look(told, hearing) {
+    async look(heads, timing) {
       await forgetIfSet();
-      const { number } = told.latest;
+      const { number } = heads.latest;
       const before = await stillThere(number);
-      if (before === null || number > before.number) last = { number, elapsed: hearing.elapsed };
-      if (before === null || number <= before.number || !hearing.isSteady) return;
-      const gap_ms = hearing.elapsed - before.elapsed;
-      const best = compare(told.by.latest, told.latest, gap_ms, hearing);
+      if (before === null || number > before.number) last = { number, elapsed: timing.elapsed };
+      if (before === null || number <= before.number || !timing.isSteady) return;
+      const gap_ms = timing.elapsed - before.elapsed;
+      const best = compare(heads.by.latest, heads.latest, gap_ms, timing);
       // The first head after a pause may be an old one: only a second one shows that our clock is off.
-      if (isOff(best) && compared.get(told.by.latest)?.length === 1) return;
-      await keep(told.by.latest, best);
-      await askAnother(told, best, gap_ms);
+      if (isOff(best) && compared.get(heads.by.latest)?.length === 1) return;
+      await keep(heads.by.latest, best);
+      await askAnother(heads, best, gap_ms);
     },
   };
 }

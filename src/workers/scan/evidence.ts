@@ -89,11 +89,11 @@ export function createEvidence(needs: {
   async function prove(answer: Answer): Promise<ProvedPage> {
     const { transfers, unknown } = knownApart(answer);
     const unproved = new Map<string, Unproved>();
-    const heard: string[] = [];
+    const excluded: string[] = [];
     while (unknown.size > 0) {
-      const testimony = await hear({ hashes: [...unknown.keys()], heights: [] }, heard);
+      const testimony = await ask({ hashes: [...unknown.keys()], heights: [] }, excluded);
       if (testimony === null) break;
-      heard.push(testimony.provider);
+      excluded.push(testimony.provider);
       for (const [tx_hash, sightings] of unknown) {
         const proved = placed(sightings, testimony);
         if (proved instanceof Fault) {
@@ -127,10 +127,10 @@ export function createEvidence(needs: {
     return { transfers, unknown: Map.groupBy(unknown, ({ tx_hash }) => tx_hash) };
   }
 
-  /** What another provider than those of `heard` tells of a matter; null when none is left. */
-  async function hear(matter: Matter, heard: readonly string[]): Promise<Testimony | null> {
+  /** Evidence from a provider run by none of `excluded`; null when none is left. */
+  async function ask(matter: Matter, excluded: readonly string[]): Promise<Testimony | null> {
     try {
-      return await source.testify(matter, heard);
+      return await source.testify(matter, excluded);
     } catch (error) {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
@@ -195,7 +195,9 @@ export function createEvidence(needs: {
       telemetry.warn("log_missing_from_its_block", { chain, provider: answer.provider, transfer: row.id });
       telemetry.count("log_missing_from_its_block", { chain });
     }
-    const cases = await hearOpinions(is_final ? missing.map((row) => ({ transfer: transferOf(row), id: row.id })) : []);
+    const cases = await collectOpinions(
+      is_final ? missing.map((row) => ({ transfer: transferOf(row), id: row.id })) : [],
+    );
     const undecided = cases.filter(mayBeDecided).map((one) => unprovedOf(one.transfer, answer.provider));
     const lacking = missing.map((row) => row.block_number);
     return { gone: [...gone, ...cases.flatMap(denied)], undecided, lacking };
@@ -203,7 +205,7 @@ export function createEvidence(needs: {
 
   async function corroborate(page: ProvedPage, late: readonly Transfer[]): Promise<ProvedPage> {
     if (late.length === 0 || operators() < 2) return page;
-    const cases = await hearOpinions(late.map((transfer) => ({ transfer, id: null })));
+    const cases = await collectOpinions(late.map((transfer) => ({ transfer, id: null })));
     for (const one of cases) if (isDenied(one.opinions)) deny(one);
     const left_out = cases.filter(({ opinions }) => !isBorneOut(opinions)).map(({ transfer }) => transfer);
     const unproved = left_out.map((transfer) => unprovedOf(transfer, page.answer.provider));
@@ -239,16 +241,16 @@ export function createEvidence(needs: {
     return new Set(source.reports().map(({ provider }) => operatorOf(provider))).size;
   }
 
-  /** Hears one provider after the other until every case is decided or nobody is left. */
-  async function hearOpinions(of: readonly Omit<Case, "opinions">[]): Promise<Case[]> {
+  /** Asks one provider after another until every case is decided or none is left. */
+  async function collectOpinions(of: readonly Omit<Case, "opinions">[]): Promise<Case[]> {
     const cases: Case[] = of.map((one) => ({ ...one, opinions: [] }));
     const hashes = [...new Set(of.map(({ transfer }) => transfer.tx_hash))];
     const heights = [...new Set(of.map(({ transfer }) => transfer.block.number))];
-    const heard: string[] = [];
+    const excluded: string[] = [];
     for (let next = cases.length > 0; next; ) {
-      const testimony = await hear({ hashes, heights }, heard);
+      const testimony = await ask({ hashes, heights }, excluded);
       if (testimony === null) break;
-      heard.push(testimony.provider);
+      excluded.push(testimony.provider);
       for (const { transfer, opinions } of cases) opinions.push(opinionOf(transfer, testimony));
       next = cases.some(({ opinions }) => !isDenied(opinions) && !isBorneOut(opinions));
     }

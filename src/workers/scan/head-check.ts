@@ -18,10 +18,10 @@ const ahead_max_blocks = 32;
 const pace_margin = 2;
 
 export interface HeadCheck {
-  /** The heads as they may be believed: those told, or the head of another provider that the first one is far ahead of. */
-  believed(told: ToldHeads, facts: ChainFacts): Promise<ToldHeads>;
+  /** `heads`, or those of another provider where the first one is implausibly far ahead of all others. */
+  believed(heads: ToldHeads, facts: ChainFacts): Promise<ToldHeads>;
   /** Where the head went back: nothing above it counts as read, and no deposit was opened above it. */
-  cutBack(told: ToldHeads): Promise<void>;
+  cutBack(heads: ToldHeads): Promise<void>;
 }
 
 /** The check of one chain's heads. */
@@ -44,10 +44,10 @@ export function createHeadCheck(needs: {
     return row.head_number + ahead_max_blocks + Math.ceil((pace_margin * elapsed_s) / block_s);
   }
 
-  /** The head of another provider than those of `heard`; null when none answers. */
-  async function another(heard: readonly string[]): Promise<Word | null> {
+  /** Heads of a provider run by none of `excluded`; null when none answers. */
+  async function another(excluded: readonly string[]): Promise<Word | null> {
     try {
-      return await source.headsBeside([], heard);
+      return await source.headsBeside([], excluded);
     } catch (error) {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
@@ -55,25 +55,25 @@ export function createHeadCheck(needs: {
   }
 
   return {
-    async believed(told, facts) {
+    async believed(heads, facts) {
       const plausible = highestPlausible(facts);
-      if (plausible !== null && told.latest.number <= plausible) return told;
-      const heard = [told.by.latest];
+      if (plausible !== null && heads.latest.number <= plausible) return heads;
+      const excluded = [heads.by.latest];
       let highest: Word | null = null;
-      for (let word = await another(heard); word !== null; word = await another(heard)) {
-        if (word.heads.latest.number + ahead_max_blocks >= told.latest.number) return told;
+      for (let word = await another(excluded); word !== null; word = await another(excluded)) {
+        if (word.heads.latest.number + ahead_max_blocks >= heads.latest.number) return heads;
         if (highest === null || word.heads.latest.number > highest.heads.latest.number) highest = word;
-        heard.push(word.provider);
+        excluded.push(word.provider);
       }
-      if (highest === null) return told;
+      if (highest === null) return heads;
 
       const { latest } = highest.heads;
-      const provider = told.by.latest;
-      telemetry.error("head_not_believed", { chain, provider, block: told.latest.number, others: latest.number });
+      const provider = heads.by.latest;
+      telemetry.error("head_not_believed", { chain, provider, block: heads.latest.number, others: latest.number });
       telemetry.count("head_not_believed", { chain, provider });
       // Two that stand against one.
-      if (heard.length > 2) source.distrust(provider, { hashes: [], heights: [told.latest.number] });
-      return lowered(told, latest, highest.provider);
+      if (excluded.length > 2) source.distrust(provider, { hashes: [], heights: [heads.latest.number] });
+      return lowered(heads, latest, highest.provider);
     },
 
     async cutBack({ latest, by }) {
@@ -98,11 +98,11 @@ export function createHeadCheck(needs: {
 }
 
 /** Heads of which none is above `latest`, the head of `provider`; a tag above it is taken for unknown. */
-function lowered(told: ToldHeads, latest: BlockRef, provider: string): ToldHeads {
-  const by = { ...told.by, latest: provider };
-  const heads = { latest, safe: told.safe, finalized: told.finalized };
+function lowered(heads: ToldHeads, latest: BlockRef, provider: string): ToldHeads {
+  const by = { ...heads.by, latest: provider };
+  const kept = { latest, safe: heads.safe, finalized: heads.finalized };
   for (const tag of ["safe", "finalized"] as const) {
-    if ((heads[tag]?.number ?? 0) > latest.number) [heads[tag], by[tag]] = [null, null];
+    if ((kept[tag]?.number ?? 0) > latest.number) [kept[tag], by[tag]] = [null, null];
   }
-  return { ...heads, by };
+  return { ...kept, by };
 }

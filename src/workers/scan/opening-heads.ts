@@ -78,10 +78,10 @@ export function createOpeningHeads(needs: {
       const { latest } = await source.heads([]);
       if (stopped) return;
       const block_ms = database.read((at) => secondsPerBlock(at, chain)).most * 1000;
-      const heard = recent(asked)
+      const inTime = recent(asked)
         .filter(({ deposit }) => isTimely(latest, deposit, { block_ms }))
         .map(({ deposit }) => deposit.id);
-      if (heard.length > 0) await watching.headAfterOpening(heard, latest.number);
+      if (inTime.length > 0) await watching.headAfterOpening(inTime, latest.number);
     } catch (error) {
       // Without an answer the head of the last poll decides.
       if (!(error instanceof Fault)) {

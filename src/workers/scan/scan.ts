@@ -1,5 +1,5 @@
-// Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then the
-// second reading of what has ripened. A failed read moves nothing: the next poll starts from the same coverage.
+// Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then it confirms
+// transfers whose policy is met. A failed read moves nothing: the next poll starts from the same coverage.
 
 import type { Providers, ToldHeads } from "../../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../../config/config.ts";
@@ -15,12 +15,12 @@ import { hasOpenDeposit } from "../../storage/deposits.ts";
 import { hasWaiting, waitingPolicies } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createRipening } from "../confirm/confirmation.ts";
-import { tagsAsked } from "../confirm/second-finality.ts";
-import { type ClockWatch, createClockWatch, startHearing } from "./clock-watch.ts";
+import { createConfirmation } from "../confirm/confirmation.ts";
+import { requestedTags } from "../confirm/second-finality.ts";
+import { type ClockWatch, createClockWatch, startTiming } from "./clock-watch.ts";
 import { createEvidence } from "./evidence.ts";
 import { createFinalPass } from "./final-pass.ts";
-import { createLateness } from "./finality-lag.ts";
+import { createFinalityLagAlarm } from "./finality-lag.ts";
 import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
 import { createOpeningHeads, type OpeningHeads } from "./opening-heads.ts";
@@ -30,7 +30,7 @@ import { createRewinding } from "./rewinding.ts";
 import { createServedTags } from "./served-tags.ts";
 import { createUnreadBlocks } from "./unread-blocks.ts";
 import { verify } from "./verify.ts";
-import { createStarts } from "./watch-starts.ts";
+import { createWatchStarts } from "./watch-starts.ts";
 
 const health_interval_ms = 15_000;
 
@@ -55,18 +55,18 @@ export function createScan(needs: {
   watching: Watching;
   world: World;
   telemetry: Telemetry;
-  /** Looks whether our clock is wrong, by the readings of all chains. */
+  /** Checks our clock against the clocks of all chains. */
   clockAlarm: () => void;
 }): Scan {
   const { source, config, database, settlement, watching, world, telemetry } = needs;
   const chain = needs.settings.id;
   let last = needs.settings;
-  const starts = createStarts({ chain, source, config, database, watching, telemetry, world });
+  const starts = createWatchStarts({ chain, source, config, database, watching, telemetry, world });
   const served = createServedTags({ chain, database, watching, world });
   const rewinding = createRewinding({ chain, source, database, watching, telemetry });
   const headCheck = createHeadCheck({ chain, source, database, watching, rewinding, world, telemetry });
   const openings = createOpeningHeads({ chain, source, database, watching, world, telemetry });
-  const lateness = createLateness({ chain, world, telemetry });
+  const alarmIfFinalityLags = createFinalityLagAlarm({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const unread = createUnreadBlocks({ chain, watching, world, telemetry });
   const pages = createPages({ chain, source, evidence, unread, database, settlement, world });
@@ -74,11 +74,11 @@ export function createScan(needs: {
   const finalPass = createFinalPass({ chain, pages, evidence, database, world, telemetry });
   const pace = createPaceWatch({ chain, source, watching, database, telemetry, world });
   const clock = createClockWatch({ chain, source, watching, database, world, alarm: needs.clockAlarm });
-  const ripening = createRipening({ chain, source, database, world, telemetry });
+  const confirmation = createConfirmation({ chain, source, database, world, telemetry });
   /** The settings its nodes were compared with. */
   let verified: ChainSettings | null = null;
   let stalled = false;
-  /** Why ripe payments do not count yet. */
+  /** Why payments with a met policy do not count yet. */
   let held = database.read((at) => chainRow(at, chain))?.held_reason ?? null;
   let health_at = Number.NEGATIVE_INFINITY;
 
@@ -98,23 +98,23 @@ export function createScan(needs: {
         health_at = Number.NEGATIVE_INFINITY;
       }
       const promised = database.read((at) => waitingPolicies(at, chain));
-      const tags = tagsAsked(now, promised);
-      const heard = startHearing(world);
+      const tags = requestedTags(now, promised);
+      const stopTiming = startTiming(world);
       const newest = await source.heads(tags);
-      const hearing = heard();
-      const told = await served.complete(await headCheck.believed(newest, now.facts), tags);
-      await headCheck.cutBack(told);
-      lateness(told, now.facts.late_tag_s);
-      await pace.look(told.latest, now);
-      await clock.look(told, hearing);
-      const heads = withoutStaleTags(told, now.facts.stale_tag_s ?? null);
-      const watches = await starts.begun(heads.latest, settings());
-      const end = endOf(heads);
+      const timing = stopTiming();
+      const heads = await served.complete(await headCheck.believed(newest, now.facts), tags);
+      await headCheck.cutBack(heads);
+      alarmIfFinalityLags(heads, now.facts.late_tag_s);
+      await pace.look(heads.latest, now);
+      await clock.look(heads, timing);
+      const freshHeads = withoutStaleTags(heads, now.facts.stale_tag_s ?? null);
+      const watches = await starts.begun(freshHeads.latest, settings());
+      const end = endOf(freshHeads);
       const failed = await readTwice(watches, end);
-      await secondLook(told);
+      await confirmDue(heads);
       if (failed !== null) throw failed;
       stalled = false;
-      await starts.moveDown(heads.latest, settings());
+      await starts.moveDown(freshHeads.latest, settings());
     } catch (error) {
       if (error instanceof Fault) await stall(error);
       throw error;
@@ -123,7 +123,7 @@ export function createScan(needs: {
     }
   }
 
-  /** Both readings. Returns what kept one from its end: an old stretch that nobody serves must not hold up what was read. */
+  /** Runs the head pass and the final pass. Returns the first error: a range that no provider serves blocks no other. */
   async function readTwice(watches: readonly WatchRow[], end: ChainEnd): Promise<Fault | null> {
     let failed: Fault | null = null;
     for (const pass of [headPass, finalPass]) {
@@ -138,12 +138,12 @@ export function createScan(needs: {
     return failed;
   }
 
-  async function secondLook(told: ToldHeads): Promise<void> {
+  async function confirmDue(heads: ToldHeads): Promise<void> {
     const now = pace.paced(settings());
     // Payments of orders count first, however many other transfers wait.
-    const payments = await ripening.look(true, told, now);
+    const payments = await confirmation.confirmNext(true, heads, now);
     await settlement.confirm(chain, payments.judged);
-    const { judged, held: reason } = await ripening.look(false, told, now);
+    const { judged, held: reason } = await confirmation.confirmNext(false, heads, now);
     await settlement.confirm(chain, judged);
     if (reason !== null && held === null) telemetry.warn("payments_held_back", { chain, error: reason });
     if (reason !== held) await watching.hold(chain, reason);

@@ -15,7 +15,7 @@ const keep_interval_ms = 60_000;
 
 export interface ServedTags {
   /** The heads with every one of these tags that is missing put where it was last seen, unless that is ahead of them. */
-  complete(told: ToldHeads, tags: readonly FinalityTag[]): Promise<ToldHeads>;
+  complete(heads: ToldHeads, tags: readonly FinalityTag[]): Promise<ToldHeads>;
 }
 
 interface Last {
@@ -49,18 +49,18 @@ export function createServedTags(needs: {
   }
 
   return {
-    async complete(told, tags) {
+    async complete(heads, tags) {
       seen ??= loaded();
-      const filled: ToldHeads = { ...told, by: { ...told.by } };
+      const filled: ToldHeads = { ...heads, by: { ...heads.by } };
       for (const tag of tags) {
-        const [block, by, last] = [told[tag], told.by[tag], seen.get(tag)];
+        const [block, by, last] = [heads[tag], heads.by[tag], seen.get(tag)];
         const now = world.elapsed();
         if (block !== null && by !== null) {
           const is_due = last === undefined || now - last.kept_at >= keep_interval_ms;
           const served = { block, by, served_at: now, kept_at: is_due ? now : last.kept_at };
           seen.set(tag, served);
           if (is_due) await watching.keepTag({ chain, tag, ...block, provider: by, served_at: world.now() });
-        } else if (last !== undefined && now - last.served_at < memory_ms && last.block.number <= told.latest.number) {
+        } else if (last !== undefined && now - last.served_at < memory_ms && last.block.number <= heads.latest.number) {
           [filled[tag], filled.by[tag]] = [last.block, last.by];
         }
       }

@@ -41,7 +41,7 @@ interface Entry {
   /** On `world.elapsed()`. */
   since: number;
   retry_at: number;
-  told_at: number;
+  alerted_at: number;
 }
 
 /** The unread blocks of one chain; none is known yet. */
@@ -64,7 +64,7 @@ export function createUnreadBlocks(needs: {
       const before = known.get(block);
       const since = before?.since ?? now;
       const where = tx_hash === null ? `block ${block}` : `block ${block}, transaction ${tx_hash}`;
-      const is_due = before === undefined || now - before.told_at >= alert_interval_ms;
+      const is_due = before === undefined || now - before.alerted_at >= alert_interval_ms;
       if (is_due) {
         const txn = tx_hash ?? undefined;
         const by = provider ?? undefined;
@@ -75,7 +75,7 @@ export function createUnreadBlocks(needs: {
         why: `${where}: ${fault.code}: ${provider === null ? "" : `${provider}: `}${wordsOf(fault)}`,
         since,
         retry_at: now + Math.min(pause_max_ms, (now - since) * pause_per_age),
-        told_at: is_due ? now : before.told_at,
+        alerted_at: is_due ? now : before.alerted_at,
       });
     },
     without: (ranges) => ranges.flatMap(({ from, to }) => gaps(asRanges(), from, to).toReversed()),

@@ -18,7 +18,7 @@ const retry_ms = 600_000;
 /** A bisection over all blocks a chain can have takes fewer. */
 const bisection_steps_max = 64;
 
-export interface Starts {
+export interface WatchStarts {
   /**
    * The watches of the chain that have begun, after those that are new were given the block they begin at. Faults: those of
    * the source where none has begun.
@@ -32,7 +32,7 @@ export interface Starts {
 }
 
 /** The beginnings on one chain. A `starting_tx` that is on no block of it counts for nothing until it is, and that is told. */
-export function createStarts(needs: {
+export function createWatchStarts(needs: {
   chain: ChainId;
   source: Providers;
   config: LiveConfig;
@@ -40,7 +40,7 @@ export function createStarts(needs: {
   watching: Watching;
   telemetry: Telemetry;
   world: World;
-}): Starts {
+}): WatchStarts {
   const { chain, source, config, database, watching, telemetry, world } = needs;
   /** What was asked for each wallet: seen to, and known to no provider so far. */
   const heeded = new Map<string, string>();

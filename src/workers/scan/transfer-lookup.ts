@@ -1,14 +1,14 @@
 // One transaction, looked up by its hash: which transfers to watched wallets it made. Asks the chain's source; writes
 // nothing, judges nothing.
 
-import type { Source } from "../chains/source.ts";
-import type { ChainId } from "../domain/assets.ts";
-import { Fault } from "../domain/errors.ts";
-import type { BlockRef } from "../domain/finality.ts";
-import { max_chain_clock_skew_s } from "../domain/matching.ts";
-import type { LookUp } from "../services/claims.ts";
-import { type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
+import type { Source } from "../../chains/source.ts";
+import type { ChainId } from "../../domain/assets.ts";
+import { Fault } from "../../domain/errors.ts";
+import type { BlockRef } from "../../domain/finality.ts";
+import { max_chain_clock_skew_s } from "../../domain/matching.ts";
+import type { LookUp } from "../../services/claims.ts";
+import { type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import type { Database } from "../../storage/database.ts";
 
 /** Looks up through the source of each chain; `sourceOf` is null for a chain that is not read. */
 export function createLookUp(needs: {
