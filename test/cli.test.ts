@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { version } from "../package.json";
-import { schema_version } from "../src/storage/migrations.ts";
+import { schema_version } from "../src/storage/engine/migrations.ts";
 import { fromSource } from "./support/appliance.ts";
 
 const root = join(import.meta.dir, "..");

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { schema_version } from "../src/storage/migrations.ts";
+import { schema_version } from "../src/storage/engine/migrations.ts";
 import { type Appliance, configText, createFolder, type Folder, startAppliance } from "./support/appliance.ts";
 import { createShop, type Merchant, startMerchant } from "./support/merchant.ts";
 

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createLive } from "../src/http/live.ts";
 import { createOperator } from "../src/services/operator.ts";
-import { openForCommand } from "../src/storage/open.ts";
+import { openForCommand } from "../src/storage/engine/open.ts";
 import type { Socket } from "../src/world.ts";
 import {
   type Headings,

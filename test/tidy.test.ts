@@ -73,7 +73,7 @@ describe("the house", () => {
   test("SQL keeps strict tables, checked enums, and neither clock nor chance", () => {
     const found = migrations.flatMap((path) => sqlFindings(path, read(path)));
     const inside = source.filter(({ path }) => path.startsWith("src/storage/")).flatMap(embeddedSqlFindings);
-    const list = source.filter(({ path }) => path === "src/storage/migrations.ts");
+    const list = source.filter(({ path }) => path === "src/storage/engine/migrations.ts");
     expect(show([...found, ...inside, ...list.flatMap((list) => unlistedMigrations(migrations, list))])).toEqual([]);
     expect(list.length).toBe(migrations.length > 0 ? 1 : 0);
   });
@@ -176,7 +176,7 @@ describe("the rule of floors bites", () => {
     ["src/services/a.ts", `import { b } from "../storage/b.ts";`, ""],
     ["src/main.ts", `import { b } from "./cli/b.ts";`, ""],
     ["src/telemetry.ts", `import type { World } from "./world.ts";`, ""],
-    ["src/storage/migrations.ts", `import one from "../../migrations/1.sql" with { type: "text" };`, ""],
+    ["src/storage/engine/migrations.ts", `import one from "../../../migrations/1.sql" with { type: "text" };`, ""],
     ["src/http/pages.ts", `import page from "./page.html" with { type: "text" };`, ""],
     ["src/wire/a.ts", `import { createHmac } from "node:crypto";`, ""],
     ["src/storage/a.ts", `import { sql } from "drizzle-orm/sqlite-core";`, ""],
@@ -343,8 +343,8 @@ describe("the rules of SQL bite", () => {
 
   test("a migration that is not listed, and time inside a statement of storage/", () => {
     const list = readSource(
-      "src/storage/migrations.ts",
-      `import a from "../../migrations/1.sql" with { type: "text" };`,
+      "src/storage/engine/migrations.ts",
+      `import a from "../../../migrations/1.sql" with { type: "text" };`,
     );
     expect(unlistedMigrations(["migrations/1.sql"], list)).toEqual([]);
     expect(show(unlistedMigrations(["migrations/2.sql"], list))).toEqual([expect.stringContaining("list it there")]);

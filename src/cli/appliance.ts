@@ -8,8 +8,8 @@ import { Fault } from "../domain/errors.ts";
 import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
-import type { Database } from "../storage/database.ts";
-import { isServed, openForCommand } from "../storage/open.ts";
+import type { Database } from "../storage/engine/database.ts";
+import { isServed, openForCommand } from "../storage/engine/open.ts";
 import { createTelemetry } from "../telemetry.ts";
 import type { Places, Tools } from "./command.ts";
 

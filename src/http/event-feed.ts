@@ -3,7 +3,7 @@
 
 import { Fault } from "../domain/errors.ts";
 import type { EventLog } from "../services/event-log.ts";
-import type { Database, Reader } from "../storage/database.ts";
+import type { Database, Reader } from "../storage/engine/database.ts";
 import { type EventRow, eventsAfter, lastEvent } from "../storage/outbox.ts";
 import type { World } from "../world.ts";
 

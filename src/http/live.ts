@@ -3,7 +3,7 @@
 
 import { wordsOf } from "../domain/errors.ts";
 import { isTerminal, type OrderStatus } from "../domain/order.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { lastEvent, statusEventsAfter } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";

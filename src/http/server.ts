@@ -10,7 +10,7 @@ import type { EventLog } from "../services/event-log.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import { createTally } from "../services/tally.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Connection, World } from "../world.ts";
 import { adminRoutes, healthRoutes } from "./admin-api.ts";

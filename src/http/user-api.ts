@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import { orderById } from "../storage/orders.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
 import { readClaim, readSelection } from "../wire/requests.ts";

@@ -18,6 +18,10 @@ import { compareAmounts, mostOf } from "../domain/money.ts";
 import { isPetty, isShared } from "../domain/payment.ts";
 import { feesOf, finerThan, stepOf } from "../domain/slots.ts";
 import { highestPaid, highestPaying } from "../domain/tolerance.ts";
+import { secondsPerBlock } from "../storage/chains.ts";
+import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
+import { depositById } from "../storage/deposits.ts";
+import type { Reader } from "../storage/engine/database.ts";
 import {
   candidateOfSender,
   candidatesElsewhere,
@@ -30,11 +34,7 @@ import {
   reservedBefore,
   surchargedNear,
   unpaidBefore,
-} from "../storage/candidates.ts";
-import { secondsPerBlock } from "../storage/chains.ts";
-import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
-import type { Reader } from "../storage/database.ts";
-import { depositById } from "../storage/deposits.ts";
+} from "../storage/reservation-search.ts";
 import {
   depositsExpecting,
   depositsOfSender,

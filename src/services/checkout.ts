@@ -8,8 +8,8 @@ import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
 import { type DepositRow, openDeposit, openDepositFor } from "../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import {
   creationFor,
   insertCreation,

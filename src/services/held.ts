@@ -4,7 +4,7 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { Match } from "../domain/matching.ts";
 import { claimantsOf } from "../storage/claims.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { heldTransfers, holdFor } from "../storage/held.ts";
 import { judgeTransfer, setFinality, type TransferRow, transferById } from "../storage/transfers.ts";
 import { createAttribution } from "./attribution.ts";

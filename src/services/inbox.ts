@@ -13,9 +13,9 @@ import {
   reverseAllocation,
   reversedAllocationOf,
 } from "../storage/allocations.ts";
-import { askedNear } from "../storage/asked.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import { askedNear } from "../storage/candidate-search.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
 import { appendEvent, isAudited, paidAndAssigned, recordAudit } from "../storage/outbox.ts";

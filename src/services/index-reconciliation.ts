@@ -4,7 +4,7 @@
 import type { ChainId } from "../domain/assets.ts";
 import { failCheck, recordCheck } from "../storage/checks.ts";
 import { recordCompared, walletsInUse, wantComparison, wantedComparisons } from "../storage/compared.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 

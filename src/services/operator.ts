@@ -10,8 +10,8 @@ import type { OrderStatus } from "../domain/order.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
+import type { Database } from "../storage/engine/database.ts";
 import { announceStatus } from "../storage/ledger.ts";
 import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import {

@@ -9,13 +9,13 @@ import type { BlockRef } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
-import { askedElsewhere } from "../storage/asked.ts";
-import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound.ts";
+import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound-transfers.ts";
+import { askedElsewhere } from "../storage/candidate-search.ts";
 import { countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import { cover, uncoverAbove, type WatchRow, watchFor } from "../storage/coverage.ts";
-import type { Database, Tx } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
+import type { Database, Tx } from "../storage/engine/database.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import {
   type FirstSight,

@@ -3,7 +3,7 @@
 import { and, desc, eq, isNotNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { TransferStatus } from "../domain/payment.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
 import { allocations, transfers } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 

@@ -3,7 +3,7 @@
 import type { LiveConfig } from "../../src/config/config.ts";
 import { type Claims, createClaims, type LookUp } from "../../src/services/claims.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
-import type { Database } from "../../src/storage/database.ts";
+import type { Database } from "../../src/storage/engine/database.ts";
 import type { Telemetry } from "../../src/telemetry.ts";
 import type { World } from "../../src/world.ts";
 

@@ -1,8 +1,8 @@
 // How SQLite would read what the product asks of it.
 
 import type { Database as Sqlite } from "bun:sqlite";
-import type { Reader } from "../../src/storage/database.ts";
-import { steadyDrizzle } from "../../src/storage/steady.ts";
+import type { Reader } from "../../src/storage/engine/database.ts";
+import { steadyDrizzle } from "../../src/storage/engine/stable-plans.ts";
 
 /** The steps of the plan of every query that `run` makes, in their order. Every query is prepared anew for it. */
 export function plansOf(raw: Sqlite, run: (at: Reader) => unknown): string[][] {

@@ -11,7 +11,7 @@ import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
 import { createWatching } from "../../src/services/watching.ts";
-import type { Database } from "../../src/storage/database.ts";
+import type { Database } from "../../src/storage/engine/database.ts";
 import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
 import { createTelemetry, type Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";

@@ -36,6 +36,7 @@ export const rooms: readonly Room[] = [
   room(3, "sdk/"),
   room(2, "services/"),
   room(2, "chains/"),
+  room(1, "storage/engine/"),
   room(1, "storage/"),
   room(1, "wire/"),
   room(1, "config/"),
@@ -62,6 +63,12 @@ const doors: readonly Door[] = [
   },
   {
     from: "storage/",
+    to: "src/storage/engine/",
+    type_only: false,
+    reason: "tables are read and written through the connection",
+  },
+  {
+    from: "storage/engine/",
     to: "migrations/",
     type_only: false,
     reason: "migrations are imported as text, so the executable holds them",

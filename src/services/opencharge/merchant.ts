@@ -5,7 +5,7 @@ import type { LiveConfig } from "../../config/config.ts";
 import type { CatalogItem } from "../../config/opencharge.ts";
 import type { OrderStatus } from "../../domain/order.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Database, Reader } from "../../storage/database.ts";
+import type { Database, Reader } from "../../storage/engine/database.ts";
 import { payingProof, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { isBeingPaid } from "../../storage/opencharge-gateway.ts";
 import { type OrderRow, orderById } from "../../storage/orders.ts";

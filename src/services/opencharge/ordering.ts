@@ -2,7 +2,7 @@
 // an order of ours from the commit that keeps its signature on.
 
 import { networkOrderName } from "../../domain/network-orders.ts";
-import type { Database, Tx } from "../../storage/database.ts";
+import type { Database, Tx } from "../../storage/engine/database.ts";
 import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { newestSession } from "../../storage/opencharge-gateway.ts";
 import { insertOrder } from "../../storage/orders.ts";

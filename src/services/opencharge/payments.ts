@@ -4,7 +4,7 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import {
   insertPayment,

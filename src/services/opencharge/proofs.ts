@@ -5,7 +5,7 @@ import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { signedOrder } from "../../storage/opencharge.ts";
 import {
   type OwedPlace,

@@ -4,7 +4,7 @@
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { toUnits } from "../../domain/money.ts";
 import { proofWords } from "../../domain/proof.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import {
   insertProof,
   type ProofRow,

@@ -3,7 +3,7 @@
 
 import type { ChainId } from "../../domain/assets.ts";
 import type { FinalReach } from "../../domain/finality.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { type TransferRow, waitingPolicies, waitingTransfers } from "../../storage/transfers.ts";
 
 /** Transfers of one policy per batch: those bound to a deposit, and the others. */

@@ -10,9 +10,9 @@ import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../.
 import { judge } from "../../domain/matching.ts";
 import { atMost } from "../../domain/money.ts";
 import type { Judged, Moved } from "../../services/settlement.ts";
-import { totalWith } from "../../storage/bound.ts";
-import type { Database } from "../../storage/database.ts";
+import { totalWith } from "../../storage/bound-transfers.ts";
 import { depositById } from "../../storage/deposits.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { type TransferRow, transferOf } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";

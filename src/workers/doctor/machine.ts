@@ -2,8 +2,8 @@
 
 import { dirname } from "node:path";
 import type { Config } from "../../config/config.ts";
+import { schema_version } from "../../storage/engine/migrations.ts";
 import { examineDatabase, type WebhookOrigin } from "../../storage/examine.ts";
-import { schema_version } from "../../storage/migrations.ts";
 import type { World } from "../../world.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
 

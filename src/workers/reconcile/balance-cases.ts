@@ -11,7 +11,7 @@ import type { Balances } from "../../services/balances.ts";
 import type { Settlement } from "../../services/settlement.ts";
 import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../../storage/checks.ts";
 import { coveredBlocks } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";

@@ -11,7 +11,7 @@ import type { Balances, Reading } from "../../services/balances.ts";
 import { chainRow } from "../../storage/chains.ts";
 import { type CheckpointRow, checkpointsOn } from "../../storage/checks.ts";
 import { coveredOn, type WatchRow, watchesOf } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { CaseWork } from "./balance-cases.ts";

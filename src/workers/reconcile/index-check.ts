@@ -13,7 +13,7 @@ import type { IndexReconciliation } from "../../services/index-reconciliation.ts
 import type { Settlement } from "../../services/settlement.ts";
 import { type ComparedRow, dueComparisons, transfersTo } from "../../storage/compared.ts";
 import { intervals, type WatchRow, watchesOf } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";

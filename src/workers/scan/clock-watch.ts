@@ -9,7 +9,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
 import { secondsPerBlock } from "../../storage/chains.ts";
 import { clockError } from "../../storage/clocks.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 

@@ -8,7 +8,7 @@ import { Fault } from "../../domain/errors.ts";
 import { judge } from "../../domain/matching.ts";
 import type { ReceiptLog, Sighting, Transfer } from "../../domain/payment.ts";
 import { operatorOf } from "../../domain/provider.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 

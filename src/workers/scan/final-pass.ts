@@ -8,7 +8,7 @@ import { gaps, intervalAt, type Range, union, upperHalf } from "../../domain/cov
 import { Fault } from "../../domain/errors.ts";
 import type { ChainEnd } from "../../storage/chains.ts";
 import { coveredOn, type WatchRow } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { transfersBetween } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";

@@ -7,7 +7,7 @@ import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
 import { chainRow } from "../../storage/chains.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { Rewinding } from "./rewinding.ts";

@@ -9,7 +9,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
 import { type ChainEnd, markAtOrBelow } from "../../storage/chains.ts";
 import type { WatchRow } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { World } from "../../world.ts";
 import type { Evidence } from "./evidence.ts";
 import { type Pages, pages_per_poll_max } from "./pages.ts";

@@ -7,8 +7,8 @@ import { codeOf, Fault, wordsOf } from "../../domain/errors.ts";
 import { isTimely } from "../../domain/matching.ts";
 import type { Watching } from "../../services/watching.ts";
 import { secondsPerBlock } from "../../storage/chains.ts";
-import type { Database } from "../../storage/database.ts";
 import type { DepositRow } from "../../storage/deposits.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 

@@ -10,7 +10,7 @@ import type { Transfer } from "../../domain/payment.ts";
 import type { Settlement } from "../../services/settlement.ts";
 import type { ChainEnd } from "../../storage/chains.ts";
 import { coveredOn, type Pass, type WatchRow } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { World } from "../../world.ts";
 import type { Evidence, ProvedPage } from "./evidence.ts";

@@ -8,7 +8,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
 import { type ChainEnd, chainRow, marksBelow } from "../../storage/chains.ts";
 import { coveredOn, type Pass } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 
 const marks_per_rewind_max = 1000;

@@ -5,7 +5,7 @@ import type { ToldHeads } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { servedTags } from "../../storage/finality-tags.ts";
 import type { World } from "../../world.ts";
 

@@ -8,7 +8,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import { max_chain_clock_skew_s } from "../../domain/matching.ts";
 import type { LookUp } from "../../services/claims.ts";
 import { type WatchRow, watchesOf } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 
 /** Looks up through the source of each chain; `sourceOf` is null for a chain that is not read. */
 export function createLookUp(needs: {

@@ -9,7 +9,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import { max_chain_clock_skew_s } from "../../domain/matching.ts";
 import type { Watching } from "../../services/watching.ts";
 import { type WatchRow, watchesOf } from "../../storage/coverage.ts";
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 

@@ -5,10 +5,10 @@ import { and, asc, desc, eq, gte, isNotNull, isNull, lt, lte, ne, type SQL, sql 
 import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { toUnits } from "../domain/money.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { type Pot, spans } from "./slots.ts";
-import { statement } from "./statement.ts";
 
 const isTaken = sql`exists (select 1 from ${transfers} t where t.deposit = ${deposits.id} and t.part = 0 and t.id <> ${sql.placeholder("transfer")})`;
 

@@ -4,9 +4,9 @@ import { and, asc, eq, isNotNull, isNull, ne, type SQL, sql } from "drizzle-orm"
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { fromCommon, toCommon } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { deposits, transfers } from "./schema.ts";
-import { statement } from "./statement.ts";
 import { isWaiting, type TransferRow } from "./transfers.ts";
 
 /**

@@ -4,9 +4,9 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { dirname } from "node:path";
 import { sql } from "drizzle-orm";
-import { Fault, wordsOf } from "../domain/errors.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import { Fault, wordsOf } from "../../domain/errors.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 import { createDatabase, type Database, type Gathering, openRaw, sqliteCode, type Tx } from "./database.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 

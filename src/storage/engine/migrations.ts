@@ -2,30 +2,30 @@
 // a folder cannot be read from inside the executable.
 
 import type { Database as Sqlite } from "bun:sqlite";
-import first from "../../migrations/0001_first.sql" with { type: "text" };
-import orderOptions from "../../migrations/0002_order_options.sql" with { type: "text" };
-import opencharge from "../../migrations/0003_opencharge.sql" with { type: "text" };
-import openchargeGateway from "../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
-import attribution from "../../migrations/0005_attribution.sql" with { type: "text" };
-import inbox from "../../migrations/0006_inbox.sql" with { type: "text" };
-import providers from "../../migrations/0007_providers.sql" with { type: "text" };
-import reconciliation from "../../migrations/0008_reconciliation.sql" with { type: "text" };
-import openchargeReview from "../../migrations/0009_opencharge_review.sql" with { type: "text" };
-import finalityTags from "../../migrations/0010_finality_tags.sql" with { type: "text" };
-import lookalikes from "../../migrations/0011_lookalikes.sql" with { type: "text" };
-import remainders from "../../migrations/0012_remainders.sql" with { type: "text" };
-import unreadBlocks from "../../migrations/0013_unread_blocks.sql" with { type: "text" };
-import waitingTransfers from "../../migrations/0014_waiting_transfers.sql" with { type: "text" };
-import confirmationOrder from "../../migrations/0015_confirmation_order.sql" with { type: "text" };
-import eventGenerations from "../../migrations/0016_event_generations.sql" with { type: "text" };
-import pace from "../../migrations/0017_pace.sql" with { type: "text" };
-import heldTransfers from "../../migrations/0018_held_transfers.sql" with { type: "text" };
-import splitPayments from "../../migrations/0019_split_payments.sql" with { type: "text" };
-import unservedBlocks from "../../migrations/0020_unserved_blocks.sql" with { type: "text" };
-import acceptedTransfers from "../../migrations/0021_accepted_transfers.sql" with { type: "text" };
-import clockReadings from "../../migrations/0022_clock_readings.sql" with { type: "text" };
-import assignedSenders from "../../migrations/0023_assigned_senders.sql" with { type: "text" };
-import headAfterOpening from "../../migrations/0024_head_after_opening.sql" with { type: "text" };
+import first from "../../../migrations/0001_first.sql" with { type: "text" };
+import orderOptions from "../../../migrations/0002_order_options.sql" with { type: "text" };
+import opencharge from "../../../migrations/0003_opencharge.sql" with { type: "text" };
+import openchargeGateway from "../../../migrations/0004_opencharge_gateway.sql" with { type: "text" };
+import attribution from "../../../migrations/0005_attribution.sql" with { type: "text" };
+import inbox from "../../../migrations/0006_inbox.sql" with { type: "text" };
+import providers from "../../../migrations/0007_providers.sql" with { type: "text" };
+import reconciliation from "../../../migrations/0008_reconciliation.sql" with { type: "text" };
+import openchargeReview from "../../../migrations/0009_opencharge_review.sql" with { type: "text" };
+import finalityTags from "../../../migrations/0010_finality_tags.sql" with { type: "text" };
+import lookalikes from "../../../migrations/0011_lookalikes.sql" with { type: "text" };
+import remainders from "../../../migrations/0012_remainders.sql" with { type: "text" };
+import unreadBlocks from "../../../migrations/0013_unread_blocks.sql" with { type: "text" };
+import waitingTransfers from "../../../migrations/0014_waiting_transfers.sql" with { type: "text" };
+import confirmationOrder from "../../../migrations/0015_confirmation_order.sql" with { type: "text" };
+import eventGenerations from "../../../migrations/0016_event_generations.sql" with { type: "text" };
+import pace from "../../../migrations/0017_pace.sql" with { type: "text" };
+import heldTransfers from "../../../migrations/0018_held_transfers.sql" with { type: "text" };
+import splitPayments from "../../../migrations/0019_split_payments.sql" with { type: "text" };
+import unservedBlocks from "../../../migrations/0020_unserved_blocks.sql" with { type: "text" };
+import acceptedTransfers from "../../../migrations/0021_accepted_transfers.sql" with { type: "text" };
+import clockReadings from "../../../migrations/0022_clock_readings.sql" with { type: "text" };
+import assignedSenders from "../../../migrations/0023_assigned_senders.sql" with { type: "text" };
+import headAfterOpening from "../../../migrations/0024_head_after_opening.sql" with { type: "text" };
 
 interface Migration {
   version: number;

@@ -6,14 +6,14 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Asked } from "../domain/candidates.ts";
 import { fromUnits, toUnits } from "../domain/money.ts";
 import { feesOf } from "../domain/slots.ts";
-import { isInPot } from "./candidates.ts";
 import { claimantsOf } from "./claims.ts";
 import { watchFor } from "./coverage.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { orderById } from "./orders.ts";
+import { isInPot } from "./reservation-search.ts";
 import { deposits, orders, slots, transfers, watches } from "./schema.ts";
 import { type Pot, spans } from "./slots.ts";
-import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Rows of each kind: more would not make a person surer. */

@@ -3,11 +3,11 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
-import { Fault, wordsOf } from "../domain/errors.ts";
-import type { Telemetry } from "../telemetry.ts";
-import type { World } from "../world.ts";
+import { Fault, wordsOf } from "../../domain/errors.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { World } from "../../world.ts";
 import { sumUnits } from "./exact-sum.ts";
-import { steadyDrizzle } from "./steady.ts";
+import { steadyDrizzle } from "./stable-plans.ts";
 
 /** Where statements run. `live()` throws once the place is no longer valid. */
 export interface Reader {
