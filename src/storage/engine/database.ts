@@ -7,7 +7,7 @@ import { Fault, wordsOf } from "../../domain/errors.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { sumUnits } from "./exact-sum.ts";
-import { steadyDrizzle } from "./stable-plans.ts";
+import { drizzleWithStablePlans } from "./stable-plans.ts";
 
 /** Where statements run. `live()` throws once the place is no longer valid. */
 export interface Reader {
@@ -84,11 +84,11 @@ export function createDatabase(needs: {
 }): Database {
   const { raw, world, telemetry } = needs;
   const { batch_max_calls, batch_max_ms } = needs.gather ?? gathering;
-  const writer = steadyDrizzle(raw);
+  const writer = drizzleWithStablePlans(raw);
   const readerRaw = new Sqlite(needs.path, { readonly: true });
   readerRaw.run(`PRAGMA busy_timeout = ${reader_busy_timeout_ms}`);
   sumUnits(readerRaw);
-  const readerDb = steadyDrizzle(readerRaw);
+  const readerDb = drizzleWithStablePlans(readerRaw);
   const reader: Reader = { live: () => readerDb };
 
   const listeners = new Set<() => void>();
