@@ -31,6 +31,7 @@ import { createOpenchargeMerchant } from "./services/opencharge/merchant.ts";
 import { createPayments } from "./services/opencharge/payments.ts";
 import { createProofs } from "./services/opencharge/proofs.ts";
 import { createOperator } from "./services/operator.ts";
+import { createPaymentRules } from "./services/payment-rules.ts";
 import { createRelease } from "./services/release.ts";
 import { createSettlement } from "./services/settlement.ts";
 import { createWatching } from "./services/watching.ts";
@@ -111,10 +112,11 @@ export async function startApp(needs: {
     const watching = createWatching({ database });
     await watching.sync(needs.config);
     config.replace(keepChains(needs.config, owingChains(database), null));
-    const operator = createOperator({ database, config });
-    const inbox = createInbox({ database, config });
-    const settlement = createSettlement({ database, config, telemetry });
-    const held = createHeldTransfers({ database, config });
+    const rules = createPaymentRules({ config });
+    const operator = createOperator({ ...rules, database, config });
+    const inbox = createInbox({ ...rules, database, config });
+    const settlement = createSettlement({ ...rules, database, config, telemetry });
+    const held = createHeldTransfers({ ...rules, database });
     const balances = createBalances({ database, telemetry });
     const indexReconciliation = createIndexReconciliation({ database, world, telemetry });
     // What a provider was asked today is remembered over restarts.
@@ -132,16 +134,16 @@ export async function startApp(needs: {
       world,
       telemetry,
     });
-    const checkout = createCheckout({ database, config, opened: chainWorkers.opened });
+    const checkout = createCheckout({ ...rules, database, config, opened: chainWorkers.opened });
     const lookUp = createLookUp({ database, sourceOf: chainWorkers.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
-    const expiry = createExpiry({ database, config, world });
+    const expiry = createExpiry({ ...rules, database, config, world });
     const release = createRelease({ database, config, world, telemetry });
     const identities = createOwnIdentities({ config });
     const directory = createDirectory({ config, outbound, world, telemetry, identities });
     const limits = createNetworkLimits({ world });
     const issuers = createIssuers({ config, outbound, world, directory, identities });
-    const network = { database, config, world, telemetry, identities, directory, issuers, outbound, limits };
+    const network = { ...rules, database, config, world, telemetry, identities, directory, issuers, outbound, limits };
     const proofs = createProofs(network);
     const opencharge = {
       identities,

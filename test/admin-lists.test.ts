@@ -11,6 +11,7 @@ import { createHttp, type HttpDoor } from "../src/http/server.ts";
 import { createCheckout } from "../src/services/checkout.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { createOperator } from "../src/services/operator.ts";
+import { createPaymentRules } from "../src/services/payment-rules.ts";
 import { type DepositFilter, listDeposits } from "../src/storage/deposits.ts";
 import type { Reader } from "../src/storage/engine/database.ts";
 import { openForServing } from "../src/storage/engine/open.ts";
@@ -43,10 +44,11 @@ beforeAll(async () => {
   const opened = open();
   const { database } = opened;
   const config = liveConfig(testConfig());
+  const needs = { ...createPaymentRules({ config }), database, config };
   const services = {
-    checkout: createCheckout({ database, config }),
-    operator: createOperator({ database, config }),
-    inbox: createInbox({ database, config }),
+    checkout: createCheckout(needs),
+    operator: createOperator(needs),
+    inbox: createInbox(needs),
     eventLog: { keep() {} },
     claims: claimsOver({ database, config, world, telemetry: silent }),
   };

@@ -107,7 +107,7 @@ describe("a socket", () => {
     const client = connectTo(order_id);
     await client.received(1);
     const opened = openForCommand({ ...server, path: server.database_path });
-    await createOperator({ ...opened, config: server.config }).markPaid(order_id, "cli", "cash");
+    await createOperator({ ...server, ...opened }).markPaid(order_id, "cli", "cash");
     expect(server.database.changedElsewhere()).toBe(true);
     server.http.live.pump();
     expect((await client.closed).frames.at(-1)).toBe(update(order_id, "elsewhere", "paid"));

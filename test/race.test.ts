@@ -35,11 +35,11 @@ let checkout: Checkout;
 
 beforeAll(async () => {
   server = await startTestServer({ settings: { orders: { lifetime_ms, late_window_ms } } });
-  const { database, config, world } = server;
+  const { world } = server;
   rows = new Sqlite(server.database_path, { readonly: true });
-  settlement = createSettlement({ database, config, telemetry: silent });
-  expiry = createExpiry({ database, config, world: { ...world, elapsed: world.now } });
-  checkout = createCheckout({ database, config });
+  settlement = createSettlement({ ...server, telemetry: silent });
+  expiry = createExpiry({ ...server, world: { ...world, elapsed: world.now } });
+  checkout = createCheckout(server);
 });
 
 afterAll(async () => {

@@ -21,7 +21,7 @@ import {
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
 import { isFree, isPromisedTo } from "../storage/slots.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 import { chooseOffer } from "./offers.ts";
 
 /** How long the same `Idempotency-Key` gets the first answer. */
@@ -81,10 +81,10 @@ export interface Checkout {
 export function createCheckout(needs: {
   database: Database;
   config: LiveConfig;
+  crediting: Crediting;
   opened?: (deposit: DepositRow) => void;
 }): Checkout {
-  const { database, config, opened } = needs;
-  const crediting = createCrediting({ config });
+  const { database, config, crediting, opened } = needs;
 
   function dueOf(at: Reader, deposit: DepositRow): string {
     const received = receivedFor(at, deposit.order_id);

@@ -23,7 +23,7 @@ import {
 } from "../storage/orders.ts";
 import type { World } from "../world.ts";
 import { createClockTrust } from "./clock-trust.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
 const forget_batch_max = 1000;
@@ -36,9 +36,13 @@ export interface Expiry {
 }
 
 /** Expiry by the world's wall clock. */
-export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
-  const { database, config, world } = needs;
-  const crediting = createCrediting({ config });
+export function createExpiry(needs: {
+  database: Database;
+  config: LiveConfig;
+  crediting: Crediting;
+  world: World;
+}): Expiry {
+  const { database, config, crediting, world } = needs;
   const isSteady = createClockTrust({ world });
   /** Whether our clock may end an order whose chains are silent: not just after it was set, nor while it is known wrong. */
   const decides = (at: Reader, now: number) => isSteady() && clockError(at, now) === null;

@@ -30,12 +30,9 @@ import {
   transferOf,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { createAttribution } from "./attribution.ts";
-import { createCrediting } from "./crediting.ts";
 import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
+import type { PaymentRules } from "./payment-rules.ts";
 import { createReverts, isSame } from "./reverts.ts";
-import { createSplits } from "./splits.ts";
-import { createTiers } from "./tiers.ts";
 
 const confirm_max_transfers = 100;
 /** Waiting transfers that are matched again when one gives up its deposit: of its amount, and of those held for its order. */
@@ -75,13 +72,11 @@ export interface Settlement {
 }
 
 /** Settlement over one database with the live settings' policies and webhook address. */
-export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
-  const { database, telemetry } = needs;
-  const tiers = createTiers(needs);
-  const attribution = createAttribution(needs);
-  const crediting = createCrediting(needs);
-  const splits = createSplits(needs);
-  const reverts = createReverts({ ...needs, crediting, splits });
+export function createSettlement(
+  needs: PaymentRules & { database: Database; config: LiveConfig; telemetry: Telemetry },
+): Settlement {
+  const { database, telemetry, attribution, crediting, splits, tiers } = needs;
+  const reverts = createReverts(needs);
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);

@@ -7,6 +7,7 @@ import { parseConfig } from "../../src/config/parse.ts";
 import { default_idle_poll_ms, default_poll_ms } from "../../src/config/schema.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
@@ -71,7 +72,8 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
   const settings = config.current().chains.get("eth") as ChainSettings;
   const temp = tempDatabase({ world });
   const { database } = temp;
-  const checkout = createCheckout({ database, config });
+  const rules = createPaymentRules({ config });
+  const checkout = createCheckout({ ...rules, database, config });
   const watching = createWatching({ database });
   await watching.sync(config.current());
   return {
@@ -82,7 +84,7 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
     path: temp.path,
     checkout,
     watching,
-    settlement: createSettlement({ database, config, telemetry: silent }),
+    settlement: createSettlement({ ...rules, database, config, telemetry: silent }),
     source: () =>
       connectChain({
         settings,

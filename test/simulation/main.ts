@@ -56,8 +56,10 @@ async function productFrom(source: string): Promise<Product> {
   const { migrateDatabase, openForCommand } = await load("storage/engine/open.ts");
   const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
+  const { createPaymentRules } = await load("services/payment-rules.ts");
   const storage = { migrateDatabase, openForCommand };
-  return { startApp, createTelemetry, parseConfig, ...storage, createEventLog, resumedFirst, createOperator };
+  const services = { createEventLog, resumedFirst, createOperator, createPaymentRules };
+  return { startApp, createTelemetry, parseConfig, ...storage, ...services };
 }
 
 async function runHere(): Promise<Sum> {

@@ -16,6 +16,7 @@ import { createExpiry } from "../../src/services/expiry.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createIndexReconciliation } from "../../src/services/index-reconciliation.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -131,19 +132,21 @@ export async function startStory(options: StoryOptions = {}) {
 
   const outbound = createOutbound({ world });
   const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
+  const rules = createPaymentRules({ config });
   const checkout = createCheckout({
+    ...rules,
     database,
     config,
     opened: (deposit) => {
       if (options.opening_heads === true) scan.openings.opened(deposit);
     },
   });
-  const settlement = createSettlement({ database, config, telemetry });
+  const settlement = createSettlement({ ...rules, database, config, telemetry });
   const watching = createWatching({ database });
-  const expiry = createExpiry({ database, config, world });
+  const expiry = createExpiry({ ...rules, database, config, world });
   const release = createRelease({ database, config, world, telemetry });
-  const operator = createOperator({ database, config });
-  const inbox = createInbox({ database, config });
+  const operator = createOperator({ ...rules, database, config });
+  const inbox = createInbox({ ...rules, database, config });
   const lookUp = createLookUp({ database, sourceOf: (asked) => (asked === chain ? source : null) });
   const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());

@@ -10,6 +10,7 @@ import { createCheckout } from "../../src/services/checkout.ts";
 import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
+import { createPaymentRules, type PaymentRules } from "../../src/services/payment-rules.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import type { Database } from "../../src/storage/engine/database.ts";
 import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
@@ -126,7 +127,7 @@ export interface Answer {
 
 export type Headings = Record<string, string>;
 
-export interface TestServer {
+export interface TestServer extends PaymentRules {
   url: string;
   port: number;
   world: World;
@@ -184,9 +185,10 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const { database } = temp;
   const config = liveConfig(testConfig(options.settings));
   await createWatching({ database }).sync(config.current());
-  const checkout = createCheckout({ database, config });
-  const operator = createOperator({ database, config });
-  const inbox = createInbox({ database, config });
+  const rules = createPaymentRules({ config });
+  const checkout = createCheckout({ ...rules, database, config });
+  const operator = createOperator({ ...rules, database, config });
+  const inbox = createInbox({ ...rules, database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
   const eventLog = { keep() {} };
   const http = createHttp({ world, telemetry, config, database, eventLog, checkout, claims, operator, inbox, version });
@@ -216,6 +218,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     return request("POST", `/api/v1/service/${path}`, { ...signed, ...headers }, text);
   };
   return {
+    ...rules,
     url,
     port: listener.port,
     world,

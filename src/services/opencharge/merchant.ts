@@ -16,7 +16,7 @@ import { isRefusal, type Refusal, refuse } from "../../wire/opencharge/errors.ts
 import type { Envelope, OrderCreate, ReturnUrls } from "../../wire/opencharge/readers.ts";
 import { isJsonObject, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import { createApproval } from "./approval.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
@@ -58,6 +58,7 @@ export interface OpenchargeMerchant {
 export function createOpenchargeMerchant(needs: {
   database: Database;
   config: LiveConfig;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -65,9 +66,8 @@ export function createOpenchargeMerchant(needs: {
   outbound: Outbound;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): OpenchargeMerchant {
-  const { database, config, world, telemetry, identities, issuers } = needs;
+  const { database, config, crediting, world, telemetry, identities, issuers } = needs;
 
-  const crediting = createCrediting(needs);
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
   function merchant(): Part {

@@ -24,7 +24,7 @@ import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } f
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
@@ -88,6 +88,7 @@ interface Us {
 /** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
 export function createPayments(needs: {
   database: Database;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -95,8 +96,7 @@ export function createPayments(needs: {
   config: LiveConfig;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): Payments {
-  const { database, world, telemetry, identities, issuers } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities, issuers } = needs;
 
   const seconds = () => Math.floor(world.now() / 1000);
 

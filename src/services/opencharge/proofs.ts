@@ -28,7 +28,7 @@ import { newNonce, signRequest } from "../../wire/opencharge/request-auth.ts";
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { type Crediting, createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import { recipientOf } from "./partners.ts";
 import { takeProof } from "./receipts.ts";
@@ -52,13 +52,13 @@ export interface Proofs {
 /** Proofs over one database with the live settings. */
 export function createProofs(needs: {
   database: Database;
+  crediting: Crediting;
   config: LiveConfig;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
 }): Proofs {
-  const { database, world, telemetry, identities } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities } = needs;
   /** Sessions whose proof has to wait, and was told to. */
   const told = new Set<string>();
   /** Where the next round begins, so that many that wait hide none behind them. */
