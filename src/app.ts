@@ -31,6 +31,7 @@ import { createOpenchargeMerchant } from "./services/opencharge/merchant.ts";
 import { createPayments } from "./services/opencharge/payments.ts";
 import { createProofs } from "./services/opencharge/proofs.ts";
 import { createOperator } from "./services/operator.ts";
+import { createOrderFeed } from "./services/order-feed.ts";
 import { createPaymentRules } from "./services/payment-rules.ts";
 import { createRelease } from "./services/release.ts";
 import { createSettlement } from "./services/settlement.ts";
@@ -159,8 +160,7 @@ export async function startApp(needs: {
       world,
       telemetry,
       config,
-      database,
-      eventLog,
+      orderFeed: createOrderFeed({ database, eventLog }),
       version,
       ...{ checkout, claims, operator, inbox, opencharge },
     });

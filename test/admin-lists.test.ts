@@ -11,6 +11,7 @@ import { createHttp, type HttpDoor } from "../src/http/server.ts";
 import { createCheckout } from "../src/services/checkout.ts";
 import { createInbox } from "../src/services/inbox.ts";
 import { createOperator } from "../src/services/operator.ts";
+import { createOrderFeed } from "../src/services/order-feed.ts";
 import { createPaymentRules } from "../src/services/payment-rules.ts";
 import { type DepositFilter, listDeposits } from "../src/storage/deposits.ts";
 import type { Reader } from "../src/storage/engine/database.ts";
@@ -49,10 +50,10 @@ beforeAll(async () => {
     checkout: createCheckout(needs),
     operator: createOperator(needs),
     inbox: createInbox(needs),
-    eventLog: { keep() {} },
+    orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }),
     claims: claimsOver({ database, config, world, telemetry: silent }),
   };
-  http = createHttp({ world, telemetry: silent, config, database, version, ...services });
+  http = createHttp({ world, telemetry: silent, config, version, ...services });
   raw = new Sqlite(path, { readonly: true });
   close = opened.close;
 }, 300_000);

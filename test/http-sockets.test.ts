@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createLive } from "../src/http/live.ts";
 import { createOperator } from "../src/services/operator.ts";
+import { createOrderFeed } from "../src/services/order-feed.ts";
 import { openForCommand } from "../src/storage/engine/open.ts";
 import type { Socket } from "../src/world.ts";
 import {
@@ -334,7 +335,8 @@ describe("the feed by itself", () => {
       if (broken) throw new Error("disk I/O error");
       return server.database.read(act);
     };
-    const live = createLive({ ...server, database: { ...server.database, read } });
+    const database = { ...server.database, read };
+    const live = createLive({ ...server, orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }) });
     const [early, late] = [inHand(), inHand()];
     live.open(order_id, false)?.opened(early);
     const handlers = live.open(order_id, false);

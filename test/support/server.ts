@@ -10,6 +10,7 @@ import { createCheckout } from "../../src/services/checkout.ts";
 import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
+import { createOrderFeed, type OrderFeed } from "../../src/services/order-feed.ts";
 import { createPaymentRules, type PaymentRules } from "../../src/services/payment-rules.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import type { Database } from "../../src/storage/engine/database.ts";
@@ -138,6 +139,7 @@ export interface TestServer extends PaymentRules {
   operator: Operator;
   inbox: Inbox;
   claims: Claims;
+  orderFeed: OrderFeed;
   http: HttpDoor;
   /** Log lines so far. */
   log: string[];
@@ -190,8 +192,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const operator = createOperator({ ...rules, database, config });
   const inbox = createInbox({ ...rules, database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
-  const eventLog = { keep() {} };
-  const http = createHttp({ world, telemetry, config, database, eventLog, checkout, claims, operator, inbox, version });
+  const orderFeed = createOrderFeed({ database, eventLog: { keep() {} } });
+  const http = createHttp({ world, telemetry, config, orderFeed, checkout, claims, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
@@ -229,6 +231,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     operator,
     inbox,
     claims,
+    orderFeed,
     http,
     log,
     now: () => clock_ms,

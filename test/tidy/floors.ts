@@ -95,6 +95,11 @@ const doors: readonly Door[] = [
   { from: "http/", to: "package.json", type_only: false, reason: "the version in /health and in the API description" },
 ];
 
+/** Imports refused although the floors allow them. */
+const walls: readonly { from: string; to: string; instead: string }[] = [
+  { from: "http/", to: "src/storage/", instead: "ask a service for what is shown" },
+];
+
 /** The room a file of `src/` belongs to; null when the plan has none for it. */
 export function roomOf(path: string): Room | null {
   const inside = path.startsWith("src/") ? path.slice("src/".length) : null;
@@ -162,6 +167,8 @@ function pathFault(own: Room, entry: Import, target: string): string | null {
     return `imports ${entry.specifier} from outside src/: move it in, or open a door in test/tidy/floors.ts`;
   if (!target.endsWith(".ts") && entry.attribute === null)
     return `imports ${entry.specifier}: write the path with its \`.ts\` ending`;
+  const wall = walls.find((wall) => wall.from === own.name && target.startsWith(wall.to));
+  if (wall) return `imports ${entry.specifier}: ${wall.instead}`;
   const other = roomOf(target);
   if (other === null) return `imports ${entry.specifier}, which belongs to no room: give it one in test/tidy/floors.ts`;
   if (other === own || other.floor < own.floor) return null;

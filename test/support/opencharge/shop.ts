@@ -19,6 +19,7 @@ import { createOpenchargeMerchant } from "../../../src/services/opencharge/merch
 import { createPayments } from "../../../src/services/opencharge/payments.ts";
 import { createProofs } from "../../../src/services/opencharge/proofs.ts";
 import { createOperator } from "../../../src/services/operator.ts";
+import { createOrderFeed } from "../../../src/services/order-feed.ts";
 import { createPaymentRules } from "../../../src/services/payment-rules.ts";
 import { createWatching } from "../../../src/services/watching.ts";
 import { openDepositsOf } from "../../../src/storage/deposits.ts";
@@ -127,8 +128,7 @@ export async function startShop(
     world,
     telemetry,
     config,
-    database,
-    eventLog: { keep() {} },
+    orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }),
     checkout,
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
