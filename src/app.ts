@@ -2,7 +2,6 @@
 // of recurring work with its order of starting and stopping.
 
 import { connectChain, connectHistory } from "./chains/connect.ts";
-import { createPaces } from "./chains/pace.ts";
 import type { Source } from "./chains/source.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
@@ -10,6 +9,7 @@ import { lateRotations } from "./config/rotation.ts";
 import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
+import { createPaces } from "./limits/rate-limiter.ts";
 import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";

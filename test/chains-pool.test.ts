@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../src/chains/connect.ts";
-import { createPaces } from "../src/chains/pace.ts";
 import type { Providers, Question } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf } from "../src/domain/errors.ts";
+import { createPaces } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";

@@ -3,7 +3,6 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain, connectHistory } from "../src/chains/connect.ts";
-import { createPaces } from "../src/chains/pace.ts";
 import type { Question } from "../src/chains/source.ts";
 import { createTronWay } from "../src/chains/tron/tron-way.ts";
 import { createTronGridHistory, createTronGridSource } from "../src/chains/tron/trongrid-source.ts";
@@ -14,6 +13,7 @@ import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
 import type { BlockRef } from "../src/domain/finality.ts";
+import { createPaces } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";

@@ -1,8 +1,8 @@
 // What counts and what waits by name: windows of time that are forgotten oldest first, and turns of one name in a row.
 
 import { describe, expect, test } from "bun:test";
-import { createTally } from "../src/services/tally.ts";
-import { createTurns } from "../src/services/turns.ts";
+import { createTurns } from "../src/limits/keyed-queue.ts";
+import { createTally } from "../src/limits/window-counter.ts";
 import { realWorld } from "../src/world.ts";
 
 describe("a window", () => {

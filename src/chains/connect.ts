@@ -3,6 +3,8 @@
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainFacts } from "../domain/assets.ts";
 import type { Usage } from "../domain/provider.ts";
+import type { Paces } from "../limits/rate-limiter.ts";
+import { type Budget, createBudget } from "../limits/request-quota.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -10,8 +12,6 @@ import { createExplorerHistory } from "./explorers/explorer-history.ts";
 import { createExplorerSource } from "./explorers/explorer-source.ts";
 import { connectExplorer } from "./explorers/explorers.ts";
 import type { History } from "./history.ts";
-import type { Paces } from "./pace.ts";
-import { type Budget, createBudget } from "./pool/budget.ts";
 import type { Member } from "./pool/member.ts";
 import { createPool } from "./pool/pool.ts";
 import { createProbe, type Probe } from "./probe.ts";

@@ -5,7 +5,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
-import { addressGroup } from "../services/tally.ts";
+import { addressGroup } from "../limits/window-counter.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { headerText } from "../wire/signature.ts";
 import type { World } from "../world.ts";

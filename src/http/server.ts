@@ -4,12 +4,12 @@
 import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { createTally } from "../limits/window-counter.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import type { OrderFeed } from "../services/order-feed.ts";
-import { createTally } from "../services/tally.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Connection, World } from "../world.ts";
 import { adminRoutes, healthRoutes } from "./admin-api.ts";

@@ -7,6 +7,7 @@ import { weakestClaim } from "../domain/candidates.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { ClaimStatus, Transfer } from "../domain/payment.ts";
 import { canonicalTxHash, hashInText } from "../domain/tx-hash.ts";
+import { addressGroup, createTally } from "../limits/window-counter.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import { askedByClaimant } from "../storage/candidate-search.ts";
 import { claimantsOf, deleteClaim, insertClaim, transfersOf } from "../storage/claims.ts";
@@ -17,7 +18,6 @@ import { type TransferRow, transferById } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import type { Settlement } from "./settlement.ts";
-import { addressGroup, createTally } from "./tally.ts";
 
 const claims_per_minute_max = 5;
 /** Over all payers: the providers' patience is for reading blocks. */

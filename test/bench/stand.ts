@@ -1,10 +1,10 @@
 // What a measurement stands on: a node with a coin, settings, and the product's own services on a real database file.
 
 import { connectChain } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import { type ChainSettings, type LiveConfig, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { default_idle_poll_ms, default_poll_ms } from "../../src/config/schema.ts";
+import { createPaces } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";

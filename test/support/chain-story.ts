@@ -4,10 +4,10 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { connectChain, connectHistory } from "../../src/chains/connect.ts";
 import type { History } from "../../src/chains/history.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import { type ChainSettings, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
+import { createPaces } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";

@@ -41,6 +41,7 @@ export const rooms: readonly Room[] = [
   room(1, "wire/"),
   room(1, "config/"),
   room(1, "outbound.ts"),
+  room(1, "limits/"),
   room(0, "domain/"),
   room(0, "world.ts", "files.ts"),
   room(0, "telemetry.ts"),

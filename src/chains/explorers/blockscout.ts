@@ -4,9 +4,9 @@
 import { numberToHex } from "viem";
 import { blocksIn, type ChainFacts } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
+import type { Pace } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
-import type { Pace } from "../pace.ts";
 import { headerCall } from "../rpc/evm-node.ts";
 import { readHeader, readQuantity } from "../rpc/evm-shapes.ts";
 import { createJsonRpc, type JsonRpc, type RpcOutcome } from "../rpc/json-rpc.ts";

@@ -2,8 +2,8 @@
 // JSON or a Fault. Neither key nor address leaves this file.
 
 import { Fault } from "../../domain/errors.ts";
+import type { Pace } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Pace } from "../pace.ts";
 import { providerUrl } from "../rpc/provider-url.ts";
 
 const explorer_timeout_ms = 15_000;

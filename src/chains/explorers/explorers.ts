@@ -2,10 +2,10 @@
 
 import type { ChainSettings, ExplorerSettings } from "../../config/config.ts";
 import { type ExplorerKind, explorerNames } from "../../domain/assets.ts";
+import type { Allowance, Pace, Paces } from "../../limits/rate-limiter.ts";
+import type { Budget } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
-import type { Allowance, Pace, Paces } from "../pace.ts";
-import type { Budget } from "../pool/budget.ts";
 import { createBlockscout } from "./blockscout.ts";
 import { createEtherscan } from "./etherscan.ts";
 import type { Explorer } from "./explorer.ts";

@@ -3,11 +3,11 @@
 import type { ChainId } from "../../domain/assets.ts";
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { ProviderState } from "../../domain/provider.ts";
+import { type Budget, createBudget } from "../../limits/request-quota.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { ProviderHealth, Source } from "../source.ts";
 import { createRefusals, isAlive, mayConcernItems, type Refusals } from "./apart.ts";
-import { type Budget, createBudget } from "./budget.ts";
 import { type CircuitState, createCircuit } from "./circuit.ts";
 import { createHealth, type Health } from "./health.ts";
 import { createTrust, type Trust } from "./trust.ts";

@@ -2,8 +2,8 @@
 // provider leaves this file: a Fault carries the provider's words, redacted.
 
 import { Fault } from "../../domain/errors.ts";
+import type { Budget } from "../../limits/request-quota.ts";
 import type { Outbound, OutboundAnswer } from "../../outbound.ts";
-import type { Budget } from "../pool/budget.ts";
 import { providerUrl } from "./provider-url.ts";
 import { fewerCalls, type Refusal, type RefusalKind, readRefusal, refusal_codes } from "./refusals.ts";
 

@@ -2,8 +2,8 @@
 // the key, and none leaves while the key is shut out, because asking then prolongs the ban. Requests to other hosts
 // pass untouched, without the key.
 
+import type { Allowance, Pace, Paces } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Allowance, Pace, Paces } from "../pace.ts";
 import { readRefusal } from "../rpc/refusals.ts";
 
 const key_header = "TRON-PRO-API-KEY";

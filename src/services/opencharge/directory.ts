@@ -4,6 +4,7 @@
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings, PinnedIdentity } from "../../config/opencharge.ts";
 import { Fault, wordsOf } from "../../domain/errors.ts";
+import { createTally } from "../../limits/window-counter.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import { isRefusal, type Refusal, refuse } from "../../wire/opencharge/errors.ts";
@@ -11,7 +12,6 @@ import { addressOf, parsePublicKey } from "../../wire/opencharge/keys.ts";
 import { type Metadata, readMetadata } from "../../wire/opencharge/metadata.ts";
 import { isJsonObject, type JsonValue, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createTally } from "../tally.ts";
 import type { OwnIdentities } from "./identity.ts";
 import { type Registration, registration } from "./registry.ts";
 

@@ -3,6 +3,7 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import { Fault } from "../../domain/errors.ts";
+import { createTurns } from "../../limits/keyed-queue.ts";
 import type { Outbound } from "../../outbound.ts";
 import { readVerifyAnswer } from "../../wire/opencharge/answers.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
@@ -13,7 +14,6 @@ import { newNonce, signRequest } from "../../wire/opencharge/request-auth.ts";
 import { type ObjectMatch, verifyProof } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createTurns } from "../turns.ts";
 import type { Caller } from "./access.ts";
 import type { Directory } from "./directory.ts";
 import type { OwnIdentities } from "./identity.ts";

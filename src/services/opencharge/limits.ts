@@ -1,10 +1,10 @@
 // How often one address, and one identity, may ask something of us over the network. A forged request counts against
 // the address it came from, never against the identity it names; what is remembered is bounded, and forgotten oldest first.
 
+import { addressGroup, createTally } from "../../limits/window-counter.ts";
 import type { KeptProofs } from "../../storage/opencharge-payments.ts";
 import { type Refusal, refuse } from "../../wire/opencharge/errors.ts";
 import type { World } from "../../world.ts";
-import { addressGroup, createTally } from "../tally.ts";
 
 const window_ms = 60_000;
 /** In a window: requests of one address that nobody signed. A page in a payer's hand asks twelve times. */

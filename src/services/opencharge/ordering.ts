@@ -2,6 +2,7 @@
 // an order of ours from the commit that keeps its signature on.
 
 import { networkOrderName } from "../../domain/network-orders.ts";
+import { createTurns } from "../../limits/keyed-queue.ts";
 import type { Database, Tx } from "../../storage/engine/database.ts";
 import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { newestSession } from "../../storage/opencharge-gateway.ts";
@@ -16,7 +17,6 @@ import type { OrderCreate } from "../../wire/opencharge/readers.ts";
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { uuid7 } from "../../wire/uuid.ts";
 import type { World } from "../../world.ts";
-import { createTurns } from "../turns.ts";
 import type { Caller } from "./access.ts";
 import type { ApprovedTerms, AskShop } from "./approval.ts";
 import type { Part } from "./identity.ts";

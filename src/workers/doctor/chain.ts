@@ -2,11 +2,11 @@
 // itself, so that a bad one behind a good one shows.
 
 import { type ConnectNeeds, connectChain, connectHistory, connectNode, connectProbe } from "../../chains/connect.ts";
-import { createPaces } from "../../chains/pace.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
 import { blocksIn, chains } from "../../domain/assets.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
+import { createPaces } from "../../limits/rate-limiter.ts";
 import { createTelemetry } from "../../telemetry.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
 

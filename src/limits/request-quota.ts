@@ -1,9 +1,9 @@
 // What one provider may be asked: calls per second and per day, as providers bill them (each call of a batch is one).
 // Never lets more out than the day allows; near the end of it only a trickle, so that the chain stays read.
 
-import { Fault } from "../../domain/errors.ts";
-import type { Usage } from "../../domain/provider.ts";
-import type { World } from "../../world.ts";
+import { Fault } from "../domain/errors.ts";
+import type { Usage } from "../domain/provider.ts";
+import type { World } from "../world.ts";
 
 const day_ms = 86_400_000;
 const second_ms = 1000;
