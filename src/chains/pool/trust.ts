@@ -1,12 +1,11 @@
 // Whether a provider is believed. One that the others contradicted is asked nothing for a while, and then has to say the
 // same as they do, again and again, before it counts as a witness.
 
+import { backoffMs } from "../../domain/backoff.ts";
 import type { World } from "../../world.ts";
 import type { Matter, Testimony } from "../source.ts";
 
-/** The first freeze; each further one lasts twice as long. */
-const freeze_first_ms = 600_000;
-const freeze_max_ms = 6 * 3_600_000;
+const freeze_times = { first_ms: 600_000, max_ms: 6 * 3_600_000 };
 /** Agreements, each at another time, that end the probation. */
 const agreements_needed = 3;
 const probation_interval_ms = 30_000;
@@ -39,8 +38,8 @@ export function createTrust({ world }: { world: World }): Trust {
   };
   const freeze = (disputed: Matter) => {
     matter = disputed;
-    frozen_until = world.elapsed() + Math.min(freeze_first_ms * 2 ** freezes, freeze_max_ms);
     freezes++;
+    frozen_until = world.elapsed() + backoffMs(freezes, freeze_times);
     agreements = 0;
   };
   return {

@@ -3,6 +3,7 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
+import { backoffMs } from "../../domain/backoff.ts";
 import { Fault, wordsOf } from "../../domain/errors.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -48,8 +49,7 @@ export interface Gathering {
 const gathering: Gathering = { batch_max_calls: 256, batch_max_ms: 50 };
 /** A transaction from BEGIN to COMMIT that lasts longer is warned about: everything else waits for it. */
 const slow_transaction_ms = 250;
-const busy_retry_min_ms = 5;
-const busy_retry_max_ms = 100;
+const busy_retry = { first_ms: 5, max_ms: 100 };
 const busy_give_up_ms = 10_000;
 const reader_busy_timeout_ms = 2000;
 const wal_checkpoint_pages = 4000;
@@ -98,7 +98,7 @@ export function createDatabase(needs: {
   let inside = false;
   let closed = false;
   let busySince: number | null = null;
-  let busy_wait_ms = busy_retry_min_ms;
+  let busy_tries = 0;
   let dataVersion = readDataVersion(raw);
   let refused: Fault | null = null;
   let full: Fault | null = null;
@@ -139,7 +139,7 @@ export function createDatabase(needs: {
     try {
       begin.run();
       busySince = null;
-      busy_wait_ms = busy_retry_min_ms;
+      busy_tries = 0;
       return true;
     } catch (error) {
       busySince ??= world.elapsed();
@@ -150,8 +150,8 @@ export function createDatabase(needs: {
         return false;
       }
       scheduled = true;
-      world.timer(busy_wait_ms, flush);
-      busy_wait_ms = Math.min(busy_wait_ms * 2, busy_retry_max_ms);
+      busy_tries += 1;
+      world.timer(backoffMs(busy_tries, busy_retry), flush);
       return false;
     }
   }
