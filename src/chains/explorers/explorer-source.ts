@@ -3,12 +3,13 @@
 
 import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { Receipt, Sighting } from "../../domain/payment.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { createBooks } from "../books.ts";
+import { byPlace, isBorneOut, readNarrowing, transfersIn } from "../index-reading.ts";
 import { createEvmNode, headerCall } from "../rpc/evm-node.ts";
 import { readHeader } from "../rpc/evm-shapes.ts";
 import { createRangeLimit } from "../rpc/range-limit.ts";
@@ -74,17 +75,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
 
   async function read(question: Question): Promise<Answer> {
     await waitForIndex(question.to);
-    let to = range.reach(question.from, question.to);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await readRange({ ...question, to });
-      } catch (error) {
-        const too_wide = codeOf(error) === "provider_range_too_large" && tries < range_tries_max;
-        const next = too_wide ? range.narrow(question.from, to, null) : null;
-        if (next === null) throw error;
-        to = next;
-      }
-    }
+    return readNarrowing(question, { range, tries_max: range_tries_max, readRange });
   }
 
   async function readRange(question: Question): Promise<Answer> {
@@ -142,9 +133,10 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   function sightingsOf(
     rows: readonly IndexRow[],
     found: ReadonlyMap<string, Receipt>,
-    { from, to, wallets, tokens, side = "in" }: Question,
+    question: Question,
     known: readonly BlockRef[],
   ): Sighting[] {
+    const { from, to } = question;
     const hashes = new Map(known.map(({ number, hash }) => [number, hash]));
     const times = new Map(known.map(({ number, time }) => [number, time]));
     const newest = Math.max(...times.values());
@@ -164,17 +156,12 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
       if (time > newest || mentioned.some((row) => row.time !== time)) throw refuse(first, "its time cannot be true");
       times.set(number, time);
 
-      for (const { log_index, transfer } of logs) {
-        if (transfer === null || transfer.units === 0n || !tokens.includes(transfer.token)) continue;
-        if (!wallets.includes(side === "in" ? transfer.wallet : transfer.sender)) continue;
-        sightings.push({ chain, ...transfer, tx_hash, log_index, block: { number, hash, time } });
-      }
+      sightings.push(...transfersIn({ logs, tx_hash }, { number, hash, time }, { ...question, chain }));
       for (const row of mentioned) {
-        const borne_out = logs.some(({ transfer }) => transfer !== null && isSame(transfer, row));
-        if (!borne_out) throw refuse(row, "its receipt does not hold what the index says");
+        if (!isBorneOut(row, { logs })) throw refuse(row, "its receipt does not hold what the index says");
       }
     }
-    return sightings.sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
+    return sightings.sort(byPlace);
   }
 
   return {
@@ -209,13 +196,4 @@ function reach(rows: readonly IndexRow[], from: number, to: number): number {
 /** True when a tag is what is refused, not the request. */
 function isNoTag({ kind, text }: Refusal): boolean {
   return kind === "tag" || kind === "lagging" || (kind === "other" && /invalid|not supported|unsupported/.test(text));
-}
-
-function isSame(transfer: Pick<IndexRow, "token" | "sender" | "wallet" | "units">, row: IndexRow): boolean {
-  return (
-    transfer.token === row.token &&
-    transfer.sender === row.sender &&
-    transfer.wallet === row.wallet &&
-    transfer.units === row.units
-  );
 }
