@@ -9,7 +9,7 @@ import { lateRotations } from "./config/rotation.ts";
 import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
-import { createPaces } from "./limits/rate-limiter.ts";
+import { createRateLimiters } from "./limits/rate-limiter.ts";
 import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
@@ -88,9 +88,9 @@ export async function startApp(needs: {
   const { world, telemetry, version } = needs;
   const config = liveConfig(needs.config);
   const outbound = createOutbound({ world });
-  const paces = createPaces({ world });
+  const rateLimiters = createRateLimiters({ world });
   const connect = (settings: ChainSettings, used?: (provider: string) => Usage | null) =>
-    connectChain({ settings, outbound, world, telemetry, paces, ...(used && { used }) });
+    connectChain({ settings, outbound, world, telemetry, rateLimiters, ...(used && { used }) });
   // Each node by itself: a wrong one behind a right one would only show once the right one fails.
   const checkNodes = async (next: Config, chains: readonly ChainSettings[]) => {
     const nodes = chains.flatMap((settings) => {
@@ -130,7 +130,7 @@ export async function startApp(needs: {
       settlement,
       balances,
       indexReconciliation,
-      history: (settings) => connectHistory({ settings, outbound, world, paces }),
+      history: (settings) => connectHistory({ settings, outbound, world, rateLimiters }),
       watching,
       world,
       telemetry,

@@ -8,7 +8,7 @@ import type { ChainSettings } from "../src/config/config.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf } from "../src/domain/errors.ts";
 import type { Usage } from "../src/domain/provider.ts";
-import { createPaces } from "../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
@@ -113,7 +113,7 @@ function connected({ urls = all.map(({ url }) => url), requests = {}, used }: Se
     tokens: [],
   };
   const needs = { outbound: createOutbound({ world }), world, telemetry: createTelemetry(world) };
-  return connectChain({ settings, ...needs, paces: createPaces({ world }), used: () => used ?? null });
+  return connectChain({ settings, ...needs, rateLimiters: createRateLimiters({ world }), used: () => used ?? null });
 }
 
 function pass(ms: number): void {

@@ -8,7 +8,7 @@ import { createTronGridSource } from "../src/chains/tron/trongrid-source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
-import { createPaces } from "../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld } from "../src/world.ts";
@@ -111,7 +111,7 @@ sourceContract("a pool of two", () =>
       requests: { per_second: null, per_day: null },
       tokens: [],
     };
-    return connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });
+    return connectChain({ settings, ...needs(), rateLimiters: createRateLimiters({ world: realWorld() }) });
   }),
 );
 

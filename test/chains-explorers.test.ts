@@ -9,7 +9,7 @@ import type { Source } from "../src/chains/source.ts";
 import type { ChainSettings } from "../src/config/config.ts";
 import { type ChainId, chains, type ExplorerKind } from "../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
-import { createPaces } from "../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
@@ -51,7 +51,7 @@ function settingsOf(chain: ChainId, kind: ExplorerKind, url: string, rpc_urls: s
 }
 
 function needs(world: World) {
-  return { outbound: createOutbound({ world }), world, paces: createPaces({ world }) };
+  return { outbound: createOutbound({ world }), world, rateLimiters: createRateLimiters({ world }) };
 }
 
 function source(chain: ChainId, kind: ExplorerKind, url: string, world = hurriedWorld()): Source {

@@ -13,7 +13,7 @@ import { tronAddress } from "../src/domain/address.ts";
 import { chains } from "../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../src/domain/errors.ts";
 import type { BlockRef } from "../src/domain/finality.ts";
-import { createPaces } from "../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../src/limits/rate-limiter.ts";
 import { createOutbound } from "../src/outbound.ts";
 import { createTelemetry } from "../src/telemetry.ts";
 import { realWorld, type World } from "../src/world.ts";
@@ -104,7 +104,13 @@ describe("the key", () => {
         return new Response("{}");
       },
     });
-    const way = createTronWay({ outbound, paces: createPaces({ world }), service: "trongrid", key, marked });
+    const way = createTronWay({
+      outbound,
+      rateLimiters: createRateLimiters({ world }),
+      service: "trongrid",
+      key,
+      marked,
+    });
     await way.send({
       method: "GET",
       url,
@@ -124,11 +130,11 @@ describe("the key", () => {
       `rpc_urls = ["${tron.rpc_url}"]\nexplorer_url = "${tron.url}"`,
       `trongrid_api_key = "${key}"`,
     );
-    const paces = createPaces(all);
-    const source = connectChain({ settings: named, ...all, paces });
+    const rateLimiters = createRateLimiters(all);
+    const source = connectChain({ settings: named, ...all, rateLimiters });
     await source.heads([]);
     expect(tron.paths()).toContain("/jsonrpc");
-    await connectHistory({ settings: named, ...all, paces })?.incoming({
+    await connectHistory({ settings: named, ...all, rateLimiters })?.incoming({
       wallet: tronAddress(shop),
       tokens: [tronAddress(usdt.address)],
       from: await header(1),
@@ -148,9 +154,9 @@ describe("the key", () => {
       `rpc_urls = ["${tron.rpc_url}"]\nexplorer_url = "${tron.url}"`,
       `trongrid_api_key = "${key}"`,
     );
-    const paces = createPaces(all);
-    const source = connectChain({ settings: named, ...all, paces });
-    const history = connectHistory({ settings: named, ...all, paces });
+    const rateLimiters = createRateLimiters(all);
+    const source = connectChain({ settings: named, ...all, rateLimiters });
+    const history = connectHistory({ settings: named, ...all, rateLimiters });
     const asked = { wallet: tronAddress(shop), tokens: [], from: await header(1), to: await header(2) };
     tron.suspend();
     expect(await failure(source.heads([]))).toMatchObject({ code: "provider_rate_limited" });
@@ -195,7 +201,7 @@ test.each<[string, string, string[]]>([
   ["", "", ["api.trongrid.io", "tron.drpc.org", "api.trongrid.io#rest"]],
 ])("a file that says %p and %p has Tron read from %p", (section, keys, providers) => {
   const all = needs();
-  const source = connectChain({ settings: settings(section, keys), ...all, paces: createPaces(all) });
+  const source = connectChain({ settings: settings(section, keys), ...all, rateLimiters: createRateLimiters(all) });
   expect(source.reports().map(({ provider }) => provider)).toEqual(providers);
 });
 
@@ -415,7 +421,11 @@ describe("histories", () => {
   ])("a file that says %p and has the keys %p compares notes with %p", (section, keys, provider) => {
     const lines = Object.entries(keys).map(([name, value]) => `${name}_api_key = "${value}"`);
     const all = needs();
-    const history = connectHistory({ settings: settings(section, lines.join("\n")), ...all, paces: createPaces(all) });
+    const history = connectHistory({
+      settings: settings(section, lines.join("\n")),
+      ...all,
+      rateLimiters: createRateLimiters(all),
+    });
     expect(history?.provider ?? null).toBe(provider);
   });
 });

@@ -4,7 +4,7 @@
 import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
-import { createTally } from "../limits/window-counter.ts";
+import { createWindowCounter } from "../limits/window-counter.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
 import type { Inbox } from "../services/inbox.ts";
@@ -77,9 +77,9 @@ export function createHttp(needs: {
   const readBody = createBodyReader(needs);
   const signed = createSigned({ ...needs, readBody });
   const callerOf = createCallers(needs);
-  const tally = () =>
-    createTally({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
-  const [refusals, foreign_origins] = [tally(), tally()];
+  const counter = () =>
+    createWindowCounter({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
+  const [refusals, foreign_origins] = [counter(), counter()];
   const routes = [
     ...serviceRoutes({ ...needs, signed, feed }),
     ...userRoutes({ ...needs, readBody, signed, live }),

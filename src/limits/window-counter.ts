@@ -1,16 +1,11 @@
-// Counting by name in windows of time: how often somebody may do something. What is remembered is bounded, and forgotten
-// oldest first.
+// Counts by name in windows of time: how often somebody may do something. Bounded: the oldest names are forgotten first.
 
-import { formatNetwork, parseNetwork } from "../domain/network.ts";
 import type { World } from "../world.ts";
 
-/** A customer of a provider has a whole network of this many leading bits. */
-const v6_prefix = 64;
-
-export interface Tally {
+export interface WindowCounter {
   /**
-   * Counts one, or as many as it weighs; how long (ms) until there is room again, 0 while there was any. A window that
-   * begins with it began `age_ms` ago.
+   * Counts `weight`, 1 by default. Returns ms until there is room again; 0 while there was any. A window that begins with
+   * it began `age_ms` ago.
    */
   take(name: string, weight?: number, age_ms?: number): number;
   /** The same without counting. */
@@ -20,7 +15,12 @@ export interface Tally {
 }
 
 /** Up to `max` per name in a window that begins with the first, by the world's monotonic clock. */
-export function createTally(needs: { world: World; max: number; window_ms: number; remembered_max: number }): Tally {
+export function createWindowCounter(needs: {
+  world: World;
+  max: number;
+  window_ms: number;
+  remembered_max: number;
+}): WindowCounter {
   const { world, max, window_ms, remembered_max } = needs;
   const windows = new Map<string, { began: number; count: number }>();
 
@@ -29,7 +29,7 @@ export function createTally(needs: { world: World; max: number; window_ms: numbe
     return known !== undefined && world.elapsed() - known.began < window_ms ? known : null;
   }
 
-  const left = (one: { began: number } | null) => (one === null ? 0 : one.began + window_ms - world.elapsed());
+  const left = (one: { began: number }) => one.began + window_ms - world.elapsed();
 
   return {
     wait(name) {
@@ -49,10 +49,4 @@ export function createTally(needs: { world: World; max: number; window_ms: numbe
       return 0;
     },
   };
-}
-
-/** Who shares an address: of IPv6 its whole network, else it alone. */
-export function addressGroup(address: string): string {
-  const network = parseNetwork(`${address}/${v6_prefix}`);
-  return network === null ? address : formatNetwork(network);
 }

@@ -4,7 +4,7 @@ import { connectChain } from "../../src/chains/connect.ts";
 import { type ChainSettings, type LiveConfig, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { default_idle_poll_ms, default_poll_ms } from "../../src/config/schema.ts";
-import { createPaces } from "../../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";
@@ -91,7 +91,7 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
         outbound: createOutbound({ world }),
         world,
         telemetry: silent,
-        paces: createPaces({ world }),
+        rateLimiters: createRateLimiters({ world }),
       }),
     close: temp.close,
   };

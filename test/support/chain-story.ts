@@ -7,7 +7,7 @@ import type { History } from "../../src/chains/history.ts";
 import { type ChainSettings, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
-import { createPaces } from "../../src/limits/rate-limiter.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
@@ -131,7 +131,7 @@ export async function startStory(options: StoryOptions = {}) {
   if (settings === undefined) throw new Error("the story's chain is not configured");
 
   const outbound = createOutbound({ world });
-  const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
+  const source = connectChain({ settings, outbound, world, telemetry, rateLimiters: createRateLimiters({ world }) });
   const rules = createPaymentRules({ config });
   const checkout = createCheckout({
     ...rules,
@@ -184,7 +184,7 @@ export async function startStory(options: StoryOptions = {}) {
       settings: { ...settings, explorer },
       outbound,
       world,
-      paces: createPaces({ world: hurried }),
+      rateLimiters: createRateLimiters({ world: hurried }),
     });
   };
   const makeReconcile = () =>

@@ -95,7 +95,7 @@ export function createPool(needs: PoolNeeds): Providers {
       const words = `none of its providers serves ${what}; list one that keeps the whole history (rpc_urls)`;
       return new Fault("provider_archive_only", words);
     }
-    if (trusted.length > 0 && trusted.every(({ budget }) => !budget.hasPlenty())) {
+    if (trusted.length > 0 && trusted.every(({ quota }) => !quota.hasPlenty())) {
       const words = "requests_per_day of all its providers are nearly used up: read slowly until midnight UTC";
       return new Fault("provider_rate_limited", `${words}; raise the limit or list another provider`);
     }

@@ -6,7 +6,7 @@ import type { ChainId } from "../../domain/assets.ts";
 import { codeOf, Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { Sighting } from "../../domain/payment.ts";
-import type { Budget } from "../../limits/request-quota.ts";
+import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -41,8 +41,8 @@ export interface EvmSourceNeeds {
   stated_times?: boolean;
   /** False where the node answers calls of contracts on its newest state only. */
   past_states?: boolean;
-  /** What its calls are paid from; without one they are not counted by the day. */
-  budget?: Budget;
+  /** Counts its calls; without one they are not limited. */
+  quota?: RequestQuota;
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;

@@ -6,7 +6,7 @@ import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
 import { blocksIn, chains } from "../../domain/assets.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
-import { createPaces } from "../../limits/rate-limiter.ts";
+import { createRateLimiters } from "../../limits/rate-limiter.ts";
 import { createTelemetry } from "../../telemetry.ts";
 import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
 
@@ -36,10 +36,14 @@ export interface ChainExamination {
 }
 
 /** Looks at one chain, its nodes side by side. */
-export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "paces">): Promise<ChainExamination> {
+export async function examineChain(asked: Omit<ChainNeeds, "telemetry" | "rateLimiters">): Promise<ChainExamination> {
   const { world } = asked;
   // What it finds is told as checks, not on a log.
-  const needs = { ...asked, telemetry: createTelemetry({ ...world, warn: () => {} }), paces: createPaces({ world }) };
+  const needs = {
+    ...asked,
+    telemetry: createTelemetry({ ...world, warn: () => {} }),
+    rateLimiters: createRateLimiters({ world }),
+  };
   const { rpc_urls, explorer } = needs.settings;
   const ways = explorer?.reads ? [...rpc_urls, null] : rpc_urls;
   const nodes = await Promise.all(ways.map((url) => examineNode(needs, url)));
