@@ -110,7 +110,7 @@ describe("a socket", () => {
     const opened = openForCommand({ ...server, path: server.database_path });
     await createOperator({ ...server, ...opened }).markPaid(order_id, "cli", "cash");
     expect(server.database.changedElsewhere()).toBe(true);
-    server.http.live.pump();
+    server.http.committed();
     expect((await client.closed).frames.at(-1)).toBe(update(order_id, "elsewhere", "paid"));
     await opened.close();
   });
@@ -145,7 +145,7 @@ describe("a socket", () => {
   test("is closed with 1001 when the server stops", async () => {
     const client = connectTo(await server.createOrder());
     await client.received(1);
-    server.http.live.closeAll(1001);
+    server.http.closeWaiting();
     expect((await client.closed).code).toBe(1001);
     const late = await connectTo(await server.createOrder()).closed;
     expect([late.code, late.frames]).toEqual([1001, []]);
@@ -290,13 +290,14 @@ describe("the feed by itself", () => {
   }
 
   test("closes a consumer with more than 64 KiB waiting with 1013, and no other", async () => {
+    const live = createLive(server);
     const order_id = await server.createOrder();
     for (const [waiting, code] of [
       [65_536, null],
       [65_537, 1013],
     ] as const) {
       const socket = inHand(waiting);
-      server.http.live.open(order_id, false)?.opened(socket);
+      live.open(order_id, false)?.opened(socket);
       expect([socket.frames.length, socket.code]).toEqual([1, code]);
     }
   });

@@ -11,7 +11,7 @@ import { type Checkout, createCheckout } from "../src/services/checkout.ts";
 import { createExpiry, type Expiry } from "../src/services/expiry.ts";
 import { createSettlement, type Settlement } from "../src/services/settlement.ts";
 import { watchesOf } from "../src/storage/coverage.ts";
-import { balances } from "../src/storage/transfer-lists.ts";
+import { balances } from "./support/balances.ts";
 import { evm_wallet, payUrl, startTestServer, type TestServer, webhook_url } from "./support/server.ts";
 import { silent } from "./support/temp-database.ts";
 

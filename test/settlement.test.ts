@@ -11,10 +11,10 @@ import { createWatching } from "../src/services/watching.ts";
 import { allocate } from "../src/storage/allocations.ts";
 import { coveredBlocks, watchesOf } from "../src/storage/coverage.ts";
 import { insertOrder } from "../src/storage/orders.ts";
-import { balances } from "../src/storage/transfer-lists.ts";
 import { knownPositions } from "../src/storage/transfers.ts";
 import { realWorld } from "../src/world.ts";
 import { configText } from "./support/appliance.ts";
+import { balances } from "./support/balances.ts";
 import { silent, type TempDatabase, tempDatabase } from "./support/temp-database.ts";
 
 const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";

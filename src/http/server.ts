@@ -19,7 +19,7 @@ import { createBodyReader } from "./body.ts";
 import { preflightHeaders, shareWith } from "./cors.ts";
 import { createEventFeed } from "./event-feed.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
-import { createLive, type Live } from "./live.ts";
+import { createLive } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
 import { createOpencharge, type OpenchargeServices } from "./opencharge/opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
@@ -40,7 +40,6 @@ const causes_max = 1000;
 export interface HttpDoor {
   /** Answers one request; fits `World.listen`. Never rejects. */
   answer(request: Request, connection: Connection): Promise<Response>;
-  live: Live;
   /** Tells sockets and long polls what was committed since the last call, here or by another process. Never throws. */
   committed(): void;
   /** Ends what is held open: sockets with 1001, long polls with what they have. */
@@ -142,7 +141,6 @@ export function createHttp(needs: {
       telemetry.count("http_requests", { route: passage.route, status: String(answer.status) });
       return answer;
     },
-    live,
     committed() {
       live.pump();
       feed.wake();

@@ -17,10 +17,10 @@ import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
 import { closedSlots, releaseSlots } from "../../src/storage/slots.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
 import { type TransferRow, transferById } from "../../src/storage/transfers.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
 import { realWorld, type World } from "../../src/world.ts";
+import { balances } from "./balances.ts";
 import { evm_wallet, type Settings, testConfig } from "./server.ts";
 import { silent, tempDatabase } from "./temp-database.ts";
 

@@ -7,7 +7,6 @@ import { backoffMs } from "../../domain/backoff.ts";
 import { Fault, wordsOf } from "../../domain/errors.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { sumUnits } from "./exact-sum.ts";
 import { drizzleWithStablePlans } from "./stable-plans.ts";
 
 /** Where statements run. `live()` throws once the place is no longer valid. */
@@ -87,7 +86,6 @@ export function createDatabase(needs: {
   const writer = drizzleWithStablePlans(raw);
   const readerRaw = new Sqlite(needs.path, { readonly: true });
   readerRaw.run(`PRAGMA busy_timeout = ${reader_busy_timeout_ms}`);
-  sumUnits(readerRaw);
   const readerDb = drizzleWithStablePlans(readerRaw);
   const reader: Reader = { live: () => readerDb };
 
