@@ -229,9 +229,9 @@ describe("lists", () => {
     await meanwhile(async () => {
       await crowd(60, 60, 60, 60);
       tron.feel({ no_fingerprint: true });
-      const { sightings } = await grid().read(question((await newest()) - 10));
-      expect(sightings).toHaveLength(241);
-      expect(new Set(sightings.map(({ tx_hash, log_index }) => `${tx_hash} ${log_index}`)).size).toBe(241);
+      const { transferLogs } = await grid().read(question((await newest()) - 10));
+      expect(transferLogs).toHaveLength(241);
+      expect(new Set(transferLogs.map(({ tx_hash, log_index }) => `${tx_hash} ${log_index}`)).size).toBe(241);
     });
   });
 
@@ -239,16 +239,16 @@ describe("lists", () => {
     await meanwhile(async () => {
       await crowd(30, 30, 30);
       tron.feel({ no_fingerprint: true, page_rows: 100 });
-      expect((await grid().read(question((await newest()) - 10))).sightings).toHaveLength(91);
+      expect((await grid().read(question((await newest()) - 10))).transferLogs).toHaveLength(91);
     });
   });
 
   test("that leave out the bounds of time they were asked for lose no block", async () => {
-    const [first] = (await grid().read(question((await newest()) - 10))).sightings;
+    const [first] = (await grid().read(question((await newest()) - 10))).transferLogs;
     const { block } = first ?? expect.unreachable("there is a payment");
     tron.feel({ open_bounds: true });
-    const { sightings } = await grid().read(question(block.number, { from: block.number }));
-    expect(sightings).toHaveLength(1);
+    const { transferLogs } = await grid().read(question(block.number, { from: block.number }));
+    expect(transferLogs).toHaveLength(1);
     const asked = { wallet: tronAddress(shop), tokens: [tronAddress(usdt.address)], from: block, to: block };
     expect(await createTronscan({ url: tron.url, ...needs() }).incoming(asked)).toHaveLength(1);
   });
@@ -263,7 +263,7 @@ describe("lists", () => {
       // Before it there is nothing in the way.
       expect((await grid().read(question((await newest()) - 10))).to).toBeLessThan(crowded);
       tron.reset();
-      expect((await grid().read(question((await newest()) - 10))).sightings).toHaveLength(121);
+      expect((await grid().read(question((await newest()) - 10))).transferLogs).toHaveLength(121);
     });
   });
 
@@ -277,7 +277,7 @@ describe("lists", () => {
       let answers = 0;
       for (let from = 1; from <= to; answers++) {
         const answer = await one.read(question(to, { from }));
-        found.push(...answer.sightings);
+        found.push(...answer.transferLogs);
         from = answer.to + 1;
       }
       expect(found).toHaveLength(121);
@@ -310,16 +310,16 @@ describe("lists", () => {
   });
 
   test("tell transfers that leave a wallet as well", async () => {
-    const { sightings } = await grid().read(
+    const { transferLogs } = await grid().read(
       question((await newest()) - 10, { wallets: [tronAddress(payer)], side: "out" }),
     );
-    expect(sightings).toMatchObject([{ tx_hash: payment, wallet: tronAddress(shop), units: 19_900_000n }]);
+    expect(transferLogs).toMatchObject([{ tx_hash: payment, wallet: tronAddress(shop), units: 19_900_000n }]);
   });
 
   test("of a failed transaction are not held against its receipt", async () => {
     tron.fail(payment);
-    const { sightings } = await grid().read(question((await newest()) - 10));
-    expect(sightings).toHaveLength(1);
+    const { transferLogs } = await grid().read(question((await newest()) - 10));
+    expect(transferLogs).toHaveLength(1);
     expect((await grid().receipts([payment]))[0]?.success).toBe(false);
   });
 });

@@ -4,7 +4,7 @@
 import type { ChainId } from "../domain/assets.ts";
 import { codeOf } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
-import type { Receipt, Sighting } from "../domain/payment.ts";
+import type { Receipt, TransferLog } from "../domain/payment.ts";
 import type { RangeLimit } from "./rpc/range-limit.ts";
 import type { Answer, Question } from "./source.ts";
 
@@ -31,7 +31,7 @@ export function transfersIn(
   { logs, tx_hash }: Pick<Receipt, "logs" | "tx_hash">,
   block: BlockRef,
   { chain, wallets, tokens, side = "in" }: Pick<Question, "wallets" | "tokens" | "side"> & { chain: ChainId },
-): Sighting[] {
+): TransferLog[] {
   return logs.flatMap(({ log_index, transfer }) => {
     if (transfer === null || transfer.units === 0n || !tokens.includes(transfer.token)) return [];
     if (!wallets.includes(side === "in" ? transfer.wallet : transfer.sender)) return [];
@@ -41,7 +41,7 @@ export function transfersIn(
 
 /** True where the receipt holds the transfer that an index names. */
 export function isBorneOut(
-  { token, sender, wallet, units }: Pick<Sighting, "token" | "sender" | "wallet" | "units">,
+  { token, sender, wallet, units }: Pick<TransferLog, "token" | "sender" | "wallet" | "units">,
   { logs }: Pick<Receipt, "logs">,
 ): boolean {
   return logs.some(
@@ -51,6 +51,6 @@ export function isBorneOut(
 }
 
 /** Orders transfers as they stand in the chain. */
-export function byPlace(a: Sighting, b: Sighting): number {
+export function byPlace(a: TransferLog, b: TransferLog): number {
   return a.block.number - b.block.number || a.log_index - b.log_index;
 }

@@ -3,7 +3,7 @@
 
 import type { Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
-import type { Receipt, Sighting } from "../domain/payment.ts";
+import type { Receipt, TransferLog } from "../domain/payment.ts";
 import type { ProviderState, Usage } from "../domain/provider.ts";
 
 /** One range to read. All wallets and contracts are asked for in a single call. */
@@ -43,7 +43,7 @@ export interface Answer {
   end: BlockRef;
   /** Header of the question's mark; null when there was no mark. */
   mark: BlockRef | null;
-  sightings: Sighting[];
+  transferLogs: TransferLog[];
   /** Logs of value zero, counted and left out. */
   zero_value: number;
   /** Host name of the provider that answered. */

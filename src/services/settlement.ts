@@ -62,7 +62,7 @@ export interface Settlement {
    */
   ingest(page: Page): Promise<void>;
   /**
-   * Stores transfers that were found another way than by reading ranges, as if they had been sighted; `why` goes to the
+   * Stores transfers that were found another way than by reading ranges, as if a range had held them; `why` goes to the
    * audit log with each one that was new. Each must stand in a canonical block, at its position in its receipt. Moves no
    * coverage. Resolves with their rows, in the order given.
    */

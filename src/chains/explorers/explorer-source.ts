@@ -5,7 +5,7 @@ import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { Receipt, Sighting } from "../../domain/payment.ts";
+import type { Receipt, TransferLog } from "../../domain/payment.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { createBooks } from "../books.ts";
@@ -102,8 +102,8 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
       throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
     }
     const known = marked === null ? [end] : [end, marked];
-    const sightings = sightingsOf(valued, found, { ...question, to }, known);
-    return { from, to, end, mark: marked, sightings, zero_value: within.length - valued.length, provider };
+    const transferLogs = transferLogsOf(valued, found, { ...question, to }, known);
+    return { from, to, end, mark: marked, transferLogs, zero_value: within.length - valued.length, provider };
   }
 
   async function waitForIndex(to: number): Promise<void> {
@@ -130,18 +130,18 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   }
 
   /** The transfers asked for in the receipts of the rows. Every row must be borne out by one. */
-  function sightingsOf(
+  function transferLogsOf(
     rows: readonly IndexRow[],
     found: ReadonlyMap<string, Receipt>,
     question: Question,
     known: readonly BlockRef[],
-  ): Sighting[] {
+  ): TransferLog[] {
     const { from, to } = question;
     const hashes = new Map(known.map(({ number, hash }) => [number, hash]));
     const times = new Map(known.map(({ number, time }) => [number, time]));
     const newest = Math.max(...times.values());
     const refuse = (row: IndexRow, words: string) => new Fault("provider_inconsistent", `${row.tx_hash}: ${words}`);
-    const sightings: Sighting[] = [];
+    const transferLogs: TransferLog[] = [];
     for (const [tx_hash, mentioned] of Map.groupBy(rows, (row) => row.tx_hash)) {
       const { block, logs } = found.get(tx_hash) ?? { block: { number: -1, hash: "" }, logs: [] };
       const { number, hash } = block;
@@ -156,12 +156,12 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
       if (time > newest || mentioned.some((row) => row.time !== time)) throw refuse(first, "its time cannot be true");
       times.set(number, time);
 
-      sightings.push(...transfersIn({ logs, tx_hash }, { number, hash, time }, { ...question, chain }));
+      transferLogs.push(...transfersIn({ logs, tx_hash }, { number, hash, time }, { ...question, chain }));
       for (const row of mentioned) {
         if (!isBorneOut(row, { logs })) throw refuse(row, "its receipt does not hold what the index says");
       }
     }
-    return sightings.sort(byPlace);
+    return transferLogs.sort(byPlace);
   }
 
   return {

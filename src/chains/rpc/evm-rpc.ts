@@ -5,7 +5,7 @@ import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
 import { codeOf, Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { Sighting } from "../../domain/payment.ts";
+import type { TransferLog } from "../../domain/payment.ts";
 import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
@@ -153,11 +153,11 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     if (end === undefined) throw new Fault("provider_malformed");
     const parts = questions.map((question, i) => ({ question, raw: need(answers[i]) }));
     const { found, zero_value } = readLogs(parts, known);
-    return { from, to, end, mark: marked, sightings: await sightingsOf(found, known), zero_value, provider };
+    return { from, to, end, mark: marked, transferLogs: await transferLogsOf(found, known), zero_value, provider };
   }
 
   /** Puts the block's time to each transfer: from a header of the batch, from the log, or from a header fetched now. */
-  async function sightingsOf(found: readonly FoundTransfer[], known: readonly BlockRef[]): Promise<Sighting[]> {
+  async function transferLogsOf(found: readonly FoundTransfer[], known: readonly BlockRef[]): Promise<TransferLog[]> {
     const times = new Map(known.map(({ number, time }) => [number, time]));
     const newest = Math.max(...times.values());
     const unstated: number[] = [];

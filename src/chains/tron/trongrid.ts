@@ -114,7 +114,7 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
     const end = await need(to);
     const marked = mark === null ? null : await need(mark);
     if (end.hash !== last.hash) throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
-    const sightings = mined.flatMap((one, i) => {
+    const transferLogs = mined.flatMap((one, i) => {
       if (one === null) throw new Fault("provider_inconsistent", `does not know its own transaction ${hashes[i]}`);
       const { receipt, time } = one;
       checkBorneOut(
@@ -127,8 +127,8 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
       if (number < from || number > to) return [];
       return transfersIn(receipt, { number, hash, time }, { ...question, chain });
     });
-    sightings.sort(byPlace);
-    return { from, to, end, mark: marked, sightings, zero_value: rows.length - valued.length, provider };
+    transferLogs.sort(byPlace);
+    return { from, to, end, mark: marked, transferLogs, zero_value: rows.length - valued.length, provider };
   }
 
   async function rowsOf({ wallets, tokens, side, first, last }: Stretch): Promise<Row[]> {

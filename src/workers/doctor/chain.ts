@@ -156,7 +156,7 @@ async function logsFinding(
   const from = Math.max(0, head.number - logs_blocks + 1);
   const asked = { from, to: head.number, wallets, tokens: tokens.map((token) => token.address), mark: null };
   const answer = await source.read(asked);
-  return ok(`blocks ${answer.from} to ${answer.to} read, ${answer.sightings.length} transfers to your wallets`);
+  return ok(`blocks ${answer.from} to ${answer.to} read, ${answer.transferLogs.length} transfers to your wallets`);
 }
 
 async function examineContracts(needs: ChainNeeds, url: string): Promise<Check[]> {

@@ -47,7 +47,7 @@ export function createTransferRangeReader(needs: {
 /** Outgoing transfers of one wallet and token, with negative units. */
 export function outgoingOf(reader: TransferRangeReader, { wallet, token }: Holding): Movement[] {
   return reader.pages
-    .flatMap(({ answer }) => answer.sightings)
-    .filter((sighting) => sighting.sender === wallet && sighting.token === token)
+    .flatMap(({ answer }) => answer.transferLogs)
+    .filter((transferLog) => transferLog.sender === wallet && transferLog.token === token)
     .map(({ block, units }) => ({ block: block.number, units: -units }));
 }

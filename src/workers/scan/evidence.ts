@@ -6,7 +6,7 @@ import { type ChainId, chains } from "../../domain/assets.ts";
 import { isDenied, type Opinion } from "../../domain/consensus.ts";
 import { Fault } from "../../domain/errors.ts";
 import { judge } from "../../domain/matching.ts";
-import type { ReceiptLog, Sighting, Transfer } from "../../domain/payment.ts";
+import type { ReceiptLog, Transfer, TransferLog } from "../../domain/payment.ts";
 import { operatorOf } from "../../domain/provider.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { knownPositions, type TransferRow, transferOf, transfersBetween } from "../../storage/transfers.ts";
@@ -32,7 +32,7 @@ export interface ProvedPage {
 
 export interface Evidence {
   /**
-   * Reads a page and gives each sighting its position in its receipt and the time of its block's header. A transaction is
+   * Reads a page and gives each transfer log its position in its receipt and the time of its block's header. A transaction is
    * looked up once; what one provider does not bear out is asked of the others. A page that receipts contradict is read
    * again by another provider where there is one.
    */
@@ -94,10 +94,10 @@ export function createEvidence(needs: {
       const testimony = await ask({ hashes: [...unknown.keys()], heights: [] }, excluded);
       if (testimony === null) break;
       excluded.push(testimony.provider);
-      for (const [tx_hash, sightings] of unknown) {
-        const proved = placed(sightings, testimony);
+      for (const [tx_hash, transferLogs] of unknown) {
+        const proved = placed(transferLogs, testimony);
         if (proved instanceof Fault) {
-          const block = sightings[0]?.block.number ?? answer.from;
+          const block = transferLogs[0]?.block.number ?? answer.from;
           // That one contradicts the page weighs more than that the next one refuses.
           if (unproved.get(tx_hash)?.fault.code === "provider_inconsistent") continue;
           unproved.set(tx_hash, { block, tx_hash, provider: testimony.provider, fault: proved });
@@ -112,16 +112,16 @@ export function createEvidence(needs: {
     return { answer, transfers, unproved: [...unproved.values()] };
   }
 
-  /** Sightings that are stored already, and the others by transaction. */
-  function knownApart({ sightings }: Answer): { transfers: Transfer[]; unknown: Map<string, Sighting[]> } {
+  /** Transfer logs that are stored already, and the others by transaction. */
+  function knownApart({ transferLogs }: Answer): { transfers: Transfer[]; unknown: Map<string, TransferLog[]> } {
     const transfers: Transfer[] = [];
-    const unknown: Sighting[] = [];
+    const unknown: TransferLog[] = [];
     database.read((at) => {
-      for (const sighting of sightings) {
-        const { tx_hash, block, log_index } = sighting;
+      for (const transferLog of transferLogs) {
+        const { tx_hash, block, log_index } = transferLog;
         const position = knownPositions(at, chain, tx_hash, block.hash).get(log_index);
-        if (position === undefined) unknown.push(sighting);
-        else transfers.push({ ...sighting, position });
+        if (position === undefined) unknown.push(transferLog);
+        else transfers.push({ ...transferLog, position });
       }
     });
     return { transfers, unknown: Map.groupBy(unknown, ({ tx_hash }) => tx_hash) };
@@ -138,8 +138,8 @@ export function createEvidence(needs: {
   }
 
   /** The transfers of one transaction as its receipt and its block's header bear them out; none where it failed on Tron. */
-  function placed(sightings: readonly Sighting[], testimony: Testimony): Transfer[] | Fault {
-    const [first] = sightings;
+  function placed(transferLogs: readonly TransferLog[], testimony: Testimony): Transfer[] | Fault {
+    const [first] = transferLogs;
     if (first === undefined) return [];
     const refused = testimony.refused.get(first.tx_hash);
     if (refused !== undefined) return refused;
@@ -159,19 +159,19 @@ export function createEvidence(needs: {
       return [];
     }
     const transfers: Transfer[] = [];
-    for (const sighting of sightings) {
-      const position = receipt.logs.findIndex(({ log_index }) => log_index === sighting.log_index);
+    for (const transferLog of transferLogs) {
+      const position = receipt.logs.findIndex(({ log_index }) => log_index === transferLog.log_index);
       const log = receipt.logs[position];
-      if (log === undefined || !isSame(sighting, log)) {
+      if (log === undefined || !isSame(transferLog, log)) {
         return new Fault("provider_inconsistent", "a log is not in its receipt");
       }
-      if (header.time !== sighting.block.time) warnOfTime(sighting, header.time);
-      transfers.push({ ...sighting, block: { ...sighting.block, time: header.time }, position });
+      if (header.time !== transferLog.block.time) warnOfTime(transferLog, header.time);
+      transfers.push({ ...transferLog, block: { ...transferLog.block, time: header.time }, position });
     }
     return transfers;
   }
 
-  function warnOfTime({ tx_hash, block }: Sighting, header: number): void {
+  function warnOfTime({ tx_hash, block }: TransferLog, header: number): void {
     telemetry.warn("log_time_wrong", { chain, txn: tx_hash, block: block.number, stated: block.time, header });
     telemetry.count("log_time_wrong", { chain });
   }
@@ -298,7 +298,7 @@ function withoutIt(opinions: readonly Opinion[]): string {
     .join(", ");
 }
 
-function isSame({ token, sender, wallet, units }: Sighting, { transfer }: ReceiptLog): boolean {
+function isSame({ token, sender, wallet, units }: TransferLog, { transfer }: ReceiptLog): boolean {
   return (
     transfer?.token === token && transfer.sender === sender && transfer.wallet === wallet && transfer.units === units
   );
