@@ -384,9 +384,9 @@ describe("a provider the others contradict", () => {
     const pool = connected();
     pool.distrust(b.host, matter());
     pool.distrust(c.host, matter());
-    const first = await pool.testify(matter(), []);
+    const first = await pool.fetchEvidence(matter(), []);
     expect(first.provider).toBe(a.host);
-    expect(await codeOfFailure(pool.testify(matter(), [a.host]))).toBe("second_opinion_missing");
+    expect(await codeOfFailure(pool.fetchEvidence(matter(), [a.host]))).toBe("second_opinion_missing");
   });
 
   test("what one key has read is read again by another company, by another key only where there is no other", async () => {
@@ -397,8 +397,8 @@ describe("a provider the others contradict", () => {
 
   test("a second opinion comes from another company, not from another key", async () => {
     const pool = connected({ urls: [`${a.url}/one`, `${a.url}/two`, b.url] });
-    expect((await pool.testify(matter(), [a.host])).provider).toBe(b.host);
-    expect(await codeOfFailure(pool.testify(matter(), [a.host, b.host]))).toBe("second_opinion_missing");
+    expect((await pool.fetchEvidence(matter(), [a.host])).provider).toBe(b.host);
+    expect(await codeOfFailure(pool.fetchEvidence(matter(), [a.host, b.host]))).toBe("second_opinion_missing");
   });
 });
 

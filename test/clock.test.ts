@@ -1,7 +1,7 @@
 // Our clock against those of the chains: when it counts as wrong, who is told, and what it may then decide.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { ToldHeads, Word } from "../src/chains/source.ts";
+import type { ChainHeads, ProviderHeads } from "../src/chains/source.ts";
 import type { ChainId } from "../src/domain/assets.ts";
 import { type ClockReading, ourClockError } from "../src/domain/clock.ts";
 import { Fault } from "../src/domain/errors.ts";
@@ -51,7 +51,7 @@ describe("polls compare clocks", () => {
   afterEach(() => temp.close());
 
   const block_s = { eth: 12, polygon: 2 } as const;
-  const heads = (chain: keyof typeof block_s, late_s = 0): ToldHeads => {
+  const heads = (chain: keyof typeof block_s, late_s = 0): ChainHeads => {
     const number = Math.floor((true_ms / 1000 - late_s) / block_s[chain]);
     const latest = { number, hash: `0x${number}`, time: number * block_s[chain] };
     return { latest, safe: null, finalized: null, by: { latest: `${chain}-a`, safe: null, finalized: null } };
@@ -65,7 +65,7 @@ describe("polls compare clocks", () => {
     };
     const telemetry = createTelemetry(world);
     const source = {
-      async headsBeside(): Promise<Word> {
+      async independentHeads(): Promise<ProviderHeads> {
         if (second === null) throw new Fault("second_opinion_missing");
         return { provider: `${chain}-b`, heads: heads(chain, second()) };
       },
@@ -190,7 +190,7 @@ describe("polls compare clocks", () => {
     const world = { ...temp.world, elapsed: () => true_ms - start_ms };
     const still = createClockWatch({
       chain: "eth",
-      source: { headsBeside: () => Promise.reject(new Fault("second_opinion_missing")) },
+      source: { independentHeads: () => Promise.reject(new Fault("second_opinion_missing")) },
       watching: createWatching(temp),
       database: temp.database,
       world,

@@ -44,8 +44,8 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   const range = createRangeLimit({ page_blocks: Number.POSITIVE_INFINITY, world });
   const tags = new Map<FinalityTag, { block: BlockRef | null; until: number }>();
   let indexed = -1;
-  /** The newest block that was told as the head. */
-  let told: BlockRef | null = null;
+  /** The newest head that was returned. */
+  let last_head: BlockRef | null = null;
 
   /** The chain ends for us where the index vouches for it. */
   async function heads(asked: readonly FinalityTag[]): Promise<Heads> {
@@ -54,7 +54,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     const [first, ...rest] = await ask([numberToHex(indexed), ...due].map(headerCall));
     const latest = readHeader(need(first), indexed);
     if (latest === null) throw new Fault("provider_lagging", `does not know block ${indexed}, which it has indexed`);
-    told = latest;
+    last_head = latest;
     for (const [i, tag] of due.entries()) {
       const outcome = rest[i];
       const refusal = outcome !== undefined && "refusal" in outcome ? outcome.refusal : null;
@@ -98,7 +98,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     });
     if (end === undefined) throw new Fault("provider_malformed");
     // Replaced since it was the head: the index may have answered for the other branch.
-    if (told?.number === to && told.hash !== end.hash) {
+    if (last_head?.number === to && last_head.hash !== end.hash) {
       throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
     }
     const known = marked === null ? [end] : [end, marked];

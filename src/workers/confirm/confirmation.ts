@@ -1,7 +1,7 @@
 // Confirms transfers whose policy is met: reads each receipt again, from two operators where the amount asks for it, which
 // must show the same and both call it final. Writes nothing. A disputed transfer never counts.
 
-import type { Providers, Testimony, ToldHeads } from "../../chains/source.ts";
+import type { ChainHeads, ProviderEvidence, Providers } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { type Consensus, consensus, isDenied, type Opinion } from "../../domain/consensus.ts";
@@ -36,7 +36,7 @@ export interface Confirmation {
    * Confirms the next transfers whose policy is met: those bound to a deposit, or the others. Faults: those of the source
    * when no provider answers.
    */
-  confirmNext(is_bound: boolean, heads: ToldHeads, settings: ChainSettings): Promise<ConfirmationOutcome>;
+  confirmNext(is_bound: boolean, heads: ChainHeads, settings: ChainSettings): Promise<ConfirmationOutcome>;
 }
 
 interface Case extends QueuedTransfer {
@@ -65,7 +65,7 @@ export function createConfirmation(needs: {
 
   async function confirmNext(
     is_bound: boolean,
-    heads: ToldHeads,
+    heads: ChainHeads,
     settings: ChainSettings,
   ): Promise<ConfirmationOutcome> {
     const due = queue.next(is_bound, (finality) => reachOf(finality, heads, settings.facts));
@@ -108,7 +108,7 @@ export function createConfirmation(needs: {
   }
 
   /** Cases of the transfers that enough operators call final; the others remember why not. */
-  async function begin(due: readonly QueuedTransfer[], heads: ToldHeads, settings: ChainSettings): Promise<Case[]> {
+  async function begin(due: readonly QueuedTransfer[], heads: ChainHeads, settings: ChainSettings): Promise<Case[]> {
     const opinions = new Map(due.map(({ row }) => [row.id, opinionsFor(row, settings)]));
     const twice = due.filter(({ row }) => opinions.get(row.id) !== 1).map(({ row }) => row.finality);
     const seconds = await secondFinalities(source, heads, new Set(twice), settings.facts);
@@ -133,15 +133,15 @@ export function createConfirmation(needs: {
     for (let open = cases; open.length > 0; open = open.filter(isOpen)) {
       const hashes = [...new Set(open.map(({ row }) => row.tx_hash))];
       const heights = [...new Set(open.flatMap(({ row, witness }) => [row.block_number, witness.number]))];
-      let testimony: Testimony;
+      let evidence: ProviderEvidence;
       try {
-        testimony = await source.testify({ hashes, heights }, excluded);
+        evidence = await source.fetchEvidence({ hashes, heights }, excluded);
       } catch (error) {
         if (error instanceof Fault && error.code === "second_opinion_missing") return error.message;
         throw error;
       }
-      excluded.push(testimony.provider);
-      for (const one of open) form(one, testimony);
+      excluded.push(evidence.provider);
+      for (const one of open) form(one, evidence);
     }
     return null;
   }
@@ -214,7 +214,7 @@ function isOpen({ opinions, needed }: Case): boolean {
 }
 
 /** Adds what one provider shows of the case. */
-function form(one: Case, { provider, receipts, refused, headers }: Testimony): void {
+function form(one: Case, { provider, receipts, refused, headers }: ProviderEvidence): void {
   const { row, opinions, moved, witness } = one;
   const shown = headers.get(witness.number);
   // Several nodes may stand behind one name, and one of them on a branch that was left.

@@ -1,7 +1,7 @@
 // How far a chain is final under a policy: by the heads that were read, and by those of a second operator where a payment
 // needs two. Judges no payment.
 
-import type { Providers, ToldHeads, Word } from "../../chains/source.ts";
+import type { ChainHeads, ProviderHeads, Providers } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainFacts } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
@@ -45,8 +45,8 @@ export function isWithinReach(reach: FinalReach, block: { number: number; time: 
  * for all policies of one provider, and one more where the answer lags behind `heads`.
  */
 export async function secondFinalities(
-  source: Pick<Providers, "headsBeside">,
-  heads: ToldHeads,
+  source: Pick<Providers, "independentHeads">,
+  heads: ChainHeads,
   policies: ReadonlySet<string>,
   facts: ChainFacts,
 ): Promise<Map<string, SecondFinality>> {
@@ -54,7 +54,7 @@ export async function secondFinalities(
   for (const [first, group] of Map.groupBy(policies, (finality) => providerFor(finality, heads))) {
     // Where no provider serves a tag, depth below the second operator's head decides.
     const tags = tagsOf(group.map(parseFinality)).filter((tag) => heads[tag] !== null);
-    const ask = (excluded: readonly string[]) => source.headsBeside(tags, excluded).catch(reasonOf);
+    const ask = (excluded: readonly string[]) => source.independentHeads(tags, excluded).catch(reasonOf);
     const second = await ask([first]);
     const isBehind = (finality: string) => {
       const { through } = finalityOf(finality, second, heads, facts);
@@ -77,7 +77,12 @@ function higher(one: SecondFinality, other: SecondFinality): SecondFinality {
   return isWithinReach(other.through, one.through) ? other : one;
 }
 
-function finalityOf(finality: string, other: Word | string, heads: ToldHeads, facts: ChainFacts): SecondFinality {
+function finalityOf(
+  finality: string,
+  other: ProviderHeads | string,
+  heads: ChainHeads,
+  facts: ChainFacts,
+): SecondFinality {
   if (typeof other === "string") return { through: null, complaint: other };
   const { provider, heads: otherHeads } = other;
   const behind_s = heads.latest.time - decisive(finality, otherHeads).time;
@@ -86,7 +91,7 @@ function finalityOf(finality: string, other: Word | string, heads: ToldHeads, fa
 }
 
 /** The provider that the block deciding a policy is from. */
-function providerFor(finality: string, { by }: ToldHeads): string {
+function providerFor(finality: string, { by }: ChainHeads): string {
   const { tag } = parseFinality(finality);
   return (tag === undefined ? null : by[tag]) ?? by.latest;
 }

@@ -1,7 +1,7 @@
 // Compares a chain's clock with ours at every poll that shows a new block, and raises the alarm when ours is wrong. A
 // chain that makes no block tells nothing.
 
-import type { Providers, ToldHeads } from "../../chains/source.ts";
+import type { ChainHeads, Providers } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { isOff } from "../../domain/clock.ts";
 import { Fault } from "../../domain/errors.ts";
@@ -59,7 +59,7 @@ export interface ClockWatch {
   /** Forgets what was measured once our clock was set. For every second: deposits are dated by it. */
   forgetIfSet(): Promise<void>;
   /** Compares the clocks by the heads of one poll. */
-  look(heads: ToldHeads, timing: HeadTiming): Promise<void>;
+  look(heads: ChainHeads, timing: HeadTiming): Promise<void>;
 }
 
 /** Tells that our clock is wrong, once an hour for all chains, and that it is right again. */
@@ -86,7 +86,7 @@ export function createClockAlarm(needs: { database: Database; telemetry: Telemet
 /** The comparison of one chain's clock with ours. `alarm` is called after each change. */
 export function createClockWatch(needs: {
   chain: ChainId;
-  source: Pick<Providers, "headsBeside">;
+  source: Pick<Providers, "independentHeads">;
   watching: Watching;
   database: Database;
   world: World;
@@ -138,12 +138,12 @@ export function createClockWatch(needs: {
   }
 
   /** What another provider says, where this one says that our clock is wrong. */
-  async function askAnother({ by }: ToldHeads, best: Comparison, gap_ms: number): Promise<void> {
+  async function askAnother({ by }: ChainHeads, best: Comparison, gap_ms: number): Promise<void> {
     if (!isOff(best) || world.elapsed() - second_provider_asked_at < second_provider_interval_ms) return;
     second_provider_asked_at = world.elapsed();
     try {
       const stopTiming = startTiming(world);
-      const { provider, heads } = await source.headsBeside([], [by.latest]);
+      const { provider, heads } = await source.independentHeads([], [by.latest]);
       const timing = stopTiming();
       if (timing.isSteady) await keep(provider, compare(provider, heads.latest, gap_ms, timing));
     } catch (error) {

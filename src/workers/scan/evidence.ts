@@ -1,7 +1,7 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, Matter, Providers, Question, Testimony } from "../../chains/source.ts";
+import type { Answer, EvidenceQuery, ProviderEvidence, Providers, Question } from "../../chains/source.ts";
 import { type ChainId, chains } from "../../domain/assets.ts";
 import { isDenied, type Opinion } from "../../domain/consensus.ts";
 import { Fault } from "../../domain/errors.ts";
@@ -91,16 +91,16 @@ export function createEvidence(needs: {
     const unproved = new Map<string, Unproved>();
     const excluded: string[] = [];
     while (unknown.size > 0) {
-      const testimony = await ask({ hashes: [...unknown.keys()], heights: [] }, excluded);
-      if (testimony === null) break;
-      excluded.push(testimony.provider);
+      const evidence = await ask({ hashes: [...unknown.keys()], heights: [] }, excluded);
+      if (evidence === null) break;
+      excluded.push(evidence.provider);
       for (const [tx_hash, transferLogs] of unknown) {
-        const proved = placed(transferLogs, testimony);
+        const proved = placed(transferLogs, evidence);
         if (proved instanceof Fault) {
           const block = transferLogs[0]?.block.number ?? answer.from;
           // That one contradicts the page weighs more than that the next one refuses.
           if (unproved.get(tx_hash)?.fault.code === "provider_inconsistent") continue;
-          unproved.set(tx_hash, { block, tx_hash, provider: testimony.provider, fault: proved });
+          unproved.set(tx_hash, { block, tx_hash, provider: evidence.provider, fault: proved });
           continue;
         }
         transfers.push(...proved);
@@ -128,9 +128,9 @@ export function createEvidence(needs: {
   }
 
   /** Evidence from a provider run by none of `excluded`; null when none is left. */
-  async function ask(matter: Matter, excluded: readonly string[]): Promise<Testimony | null> {
+  async function ask(matter: EvidenceQuery, excluded: readonly string[]): Promise<ProviderEvidence | null> {
     try {
-      return await source.testify(matter, excluded);
+      return await source.fetchEvidence(matter, excluded);
     } catch (error) {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
@@ -138,16 +138,16 @@ export function createEvidence(needs: {
   }
 
   /** The transfers of one transaction as its receipt and its block's header bear them out; none where it failed on Tron. */
-  function placed(transferLogs: readonly TransferLog[], testimony: Testimony): Transfer[] | Fault {
+  function placed(transferLogs: readonly TransferLog[], evidence: ProviderEvidence): Transfer[] | Fault {
     const [first] = transferLogs;
     if (first === undefined) return [];
-    const refused = testimony.refused.get(first.tx_hash);
+    const refused = evidence.refused.get(first.tx_hash);
     if (refused !== undefined) return refused;
-    const receipt = testimony.receipts.get(first.tx_hash) ?? null;
+    const receipt = evidence.receipts.get(first.tx_hash) ?? null;
     if (receipt?.block.hash !== first.block.hash) {
       return new Fault("provider_inconsistent", "a receipt does not stand in the block its log was found in");
     }
-    const header = testimony.headers.get(receipt.block.number) ?? null;
+    const header = evidence.headers.get(receipt.block.number) ?? null;
     if (header === null) return new Fault("provider_lagging", `does not know block ${receipt.block.number}`);
     if (header.hash !== receipt.block.hash) {
       return new Fault("provider_inconsistent", "a receipt stands in a block that is not on the chain");
@@ -183,7 +183,7 @@ export function createEvidence(needs: {
       .filter((row) => !shown.has(`${row.tx_hash} ${row.position}`));
     if (suspects.length === 0) return { gone: [], undecided: [], lacking: [] };
     const heights = [...new Set(suspects.map((row) => row.block_number))];
-    const { headers } = await source.testify({ hashes: [], heights }, []);
+    const { headers } = await source.fetchEvidence({ hashes: [], heights }, []);
     const gone: number[] = [];
     const missing: TransferRow[] = [];
     for (const row of suspects) {
@@ -248,10 +248,10 @@ export function createEvidence(needs: {
     const heights = [...new Set(of.map(({ transfer }) => transfer.block.number))];
     const excluded: string[] = [];
     for (let next = cases.length > 0; next; ) {
-      const testimony = await ask({ hashes, heights }, excluded);
-      if (testimony === null) break;
-      excluded.push(testimony.provider);
-      for (const { transfer, opinions } of cases) opinions.push(opinionOf(transfer, testimony));
+      const evidence = await ask({ hashes, heights }, excluded);
+      if (evidence === null) break;
+      excluded.push(evidence.provider);
+      for (const { transfer, opinions } of cases) opinions.push(opinionOf(transfer, evidence));
       next = cases.some(({ opinions }) => !isDenied(opinions) && !isBorneOut(opinions));
     }
     return cases;
@@ -269,7 +269,7 @@ export function createEvidence(needs: {
   return { read, corroborate, findGone };
 }
 
-function opinionOf(transfer: Transfer, { provider, receipts, headers }: Testimony): Opinion {
+function opinionOf(transfer: Transfer, { provider, receipts, headers }: ProviderEvidence): Opinion {
   const receipt = receipts.get(transfer.tx_hash);
   const header = headers.get(transfer.block.number) ?? null;
   if (receipt === null && header?.hash === transfer.block.hash) return { provider, verdict: "absent" };

@@ -1,7 +1,7 @@
 // Whether the head that a provider states is believed, and what follows when the head goes back. Asks another provider
 // where the chain cannot have come so far; cuts back what was read above the head.
 
-import type { Providers, ToldHeads, Word } from "../../chains/source.ts";
+import type { ChainHeads, ProviderHeads, Providers } from "../../chains/source.ts";
 import type { ChainFacts, ChainId } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
@@ -19,9 +19,9 @@ const pace_margin = 2;
 
 export interface HeadCheck {
   /** `heads`, or those of another provider where the first one is implausibly far ahead of all others. */
-  believed(heads: ToldHeads, facts: ChainFacts): Promise<ToldHeads>;
+  believed(heads: ChainHeads, facts: ChainFacts): Promise<ChainHeads>;
   /** Where the head went back: nothing above it counts as read, and no deposit was opened above it. */
-  cutBack(heads: ToldHeads): Promise<void>;
+  cutBack(heads: ChainHeads): Promise<void>;
 }
 
 /** The check of one chain's heads. */
@@ -45,9 +45,9 @@ export function createHeadCheck(needs: {
   }
 
   /** Heads of a provider run by none of `excluded`; null when none answers. */
-  async function another(excluded: readonly string[]): Promise<Word | null> {
+  async function another(excluded: readonly string[]): Promise<ProviderHeads | null> {
     try {
-      return await source.headsBeside([], excluded);
+      return await source.independentHeads([], excluded);
     } catch (error) {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
@@ -59,7 +59,7 @@ export function createHeadCheck(needs: {
       const plausible = highestPlausible(facts);
       if (plausible !== null && heads.latest.number <= plausible) return heads;
       const excluded = [heads.by.latest];
-      let highest: Word | null = null;
+      let highest: ProviderHeads | null = null;
       for (let word = await another(excluded); word !== null; word = await another(excluded)) {
         if (word.heads.latest.number + ahead_max_blocks >= heads.latest.number) return heads;
         if (highest === null || word.heads.latest.number > highest.heads.latest.number) highest = word;
@@ -98,7 +98,7 @@ export function createHeadCheck(needs: {
 }
 
 /** Heads of which none is above `latest`, the head of `provider`; a tag above it is taken for unknown. */
-function lowered(heads: ToldHeads, latest: BlockRef, provider: string): ToldHeads {
+function lowered(heads: ChainHeads, latest: BlockRef, provider: string): ChainHeads {
   const by = { ...heads.by, latest: provider };
   const kept = { latest, safe: heads.safe, finalized: heads.finalized };
   for (const tag of ["safe", "finalized"] as const) {

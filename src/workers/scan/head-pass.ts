@@ -132,7 +132,7 @@ export function createHeadPass(needs: {
 
   /** True where a header that was seen is not served, and the head above it is. */
   async function isMarkLost(mark: BlockRef, head: BlockRef): Promise<boolean> {
-    const { headers } = await source.testify({ hashes: [], heights: [mark.number, head.number] }, []);
+    const { headers } = await source.fetchEvidence({ hashes: [], heights: [mark.number, head.number] }, []);
     return headers.get(head.number)?.hash === head.hash && (headers.get(mark.number) ?? null) === null;
   }
 

@@ -44,7 +44,7 @@ export function createRewinding(needs: {
   async function newestStanding(marks: readonly BlockRef[]): Promise<BlockRef | null> {
     for (let done = 0; done < marks.length; done += marks_per_batch) {
       const part = marks.slice(done, done + marks_per_batch);
-      const { headers } = await source.testify({ hashes: [], heights: part.map((mark) => mark.number) }, []);
+      const { headers } = await source.fetchEvidence({ hashes: [], heights: part.map((mark) => mark.number) }, []);
       const standing = part.find((mark) => headers.get(mark.number)?.hash === mark.hash);
       if (standing !== undefined) return standing;
     }
@@ -58,8 +58,8 @@ export function createRewinding(needs: {
   /** True where providers of two operators show the same other block in the place of one. */
   async function isDeniedByTwo({ number, hash }: BlockRef): Promise<boolean> {
     const matter = { hashes: [], heights: [number] };
-    const first = await source.testify(matter, []);
-    const second = await source.testify(matter, [first.provider]).catch(unlessMissing);
+    const first = await source.fetchEvidence(matter, []);
+    const second = await source.fetchEvidence(matter, [first.provider]).catch(unlessMissing);
     const [shown, other] = [first, second].map((one) => one?.headers.get(number)?.hash ?? null);
     return shown !== null && shown !== hash && shown === other;
   }

@@ -1,7 +1,7 @@
 // Reads one chain: from what is covered to its head, page by page, into settlement; then the final pass; then it confirms
 // transfers whose policy is met. A failed read moves nothing: the next poll starts from the same coverage.
 
-import type { Providers, ToldHeads } from "../../chains/source.ts";
+import type { ChainHeads, Providers } from "../../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
@@ -138,7 +138,7 @@ export function createScan(needs: {
     return failed;
   }
 
-  async function confirmDue(heads: ToldHeads): Promise<void> {
+  async function confirmDue(heads: ChainHeads): Promise<void> {
     const now = pace.paced(settings());
     // Payments of orders count first, however many other transfers wait.
     const payments = await confirmation.confirmNext(true, heads, now);

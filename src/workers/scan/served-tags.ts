@@ -1,7 +1,7 @@
 // What stands in for a finality tag that nobody serves just now: where it was last seen, over restarts and new settings,
 // for an hour. Only then, or where none ever served it, depth may stand in, which is less than was promised.
 
-import type { ToldHeads } from "../../chains/source.ts";
+import type { ChainHeads } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
@@ -15,7 +15,7 @@ const keep_interval_ms = 60_000;
 
 export interface ServedTags {
   /** The heads with every one of these tags that is missing put where it was last seen, unless that is ahead of them. */
-  complete(heads: ToldHeads, tags: readonly FinalityTag[]): Promise<ToldHeads>;
+  complete(heads: ChainHeads, tags: readonly FinalityTag[]): Promise<ChainHeads>;
 }
 
 interface Last {
@@ -51,7 +51,7 @@ export function createServedTags(needs: {
   return {
     async complete(heads, tags) {
       seen ??= loaded();
-      const filled: ToldHeads = { ...heads, by: { ...heads.by } };
+      const filled: ChainHeads = { ...heads, by: { ...heads.by } };
       for (const tag of tags) {
         const [block, by, last] = [heads[tag], heads.by[tag], seen.get(tag)];
         const now = world.elapsed();

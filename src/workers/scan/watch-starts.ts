@@ -72,10 +72,10 @@ export function createWatchStarts(needs: {
   /** The block of a transaction; null when two providers, or the only one, do not know it. Faults: one that refuses it. */
   async function blockOf(tx_hash: string): Promise<number | null> {
     const matter = { hashes: [tx_hash], heights: [] };
-    const first = await source.testify(matter, []);
+    const first = await source.fetchEvidence(matter, []);
     const known = first.receipts.get(tx_hash);
     if (known) return known.block.number;
-    const second = await source.testify(matter, [first.provider]).catch((error) => {
+    const second = await source.fetchEvidence(matter, [first.provider]).catch((error) => {
       if (error instanceof Fault && error.code === "second_opinion_missing") return null;
       throw error;
     });
