@@ -10,6 +10,7 @@ import {
   candidateOfSender,
   candidatesElsewhere,
   candidatesFor,
+  endedRemaindersOf,
   promisesBelow,
   promisesBetween,
   remaindersOf,
@@ -164,6 +165,11 @@ describe("is read by index:", () => {
       "of whom exactly this is left",
       ["deposits_remainder (chain=? AND coin=? AND wallet=? AND remainder=?)"],
       (at) => remaindersOf(at, pot, { units: six, sender: ann, transfer: nobody }),
+    ],
+    [
+      "of which ended order exactly this was left",
+      ["deposits_ended_remainder (chain=? AND coin=? AND wallet=? AND remainder=? AND rowid>?)"],
+      (at) => endedRemaindersOf(at, pot, six, nobody),
     ],
     [
       "what a sender has sent that pays nothing",

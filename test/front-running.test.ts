@@ -187,6 +187,23 @@ describe("a payment that waits because an older order could be meant", () => {
     expect([till.status(order_id), till.transfer(id).reason]).toEqual(["paid", null]);
   });
 
+  test("waits for an order that was cancelled with just this left, until its reservation is released", async () => {
+    await begin({ orders: { lifetime_ms: 3 * day_ms } });
+    const older = await till.asked("150.00");
+    till.advance(10 * minute_ms);
+    const { thief, id } = await frontRun("99");
+    const part = await till.receive({ amount: "51", sender: bob });
+    await assign(part.id, older);
+    await till.confirm(id);
+    expect(told(id)).toEqual(waits);
+    await till.checkout.cancel(older);
+    expect(await till.held.settleHeld()).toBe(0);
+    till.advance(day_ms);
+    await till.releaseAll();
+    expect(await till.held.settleHeld()).toBe(1);
+    expect(till.status(thief)).toBe("paid");
+  });
+
   test("keeps its order from expiring by the clock, up to the end of the late window", async () => {
     const { order_id, older, id } = await held();
     await till.confirm(id);
