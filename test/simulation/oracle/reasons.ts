@@ -44,10 +44,10 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       // What is left of an order may be far less than it asked for.
       const meantFor = [...around, ...exact];
-      if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
-      if (meantFor.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
       const isKnown = (ask: Ask) => ask.sender === sender;
       const own = here.filter(isKnown);
+      if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
+      if ([...meantFor, ...own].some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
       if ([...around, ...own].some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
       const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
       if (asked.some((one) => isCut(units, one, decimals))) found.add("cut");
