@@ -1,5 +1,5 @@
-// Attempts to lose a payment, to count it twice, or to have it pay somebody else's order: sequences of payments, reorgs,
-// ends and operators' words over a real database, and what they must come to.
+// Which sequence of payments, reorgs, expiries and operators' commands loses a payment, counts it twice or pays another's
+// order? None, over a real database.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { codeOf } from "../../src/domain/errors.ts";

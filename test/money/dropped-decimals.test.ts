@@ -1,5 +1,5 @@
-// A payer who was asked for an unusual amount, because somebody else has the usual one, and who drops its decimals: never
-// does that money pay the other's order while the own one waits for it.
+// Whose order does a payer pay who was asked for an unusual amount, because another order has the usual one, and who drops
+// its decimals? Never the other's while the own one waits.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { fromUnits, toUnits } from "../../src/domain/money.ts";

@@ -1,5 +1,5 @@
-// Whoever sees a payment on the chain before it counts may open an order for its amount. What such an order gets, what
-// an honest quick payer gets, and when a payment that waits pays by itself.
+// What does an order get that is opened once its payment is visible on the chain? A thief's order gets nothing, a quick
+// payer's is paid, and a payment that is held meanwhile pays by itself later.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { usual_fees } from "../../src/domain/slots.ts";
@@ -242,5 +242,34 @@ describe("a payment that waits because an older order could be meant", () => {
     const settled: number[] = [];
     for (let calls = 0; calls < 2 * usual_fees.length; calls++) settled.push(await till.held.settleHeld());
     expect(settled.reduce((sum, one) => sum + one, 0)).toBe(usual_fees.length);
+  });
+});
+
+describe("a held payment", () => {
+  test("pays when another payment of its order was seen and then left the chain", async () => {
+    await begin();
+    const older = await till.asked("100.00");
+    const order_id = await till.asked("99.00");
+    await till.receive({ amount: "99", sender: ann });
+    till.advance(minute_ms);
+    await till.receive({ amount: "100", sender: bob });
+    expect(till.status(older)).toBe("paid");
+    const second = await till.arrive({ amount: "99", sender: bob });
+    await till.held.settleHeld();
+    await till.vanish(second);
+    await till.held.settleHeld();
+    expect(till.status(order_id)).toBe("paid");
+  });
+
+  test("stays in the inbox when an operator marks its order paid", async () => {
+    await begin();
+    await till.asked("100.00");
+    const order_id = await till.asked("99.00");
+    const { id } = await till.receive({ amount: "99", sender: ann });
+    await till.operator.markPaid(order_id, "operator", "cash");
+    till.advance(2 * minute_ms);
+    await till.held.settleHeld();
+    expect(till.transfer(id)).toMatchObject({ status: "waiting_for_match", reason: "ambiguous", held_for: null });
+    expect(createInbox(till).list({ dust: false }, { limit: 10, offset: 0 })).toMatchObject([{ reason: "ambiguous" }]);
   });
 });

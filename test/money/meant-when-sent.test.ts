@@ -1,4 +1,4 @@
-// Whom money was meant for when it was sent: what was promised, settled or rewritten since then gives it to nobody else.
+// For whom was money meant when it was sent? What was reserved, settled or reorganised since then gives it to nobody else.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { tokens } from "../../src/domain/assets.ts";

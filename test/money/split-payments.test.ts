@@ -1,4 +1,4 @@
-// Several transfers of one sender that are one order's amount together: when they pay, and when they pay nothing.
+// When do several transfers of one sender pay an order together, because their sum is exactly its amount?
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { createInbox } from "../../src/services/inbox.ts";
@@ -25,6 +25,7 @@ const asked = async (amount: string, sender: string | null = null) => {
   return order_id;
 };
 const assign = (id: number, order_id: string) => createInbox(till).assign(id, order_id, "operator", "test");
+const waiting = () => till.rows("SELECT id, reason FROM transfers WHERE status = 'waiting_for_confirmation'");
 const paid = ["paid", ["part", "part"]] as const;
 const unpaid = ["pending", []] as const;
 
@@ -127,6 +128,22 @@ describe("two transfers that are exactly one order's amount together", () => {
     expect([till.status(order_id), status, finality]).toEqual(["pending", "waiting_for_confirmation", "64"]);
     await till.confirm(id);
     expect(till.status(order_id)).toBe("paid");
+  });
+
+  test("wait for the policy of their sum also where the newer one is confirmed first", async () => {
+    await beginWithTiers();
+    await asked("48.50");
+    await till.arrive({ amount: "20", sender: ann });
+    const { status, finality } = await till.receive({ amount: "28.5", sender: ann });
+    expect([status, finality]).toEqual(["waiting_for_confirmation", "64"]);
+  });
+
+  test("all count where the first of them nearly pay it already", async () => {
+    await begin({ orders: { underpaid_tolerance: [{ millionths: 50_000n }] } });
+    const order_id = await asked("100.00");
+    await assign((await till.receive({ amount: "94", coin: "USDC" })).id, order_id);
+    for (const amount of ["3.3", "2.7"]) await till.receive({ amount, sender: ann });
+    expect([till.status(order_id), waiting()]).toEqual(["paid", []]);
   });
 
   test("pay nothing once one of them has left the chain", async () => {

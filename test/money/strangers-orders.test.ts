@@ -1,8 +1,7 @@
-// A stranger who opens orders at will, and what he cannot do with them: take, hold up or hide another payer's money.
+// Can a stranger take, delay or hide another payer's money by opening orders around it? An order opened after the payment
+// was seen is in front-running.test.ts.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { createInbox } from "../../src/services/inbox.ts";
-import { testConfig } from "../support/server.ts";
 import { ann, bob, exchange, startTill, type Till } from "../support/till.ts";
 
 let till: Till;
@@ -21,18 +20,8 @@ const asked = async (amount: string, sender: string | null = null) => {
   till.advance(minute_ms);
   return order_id;
 };
-const assign = (id: number, order_id: string) => createInbox(till).assign(id, order_id, "operator", "test");
-const waiting = () => till.rows("SELECT id, reason FROM transfers WHERE status = 'waiting_for_confirmation'");
 
 describe("several transfers that are one order's amount together", () => {
-  test("all count where the first of them nearly pay it already", async () => {
-    await begin({ orders: { underpaid_tolerance: [{ millionths: 50_000n }] } });
-    const order_id = await asked("100.00");
-    await assign((await till.receive({ amount: "94", coin: "USDC" })).id, order_id);
-    for (const amount of ["3.3", "2.7"]) await till.receive({ amount, sender: ann });
-    expect([till.status(order_id), waiting()]).toEqual(["paid", []]);
-  });
-
   test.each([
     ["from which the exchange kept its fee", "99", "6"],
     ["whose decimals were cut", "19", "86"],
@@ -128,28 +117,6 @@ describe("several transfers that are one order's amount together", () => {
     await till.receive({ amount: "28.5", sender: ann });
     expect([till.status(order_id), till.status(other)]).toEqual(["paid", "pending"]);
   });
-
-  const twoTiers = () => {
-    const tiers = [
-      { up_to: "30", finality: { blocks: 2 } },
-      { up_to: null, finality: { blocks: 64 } },
-    ];
-    const { chains } = testConfig();
-    const eth = chains.get("eth") ?? expect.unreachable("eth is configured");
-    till.config.replace({
-      ...till.config.current(),
-      chains: new Map([...chains, ["eth", { ...eth, finality: tiers }]]),
-    });
-  };
-
-  test("wait for the policy of their sum also where the newer one is confirmed first", async () => {
-    await begin();
-    twoTiers();
-    await asked("48.50");
-    await till.arrive({ amount: "20", sender: ann });
-    const { status, finality } = await till.receive({ amount: "28.5", sender: ann });
-    expect([status, finality]).toEqual(["waiting_for_confirmation", "64"]);
-  });
 });
 
 describe("an exact payment that waits for another order's decimals", () => {
@@ -208,57 +175,4 @@ describe("a payment that was certain when it was seen", () => {
     await till.receive({ amount: "60", sender: ann });
     expect(till.status(order_id)).toBe("paid");
   });
-});
-
-describe("a held payment", () => {
-  test("pays when another payment of its order was seen and then left the chain", async () => {
-    await begin();
-    const older = await till.asked("100.00");
-    const order_id = await till.asked("99.00");
-    await till.receive({ amount: "99", sender: ann });
-    till.advance(minute_ms);
-    await till.receive({ amount: "100", sender: bob });
-    expect(till.status(older)).toBe("paid");
-    const second = await till.arrive({ amount: "99", sender: bob });
-    await till.held.settleHeld();
-    await till.vanish(second);
-    await till.held.settleHeld();
-    expect(till.status(order_id)).toBe("paid");
-  });
-
-  test("stays in the inbox when an operator marks its order paid", async () => {
-    await begin();
-    await till.asked("100.00");
-    const order_id = await till.asked("99.00");
-    const { id } = await till.receive({ amount: "99", sender: ann });
-    await till.operator.markPaid(order_id, "operator", "cash");
-    till.advance(2 * minute_ms);
-    await till.held.settleHeld();
-    expect(till.transfer(id)).toMatchObject({ status: "waiting_for_match", reason: "ambiguous", held_for: null });
-    expect(createInbox(till).list({ dust: false }, { limit: 10, offset: 0 })).toMatchObject([{ reason: "ambiguous" }]);
-  });
-});
-
-test("an exchange is known by what an operator assigned to orders that had ended", async () => {
-  await begin();
-  for (const amount of ["10.00", "20.00", "30.00"]) {
-    const order_id = await asked(amount);
-    await till.checkout.cancel(order_id);
-    const { id } = await till.receive({ amount, sender: exchange });
-    await assign(id, order_id);
-  }
-  const order_id = await asked("48.50");
-  for (const amount of ["20.5", "28"]) await till.receive({ amount, sender: exchange });
-  expect(till.status(order_id)).toBe("pending");
-});
-
-test("what is left of an order beats no exact reservation where its sender has paid another order as well", async () => {
-  await begin();
-  await asked("30.00");
-  await till.receive({ amount: "30", sender: exchange });
-  const [thief, order_id] = [await asked("150.00"), await asked("99.00")];
-  const { id } = await till.receive({ amount: "51", sender: exchange, coin: "USDC" });
-  await createInbox(till).assign(id, thief, "operator", "test");
-  const { reason } = await till.receive({ amount: "99", sender: exchange });
-  expect<unknown>([till.status(thief), till.status(order_id), reason]).toEqual(["pending", "pending", "ambiguous"]);
 });

@@ -1,5 +1,5 @@
-// What a transfer is compared with: found by index, so that neither a pot full of promises nor the history of an exchange
-// that paid thousands of orders makes the next transfer slower.
+// Which orders is a transfer compared with, and is each found by index? Neither thousands of open reservations nor an
+// exchange that paid thousands of orders makes the next transfer slower.
 
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";

@@ -1,4 +1,5 @@
-// Whose money a transfer is: the rules as tables, complete over what can be promised around an amount; the answer last.
+// Which order does one transfer pay, as a pure rule? Tables over everything that can be reserved around an amount, the
+// answer last.
 
 import { describe, expect, test } from "bun:test";
 import { type Around, around_max, attribute, type Context } from "../../src/domain/attribution.ts";
