@@ -103,7 +103,7 @@ describe("what a transfer would do to an order", () => {
     const [one, two] = [await till.asked("20.00"), await till.asked("30.00")];
     const transfer = await found("5");
     await credit(transfer, one);
-    await expect(credit(transfer, two)).rejects.toThrow();
+    await expect(credit(transfer, two)).rejects.toThrow("UNIQUE constraint failed: allocations.transfer");
   });
 });
 

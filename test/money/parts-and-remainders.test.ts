@@ -188,7 +188,9 @@ describe("in parts", () => {
 
     await till.asked("50.00");
     const whole = await till.receive({ amount: "50.00" });
-    await expect(createInbox(till).unassign(whole.id, "admin", "wrong one")).rejects.toThrow();
+    await expect(createInbox(till).unassign(whole.id, "admin", "wrong one")).rejects.toMatchObject({
+      code: "order_paid_by_transfer",
+    });
   });
 });
 

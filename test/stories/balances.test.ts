@@ -104,7 +104,7 @@ describe("balances that recorded transfers explain", () => {
     proxy?.behave(answering(503, ""));
     await story.usdt.transfer(payer, wallet, usd(5));
     await story.mine(2);
-    await expect(story.poll()).rejects.toThrow();
+    await expect(story.poll()).rejects.toThrow("HTTP 503");
     await story.check();
     const before = usdtOf(story).balance?.block ?? -1;
     proxy?.reset();

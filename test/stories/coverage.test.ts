@@ -85,7 +85,7 @@ describe("a two-hour outage with a kill in it", () => {
     await story.advance(2700);
     await story.usdt.transfer(payer, wallet, usd(12));
     await story.mine();
-    await expect(story.poll()).rejects.toThrow();
+    await expect(story.poll()).rejects.toThrow("HTTP 503");
     await story.anvil.rpc("anvil_mine", ["0x12c", "0x7"]);
     story.wait(2100);
     await story.advance(2700);
