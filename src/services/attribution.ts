@@ -27,6 +27,7 @@ import {
   candidatesElsewhere,
   candidatesFor,
   dueExactly,
+  endedRemaindersOf,
   promisesBelow,
   promisesBetween,
   promisesOf,
@@ -144,7 +145,10 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       ],
     };
     const isBefore = (one: Candidate) => one.deposit < deposit.deposit && one.order_id !== deposit.order_id;
-    const left = remaindersOf(at, pot, { units, sender: row.sender, transfer: row.id });
+    const left = [
+      ...remaindersOf(at, pot, { units, sender: row.sender, transfer: row.id }),
+      ...endedRemaindersOf(at, pot, units, row.id),
+    ];
     const own = isSharedSender(at, row.sender) ? [] : depositsOfSender(at, pot, row.sender, decimals, row.id);
     return [
       ...unpaidBefore(at, pot, before, near),

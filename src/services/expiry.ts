@@ -31,7 +31,7 @@ const forget_batch_max = 1000;
 export interface Expiry {
   /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
   expireDue(): Promise<number>;
-  /** Forgets the answers of creations that can no longer be replayed. */
+  /** Forgets the answers of creations that can no longer be replayed; none while our clock may be wrong. */
   forgetCreations(): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function createExpiry(needs: {
 }): Expiry {
   const { database, config, crediting, world } = needs;
   const isSteady = createClockTrust({ world });
-  /** Whether our clock may end an order whose chains are silent: not just after it was set, nor while it is known wrong. */
+  /** Whether our clock may decide alone: not just after it was set, nor while it is known to be wrong. */
   const decides = (at: Reader, now: number) => isSteady() && clockError(at, now) === null;
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
   let turn = { expires_at: 0, seq: 0 };
@@ -84,6 +84,7 @@ export function createExpiry(needs: {
     },
 
     async forgetCreations() {
+      if (!database.read((at) => decides(at, world.now()))) return;
       let forgotten: number;
       do forgotten = await database.transact((tx) => forgetCreations(tx, forget_batch_max));
       while (forgotten === forget_batch_max);

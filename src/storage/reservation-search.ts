@@ -251,6 +251,37 @@ const selectRemainders = statement((db) =>
     .prepare(),
 );
 
+/** Deposits of a pot that ended unpaid with exactly `units` left and keep an amount: the newest, at most `around_max`. */
+export function endedRemaindersOf(at: Reader, pot: Pot, units: bigint, transfer: number): Candidate[] {
+  const rows = selectEndedRemainders(at).all({ ...pot, units: units.toString(), transfer });
+  return rows.map((row) => candidateOf({ ...row, rest: true, units: units.toString() }));
+}
+
+const selectEndedRemainders = statement((db) =>
+  db
+    .select(deposit_columns)
+    .from(deposits)
+    .innerJoin(orders, eq(orders.id, deposits.order_id))
+    .where(
+      and(
+        eq(deposits.chain, sql.placeholder("chain")),
+        eq(deposits.coin, sql.placeholder("coin")),
+        eq(deposits.wallet, sql.placeholder("wallet")),
+        eq(deposits.remainder, sql.placeholder("units")),
+        isNotNull(deposits.remainder),
+        isNotNull(deposits.closed_at),
+        // Deposits that keep an amount are no older than the oldest that does: history is not read.
+        sql`${deposits.id} >= (select min(kept.deposit) from ${slots} kept)`,
+        sql`exists (select 1 from ${slots} kept where kept.deposit = ${deposits.id})`,
+        ne(orders.status, "paid"),
+        isInSight,
+      ),
+    )
+    .orderBy(desc(deposits.id))
+    .limit(around_max)
+    .prepare(),
+);
+
 /**
  * Reservations of a pot of one of these amounts or in one of these ranges, (above, through], that orders hold which are not
  * paid and had a deposit before `deposit`: those that anybody may pay, and those that expect `sender`. At most `around_max`

@@ -18,8 +18,6 @@ export interface PlantedFault {
   words: RegExp;
   /** The seed to begin with, where the first ones do not find it. */
   from?: number;
-  /** Hundreds of seeds do not find it yet: it is looked for only where there is time for all. */
-  rare?: boolean;
 }
 
 const root = join(import.meta.dir, "../..");
@@ -224,15 +222,12 @@ export const faults: readonly PlantedFault[] = [
     /was to pay|had to pay/,
     800,
   ),
-  {
-    ...fault(
-      "an exchange makes money certain",
-      "src/services/attribution.ts",
-      ["isShared: () => isSharedSender(at, sender),", "isShared: () => isSharedSender(at, sender) && false,"],
-      /its sender pays for many/,
-    ),
-    rare: true,
-  },
+  fault(
+    "an exchange makes money certain",
+    "src/services/attribution.ts",
+    ["isShared: () => isSharedSender(at, sender),", "isShared: () => isSharedSender(at, sender) && false,"],
+    /its sender pays for many/,
+  ),
   fault(
     "a deposit opened just now takes what an older order could mean",
     "src/domain/attribution.ts",

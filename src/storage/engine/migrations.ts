@@ -26,6 +26,7 @@ import acceptedTransfers from "../../../migrations/0021_accepted_transfers.sql" 
 import clockReadings from "../../../migrations/0022_clock_readings.sql" with { type: "text" };
 import assignedSenders from "../../../migrations/0023_assigned_senders.sql" with { type: "text" };
 import headAfterOpening from "../../../migrations/0024_head_after_opening.sql" with { type: "text" };
+import endedRemainders from "../../../migrations/0025_ended_remainders.sql" with { type: "text" };
 
 interface Migration {
   version: number;
@@ -58,6 +59,7 @@ const migrations: readonly Migration[] = [
   { version: 22, name: "0022_clock_readings.sql", sql: clockReadings },
   { version: 23, name: "0023_assigned_senders.sql", sql: assignedSenders },
   { version: 24, name: "0024_head_after_opening.sql", sql: headAfterOpening },
+  { version: 25, name: "0025_ended_remainders.sql", sql: endedRemainders },
 ];
 
 /** The schema version this code reads and writes. */

@@ -1,6 +1,7 @@
 // Holds what the product made of a transfer against what was stated of it. Shares no rule with the product: what could
 // be meant is worked out from what payers were told, what was sent and what the chain shows.
 
+import { wrongestClock } from "../settings.ts";
 import type { Payment, Stage } from "../stage.ts";
 import { cutsOf, isClose, isCut, isFeeShortened, textOf, unitsOf } from "./amounts.ts";
 import { createFacts, isOwnWallet } from "./facts.ts";
@@ -252,7 +253,9 @@ export function createJudge(stage: Stage, history: History): Judge {
    * or an older one for an ask that may be young. Then the payment waits until that order is settled.
    */
   function mayBeContested(moment: Moment, ask: Ask): boolean {
-    return ask.sender !== moment.transfer.sender && (isBesideSurcharge(moment, ask) || mayBeYoungBeside(moment, ask));
+    const { transfer, n } = moment;
+    const isKnown = ask.sender === transfer.sender && !mayBeShared(transfer.sender, n);
+    return !isKnown && (isBesideSurcharge(moment, ask) || mayBeYoungBeside(moment, ask));
   }
 
   function isBesideSurcharge({ transfer, n }: Moment, ask: Ask): boolean {
@@ -265,7 +268,9 @@ export function createJudge(stage: Stage, history: History): Judge {
   }
 
   function mayBeYoung(ask: Ask, { chain, block_time }: Kept): boolean {
-    const young_ms = young_max_ms + stage.chains[chain].traits.block_s * young_blocks * 1000;
+    // An ask is dated by the server's clock.
+    const wrong_ms = stage.clock.wasWrong(0, stage.timeline.now()) ? wrongestClock(stage.traits) * 1000 : 0;
+    const young_ms = young_max_ms + wrong_ms + stage.chains[chain].traits.block_s * young_blocks * 1000;
     return block_time * 1000 <= ask.opened_at + young_ms;
   }
 
@@ -311,6 +316,11 @@ export function createJudge(stage: Stage, history: History): Judge {
     return (
       orders.size === 1 && orders.has(order_id) && !history.isUnclear(order_id) && !history.asks().some(isExpected)
     );
+  }
+
+  /** So many orders were paid by the sender, also in part, that it may count as an exchange. */
+  function mayBeShared(sender: string, n: number): boolean {
+    return new Set(history.paidBy(sender, n).map(({ order_id }) => order_id)).size >= shared_orders_min;
   }
 
   /** So many orders were paid by the sender that it may be an exchange. */
