@@ -2,7 +2,7 @@
 // statuses, so that it cannot say anything else than the server does. Lists nothing by hand.
 
 import { z } from "zod";
-import { type Code, texts } from "../domain/errors.ts";
+import { type Code, errorCodes } from "../domain/errors.ts";
 import * as schemas from "../wire/schemas.ts";
 import { jsonText, statusOf, unavailable_text } from "./answers.ts";
 import { open } from "./descriptions.ts";
@@ -172,7 +172,7 @@ function failures(about: About, path: string): Json {
   ];
   const byStatus = new Map<number, { words: Set<string>; retry: boolean }>();
   for (const refusal of all) {
-    const [code, words] = typeof refusal === "string" ? [refusal, texts[refusal]] : refusal;
+    const [code, words] = typeof refusal === "string" ? [refusal, errorCodes[refusal].text] : refusal;
     const known = byStatus.get(statusOf(code)) ?? { words: new Set(), retry: false };
     const retry = known.retry || with_retry.includes(code);
     byStatus.set(statusOf(code), { words: known.words.add(words), retry });
