@@ -38,7 +38,7 @@ export const rooms: readonly Room[] = [
   room(1, "outbound.ts"),
   room(0, "domain/"),
   room(0, "world.ts", "files.ts"),
-  room(0, "telemetry.ts"),
+  room(0, "telemetry.ts", "log-codes.ts"),
 ];
 
 interface Door {
