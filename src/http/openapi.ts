@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { type Code, errorCodes } from "../domain/errors.ts";
+import { eventTypes } from "../domain/events.ts";
 import * as schemas from "../wire/schemas.ts";
 import { jsonText, statusOf, unavailable_text } from "./answers.ts";
 import { open } from "./descriptions.ts";
@@ -101,11 +102,10 @@ function openApi(routes: readonly Route[], version: string): Json {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, components) };
   }
-  const webhooks = {
-    order_status_changed: webhook("An order's status, as it changed", schemas.orderWebhook, components),
-    unknown_transfer: webhook("A transfer that fits no order", schemas.unknownTransferWebhook, components),
-    payment_reverted: webhook("Confirmed money that left the chain again", schemas.paymentRevertedWebhook, components),
-  };
+  const webhooks: Json = {};
+  for (const [type, { webhook: summary, payload }] of Object.entries(eventTypes)) {
+    if (summary !== null) webhooks[type] = webhook(summary, schemas.payloads[payload], components);
+  }
   return {
     openapi: "3.1.0",
     info: {
