@@ -2,15 +2,15 @@
 
 import { describe, expect, test } from "bun:test";
 import type { z } from "zod";
-import { type EventType, eventTypes, logRestoredBody } from "../src/domain/events.ts";
-import { type OcrchEvent, verifyWebhook, type WebhookError } from "../src/sdk/index.ts";
-import { insertOrder } from "../src/storage/orders.ts";
-import { appendEvent } from "../src/storage/outbox.ts";
-import type { payloads } from "../src/wire/schemas.ts";
-import { signBody } from "../src/wire/signature.ts";
-import { isPayloadOf } from "./support/event-payloads.ts";
-import { startTestServer } from "./support/server.ts";
-import { tempDatabase } from "./support/temp-database.ts";
+import { type EventType, eventTypes, logRestoredBody } from "../../src/domain/events.ts";
+import { type OcrchEvent, verifyWebhook, type WebhookError } from "../../src/sdk/index.ts";
+import { insertOrder } from "../../src/storage/orders.ts";
+import { appendEvent } from "../../src/storage/outbox.ts";
+import type { payloads } from "../../src/wire/schemas.ts";
+import { signBody } from "../../src/wire/signature.ts";
+import { isPayloadOf } from "../support/event-payloads.ts";
+import { startTestServer } from "../support/server.ts";
+import { tempDatabase } from "../support/temp-database.ts";
 
 const types = Object.keys(eventTypes) as EventType[];
 const order_id = "550e8400-e29b-41d4-a716-446655440000";

@@ -4,11 +4,11 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { alarmReference, logCodes, logReference } from "../src/log-codes.ts";
-import { createTelemetry } from "../src/telemetry.ts";
-import { realWorld } from "../src/world.ts";
+import { alarmReference, logCodes, logReference } from "../../src/log-codes.ts";
+import { createTelemetry } from "../../src/telemetry.ts";
+import { realWorld } from "../../src/world.ts";
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 const words_per_sentence_max = 25;
 
 const filesOf = (folder: string, end: RegExp): string[] =>

@@ -1,11 +1,11 @@
 // Every error's text and statuses as clients and scripts know them. A new code needs no row here.
 
 import { describe, expect, test } from "bun:test";
-import { run } from "../src/cli/run.ts";
-import { type Code, Fault } from "../src/domain/errors.ts";
-import { refusal } from "../src/http/answers.ts";
-import { createTelemetry } from "../src/telemetry.ts";
-import { realWorld } from "../src/world.ts";
+import { run } from "../../src/cli/run.ts";
+import { type Code, Fault } from "../../src/domain/errors.ts";
+import { refusal } from "../../src/http/answers.ts";
+import { createTelemetry } from "../../src/telemetry.ts";
+import { realWorld } from "../../src/world.ts";
 
 /** Code to HTTP status, exit status and text. */
 const known = {
