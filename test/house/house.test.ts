@@ -32,7 +32,7 @@ const server = source.filter(({ path }) => !isBrowserScript(path));
 const migrations = files.filter((path) => path.startsWith("migrations/") && path.endsWith(".sql"));
 const roots = ["src/main.ts", "src/sdk/index.ts"].filter((path) => files.includes(path));
 const is_whole = roots.includes("src/main.ts");
-const has_readme = files.includes("README.md");
+const has_manual = files.includes("src/manual/architecture.md");
 
 function walk(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -94,11 +94,11 @@ describe("the house", () => {
     expect(show(prose.flatMap(({ path, text }) => wordFindings(path, text)))).toEqual([]);
   });
 
-  test.skipIf(!has_readme)("the README's architecture section names every room", () => {
+  test.skipIf(!has_manual)("the manual's page on the architecture names every room", () => {
     const built = rooms.filter((room) => source.some(({ path }) => roomOf(path) === room));
     expect(
       roomsMissing(
-        read("README.md"),
+        read("src/manual/architecture.md"),
         built.flatMap((room) => room.holds),
       ),
     ).toEqual([]);
@@ -396,7 +396,7 @@ describe("the rules of text bite", () => {
     wordFindings,
   );
 
-  test("a room the README does not name", () => {
+  test("a room that the section on the architecture does not name", () => {
     const readme = "# Ocrch\n\n`wire/`\n\n## Architecture\n\n### Floors\n\n`domain/`\n\n## Money\n\n`config/`\n";
     expect(roomsMissing(readme, ["domain/"])).toEqual([]);
     expect(roomsMissing(readme, ["domain/", "wire/", "config/"])).toEqual(["wire/", "config/"]);
