@@ -9,6 +9,7 @@ import { type Finding, importFindings, roomOf, rooms } from "./floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./graph.ts";
 import { idiomFindings, isBrowserScript } from "./idioms.ts";
 import { logCallFindings, unusedLogCodes } from "./log-codes.ts";
+import { longSentences, sentencesOf } from "./prose.ts";
 import { readSource, tokensOf } from "./source.ts";
 import { embeddedSqlFindings, sqlFindings, unlistedMigrations } from "./sql.ts";
 import { roomsMissing, wordFindings } from "./words.ts";
@@ -18,6 +19,8 @@ const not_ours = ["node_modules", "dist", ".git"];
 /** Binaries and recordings are data, not prose. */
 const max_text_bytes = 1_000_000;
 const max_title_chars = 80;
+const readme_max_lines = 160;
+const glossary_max_terms = 40;
 
 type Look = (path: string, text: string) => Finding[];
 
@@ -32,7 +35,8 @@ const server = source.filter(({ path }) => !isBrowserScript(path));
 const migrations = files.filter((path) => path.startsWith("migrations/") && path.endsWith(".sql"));
 const roots = ["src/main.ts", "src/sdk/index.ts"].filter((path) => files.includes(path));
 const is_whole = roots.includes("src/main.ts");
-const has_manual = files.includes("src/manual/architecture.md");
+const pages = files.filter((path) => path === "README.md" || /^src\/manual\/\w+\.md$/.test(path));
+const has_manual = pages.length > 0;
 
 function walk(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -102,6 +106,13 @@ describe("the house", () => {
         built.flatMap((room) => room.holds),
       ),
     ).toEqual([]);
+  });
+
+  test.skipIf(!has_manual)("the README is short, and no sentence of it or of the manual is long", () => {
+    expect(read("README.md").split("\n").length - 1).toBeLessThanOrEqual(readme_max_lines);
+    expect(show(pages.flatMap((path) => longSentences(path, read(path))))).toEqual([]);
+    const terms = [...read("src/manual/glossary.md").matchAll(/^\| (?!term \||---)/gm)];
+    expect(terms.length).toBeWithin(1, glossary_max_terms + 1);
   });
 });
 
@@ -402,4 +413,36 @@ describe("the rules of text bite", () => {
     expect(roomsMissing(readme, ["domain/", "wire/", "config/"])).toEqual(["wire/", "config/"]);
     expect(roomsMissing("# Ocrch\n", ["domain/"])).toBeNull();
   });
+
+  test("where a sentence ends", () => {
+    const rows: [paragraph: string, sentences: string[]][] = [
+      ["One. Two? Three! Four", ["One.", "Two?", "Three!", "Four"]],
+      ["It is 1.5 coins, or `a. B` of [this](that.md). It ends.", ["It is 1.5 coins, or code of [this].", "It ends."]],
+      ["**Quotas.** They hold (for now.) Always.", ["**Quotas.**", "They hold (for now.)", "Always."]],
+      [
+        "It waits 1, 2, .. 2048 seconds; then it ends: never.",
+        ["It waits 1, 2, .. 2048 seconds; then it ends: never."],
+      ],
+    ];
+    for (const [paragraph, sentences] of rows) expect(sentencesOf(paragraph)).toEqual(sentences);
+  });
+
+  const words = (count: number) => `${"word ".repeat(count).trim()}.`;
+  const prose: [text: string, expected: string][] = [
+    [words(25), ""],
+    [words(26), "README.md:1: a sentence of 26 words"],
+    [`Short. ${words(26)}`, "a sentence of 26 words"],
+    [`Text\n${words(25)}`, "README.md:1: a sentence of 26 words"],
+    [`\n\n1. ${words(26)}`, "README.md:3: a sentence of 26 words"],
+    [`- ${words(20)}\n- ${words(20)}`, ""],
+    [`${words(20).slice(0, -1)}:\n- ${words(20)}`, ""],
+    [`\`\`\`sh\n${words(26)}\n\`\`\``, ""],
+    [`| ${words(26)} |`, ""],
+    [`# ${words(26)}`, ""],
+    [`${words(20).slice(0, -1)} - \`${words(20)}\` -.`, ""],
+  ];
+  eachSample(
+    prose.map(([text, expected]) => ["README.md", text, expected]),
+    longSentences,
+  );
 });
