@@ -18,6 +18,8 @@ import { dirname, join } from "node:path";
 import { chainIds, chains, tokens } from "../../src/domain/assets.ts";
 import type { Finality } from "../../src/domain/finality.ts";
 import { transitionTable } from "../../src/domain/order.ts";
+import { entryReasons } from "../../src/domain/payment.ts";
+import { usual_fees } from "../../src/domain/slots.ts";
 import type { Order, Signature } from "../../src/sdk/index.ts";
 import {
   type Appliance,
@@ -97,6 +99,13 @@ describe("printed from the code", () => {
       return `| \`${id}\` ${name} | ${chain_id} | ${listed} | ${small} | ${large} |`;
     });
     expect(rowsUnder(inManual("chains.md"), "Chains and coins")).toEqual(rows);
+  });
+
+  test("why money is in the inbox, and what exchanges keep, is what the code says", () => {
+    const rows = Object.entries(entryReasons).map(([reason, words]) => `| \`${reason}\` | ${words} |`);
+    for (const row of rows) expect(page(inManual("payments.md"))).toContain(row);
+    const fees = `${usual_fees.slice(0, -1).join(", ")} and ${usual_fees.at(-1)}`;
+    expect(page(inManual("payments.md"))).toContain(`Usual fees are ${fees} coins.`);
   });
 
   test("every dependency has its reason", () => {
