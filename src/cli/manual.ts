@@ -2,6 +2,7 @@
 
 import { closest } from "../config/suggest.ts";
 import { Fault } from "../domain/errors.ts";
+import { logReference } from "../log-codes.ts";
 import { manual, titleOf } from "../manual/manual.ts";
 import { type Command, command, everywhere, type Group, type Tools } from "./command.ts";
 import { table } from "./table.ts";
@@ -25,7 +26,7 @@ function topics(): string {
 
 function pageOn(topic: string, { commands }: Group): string {
   const page = manual.get(topic);
-  if (page !== undefined) return page.trimEnd();
+  if (page !== undefined) return topic === "log" ? `${page}\n${logReference()}` : page.trimEnd();
   const known = [...manual.keys()];
   const near = closest(topic, known);
   const other = near === null ? `"ocrch help" has ${known.join(", ")}` : `did you mean "ocrch help ${near}"?`;

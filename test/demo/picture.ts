@@ -5,7 +5,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { startAppliance } from "../support/appliance.ts";
-import { chromium, startBrowser } from "../support/browser.ts";
+import { startBrowser } from "../support/browser.ts";
 import { startParty } from "../support/opencharge/party.ts";
 import { newSecret } from "../support/opencharge/spelling.ts";
 import { setStage } from "./stage.ts";
@@ -13,7 +13,6 @@ import { setStage } from "./stage.ts";
 const [, , to = join(import.meta.dir, "../../src/manual/checkout.png")] = process.argv;
 const [gateway_ocid, app_ocid] = [200, 300];
 
-if (chromium === null) throw new Error("no chromium on this machine");
 const port = await new Promise<number>((resolve) => {
   const server = createServer().listen(0, "127.0.0.1", () => {
     const address = server.address();
@@ -41,7 +40,7 @@ metadata_url = "${app.metadata_url}"
 );
 const ocrch = await startAppliance({ folder: stage.folder });
 app.knows(gateway_ocid, `${endpoint}/metadata.json`);
-const browser = await startBrowser(chromium);
+const browser = await startBrowser();
 try {
   const now_s = Math.floor(Date.now() / 1000);
   const money = { amount: "19.99", currency: "USD", createdAt: now_s, expiresAt: now_s + 3600 };
