@@ -165,11 +165,15 @@ export async function startApp(needs: {
       await lookAtFile();
       if (database.changedElsewhere()) committed();
     };
+    const expireDue = () => {
+      expiry.beat();
+      return expiry.expireDue();
+    };
 
     const loops = createLoopTable({ world, telemetry }, [
       { name: "prove payments", period_ms: heartbeat_ms, run: proofs.issueOwed, eager: true },
       { name: "deliver", period_ms: heartbeat_ms, run: delivery.sendDue, eager: true },
-      { name: "expire", period_ms: heartbeat_ms, run: expiry.expireDue },
+      { name: "expire", period_ms: heartbeat_ms, run: expireDue },
       { name: "settle held transfers", period_ms: heartbeat_ms, run: held.settleHeld },
       { name: "release quarantine", period_ms: quarantine_period_ms, run: release.releaseDue },
       { name: "forget replays", period_ms: forget_period_ms, run: expiry.forgetCreations },

@@ -203,7 +203,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     return others.flatMap((other) => {
       units += BigInt(other.units);
       const when = whenOf(at, other);
-      if (!isOlder(when, deposit) && !isYoung(when, deposit)) return [];
+      // Once a part of the sender's own order counts, what is left of that order comes first.
+      if (other.deposit === null && !isOlder(when, deposit) && !isYoung(when, deposit)) return [];
       return dueExactly(at, pot, { units, sender, transfer }).filter(
         (one) =>
           one.order_id !== deposit.order_id &&

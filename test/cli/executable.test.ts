@@ -66,6 +66,7 @@ describe("the executable", () => {
     expect(statSync(executable).size).toBeLessThan(200 * 1024 * 1024);
     expect(command("--version")).toMatchObject({ status: 0, out: "ocrch 0.1.0\n" });
     expect(command("--help").out).toContain("mark-paid");
+    expect(command("help", "configuration").out).toContain("[[wallets]]");
   });
 
   test("checks the configuration and writes nothing", () => {

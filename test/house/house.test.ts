@@ -4,9 +4,12 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { devDependencies } from "../../package.json";
+import { logCodes } from "../../src/log-codes.ts";
 import { type Finding, importFindings, roomOf, rooms } from "./floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./graph.ts";
 import { idiomFindings, isBrowserScript } from "./idioms.ts";
+import { logCallFindings, unusedLogCodes } from "./log-codes.ts";
+import { longSentences, sentencesOf } from "./prose.ts";
 import { readSource, tokensOf } from "./source.ts";
 import { embeddedSqlFindings, sqlFindings, unlistedMigrations } from "./sql.ts";
 import { roomsMissing, wordFindings } from "./words.ts";
@@ -16,6 +19,8 @@ const not_ours = ["node_modules", "dist", ".git"];
 /** Binaries and recordings are data, not prose. */
 const max_text_bytes = 1_000_000;
 const max_title_chars = 80;
+const readme_max_lines = 160;
+const glossary_max_terms = 40;
 
 type Look = (path: string, text: string) => Finding[];
 
@@ -30,7 +35,8 @@ const server = source.filter(({ path }) => !isBrowserScript(path));
 const migrations = files.filter((path) => path.startsWith("migrations/") && path.endsWith(".sql"));
 const roots = ["src/main.ts", "src/sdk/index.ts"].filter((path) => files.includes(path));
 const is_whole = roots.includes("src/main.ts");
-const has_readme = files.includes("README.md");
+const pages = files.filter((path) => path === "README.md" || /^src\/manual\/\w+\.md$/.test(path));
+const has_manual = pages.length > 0;
 
 function walk(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -70,6 +76,11 @@ describe("the house", () => {
     expect(show(server.flatMap(idiomFindings))).toEqual([]);
   });
 
+  test("log codes are written out where they are logged, and none is listed that nothing logs", () => {
+    expect(show(server.flatMap(logCallFindings))).toEqual([]);
+    expect(show(unusedLogCodes(Object.keys(logCodes), server))).toEqual([]);
+  });
+
   test("SQL keeps strict tables, checked enums, and neither clock nor chance", () => {
     const found = migrations.flatMap((path) => sqlFindings(path, read(path)));
     const inside = source.filter(({ path }) => path.startsWith("src/storage/")).flatMap(embeddedSqlFindings);
@@ -87,14 +98,21 @@ describe("the house", () => {
     expect(show(prose.flatMap(({ path, text }) => wordFindings(path, text)))).toEqual([]);
   });
 
-  test.skipIf(!has_readme)("the README's architecture section names every room", () => {
+  test.skipIf(!has_manual)("the manual's page on the architecture names every room", () => {
     const built = rooms.filter((room) => source.some(({ path }) => roomOf(path) === room));
     expect(
       roomsMissing(
-        read("README.md"),
+        read("src/manual/architecture.md"),
         built.flatMap((room) => room.holds),
       ),
     ).toEqual([]);
+  });
+
+  test.skipIf(!has_manual)("the README is short, and no sentence of it or of the manual is long", () => {
+    expect(read("README.md").split("\n").length - 1).toBeLessThanOrEqual(readme_max_lines);
+    expect(show(pages.flatMap((path) => longSentences(path, read(path))))).toEqual([]);
+    const terms = [...read("src/manual/glossary.md").matchAll(/^\| (?!term \||---)/gm)];
+    expect(terms.length).toBeWithin(1, glossary_max_terms + 1);
   });
 });
 
@@ -324,6 +342,29 @@ describe("the rules of idiom bite", () => {
   });
 });
 
+describe("the rules of log codes bite", () => {
+  const rows: [path: string, text: string, expected: string][] = [
+    ["src/services/a.ts", 'needs.telemetry.warn("a_b", { ...about, from: `${a}` });', ""],
+    ["src/services/a.ts", 'telemetry.info(is_proof ? "a_b" : "c_d", about);', ""],
+    ["src/services/a.ts", "telemetry.warn(alert, about);", ""],
+    ["src/services/a.ts", "telemetry.warn(`${schedule}_waits`, about);", "write each code out"],
+    ["src/services/a.ts", 'telemetry.error("proof_" + outcome);', "write each code out"],
+    ["src/services/a.ts", 'telemetry[ok ? "info" : "warn"]("a_b");', "call info, warn or error"],
+  ];
+  eachSample(rows, (path, text) => logCallFindings(readSource(path, text)));
+
+  test("a code that nothing logs", () => {
+    const logs = readSource("src/services/a.ts", 'telemetry.warn("a_b"); const other = "c_d"; // "e_f"');
+    const typed = readSource(
+      "src/services/b.ts",
+      'import type { LogCode } from "../log-codes.ts";\nconst alert: LogCode<"warn"> = "g_h";',
+    );
+    const table = readSource("src/log-codes.ts", 'telemetry.warn("e_f")');
+    const found = unusedLogCodes(["a_b", "c_d", "e_f", "g_h"], [logs, typed, table]);
+    expect(show(found)).toEqual([expect.stringContaining("lists c_d"), expect.stringContaining("lists e_f")]);
+  });
+});
+
 describe("the rules of SQL bite", () => {
   const rows: [text: string, expected: string][] = [
     ["CREATE TABLE a (n INTEGER PRIMARY KEY, t TEXT) STRICT;", ""],
@@ -371,10 +412,42 @@ describe("the rules of text bite", () => {
     wordFindings,
   );
 
-  test("a room the README does not name", () => {
+  test("a room that the section on the architecture does not name", () => {
     const readme = "# Ocrch\n\n`wire/`\n\n## Architecture\n\n### Floors\n\n`domain/`\n\n## Money\n\n`config/`\n";
     expect(roomsMissing(readme, ["domain/"])).toEqual([]);
     expect(roomsMissing(readme, ["domain/", "wire/", "config/"])).toEqual(["wire/", "config/"]);
     expect(roomsMissing("# Ocrch\n", ["domain/"])).toBeNull();
   });
+
+  test("where a sentence ends", () => {
+    const rows: [paragraph: string, sentences: string[]][] = [
+      ["One. Two? Three! Four", ["One.", "Two?", "Three!", "Four"]],
+      ["It is 1.5 coins, or `a. B` of [this](that.md). It ends.", ["It is 1.5 coins, or code of [this].", "It ends."]],
+      ["**Quotas.** They hold (for now.) Always.", ["**Quotas.**", "They hold (for now.)", "Always."]],
+      [
+        "It waits 1, 2, .. 2048 seconds; then it ends: never.",
+        ["It waits 1, 2, .. 2048 seconds; then it ends: never."],
+      ],
+    ];
+    for (const [paragraph, sentences] of rows) expect(sentencesOf(paragraph)).toEqual(sentences);
+  });
+
+  const words = (count: number) => `${"word ".repeat(count).trim()}.`;
+  const prose: [text: string, expected: string][] = [
+    [words(25), ""],
+    [words(26), "README.md:1: a sentence of 26 words"],
+    [`Short. ${words(26)}`, "a sentence of 26 words"],
+    [`Text\n${words(25)}`, "README.md:1: a sentence of 26 words"],
+    [`\n\n1. ${words(26)}`, "README.md:3: a sentence of 26 words"],
+    [`- ${words(20)}\n- ${words(20)}`, ""],
+    [`${words(20).slice(0, -1)}:\n- ${words(20)}`, ""],
+    [`\`\`\`sh\n${words(26)}\n\`\`\``, ""],
+    [`| ${words(26)} |`, ""],
+    [`# ${words(26)}`, ""],
+    [`${words(20).slice(0, -1)} - \`${words(20)}\` -.`, ""],
+  ];
+  eachSample(
+    prose.map(([text, expected]) => ["README.md", text, expected]),
+    longSentences,
+  );
 });

@@ -4,6 +4,7 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
+import type { LogCode } from "../../log-codes.ts";
 import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import {
@@ -73,7 +74,7 @@ export interface Payments {
 interface Settled {
   answer: Signed | Refusal;
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
 }
 
 interface Us {
@@ -167,7 +168,7 @@ export function createPayments(needs: {
     const settled = await withinShare(needs, wanted, () =>
       database.transact((tx) => settleIn(tx, own, wanted, { sender: caller.ocid, match })),
     );
-    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" } : settled;
+    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" as const } : settled;
     if (alert !== null) telemetry.warn(alert, about);
     return answer;
   }
