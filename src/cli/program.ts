@@ -6,6 +6,7 @@ import { coverage } from "./coverage.ts";
 import { doctor } from "./doctor.ts";
 import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
+import { help } from "./manual.ts";
 import { migrate } from "./migrate.ts";
 import { keygen, proofs } from "./opencharge.ts";
 import { markPaid, resendWebhook } from "./repair.ts";
@@ -24,7 +25,7 @@ export function program(tools: Tools): Group {
     summary: "Take part in the Opencharge network",
     commands: [keygen(tools), proofs(tools)],
   };
-  return {
+  const root: Group = {
     name: "ocrch",
     summary: "a self-hosted stablecoin checkout",
     commands: [
@@ -45,6 +46,8 @@ export function program(tools: Tools): Group {
       markPaid(tools),
       resendWebhook(tools),
       opencharge,
+      help(tools, () => root),
     ],
   };
+  return root;
 }

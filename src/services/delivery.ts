@@ -6,7 +6,7 @@ import { type Config, type LiveConfig, merchantSecrets } from "../config/config.
 import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import {
   type AttemptResult,
   type DeliveryRow,
@@ -119,7 +119,7 @@ export function createDelivery(needs: {
     const { schedule } = row;
     const outcome = await (schedule === "proof" ? postProof(row, settings) : post(row, settings, started_at));
     if (outcome === null) {
-      telemetry.warn(`${schedule}_waits`, { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
+      telemetry.warn("proof_waits", { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
       return null;
     }
     const { status, error, reason, body_error, final } = outcome;
@@ -127,14 +127,9 @@ export function createDelivery(needs: {
     const delivered = error === null;
     const failed = row.failures + 1;
     const delay = final ? null : schedule === "proof" ? proofRetryDelay(failed) : retryDelay(failed);
-    telemetry[delivered ? "info" : "warn"](`${schedule}_${delivered ? "delivered" : "failed"}`, {
-      ...aboutOf(row),
-      status,
-      error,
-      reason,
-      body_error,
-      retry_in_ms: delivered ? undefined : delay,
-    });
+    const about = { ...aboutOf(row), status, error, reason, body_error };
+    if (delivered) telemetry.info(schedule === "proof" ? "proof_delivered" : "webhook_delivered", about);
+    else telemetry.warn(schedule === "proof" ? "proof_failed" : "webhook_failed", { ...about, retry_in_ms: delay });
     return {
       delivery: row.id,
       started_at,

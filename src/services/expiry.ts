@@ -5,11 +5,11 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { endsAt } from "../domain/matching.ts";
-import { isPaymentSeen } from "../storage/bound.ts";
+import { isPaymentSeen } from "../storage/bound-transfers.ts";
 import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
-import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader } from "../storage/engine/database.ts";
 import { newestGeneration } from "../storage/generations.ts";
 import { isHeldFor } from "../storage/held.ts";
 import { isBeingPaid } from "../storage/opencharge-gateway.ts";
@@ -23,7 +23,7 @@ import {
 } from "../storage/orders.ts";
 import type { World } from "../world.ts";
 import { createClockTrust } from "./clock-trust.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
 const forget_batch_max = 1000;
@@ -31,17 +31,23 @@ const forget_batch_max = 1000;
 export interface Expiry {
   /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
   expireDue(): Promise<number>;
-  /** Forgets the answers of creations that can no longer be replayed. */
+  /** As `ClockTrust.beat`. */
+  beat(): void;
+  /** Forgets the answers of creations that can no longer be replayed; none while our clock may be wrong. */
   forgetCreations(): Promise<void>;
 }
 
 /** Expiry by the world's wall clock. */
-export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
-  const { database, config, world } = needs;
-  const crediting = createCrediting({ config });
-  const isSteady = createClockTrust({ world });
-  /** Whether our clock may end an order whose chains are silent: not just after it was set, nor while it is known wrong. */
-  const decides = (at: Reader, now: number) => isSteady() && clockError(at, now) === null;
+export function createExpiry(needs: {
+  database: Database;
+  config: LiveConfig;
+  crediting: Crediting;
+  world: World;
+}): Expiry {
+  const { database, config, crediting, world } = needs;
+  const trust = createClockTrust({ world });
+  /** Whether our clock may decide alone: not just after it was set or we stood still, nor while it is known to be wrong. */
+  const decides = (at: Reader, now: number) => trust.isSteady() && clockError(at, now) === null;
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
   let turn = { expires_at: 0, seq: 0 };
 
@@ -63,6 +69,8 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
     });
 
   return {
+    beat: trust.beat,
+
     async expireDue() {
       const now = world.now();
       const due = database.read((at) => {
@@ -80,6 +88,7 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
     },
 
     async forgetCreations() {
+      if (!database.read((at) => decides(at, world.now()))) return;
       let forgotten: number;
       do forgotten = await database.transact((tx) => forgetCreations(tx, forget_batch_max));
       while (forgotten === forget_batch_max);

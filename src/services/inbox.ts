@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { type CandidateOrder, rankCandidates } from "../domain/candidates.ts";
-import { Fault, texts } from "../domain/errors.ts";
+import { errorCodes, Fault } from "../domain/errors.ts";
 import { differenceOf } from "../domain/money.ts";
 import { type EntryReason, isNoise } from "../domain/payment.ts";
 import {
@@ -13,15 +13,15 @@ import {
   reverseAllocation,
   reversedAllocationOf,
 } from "../storage/allocations.ts";
-import { askedNear } from "../storage/asked.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import { askedNear } from "../storage/candidate-search.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
 import { appendEvent, isAudited, paidAndAssigned, recordAudit } from "../storage/outbox.ts";
 import { type ListedTransfer, listedTransfer } from "../storage/transfer-lists.ts";
 import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
-import { type CreditOutcome, createCrediting } from "./crediting.ts";
+import type { Crediting, CreditOutcome } from "./crediting.ts";
 import type { Page } from "./operator.ts";
 
 /** A transfer in the inbox, why it is there, and whose it may be, the likeliest first. */
@@ -62,9 +62,8 @@ export interface Inbox {
 }
 
 /** The inbox of one database; works beside a running server. */
-export function createInbox(needs: { database: Database; config: LiveConfig }): Inbox {
-  const { database } = needs;
-  const crediting = createCrediting(needs);
+export function createInbox(needs: { database: Database; config: LiveConfig; crediting: Crediting }): Inbox {
+  const { database, crediting } = needs;
 
   function listed(id: number): ListedTransfer {
     const row = database.read((at) => listedTransfer(at, id));
@@ -104,12 +103,12 @@ export function createInbox(needs: { database: Database; config: LiveConfig }): 
         if (orderById(tx, order_id) === null) throw new Fault("resource_not_found");
         const paid = paidOrder(tx, id);
         if (paid === order_id) return null;
-        if (paid !== null) throw new Fault("transfer_matched", `${texts.transfer_matched}: ${paid}`);
+        if (paid !== null) throw new Fault("transfer_matched", `${errorCodes.transfer_matched.text}: ${paid}`);
         if (transfer.confirmed_at === null) throw new Fault("transfer_not_confirmed");
         if (transfer.reverted_at !== null) throw new Fault("transfer_reverted");
         const request = { transfer, order_id, kind: "assign" as const };
         if (crediting.foresee(tx, request).effect === "refused") {
-          throw new Fault("order_not_pending", `${texts.order_not_pending}: other money paid it`);
+          throw new Fault("order_not_pending", `${errorCodes.order_not_pending.text}: other money paid it`);
         }
 
         tell(tx, { id, order_id, actor, assigned: true, reason });
@@ -129,7 +128,7 @@ export function createInbox(needs: { database: Database; config: LiveConfig }): 
         if (hasPaid(tx, live)) {
           throw new Fault(
             "order_paid_by_transfer",
-            `${texts.order_paid_by_transfer}: its shop was told, and a paid order does not become unpaid; settle it with the payer`,
+            `${errorCodes.order_paid_by_transfer.text}: its shop was told, and a paid order does not become unpaid; settle it with the payer`,
           );
         }
 

@@ -2,11 +2,11 @@
 // Reads statuses from the orders themselves and never writes one.
 
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import type { OrderRow } from "./orders.ts";
 import { orders } from "./schema.ts";
 import { ocOrders, ocSessions } from "./schema-opencharge.ts";
-import { statement } from "./statement.ts";
 
 export type SessionRow = typeof ocSessions.$inferSelect;
 

@@ -2,9 +2,9 @@
 
 import { eq, sql } from "drizzle-orm";
 import { unionAll } from "drizzle-orm/sqlite-core";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { ocPayments, ocProofs } from "./schema-opencharge.ts";
-import { returned, statement } from "./statement.ts";
 
 export type PaymentRow = typeof ocPayments.$inferSelect;
 

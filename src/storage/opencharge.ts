@@ -2,9 +2,9 @@
 // kept to the byte and never changes; the status of an order is the ledger's.
 
 import { and, eq, gt, sql } from "drizzle-orm";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { ocNonces, ocOrders, ocProofs } from "./schema-opencharge.ts";
-import { statement } from "./statement.ts";
 
 /** More than one, so that what ran out is forgotten sooner than new nonces come. */
 const forgotten_per_call_max = 100;

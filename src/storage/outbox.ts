@@ -2,9 +2,9 @@
 
 import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "drizzle-orm";
 import { type EventType, eventTypes, older_event_wait_max_ms, retry_delay_max_ms } from "../domain/events.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 
 export type EventRow = typeof events.$inferSelect;
 export type DeliveryRow = typeof deliveries.$inferSelect;
@@ -65,7 +65,7 @@ const makeDue = statement((db) =>
 /** Appends an event and, where its type pushes and it has a URL, its delivery. The order's earlier deliveries become due. Returns its number. */
 export function appendEvent(tx: Tx, event: NewEvent): number {
   const { n } = returned(insertEvent(tx).get({ ...event, now: tx.now }));
-  if (eventTypes[event.type] !== "webhook" || event.url === null) return n;
+  if (eventTypes[event.type].webhook === null || event.url === null) return n;
   const kind = event.transfer === null ? "order" : "transfer";
   if (kind === "order") makeDue(tx).run({ order_id: event.order_id, now: tx.now });
   insertDelivery(tx).run({

@@ -2,7 +2,7 @@
 
 import { desc, eq, sql } from "drizzle-orm";
 import type { ProofOutcome } from "../domain/proof.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
 import { ocOrders, ocPayments, ocProofs } from "./schema-opencharge.ts";
 
 export interface ProofFilter {

@@ -8,6 +8,7 @@ import { finalityTags } from "../domain/finality.ts";
 import { orderCommands, orderStatuses } from "../domain/order.ts";
 import { allocationKinds, type InboxReason, inboxReasons, transferStatuses } from "../domain/payment.ts";
 import { providerStates } from "../domain/provider.ts";
+import { caseClosings, checkKinds, deliveryKinds, deliverySchedules } from "./engine/lookups.ts";
 
 export const chains = sqliteTable("chains", {
   chain: text({ enum: chainIds }).primaryKey(),
@@ -160,12 +161,12 @@ export const balanceCases = sqliteTable("balance_cases", {
   answered_by: text(),
   stuck: text(),
   closed_at: integer(),
-  closed_because: text({ enum: ["transfers_found", "explained", "stated_wrongly"] }),
+  closed_because: text({ enum: caseClosings }),
 });
 
 export const checks = sqliteTable("checks", {
   chain: text({ enum: chainIds }).notNull(),
-  kind: text({ enum: ["balances", "history"] }).notNull(),
+  kind: text({ enum: checkKinds }).notNull(),
   provider: text(),
   ran_at: integer(),
   missed: integer().notNull().default(0),
@@ -287,14 +288,14 @@ export const meta = sqliteTable("meta", {
 export const deliveries = sqliteTable("deliveries", {
   id: integer().primaryKey(),
   event: integer(),
-  kind: text({ enum: ["order", "transfer", "proof"] }).notNull(),
+  kind: text({ enum: deliveryKinds }).notNull(),
   order_id: text(),
   transfer: integer(),
   url: text().notNull(),
   /** What is sent side by side with others: the origin of a webhook, the whole address of a proof. */
   lane: text("origin").notNull(),
   body: text().notNull(),
-  schedule: text({ enum: ["webhook", "proof"] }).notNull(),
+  schedule: text({ enum: deliverySchedules }).notNull(),
   state: text({ enum: ["waiting", "delivered", "gave_up"] }).notNull(),
   failures: integer().notNull().default(0),
   next_at: integer().notNull(),

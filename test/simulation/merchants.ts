@@ -42,7 +42,9 @@ export function createMerchants(stage: Stage): Merchants {
   async function createOrder(): Promise<void> {
     const preset = random.chance(20) ? random.pick(pairs) : null;
     const sender = random.chance(20) ? spelledOn(random.pick(scenery.chains), random.pick(senders)) : null;
-    await create({ amount: random.pick(amounts), preset, sender, is_trap: false });
+    const amount = random.pick(amounts);
+    const isByExchange = stage.traits.exchange && random.chance(25);
+    await create({ amount, preset, sender: isByExchange ? exchange : sender, is_trap: false });
   }
 
   interface Wish {
@@ -55,7 +57,7 @@ export function createMerchants(stage: Stage): Merchants {
   async function create({ amount, preset, sender, is_trap }: Wish): Promise<BookOrder | null> {
     created += 1;
     const merchant_order_id = random.chance(10) ? "shared" : `m-${created}`;
-    const payer = is_trap ? addressOf("thief") : (sender ?? payerOf(random, created));
+    const payer = is_trap ? addressOf("thief") : (sender ?? payerOf(random, created, stage.traits.exchange));
     const shop = random.pick(stage.shops);
     const body = JSON.stringify({
       order_id: merchant_order_id,
@@ -102,6 +104,8 @@ export function createMerchants(stage: Stage): Merchants {
     if (!is_trap) await timeline.sleep(random.below(200_000));
     const again = await send();
     if (again === null || again.status === 401) return book;
+    // As above, where a restore took the order.
+    if (again.status === 400 && stage.lost.orders.has(order.order_id)) return book;
     const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;
     if (replayed !== null && replayed.order_id !== order.order_id && stage.lost.orders.has(order.order_id)) {
       // A restore took the order and the memory of its creation: this is another one.
@@ -248,7 +252,8 @@ export function tell(
 }
 
 /** The wallet of a customer: most have one of their own, some order several times, some pay from an exchange. */
-function payerOf(random: Random, customer: number): string {
+function payerOf(random: Random, customer: number, is_exchange_usual: boolean): string {
+  if (is_exchange_usual && random.chance(90)) return exchange;
   const whose = random.weighted({ own: 65, several: 20, exchange: 15 });
   if (whose === "exchange") return exchange;
   return whose === "several" ? random.pick(senders) : addressOf(`customer ${customer}`);

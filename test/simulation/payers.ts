@@ -162,7 +162,10 @@ export function createPayers(stage: Stage, thieves: Thieves): Payers {
       const cuts = cutsOf(units, token.decimals);
       return cuts.length === 0 ? undefined : one(random.pick(cuts));
     }
-    if (how === "fee") return one(units - random.pick(feesOf(token.decimals).filter((fee) => fee < units)));
+    if (how === "fee") {
+      const fees = feesOf(token.decimals).filter((fee) => fee < units);
+      return fees.length === 0 ? undefined : one(units - random.pick(fees));
+    }
     if (how === "twice") {
       send(chain, [exact(detail)]);
       return send(chain, [exact(detail)]);

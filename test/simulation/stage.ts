@@ -170,6 +170,8 @@ export interface Traits {
   invents: boolean;
   /** A coin's contract is replaced, or joined by another, while the server runs. */
   new_contract: boolean;
+  /** Payers choose the address that is expected of them, and name an exchange's. */
+  exchange: boolean;
 }
 
 export interface Stage {

@@ -10,8 +10,10 @@ import { createCheckout } from "../../src/services/checkout.ts";
 import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
+import { createOrderFeed, type OrderFeed } from "../../src/services/order-feed.ts";
+import { createPaymentRules, type PaymentRules } from "../../src/services/payment-rules.ts";
 import { createWatching } from "../../src/services/watching.ts";
-import type { Database } from "../../src/storage/database.ts";
+import type { Database } from "../../src/storage/engine/database.ts";
 import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
 import { createTelemetry, type Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -126,7 +128,7 @@ export interface Answer {
 
 export type Headings = Record<string, string>;
 
-export interface TestServer {
+export interface TestServer extends PaymentRules {
   url: string;
   port: number;
   world: World;
@@ -137,6 +139,7 @@ export interface TestServer {
   operator: Operator;
   inbox: Inbox;
   claims: Claims;
+  orderFeed: OrderFeed;
   http: HttpDoor;
   /** Log lines so far. */
   log: string[];
@@ -184,12 +187,13 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const { database } = temp;
   const config = liveConfig(testConfig(options.settings));
   await createWatching({ database }).sync(config.current());
-  const checkout = createCheckout({ database, config });
-  const operator = createOperator({ database, config });
-  const inbox = createInbox({ database, config });
+  const rules = createPaymentRules({ config });
+  const checkout = createCheckout({ ...rules, database, config });
+  const operator = createOperator({ ...rules, database, config });
+  const inbox = createInbox({ ...rules, database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
-  const eventLog = { keep() {} };
-  const http = createHttp({ world, telemetry, config, database, eventLog, checkout, claims, operator, inbox, version });
+  const orderFeed = createOrderFeed({ database, eventLog: { keep() {} } });
+  const http = createHttp({ world, telemetry, config, orderFeed, checkout, claims, operator, inbox, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
@@ -216,6 +220,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     return request("POST", `/api/v1/service/${path}`, { ...signed, ...headers }, text);
   };
   return {
+    ...rules,
     url,
     port: listener.port,
     world,
@@ -226,6 +231,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     operator,
     inbox,
     claims,
+    orderFeed,
     http,
     log,
     now: () => clock_ms,

@@ -11,7 +11,6 @@ import type { NetworkLimits } from "../../services/opencharge/limits.ts";
 import type { OpenchargeMerchant } from "../../services/opencharge/merchant.ts";
 import type { Payments } from "../../services/opencharge/payments.ts";
 import type { Proofs } from "../../services/opencharge/proofs.ts";
-import type { Database } from "../../storage/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import { errorEnvelope, isRefusal, type Refusal, refuse, refuseFields } from "../../wire/opencharge/errors.ts";
 import { readJsonBody } from "../../wire/opencharge/readers.ts";
@@ -49,7 +48,6 @@ export function createOpencharge(needs: {
   world: World;
   readBody: ReadBody;
   telemetry: Telemetry;
-  database: Database;
   checkout: Checkout;
   services: OpenchargeServices;
 }): OpenchargeDoor {

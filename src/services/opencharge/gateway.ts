@@ -6,9 +6,9 @@ import type { OpenchargeSettings } from "../../config/opencharge.ts";
 import { isCoin } from "../../domain/assets.ts";
 import { toUnits } from "../../domain/money.ts";
 import { networkPageName } from "../../domain/network-orders.ts";
-import { isPaymentSeen } from "../../storage/bound.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import { isPaymentSeen } from "../../storage/bound-transfers.ts";
 import { openDepositsOf } from "../../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { signedOrder } from "../../storage/opencharge.ts";
 import {
   insertSession,

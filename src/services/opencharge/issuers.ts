@@ -3,6 +3,7 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import { Fault } from "../../domain/errors.ts";
+import { createKeyedQueue } from "../../limits/keyed-queue.ts";
 import type { Outbound } from "../../outbound.ts";
 import { readVerifyAnswer } from "../../wire/opencharge/answers.ts";
 import { canonicalJson } from "../../wire/opencharge/canonical.ts";
@@ -13,7 +14,6 @@ import { newNonce, signRequest } from "../../wire/opencharge/request-auth.ts";
 import { type ObjectMatch, verifyProof } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createTurns } from "../turns.ts";
 import type { Caller } from "./access.ts";
 import type { Directory } from "./directory.ts";
 import type { OwnIdentities } from "./identity.ts";
@@ -44,7 +44,7 @@ export function createIssuers(needs: {
   identities: OwnIdentities;
 }): Issuers {
   const { config, outbound, world, directory, identities } = needs;
-  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
+  const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
   /** What is known of the issuer, and the match of a proof whose rest it vouches for; one more look where none holds. */
   async function matched(caller: Caller, envelope: Envelope) {
@@ -96,7 +96,7 @@ export function createIssuers(needs: {
       const { known, match } = found;
       const { issuer, txid } = envelope.proof;
       if (match.coverage === "full" || caller.ocid === issuer) return match;
-      const asked = turns(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
+      const asked = queue(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
       const problem = asked === null ? refuse("METADATA_UNAVAILABLE", cannot_ask) : await asked;
       return problem ?? match;
     },

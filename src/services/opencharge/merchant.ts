@@ -5,7 +5,7 @@ import type { LiveConfig } from "../../config/config.ts";
 import type { CatalogItem } from "../../config/opencharge.ts";
 import type { OrderStatus } from "../../domain/order.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Database, Reader } from "../../storage/database.ts";
+import type { Database, Reader } from "../../storage/engine/database.ts";
 import { payingProof, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { isBeingPaid } from "../../storage/opencharge-gateway.ts";
 import { type OrderRow, orderById } from "../../storage/orders.ts";
@@ -16,7 +16,7 @@ import { isRefusal, type Refusal, refuse } from "../../wire/opencharge/errors.ts
 import type { Envelope, OrderCreate, ReturnUrls } from "../../wire/opencharge/readers.ts";
 import { isJsonObject, parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import { createApproval } from "./approval.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
@@ -58,6 +58,7 @@ export interface OpenchargeMerchant {
 export function createOpenchargeMerchant(needs: {
   database: Database;
   config: LiveConfig;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -65,9 +66,8 @@ export function createOpenchargeMerchant(needs: {
   outbound: Outbound;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): OpenchargeMerchant {
-  const { database, config, world, telemetry, identities, issuers } = needs;
+  const { database, config, crediting, world, telemetry, identities, issuers } = needs;
 
-  const crediting = createCrediting(needs);
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
   function merchant(): Part {
@@ -159,7 +159,7 @@ export function createOpenchargeMerchant(needs: {
           takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
         ),
       );
-      const { answer, alert } = isRefusal(taken) ? { answer: taken, alert: "proof_put_off" } : taken;
+      const { answer, alert } = isRefusal(taken) ? { answer: taken, alert: "proof_put_off" as const } : taken;
       if (alert !== null) telemetry.warn(alert, about);
       return answer;
     },

@@ -2,7 +2,8 @@
 // an order of ours from the commit that keeps its signature on.
 
 import { networkOrderName } from "../../domain/network-orders.ts";
-import type { Database, Tx } from "../../storage/database.ts";
+import { createKeyedQueue } from "../../limits/keyed-queue.ts";
+import type { Database, Tx } from "../../storage/engine/database.ts";
 import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import { newestSession } from "../../storage/opencharge-gateway.ts";
 import { insertOrder } from "../../storage/orders.ts";
@@ -16,7 +17,6 @@ import type { OrderCreate } from "../../wire/opencharge/readers.ts";
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { uuid7 } from "../../wire/uuid.ts";
 import type { World } from "../../world.ts";
-import { createTurns } from "../turns.ts";
 import type { Caller } from "./access.ts";
 import type { ApprovedTerms, AskShop } from "./approval.ts";
 import type { Part } from "./identity.ts";
@@ -42,7 +42,7 @@ export type CreateOrder = (seller: Part, caller: Caller, wanted: OrderCreate) =>
 export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateOrder {
   const { database, world, askShop } = needs;
   // In turns by id: a copy that comes while the shop is thinking finds the order instead of asking again.
-  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
+  const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
   async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
     const { settings } = seller;
@@ -107,7 +107,7 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     const act = () => create(seller, caller, wanted, id);
     if (seller.settings.orders !== "approval") return act();
     return (
-      (await turns(id, caller.ocid, act)) ??
+      (await queue(id, caller.ocid, act)) ??
       refuseForNow("too many orders wait for the shop's decision", crowded_retry_s)
     );
   };

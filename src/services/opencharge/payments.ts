@@ -4,7 +4,8 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import type { OpenchargeSettings } from "../../config/opencharge.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { LogCode } from "../../log-codes.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../../storage/opencharge.ts";
 import {
   insertPayment,
@@ -24,7 +25,7 @@ import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } f
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { Caller } from "./access.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
@@ -73,7 +74,7 @@ export interface Payments {
 interface Settled {
   answer: Signed | Refusal;
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
 }
 
 interface Us {
@@ -88,6 +89,7 @@ interface Us {
 /** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
 export function createPayments(needs: {
   database: Database;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -95,8 +97,7 @@ export function createPayments(needs: {
   config: LiveConfig;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): Payments {
-  const { database, world, telemetry, identities, issuers } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities, issuers } = needs;
 
   const seconds = () => Math.floor(world.now() / 1000);
 
@@ -167,7 +168,7 @@ export function createPayments(needs: {
     const settled = await withinShare(needs, wanted, () =>
       database.transact((tx) => settleIn(tx, own, wanted, { sender: caller.ocid, match })),
     );
-    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" } : settled;
+    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" as const } : settled;
     if (alert !== null) telemetry.warn(alert, about);
     return answer;
   }

@@ -4,8 +4,9 @@
 import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
+import type { LogCode } from "../../log-codes.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { signedOrder } from "../../storage/opencharge.ts";
 import {
   type OwedPlace,
@@ -28,7 +29,7 @@ import { newNonce, signRequest } from "../../wire/opencharge/request-auth.ts";
 import { signObject } from "../../wire/opencharge/signed-objects.ts";
 import { parseStrictJson } from "../../wire/opencharge/strict-json.ts";
 import type { World } from "../../world.ts";
-import { type Crediting, createCrediting } from "../crediting.ts";
+import type { Crediting } from "../crediting.ts";
 import type { OwnIdentities, Part } from "./identity.ts";
 import { recipientOf } from "./partners.ts";
 import { takeProof } from "./receipts.ts";
@@ -52,13 +53,13 @@ export interface Proofs {
 /** Proofs over one database with the live settings. */
 export function createProofs(needs: {
   database: Database;
+  crediting: Crediting;
   config: LiveConfig;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
 }): Proofs {
-  const { database, world, telemetry, identities } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities } = needs;
   /** Sessions whose proof has to wait, and was told to. */
   const told = new Set<string>();
   /** Where the next round begins, so that many that wait hide none behind them. */
@@ -147,7 +148,7 @@ function reasonToWait(
 
 interface Issued {
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
   /** Why there is no proof yet; null where there is. */
   problem: string | null;
 }

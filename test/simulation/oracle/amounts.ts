@@ -56,10 +56,10 @@ export function isCut(units: bigint, asked: bigint, decimals: number): boolean {
   return cutsOf(asked, decimals).includes(units) || roundingsOf(asked, decimals).includes(units);
 }
 
-/** True within a twentieth of each other. */
+/** True where what is asked is within a twentieth of the units that came. */
 export function isClose(units: bigint, asked: bigint): boolean {
   const apart = units > asked ? units - asked : asked - units;
-  return apart * close_share <= (units > asked ? units : asked);
+  return apart * close_share <= units;
 }
 
 /** The most that may be missing of `asked` within bounds, amounts or percentages: the least of them, and a tenth. */

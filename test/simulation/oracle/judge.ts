@@ -1,6 +1,7 @@
 // Holds what the product made of a transfer against what was stated of it. Shares no rule with the product: what could
 // be meant is worked out from what payers were told, what was sent and what the chain shows.
 
+import { wrongestClock } from "../settings.ts";
 import type { Payment, Stage } from "../stage.ts";
 import { cutsOf, isClose, isCut, isFeeShortened, textOf, unitsOf } from "./amounts.ts";
 import { createFacts, isOwnWallet } from "./facts.ts";
@@ -54,7 +55,9 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (statement.must?.id === ask.order_id || facts.isChanged(payment, transfer)) return null;
     // While no part of its order counts, nothing tells a rest from the exact amount of another order.
     if (statement.rule === "remainder" && statement.may.has(ask.order_id)) return null;
-    const told_at = facts.detailOf(ask)?.told_at ?? Number.POSITIVE_INFINITY;
+    const detail = facts.detailOf(ask);
+    // Its payer may have been told no more than what was left.
+    const told_at = detail?.units === ask.units ? detail.told_at : Number.POSITIVE_INFINITY;
     // A restore may bring an order back that was lost when the money was sent.
     if (stage.lost.restores.some(({ at }) => at > payment.sent_at)) return null;
     if (told_at < payment.sent_at) return `it was to pay ${statement.must?.id ?? "nobody"}`;
@@ -131,9 +134,11 @@ export function createJudge(stage: Stage, history: History): Judge {
     const begun = history.paidBy(sender, n).map(({ order_id }) => order_id);
     const isOwnOther = (one: Ask) =>
       one.sender === sender || (facts.isHere(one, transfer) && begun.includes(one.order_id));
+    // Of an order that was paid in part, only the rest was due.
+    const dueOf = (one: Ask) => history.leftsBefore(one, decimals, n).at(-1) ?? one.units;
     const isNear = (one: Ask) =>
       facts.isHere(one, transfer)
-        ? looksNear(units, one.units, decimals) ||
+        ? looksNear(units, dueOf(one), decimals) ||
           (isUnpaid(one, n) && facts.surelyOverpays(units, one.units, decimals, judged_at))
         : textOf(one.units, facts.decimalsOf(one)) === textOf(units, decimals);
     return (
@@ -252,7 +257,9 @@ export function createJudge(stage: Stage, history: History): Judge {
    * or an older one for an ask that may be young. Then the payment waits until that order is settled.
    */
   function mayBeContested(moment: Moment, ask: Ask): boolean {
-    return ask.sender !== moment.transfer.sender && (isBesideSurcharge(moment, ask) || mayBeYoungBeside(moment, ask));
+    const { transfer, n } = moment;
+    const isKnown = ask.sender === transfer.sender && !mayBeShared(transfer.sender, n);
+    return !isKnown && (isBesideSurcharge(moment, ask) || mayBeYoungBeside(moment, ask));
   }
 
   function isBesideSurcharge({ transfer, n }: Moment, ask: Ask): boolean {
@@ -265,7 +272,9 @@ export function createJudge(stage: Stage, history: History): Judge {
   }
 
   function mayBeYoung(ask: Ask, { chain, block_time }: Kept): boolean {
-    const young_ms = young_max_ms + stage.chains[chain].traits.block_s * young_blocks * 1000;
+    // An ask is dated by the server's clock.
+    const wrong_ms = stage.clock.wasWrong(0, stage.timeline.now()) ? wrongestClock(stage.traits) * 1000 : 0;
+    const young_ms = young_max_ms + wrong_ms + stage.chains[chain].traits.block_s * young_blocks * 1000;
     return block_time * 1000 <= ask.opened_at + young_ms;
   }
 
@@ -311,6 +320,11 @@ export function createJudge(stage: Stage, history: History): Judge {
     return (
       orders.size === 1 && orders.has(order_id) && !history.isUnclear(order_id) && !history.asks().some(isExpected)
     );
+  }
+
+  /** So many orders were paid by the sender, also in part, that it may count as an exchange. */
+  function mayBeShared(sender: string, n: number): boolean {
+    return new Set(history.paidBy(sender, n).map(({ order_id }) => order_id)).size >= shared_orders_min;
   }
 
   /** So many orders were paid by the sender that it may be an exchange. */

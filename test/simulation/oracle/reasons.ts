@@ -8,6 +8,9 @@ import type { Ask, Decision, History } from "./history.ts";
 /** What is too little for an order is at least this part of it. */
 const short_times = 10n;
 
+/** What of an address people compare. */
+const endsOf = (address: string) => `${address.slice(0, 6)}${address.slice(-4)}`.toLowerCase();
+
 export interface Reasons {
   /** Inbox reasons that the facts speak for. */
   allowed(payment: Payment, decision: Pick<Decision, "transfer" | "n">): ReadonlySet<string>;
@@ -24,10 +27,18 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       if (isDust(units, decimals)) found.add("dust");
       if (isOwnWallet(stage, sender) && transfer.coin !== null) found.add("from_own_wallet");
       if (transfer.coin === null) return found.add("unknown_token");
-      if (payment.kind === "look-alike") found.add("lookalike");
+      // An operator may have taken a look-alike's money for an order: then its payer looks like somebody who has paid.
+      if (stage.payments.some((one) => one.kind === "look-alike" && endsOf(one.transfer.sender) === endsOf(sender))) {
+        found.add("lookalike");
+      }
       const here = history.asks().filter((ask) => facts.isHere(ask, transfer));
       const hasEnded = (ask: Ask) => history.statusAt(ask.order_id, n) !== "pending";
-      const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
+      // What its payer was told may have been what was left then.
+      const { detail } = payment;
+      const wasTold = (ask: Ask) => detail?.order.id === ask.order_id && detail.units === units;
+      const isExact = (ask: Ask) =>
+        ask.units === units || history.leftsBefore(ask, decimals, n).includes(units) || wasTold(ask);
+      const exact = here.filter(isExact);
       const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
       const dueOf = (ask: Ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)];
@@ -44,10 +55,10 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       if (exact.some((ask) => !isBefore(ask))) found.add("too_early");
       // What is left of an order may be far less than it asked for.
       const meantFor = [...around, ...exact];
-      if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
-      if (meantFor.some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
       const isKnown = (ask: Ask) => ask.sender === sender;
       const own = here.filter(isKnown);
+      if (meantFor.some((ask) => transfer.block_time * 1000 > ask.expires_at)) found.add("late");
+      if ([...meantFor, ...own].some(hasEnded)) for (const reason of ["order_ended", "late"]) found.add(reason);
       if ([...around, ...own].some((ask) => facts.hasTwin(payment, ask.units))) found.add("duplicate");
       const asked = here.flatMap((ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)]);
       if (asked.some((one) => isCut(units, one, decimals))) found.add("cut");
