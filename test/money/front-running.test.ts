@@ -179,6 +179,22 @@ describe("a payment that waits because an older order could be meant", () => {
     expect(await till.held.settleHeld()).toBe(0);
   });
 
+  test("pays by itself as a small overpayment, too", async () => {
+    await begin();
+    const older = await till.asked("300.00");
+    till.advance(10 * minute_ms);
+    const younger = await till.asked("98.00");
+    const id = await till.arrive({ amount: "99", ago_ms: block_ms + 3000 });
+    const part = await till.receive({ amount: "201", sender: bob });
+    await assign(part.id, older);
+    await till.confirm(id);
+    expect([told(id), await till.held.settleHeld()]).toEqual([waits, 0]);
+    await till.receive({ amount: "99", sender: bob });
+    expect(till.status(older)).toBe("paid");
+    expect(await till.held.settleHeld()).toBe(1);
+    expect([till.status(younger), till.transfer(id).reason]).toEqual(["paid", "overpaid"]);
+  });
+
   test("pays when it is confirmed if the older order was paid by then", async () => {
     const { order_id, id } = await held();
     await till.receive({ amount: "100", sender: bob });
