@@ -28,6 +28,7 @@ export interface Judge {
   judged(): void;
 }
 
+const were_due = "were due";
 /** An amount is compared with what is asked up to this many times as much. */
 const compared_times = 2n;
 /** An ask is young for a transfer that was mined at most so many blocks after it. */
@@ -168,7 +169,8 @@ export function createJudge(stage: Stage, history: History): Judge {
     const decimals = facts.decimalsOf(ask);
     if (history.leftsBefore(ask, decimals, n).includes(units)) return null;
     const left = history.leftBefore(ask, decimals, n);
-    if (left !== null && units > left && !facts.mayOverpay(units, left, decimals, judged_at)) return `${left} were due`;
+    if (left !== null && units > left && !facts.mayOverpay(units, left, decimals, judged_at))
+      return `${left} ${were_due}`;
     if (history.isSplit(ask, decimals, transfer.sender)) return toSplit(payment, decision, ask);
     if (isTolerated(decision, ask)) {
       const other = rivalOfTolerated(payment, decision, ask);
@@ -377,7 +379,10 @@ export function createJudge(stage: Stage, history: History): Judge {
     toPaid,
     toCounting(payment, moment, order_id) {
       const ask = history.asks().find((one) => one.order_id === order_id && facts.isHere(one, moment.transfer));
-      return ask === undefined ? "it asks for nothing there" : toPaid(payment, moment, { order_id, kind: "", ask });
+      if (ask === undefined) return "it asks for nothing there";
+      const objection = toPaid(payment, moment, { order_id, kind: "", ask });
+      // More may have been due then: a part before it may have counted only since.
+      return objection?.endsWith(were_due) ? null : objection;
     },
     toWaiting(payment, decision, reason) {
       if (isBinding(payment, decision)) return `it had to pay ${payment.statement.must?.id}`;
