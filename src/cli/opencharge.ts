@@ -3,8 +3,8 @@
 
 import { resolve } from "node:path";
 import { Fault, wordsOf } from "../domain/errors.ts";
-import { proofOutcomes, proofWords } from "../domain/proof.ts";
-import { addressOf, createSigner, newSecretKey } from "../wire/opencharge/keys.ts";
+import { proofOutcomes, proofWords } from "../opencharge/domain/proof.ts";
+import { addressOf, createSigner, newSecretKey } from "../opencharge/wire/keys.ts";
 import { adminProofShape } from "../wire/shapes.ts";
 import { withOperator } from "./appliance.ts";
 import { type Command, choice, command, everywhere, json, type Tools } from "./command.ts";

@@ -4,7 +4,7 @@ import type { ChainFacts, ChainId, Coin, ExplorerKind, Token } from "../domain/a
 import type { FinalityTier } from "../domain/finality.ts";
 import type { Network } from "../domain/network.ts";
 import type { Tolerance } from "../domain/tolerance.ts";
-import type { OpenchargeSettings } from "./opencharge.ts";
+import type { OpenchargeSettings } from "../opencharge/config/settings.ts";
 
 export interface Wallet {
   chain: ChainId;

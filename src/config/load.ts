@@ -3,11 +3,11 @@
 
 import { resolve } from "node:path";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { readOpenchargeKeys } from "../opencharge/config/keys.ts";
+import { rotationWarnings } from "../opencharge/config/rotation.ts";
 import type { World } from "../world.ts";
 import type { Config } from "./config.ts";
-import { readOpenchargeKeys } from "./opencharge-key.ts";
 import { parseConfig } from "./parse.ts";
-import { rotationWarnings } from "./rotation.ts";
 import { replaceAdminSecret } from "./secret.ts";
 
 const default_file = "ocrch-config.toml";

@@ -4,12 +4,12 @@ import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type * as z from "zod";
 import { wordsOf } from "../domain/errors.ts";
+import { buildOpencharge, openchargeWarnings } from "../opencharge/config/build.ts";
+import type { OpenchargeDraft } from "../opencharge/config/settings.ts";
 import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./chains.ts";
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
 import { buildApiKeys } from "./explorers.ts";
-import type { OpenchargeDraft } from "./opencharge.ts";
-import { buildOpencharge, openchargeWarnings } from "./opencharge-build.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
 import { listenAddress } from "./values.ts";
 

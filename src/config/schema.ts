@@ -6,8 +6,8 @@ import { canonicalAddress } from "../domain/address.ts";
 import { type ChainId, type Coin, chainIds, chains, coins, explorerKinds } from "../domain/assets.ts";
 import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
 import { atMost, isAmount } from "../domain/money.ts";
+import { openchargeSchema } from "../opencharge/config/schema.ts";
 import { formatDuration } from "./duration.ts";
-import { openchargeSchema } from "./opencharge-schema.ts";
 import * as value from "./values.ts";
 import { refuse, table } from "./values.ts";
 

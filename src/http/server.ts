@@ -4,6 +4,7 @@
 import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { createOpencharge, type OpenchargeServices } from "../opencharge/http/api.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
 import type { EventLog } from "../services/event-log.ts";
@@ -22,7 +23,6 @@ import { createEventFeed } from "./event-feed.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
 import { createLive, type Live } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
-import { createOpencharge, type OpenchargeServices } from "./opencharge/opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
 import { createSigned, signature_header } from "./signed.ts";

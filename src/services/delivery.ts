@@ -5,6 +5,10 @@
 import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
 import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
+import { readWebhookAnswer } from "../opencharge/wire/answers.ts";
+import { isRefusal } from "../opencharge/wire/errors.ts";
+import { readEnvelope } from "../opencharge/wire/readers.ts";
+import { parseStrictJson } from "../opencharge/wire/strict-json.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/database.ts";
 import {
@@ -16,10 +20,6 @@ import {
   recordAttempt,
 } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { readWebhookAnswer } from "../wire/opencharge/answers.ts";
-import { isRefusal } from "../wire/opencharge/errors.ts";
-import { readEnvelope } from "../wire/opencharge/readers.ts";
-import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import { signBody } from "../wire/signature.ts";
 import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
 import type { World } from "../world.ts";

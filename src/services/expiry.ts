@@ -5,6 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { endsAt } from "../domain/matching.ts";
+import { isBeingPaid } from "../opencharge/storage/gateway.ts";
 import { isPaymentSeen } from "../storage/bound.ts";
 import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
@@ -12,7 +13,6 @@ import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
 import { newestGeneration } from "../storage/generations.ts";
 import { isHeldFor } from "../storage/held.ts";
-import { isBeingPaid } from "../storage/opencharge-gateway.ts";
 import {
   dueOrders,
   dueWithoutDeposit,

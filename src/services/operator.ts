@@ -7,13 +7,14 @@ import { type ChainId, type Coin, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
+import { sessionOfOrder } from "../opencharge/storage/gateway.ts";
+import { type ListedProof, listProofs, type ProofFilter } from "../opencharge/storage/proof-lists.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
 import { announceStatus } from "../storage/ledger.ts";
-import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import {
   countOrders,
   type ListedOrder,
@@ -23,7 +24,6 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import { appendEvent, countDeliveries, queueProofOf, recordAudit } from "../storage/outbox.ts";
-import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof-lists.ts";
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";

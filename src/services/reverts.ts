@@ -4,12 +4,12 @@
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
 import { isNoise, type Transfer } from "../domain/payment.ts";
+import { sessionOfOrder } from "../opencharge/storage/gateway.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
 import { holdFor } from "../storage/held.ts";
 import { setReverted } from "../storage/inbox.ts";
-import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferById, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";

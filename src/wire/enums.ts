@@ -6,7 +6,7 @@ import { chainIds, coins } from "../domain/assets.ts";
 import { type EventType, eventTypes } from "../domain/events.ts";
 import { orderStatuses } from "../domain/order.ts";
 import { claimStatuses, type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
-import { proofOutcomes } from "../domain/proof.ts";
+import { proofOutcomes } from "../opencharge/domain/proof.ts";
 
 export const chain = z.enum(chainIds).meta({ id: "Chain" });
 export const coin = z.enum(coins).meta({ id: "Coin" });

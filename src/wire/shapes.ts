@@ -7,7 +7,7 @@ import type { CandidateOrder } from "../domain/candidates.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import { type ClaimStatus, type EntryReason, entryReasons, type TransferStatus } from "../domain/payment.ts";
-import { type ProofOutcome, proofWords } from "../domain/proof.ts";
+import { type ProofOutcome, proofWords } from "../opencharge/domain/proof.ts";
 import { parseJson } from "./json.ts";
 import type * as schemas from "./schemas.ts";
 

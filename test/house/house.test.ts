@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { devDependencies } from "../../package.json";
 import { type Finding, importFindings, roomOf, rooms } from "./floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./graph.ts";
-import { idiomFindings, isBrowserScript } from "./idioms.ts";
+import { idiomFindings, isBrowserScript, isStorage } from "./idioms.ts";
 import { readSource, tokensOf } from "./source.ts";
 import { embeddedSqlFindings, sqlFindings, unlistedMigrations } from "./sql.ts";
 import { roomsMissing, wordFindings } from "./words.ts";
@@ -72,7 +72,7 @@ describe("the house", () => {
 
   test("SQL keeps strict tables, checked enums, and neither clock nor chance", () => {
     const found = migrations.flatMap((path) => sqlFindings(path, read(path)));
-    const inside = source.filter(({ path }) => path.startsWith("src/storage/")).flatMap(embeddedSqlFindings);
+    const inside = source.filter(({ path }) => isStorage(path)).flatMap(embeddedSqlFindings);
     const list = source.filter(({ path }) => path === "src/storage/migrations.ts");
     expect(show([...found, ...inside, ...list.flatMap((list) => unlistedMigrations(migrations, list))])).toEqual([]);
     expect(list.length).toBe(migrations.length > 0 ? 1 : 0);

@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../src/cli/run.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
 import { parseConfig } from "../../src/config/parse.ts";
-import { lateRotations } from "../../src/config/rotation.ts";
+import { lateRotations } from "../../src/opencharge/config/rotation.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
+import { addressOf, createSigner } from "../../src/opencharge/wire/keys.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
-import { addressOf, createSigner } from "../../src/wire/opencharge/keys.ts";
 import { realWorld } from "../../src/world.ts";
 import { shop_secret, shopSettings } from "../support/opencharge/shop.ts";
 

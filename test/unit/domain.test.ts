@@ -50,10 +50,10 @@ import {
 } from "../../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../../src/domain/order.ts";
 import { isNoise, type Receipt, type Transfer } from "../../src/domain/payment.ts";
-import { proofOutcomes, proofWords } from "../../src/domain/proof.ts";
-import { isAnnounced } from "../../src/domain/rotation.ts";
 import { highestPaid, highestPaying, parseBound, type Tolerance } from "../../src/domain/tolerance.ts";
 import { canonicalTxHash, hashInText } from "../../src/domain/tx-hash.ts";
+import { proofOutcomes, proofWords } from "../../src/opencharge/domain/proof.ts";
+import { isAnnounced } from "../../src/opencharge/domain/rotation.ts";
 
 describe("money", () => {
   test.each([

@@ -2,23 +2,23 @@
 // wall clock and, for memories that run out, the monotonic one.
 
 import { liveConfig } from "../../../src/config/config.ts";
-import type { OpenchargeSettings } from "../../../src/config/opencharge.ts";
 import { parseNetwork } from "../../../src/domain/network.ts";
 import { createHttp, max_body_bytes } from "../../../src/http/server.ts";
+import type { OpenchargeSettings } from "../../../src/opencharge/config/settings.ts";
+import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
+import { createDirectory } from "../../../src/opencharge/services/directory.ts";
+import { createGateway } from "../../../src/opencharge/services/gateway.ts";
+import { createOwnIdentities } from "../../../src/opencharge/services/identity.ts";
+import { createIssuers } from "../../../src/opencharge/services/issuers.ts";
+import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
+import { createOpenchargeMerchant } from "../../../src/opencharge/services/merchant.ts";
+import { createPayments } from "../../../src/opencharge/services/payments.ts";
+import { createProofs } from "../../../src/opencharge/services/proofs.ts";
 import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
 import { createCrediting } from "../../../src/services/crediting.ts";
 import { createExpiry } from "../../../src/services/expiry.ts";
 import { createInbox } from "../../../src/services/inbox.ts";
-import { createOpenchargeAccess } from "../../../src/services/opencharge/access.ts";
-import { createDirectory } from "../../../src/services/opencharge/directory.ts";
-import { createGateway } from "../../../src/services/opencharge/gateway.ts";
-import { createOwnIdentities } from "../../../src/services/opencharge/identity.ts";
-import { createIssuers } from "../../../src/services/opencharge/issuers.ts";
-import { createNetworkLimits } from "../../../src/services/opencharge/limits.ts";
-import { createOpenchargeMerchant } from "../../../src/services/opencharge/merchant.ts";
-import { createPayments } from "../../../src/services/opencharge/payments.ts";
-import { createProofs } from "../../../src/services/opencharge/proofs.ts";
 import { createOperator } from "../../../src/services/operator.ts";
 import { createWatching } from "../../../src/services/watching.ts";
 import { openDepositsOf } from "../../../src/storage/deposits.ts";
