@@ -8,6 +8,7 @@ import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
 import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
+import { extensionHooks } from "./extensions.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
 import { lateRotations } from "./opencharge/config/rotation.ts";
 import { createOpenchargeAccess } from "./opencharge/services/access.ts";
@@ -100,7 +101,7 @@ export async function startApp(needs: {
   };
   await checkNodes(needs.config, [...needs.config.chains.values()]);
 
-  const opened = openForServing({ ...needs, path: needs.config.database.path });
+  const opened = openForServing({ ...needs, path: needs.config.database.path, hooks: extensionHooks });
   const { database } = opened;
   for (const name of opened.applied) telemetry.info("migration_applied", { name });
   const loops: Loop[] = [];

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
+import { extensionHooks } from "../extensions.ts";
 import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
@@ -32,7 +33,7 @@ export async function withOperator<T>(
   const { config } = await readConfig(tools, places);
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
-  const opened = openForCommand({ world, telemetry, path: config.database.path });
+  const opened = openForCommand({ world, telemetry, path: config.database.path, hooks: extensionHooks });
   const is_served = isServed(world, config.database.path);
   const { path } = opened;
   const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });

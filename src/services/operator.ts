@@ -7,7 +7,6 @@ import { type ChainId, type Coin, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import { sessionOfOrder } from "../opencharge/storage/gateway.ts";
 import { type ListedProof, listProofs, type ProofFilter } from "../opencharge/storage/proof-lists.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
@@ -23,7 +22,7 @@ import {
   type OrderFilter,
   orderById,
 } from "../storage/orders.ts";
-import { appendEvent, countDeliveries, queueProofOf, recordAudit } from "../storage/outbox.ts";
+import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
@@ -159,8 +158,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
         const order = orderById(tx, order_id);
         if (order === null) throw new Fault("resource_not_found");
         announceStatus(tx, order);
-        const page = sessionOfOrder(tx, order_id);
-        if (page !== null) queueProofOf(tx, page);
+        for (const hook of tx.hooks) hook.webhookResent(tx, order_id);
         recordAudit(tx, { actor, action: "resend_webhook", subject: `order:${order_id}`, detail: "" });
       }),
 

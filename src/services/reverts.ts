@@ -4,7 +4,6 @@
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
 import { isNoise, type Transfer } from "../domain/payment.ts";
-import { sessionOfOrder } from "../opencharge/storage/gateway.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import type { Tx } from "../storage/database.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
@@ -26,10 +25,9 @@ export interface Reverts {
   remine(tx: Tx, row: TransferRow, transfer: Transfer): boolean;
 }
 
-/** The transaction id under which an order's payment was proved to others, where it was. */
-function provedBy(tx: Tx, order_id: string): string | undefined {
-  const page = sessionOfOrder(tx, order_id);
-  return page === null || page.proof === null ? undefined : page.txid;
+/** The id under which an order's payment was proved to others, where it was. */
+function provedAs(tx: Tx, order_id: string): string | undefined {
+  return tx.hooks.map((hook) => hook.provedAs(tx, order_id)).find((proof) => proof !== null) ?? undefined;
 }
 
 /** Reverts with the live settings' webhook address. */
@@ -57,7 +55,7 @@ export function createReverts(needs: {
       block: row.block_number,
       order: order_id ?? undefined,
       // No proof can be taken back: whoever was shown it has to be told by a person.
-      proof: order_id === null ? undefined : provedBy(tx, order_id),
+      proof: order_id === null ? undefined : provedAs(tx, order_id),
     });
     telemetry.count("payment_reverted", { chain: row.chain });
     note(tx, "payment_reverted", row, row.block_hash);

@@ -10,7 +10,7 @@ import { createDelivery, type Delivery } from "../../src/services/delivery.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
-import { lastEvent, queueProofOf } from "../../src/storage/outbox.ts";
+import { lastEvent, queueProof } from "../../src/storage/outbox.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
 import { configText } from "../support/appliance.ts";
@@ -475,7 +475,7 @@ describe("a proof", () => {
   };
   const queue = (urls: readonly string[], reference = "A1") =>
     temp.database.transact((tx) => {
-      for (const url of urls) queueProofOf(tx, { notify: JSON.stringify([url]), proof: envelope(reference) });
+      for (const url of urls) queueProof(tx, url, envelope(reference));
     });
 
   /** A host where one receiver lives at each path; what `answer` says of a path, or nothing at all. */

@@ -26,7 +26,7 @@ export const real_world: readonly string[] = ["src/world.ts", "src/files.ts"];
 /** Every room of `src/`. A file imports from its own room and from strictly lower floors. */
 export const rooms: readonly Room[] = [
   room(5, "cli/", "main.ts"),
-  room(4, "app.ts"),
+  room(4, "app.ts", "extensions.ts"),
   room(3, "http/", "opencharge/http/"),
   room(3, "workers/"),
   room(3, "sdk/"),

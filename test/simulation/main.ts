@@ -56,7 +56,8 @@ async function productFrom(source: string): Promise<Product> {
   const { migrateDatabase, openForCommand } = await load("storage/open.ts");
   const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
-  const storage = { migrateDatabase, openForCommand };
+  const { extensionHooks } = await load("extensions.ts");
+  const storage = { migrateDatabase, openForCommand, extensionHooks };
   return { startApp, createTelemetry, parseConfig, ...storage, createEventLog, resumedFirst, createOperator };
 }
 

@@ -8,7 +8,7 @@ import { steadyDrizzle } from "../../src/storage/steady.ts";
 export function plansOf(raw: Sqlite, run: (at: Reader) => unknown): string[][] {
   const asked: { query: string; params: unknown[] }[] = [];
   const db = steadyDrizzle(raw, { logQuery: (query, params) => void asked.push({ query, params }) });
-  run({ live: () => db });
+  run({ live: () => db, hooks: [] });
   return asked.map(({ query, params }) =>
     raw
       .query<{ detail: string }, never[]>(`EXPLAIN QUERY PLAN ${query}`)

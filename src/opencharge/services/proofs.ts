@@ -8,7 +8,6 @@ import { type Crediting, createCrediting } from "../../services/crediting.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
 import { orderById } from "../../storage/orders.ts";
-import { queueProofOf } from "../../storage/outbox.ts";
 import type { TransferRow } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -16,6 +15,7 @@ import {
   type OwedPlace,
   owedProofs,
   pendingSessions,
+  queueProofOf,
   type SessionRow,
   sessionById,
   sessionByTxid,

@@ -4,6 +4,7 @@
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Reader, Tx } from "../../storage/database.ts";
 import type { OrderRow } from "../../storage/orders.ts";
+import { queueProof } from "../../storage/outbox.ts";
 import { orders } from "../../storage/schema.ts";
 import { statement } from "../../storage/statement.ts";
 import { ocOrders, ocSessions } from "./schema.ts";
@@ -217,3 +218,9 @@ const updateProof = statement((db) =>
     .where(eq(ocSessions.id, sql.placeholder("id")))
     .prepare(),
 );
+
+/** Queues the proof of a hosted checkout for all its receivers; nothing where there is none yet. */
+export function queueProofOf(tx: Tx, { notify, proof }: { notify: string; proof: string | null }): void {
+  if (proof === null) return;
+  for (const url of JSON.parse(notify) as string[]) queueProof(tx, url, proof);
+}
