@@ -177,7 +177,7 @@ export async function startApp(needs: {
       telemetry,
       eventLog,
       onRoom: () => deliver.wake(),
-      signProof: proofs.sign,
+      proofs,
     });
     loop("prove payments", () => heartbeat_ms, proofs.issueOwed, true);
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);

@@ -1,5 +1,5 @@
-// What an extension of the product does inside the core's transactions. A database is opened with its hooks, and every
-// transaction and read of it carries them. The core knows no extension.
+// What the core asks of an extension of the product. A database is opened with hooks, and each of its transactions and
+// reads carries them; deliveries are made with a signer. The core knows no extension.
 
 /** `At` is a read or a transaction, `In` a transaction: `Reader` and `Tx` of storage/database.ts. */
 export interface Hooks<At, In> {
@@ -13,4 +13,14 @@ export interface Hooks<At, In> {
   provedAs(at: At, order_id: string): string | null;
   /** An operator sends an order's webhook again. Its event is appended already. */
   webhookResent(tx: In, order_id: string): void;
+}
+
+/** How the signed messages of an extension leave: deliveries of the kind `proof`. */
+export interface ProofSigner {
+  /** The headers under which a message leaves now, or null: it waits for an identity to sign for. Fault: invalid_request. */
+  sign(url: string, body: string): Record<string, string> | null;
+  /** What a log line says of a message. */
+  about(body: string): Record<string, unknown>;
+  /** What a receiver says that took a message and does not want the payment in it; null for every other answer. */
+  rejectionIn(answer: string): { message: string | null } | null;
 }

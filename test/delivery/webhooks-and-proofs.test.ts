@@ -5,6 +5,7 @@ import { createHmac } from "node:crypto";
 import { type Config, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { retry_delays_s } from "../../src/domain/events.ts";
+import { aboutProof, rejectionIn } from "../../src/opencharge/wire/proof-delivery.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createDelivery, type Delivery } from "../../src/services/delivery.ts";
 import { createOperator } from "../../src/services/operator.ts";
@@ -60,7 +61,7 @@ function build(): void {
     telemetry: createTelemetry(world),
     eventLog: { keep: () => void kept.push(temp.database.read(lastEvent)) },
     onRoom: () => room.resolve(),
-    signProof: () => proof_headers,
+    proofs: { sign: () => proof_headers, about: aboutProof, rejectionIn },
   });
 }
 

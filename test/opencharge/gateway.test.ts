@@ -180,7 +180,7 @@ async function deliver(): Promise<void> {
     telemetry: silent,
     eventLog: { keep() {} },
     onRoom: () => {},
-    signProof: proofs.sign,
+    proofs,
   });
   await delivery.sendDue();
   await delivery.stop();

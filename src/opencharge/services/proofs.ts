@@ -7,6 +7,7 @@ import { codeOf } from "../../domain/errors.ts";
 import { type Crediting, createCrediting } from "../../services/crediting.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { ProofSigner } from "../../storage/hooks.ts";
 import { orderById } from "../../storage/orders.ts";
 import type { TransferRow } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
@@ -25,6 +26,7 @@ import { signedOrder } from "../storage/merchant.ts";
 import type { Signed } from "../wire/answers.ts";
 import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
 import { type Proof, proofObject } from "../wire/orders.ts";
+import { aboutProof, rejectionIn } from "../wire/proof-delivery.ts";
 import { readEnvelope } from "../wire/readers.ts";
 import { newNonce, signRequest } from "../wire/request-auth.ts";
 import { signObject } from "../wire/signed-objects.ts";
@@ -40,13 +42,12 @@ const pages_per_round = 10;
 /** Transfers that a proof names one by one. */
 const named_transfers_max = 10;
 
-export interface Proofs {
+/** As a signer: a proof waits while we do not answer to its issuer's OCID. */
+export interface Proofs extends ProofSigner {
   /** The proof issued under a transaction id. Refusal: TXID_NOT_FOUND. */
   of(txid: string): Signed | Refusal;
   /** Issues every proof that is owed and queues it for its receivers. */
   issueOwed(): Promise<void>;
-  /** The headers under which a proof leaves now; null while we do not answer to its issuer's OCID. Fault: invalid_request. */
-  sign(url: string, body: string): Record<string, string> | null;
 }
 
 /** Proofs over one database with the live settings. */
@@ -112,6 +113,9 @@ export function createProofs(needs: {
       if (own === null || issuerIn(body) !== own.ocid) return null;
       return signRequest(own, { method: "POST", url, body }, world.now(), newNonce(world));
     },
+
+    about: aboutProof,
+    rejectionIn,
   };
 }
 
