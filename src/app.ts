@@ -8,18 +8,10 @@ import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig, offeredCoins } from "./config/config.ts";
 import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
-import { extensionHooks } from "./extensions.ts";
+import { extensionHooks, extensions } from "./extensions.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
 import { lateRotations } from "./opencharge/config/rotation.ts";
-import { createOpenchargeAccess } from "./opencharge/services/access.ts";
-import { createDirectory } from "./opencharge/services/directory.ts";
-import { createGateway } from "./opencharge/services/gateway.ts";
 import { createOwnIdentities } from "./opencharge/services/identity.ts";
-import { createIssuers } from "./opencharge/services/issuers.ts";
-import { createNetworkLimits } from "./opencharge/services/limits.ts";
-import { createOpenchargeMerchant } from "./opencharge/services/merchant.ts";
-import { createPayments } from "./opencharge/services/payments.ts";
-import { createProofs } from "./opencharge/services/proofs.ts";
 import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
@@ -138,22 +130,8 @@ export async function startApp(needs: {
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ database, config, world });
     const release = createRelease({ database, config, world, telemetry });
-    const identities = createOwnIdentities({ config });
-    const directory = createDirectory({ config, outbound, world, telemetry, identities });
-    const limits = createNetworkLimits({ world });
-    const issuers = createIssuers({ config, outbound, world, directory, identities });
-    const network = { database, config, world, telemetry, identities, directory, issuers, outbound, limits };
-    const proofs = createProofs(network);
-    const opencharge = {
-      identities,
-      access: createOpenchargeAccess(network),
-      limits,
-      merchant: createOpenchargeMerchant(network),
-      gateway: createGateway(network),
-      proofs,
-      payments: createPayments(network),
-    };
-    identities.current();
+    const shared = { database, config, outbound, world, telemetry, checkout };
+    const extended = extensions.map((extension) => extension.start(shared));
     const http = createHttp({
       world,
       telemetry,
@@ -161,7 +139,8 @@ export async function startApp(needs: {
       database,
       eventLog,
       version,
-      ...{ checkout, claims, operator, inbox, opencharge },
+      extensions: extended.map(({ http }) => http),
+      ...{ checkout, claims, operator, inbox },
     });
 
     const loop = (name: string, period_ms: () => number, run: () => Promise<unknown>, eager = false): Loop => {
@@ -177,9 +156,9 @@ export async function startApp(needs: {
       telemetry,
       eventLog,
       onRoom: () => deliver.wake(),
-      proofs,
+      proofs: extended.map(({ proofs }) => proofs).find((signer) => signer !== undefined) ?? null,
     });
-    loop("prove payments", () => heartbeat_ms, proofs.issueOwed, true);
+    for (const { name, run } of extended.flatMap(({ jobs }) => jobs)) loop(name, () => heartbeat_ms, run, true);
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
     loop("expire", () => heartbeat_ms, expiry.expireDue);
     loop("settle held transfers", () => heartbeat_ms, held.settleHeld);

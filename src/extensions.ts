@@ -1,16 +1,39 @@
-// The optional parts of the product. A part that is taken off the list leaves nothing behind: the core knows none.
+// The optional parts of the product. One that is taken off the list leaves nothing behind: the core knows none of them.
 
-import { openchargeHooks } from "./opencharge/storage/hooks.ts";
-import type { Reader, Tx } from "./storage/database.ts";
-import type { Hooks } from "./storage/hooks.ts";
+import type { LiveConfig } from "./config/config.ts";
+import type { ExtendHttp } from "./http/extension.ts";
+import { opencharge } from "./opencharge/opencharge.ts";
+import type { Outbound } from "./outbound.ts";
+import type { Checkout } from "./services/checkout.ts";
+import type { Database, Reader, Tx } from "./storage/database.ts";
+import type { Hooks, ProofSigner } from "./storage/hooks.ts";
+import type { Telemetry } from "./telemetry.ts";
+import type { World } from "./world.ts";
 
 export interface Extension {
   /** What it does inside the core's transactions. */
   hooks: Hooks<Reader, Tx>;
+  /** Starts it over one database. It works from the first job or request on. */
+  start(needs: {
+    database: Database;
+    config: LiveConfig;
+    outbound: Outbound;
+    world: World;
+    telemetry: Telemetry;
+    checkout: Checkout;
+  }): RunningExtension;
+}
+
+export interface RunningExtension {
+  http: ExtendHttp;
+  /** Signs its messages, where it sends some. */
+  proofs?: ProofSigner;
+  /** Recurring work, run every second and after commits. */
+  jobs: readonly { name: string; run(): Promise<unknown> }[];
 }
 
 /** Every extension of this build. */
-const extensions: readonly Extension[] = [{ hooks: openchargeHooks }];
+export const extensions: readonly Extension[] = [opencharge];
 
 /** What a database is opened with. */
 export const extensionHooks = extensions.map(({ hooks }) => hooks);

@@ -7,7 +7,6 @@ import { type ChainId, type Coin, chains } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import { type ListedProof, listProofs, type ProofFilter } from "../opencharge/storage/proof-lists.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
@@ -69,8 +68,6 @@ export interface Operator {
   orders(filter: OrderFilter, page: Page): ListedOrder[];
   deposits(filter: DepositFilter, page: Page): ListedDeposit[];
   transfers(filter: TransferFilter, page: Page): ListedTransfer[];
-  /** Proofs of the Opencharge network that verified, whatever became of them. */
-  proofs(filter: ProofFilter, page: Page): ListedProof[];
   wallets(): WalletView[];
   status(): Status;
   /** How many more orders of the amounts most asked for can be told apart; `now` in ms. */
@@ -103,7 +100,6 @@ export function createOperator(needs: { database: Database; config: LiveConfig }
       const wallet = filter.wallet === undefined ? undefined : (anyCase(filter.wallet) ?? filter.wallet);
       return database.read((at) => listTransfers(at, { ...filter, wallet }, page.limit, page.offset));
     },
-    proofs: (filter, page) => database.read((at) => listProofs(at, filter, page.limit, page.offset)),
     wallets: () => config.current().wallets.map(({ chain, address, coins }) => ({ chain, address, coins })),
 
     status: () =>

@@ -25,8 +25,8 @@ export const real_world: readonly string[] = ["src/world.ts", "src/files.ts"];
 
 /** Every room of `src/`. A file imports from its own room and from strictly lower floors. */
 export const rooms: readonly Room[] = [
-  room(5, "cli/", "main.ts"),
-  room(4, "app.ts", "extensions.ts"),
+  room(5, "cli/", "main.ts", "opencharge/cli/"),
+  room(4, "app.ts", "extensions.ts", "opencharge/opencharge.ts"),
   room(3, "http/", "opencharge/http/"),
   room(3, "workers/"),
   room(3, "sdk/"),

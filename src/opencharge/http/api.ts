@@ -4,6 +4,7 @@
 import { codeOf, Fault, wordsOf } from "../../domain/errors.ts";
 import { jsonText } from "../../http/answers.ts";
 import type { ReadBody } from "../../http/body.ts";
+import type { HttpExtension } from "../../http/extension.ts";
 import { pathOf } from "../../http/route.ts";
 import type { Checkout } from "../../services/checkout.ts";
 import type { Database } from "../../storage/database.ts";
@@ -16,6 +17,7 @@ import type { OwnIdentities, OwnIdentity } from "../services/identity.ts";
 import type { NetworkLimits } from "../services/limits.ts";
 import type { OpenchargeMerchant } from "../services/merchant.ts";
 import type { Payments } from "../services/payments.ts";
+import { createProofList } from "../services/proof-list.ts";
 import type { Proofs } from "../services/proofs.ts";
 import { errorEnvelope, isRefusal, type Refusal, refuse, refuseFields } from "../wire/errors.ts";
 import { readJsonBody } from "../wire/readers.ts";
@@ -24,6 +26,7 @@ import { signResponse } from "../wire/response-auth.ts";
 import { gatewayRows } from "./gateway.ts";
 import { merchantRows } from "./merchant.ts";
 import { type Found, findRow, targetOf } from "./paths.ts";
+import { proofsRoute } from "./proofs.ts";
 import type { OpenchargeRow, RowAnswer } from "./row.ts";
 import { isServed, ocidFor, selfRows } from "./self.ts";
 
@@ -39,20 +42,15 @@ export interface OpenchargeServices {
   proofs: Proofs;
 }
 
-export interface OpenchargeDoor {
-  /** Null for a request that is none of the network's, or where there is no [opencharge] section. Never rejects. */
-  answer(request: Request, from: { address: string; id: string }): Promise<{ answer: Response; route: string }> | null;
-}
-
-/** The door over the services. */
-export function createOpencharge(needs: {
+/** The door over the services. Without an [opencharge] section it knows no path. */
+export function createOpenchargeHttp(needs: {
   world: World;
   readBody: ReadBody;
   telemetry: Telemetry;
   database: Database;
   checkout: Checkout;
   services: OpenchargeServices;
-}): OpenchargeDoor {
+}): HttpExtension {
   const { world, readBody, telemetry, services } = needs;
   const { identities, access, limits } = services;
   const roles: OpenchargeRow[] = [...merchantRows(services), ...gatewayRows({ ...needs, ...services })];
@@ -111,6 +109,8 @@ export function createOpencharge(needs: {
   }
 
   return {
+    admin: [proofsRoute(createProofList(needs))],
+
     answer(request, from) {
       const path = pathOf(request);
       const identity = path.startsWith(`${opencharge_path}/`) ? (identities.current()?.at(path) ?? null) : null;

@@ -5,6 +5,7 @@ import { liveConfig } from "../../../src/config/config.ts";
 import { parseNetwork } from "../../../src/domain/network.ts";
 import { createHttp, max_body_bytes } from "../../../src/http/server.ts";
 import type { OpenchargeSettings } from "../../../src/opencharge/config/settings.ts";
+import { createOpenchargeHttp } from "../../../src/opencharge/http/api.ts";
 import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
 import { createDirectory } from "../../../src/opencharge/services/directory.ts";
 import { createGateway } from "../../../src/opencharge/services/gateway.ts";
@@ -132,7 +133,7 @@ export async function startShop(
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
     inbox: createInbox({ database, config }),
-    opencharge: services,
+    extensions: [(door) => createOpenchargeHttp({ ...network, ...door, checkout, services })],
     version: "1",
   });
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });

@@ -1,20 +1,30 @@
-// `ocrch opencharge keygen` and `proofs`. A key is written where nobody else may read it, never over another key, and
+// `ocrch opencharge keygen` and `proofs`, with the tools of all commands. A key is written where nobody else may read it, never over another key, and
 // never to the screen.
 
 import { resolve } from "node:path";
-import { Fault, wordsOf } from "../domain/errors.ts";
-import { proofOutcomes, proofWords } from "../opencharge/domain/proof.ts";
-import { addressOf, createSigner, newSecretKey } from "../opencharge/wire/keys.ts";
-import { adminProofShape } from "../wire/shapes.ts";
-import { withOperator } from "./appliance.ts";
-import { type Command, choice, command, everywhere, json, type Tools } from "./command.ts";
-import { pageOf, paging, show } from "./lists.ts";
-import { isoTime, shortened } from "./table.ts";
+import { withOperator } from "../../cli/appliance.ts";
+import { type Command, choice, command, everywhere, type Group, json, type Tools } from "../../cli/command.ts";
+import { pageOf, paging, show } from "../../cli/lists.ts";
+import { isoTime, shortened } from "../../cli/table.ts";
+import { Fault, wordsOf } from "../../domain/errors.ts";
+import { proofOutcomes, proofWords } from "../domain/proof.ts";
+import { createProofList } from "../services/proof-list.ts";
+import { addressOf, createSigner, newSecretKey } from "../wire/keys.ts";
+import { adminProofShape } from "../wire/proof-shapes.ts";
 
 const usual_path = "opencharge.key";
 
+/** `ocrch opencharge`. */
+export function openchargeCommands(tools: Tools): Group {
+  return {
+    name: "opencharge",
+    summary: "Take part in the Opencharge network",
+    commands: [keygen(tools), proofs(tools)],
+  };
+}
+
 /** `ocrch opencharge keygen`. Fault usage: the file is there already or cannot be written. */
-export function keygen(tools: Tools): Command {
+function keygen(tools: Tools): Command {
   const path = { type: "positional", required: false, description: `File to write (else ${usual_path} here)` } as const;
   return command("keygen", "Make a key for the Opencharge network", { path }, async (args) => {
     const { files, print } = tools.world;
@@ -43,12 +53,14 @@ export function keygen(tools: Tools): Command {
 }
 
 /** `ocrch opencharge proofs`. */
-export function proofs(tools: Tools): Command {
+function proofs(tools: Tools): Command {
   const outcome = choice(proofOutcomes, "Only with this outcome");
   const args = { outcome, ...paging, ...json, ...everywhere } as const;
   return command("proofs", "List proofs of payment that verified, and what became of them", args, async (args) => {
     const page = pageOf(args);
-    const rows = await withOperator(tools, args, ({ operator }) => operator.proofs({ outcome: args.outcome }, page));
+    const rows = await withOperator(tools, args, ({ database }) =>
+      createProofList({ database }).proofs({ outcome: args.outcome }, page),
+    );
     show(tools, args.json, rows, adminProofShape, [
       { title: "RECEIVED", value: (row) => isoTime(row.received_at) },
       { title: "ISSUER", value: (row) => row.issuer, right: true },
