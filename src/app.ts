@@ -10,8 +10,6 @@ import { Fault } from "./domain/errors.ts";
 import type { Usage } from "./domain/provider.ts";
 import { extensionHooks, extensions } from "./extensions.ts";
 import { createHttp, max_body_bytes } from "./http/server.ts";
-import { lateRotations } from "./opencharge/config/rotation.ts";
-import { createOwnIdentities } from "./opencharge/services/identity.ts";
 import { createOutbound } from "./outbound.ts";
 import { createBalances } from "./services/balances.ts";
 import { createCheckout } from "./services/checkout.ts";
@@ -204,12 +202,14 @@ export async function startApp(needs: {
         const current = config.current();
         const { hostname, port } = current.server;
         const wanted = { ...next, database: current.database, server: { ...next.server, hostname, port } };
-        createOwnIdentities({ config: liveConfig(wanted) }).current();
+        for (const extension of extensions) extension.check(wanted);
         await checkNodes(wanted, changedChains(wanted, current));
         await watching.sync(wanted);
 
-        for (const warning of lateRotations(current.opencharge, wanted.opencharge, world.now())) {
-          telemetry.warn("config_warning", { warning });
+        for (const extension of extensions) {
+          for (const warning of extension.changeWarnings(current, wanted, world.now())) {
+            telemetry.warn("config_warning", { warning });
+          }
         }
         config.replace(keepChains(wanted, owingChains(database), current));
         http.clearAdminCache();

@@ -1,6 +1,7 @@
 // The optional parts of the product. One that is taken off the list leaves nothing behind: the core knows none of them.
 
-import type { LiveConfig } from "./config/config.ts";
+import type { Config, LiveConfig } from "./config/config.ts";
+import type { ConfigSection } from "./config/section.ts";
 import type { ExtendHttp } from "./http/extension.ts";
 import { opencharge } from "./opencharge/opencharge.ts";
 import type { Outbound } from "./outbound.ts";
@@ -11,6 +12,12 @@ import type { Telemetry } from "./telemetry.ts";
 import type { World } from "./world.ts";
 
 export interface Extension {
+  /** Its section of the configuration file. */
+  section: ConfigSection;
+  /** Fault invalid_config: settings with which it could not run. */
+  check(config: Config): void;
+  /** What the operator should know about a change of settings, one line each. */
+  changeWarnings(before: Config, after: Config, now_ms: number): string[];
   /** What it does inside the core's transactions. */
   hooks: Hooks<Reader, Tx>;
   /** Starts it over one database. It works from the first job or request on. */
@@ -34,6 +41,9 @@ export interface RunningExtension {
 
 /** Every extension of this build. */
 export const extensions: readonly Extension[] = [opencharge];
+
+/** What the configuration is read with. */
+export const extensionSections = extensions.map(({ section }) => section);
 
 /** What a database is opened with. */
 export const extensionHooks = extensions.map(({ hooks }) => hooks);

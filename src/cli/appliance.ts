@@ -5,7 +5,7 @@ import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
-import { extensionHooks } from "../extensions.ts";
+import { extensionHooks, extensionSections } from "../extensions.ts";
 import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
@@ -17,7 +17,8 @@ import type { Places, Tools } from "./command.ts";
 /** The settings and what to warn about, with the file left as it is. Fault: invalid_config. */
 export function readConfig(tools: Tools, places: Places): Promise<{ config: Config; warnings: string[] }> {
   const { world } = tools;
-  return loadConfig(world, configPath(world, places.config), { database: places.database, rewrite: false });
+  const options = { database: places.database, rewrite: false, sections: extensionSections };
+  return loadConfig(world, configPath(world, places.config), options);
 }
 
 /**

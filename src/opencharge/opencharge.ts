@@ -1,13 +1,15 @@
 // The Opencharge network as an extension of the product: the one file of its folder that the server's composition
 // imports. Builds and names; decides nothing.
 
-import type { LiveConfig } from "../config/config.ts";
+import { type Config, type LiveConfig, liveConfig } from "../config/config.ts";
 import type { ExtendHttp } from "../http/extension.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Database } from "../storage/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
+import { lateRotations } from "./config/rotation.ts";
+import { openchargeSection } from "./config/section.ts";
 import { createOpenchargeHttp } from "./http/api.ts";
 import { createOpenchargeAccess } from "./services/access.ts";
 import { createDirectory } from "./services/directory.ts";
@@ -21,7 +23,14 @@ import { createProofs } from "./services/proofs.ts";
 import { openchargeHooks } from "./storage/hooks.ts";
 
 export const opencharge = {
+  section: openchargeSection,
   hooks: openchargeHooks,
+
+  /** Fault invalid_config for a key that is none of the curve. */
+  check: (config: Config) => void createOwnIdentities({ config: liveConfig(config) }).current(),
+
+  changeWarnings: ({ opencharge: before = null }: Config, { opencharge: after = null }: Config, now_ms: number) =>
+    lateRotations(before, after, now_ms),
 
   /** Its services over one database. Fault invalid_config for a key that is none of the curve. */
   start(needs: {

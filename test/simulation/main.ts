@@ -56,8 +56,8 @@ async function productFrom(source: string): Promise<Product> {
   const { migrateDatabase, openForCommand } = await load("storage/open.ts");
   const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
-  const { extensionHooks } = await load("extensions.ts");
-  const storage = { migrateDatabase, openForCommand, extensionHooks };
+  const { extensionHooks, extensionSections } = await load("extensions.ts");
+  const storage = { migrateDatabase, openForCommand, extensionHooks, extensionSections };
   return { startApp, createTelemetry, parseConfig, ...storage, createEventLog, resumedFirst, createOperator };
 }
 

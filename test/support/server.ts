@@ -88,7 +88,6 @@ export function testConfig(settings: Settings = {}): Config {
     wallets: chosen,
     chains: new Map(chosen.map(({ chain }) => [chain, chainSettings(chain)])),
     spare_chains: new Map(),
-    opencharge: null,
   };
 }
 

@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import type * as z from "zod";
+import type { AroundSection } from "../../config/section.ts";
 import type { openchargeSchema } from "./schema.ts";
 import { type KeyFiles, type OpenchargeDraft, opencharge_path } from "./settings.ts";
 
@@ -10,14 +11,9 @@ const not_asked = 'not used; it belongs to orders = "approval"';
 
 type Section = z.output<typeof openchargeSchema>;
 
-/** The section as settings, its key files still unread. `around` is what the rest of the file says; `folder` where it stands. */
-export function buildOpencharge(
-  section: Section | undefined,
-  around: { shop: string; public_url: string | undefined },
-  folder: string,
-): OpenchargeDraft | null {
-  if (section === undefined) return null;
-  const { public_url } = around;
+/** The section as settings, its key files still unread. */
+export function buildOpencharge(section: Section, around: AroundSection): OpenchargeDraft {
+  const { public_url, folder } = around;
   const endpoint = section.endpoint ?? (public_url === undefined ? undefined : `${public_url}${opencharge_path}`);
   if (endpoint === undefined) throw new Error("a section without an endpoint was to be refused");
   const gateway_ocid = section.gateway_ocid ?? null;
@@ -76,8 +72,7 @@ function filesOf(
 }
 
 /** What the operator should know about a sound section, one line each. */
-export function openchargeWarnings(network: OpenchargeDraft | null): string[] {
-  if (network === null) return [];
+export function openchargeWarnings(network: OpenchargeDraft): string[] {
   const { endpoint, merchant_ocid, orders, items, accepts, approval_url, approved } = network;
   const sells = merchant_ocid !== null;
   return [

@@ -8,7 +8,7 @@ import type { OpenchargeKey, OpenchargeSettings } from "./settings.ts";
 const ahead_max_ms = 60 * 60_000;
 
 /** What to know about the times by themselves, one line each. */
-export function rotationWarnings(settings: OpenchargeSettings | null, now_ms: number): string[] {
+export function rotationWarnings(settings: OpenchargeSettings, now_ms: number): string[] {
   return keysOf(settings).flatMap(({ section, previous }) => {
     if (previous === null) return [];
     const { rotated_at } = previous;

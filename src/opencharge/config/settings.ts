@@ -1,6 +1,13 @@
 // The settings of [opencharge]: who this appliance is on the network, whom it believes and what it sells there. Holds
 // the paths of secret keys, and the keys themselves only once they were read.
 
+declare module "../../config/config.ts" {
+  interface Config {
+    /** Null, or absent, without an [opencharge] section: the network does not exist then. */
+    opencharge?: OpenchargeSettings | null;
+  }
+}
+
 /** Every address of the network's API lies below it. */
 export const opencharge_path = "/opencharge";
 

@@ -62,7 +62,7 @@ export function createDirectory(needs: {
   let seen: OpenchargeSettings | null = null;
 
   function settled(): OpenchargeSettings | null {
-    const settings = config.current().opencharge;
+    const settings = config.current().opencharge ?? null;
     if (settings !== seen) {
       for (const known of [memory, refreshed, under_way, told]) known.clear();
       seen = settings;

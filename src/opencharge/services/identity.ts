@@ -55,7 +55,7 @@ export function createOwnIdentities({ config }: { config: LiveConfig }): OwnIden
   let known: Ourselves | null = null;
   return {
     current() {
-      const settings = config.current().opencharge;
+      const settings = config.current().opencharge ?? null;
       if (settings === null) known = null;
       else if (known?.settings !== settings) known = ourselves(settings);
       return known;
