@@ -25,20 +25,40 @@ export const real_world: readonly string[] = ["src/world.ts", "src/files.ts"];
 
 /** Every room of `src/`. A file imports from its own room and from strictly lower floors. */
 export const rooms: readonly Room[] = [
-  room(5, "cli/", "main.ts", "opencharge/cli/"),
-  room(4, "app.ts", "extensions.ts", "opencharge/opencharge.ts"),
-  room(3, "http/", "opencharge/http/"),
+  room(5, "cli/", "main.ts"),
+  room(4, "app.ts", "extensions.ts"),
+  room(3, "http/"),
   room(3, "workers/"),
   room(3, "sdk/"),
-  room(2, "services/", "opencharge/services/"),
+  room(2, "services/"),
   room(2, "chains/"),
-  room(1, "storage/", "opencharge/storage/"),
-  room(1, "wire/", "opencharge/wire/"),
-  room(1, "config/", "opencharge/config/"),
+  room(1, "storage/"),
+  room(1, "wire/"),
+  room(1, "config/"),
   room(1, "outbound.ts"),
-  room(0, "domain/", "opencharge/domain/"),
+  room(0, "domain/"),
   room(0, "world.ts", "files.ts"),
   room(0, "telemetry.ts"),
+  // An extension has floors of its own, each half a floor above the room of the core that it builds on.
+  room(4.5, "opencharge/cli/"),
+  room(3.8, "opencharge/opencharge.ts"),
+  room(3.5, "opencharge/http/"),
+  room(2.5, "opencharge/services/"),
+  room(1.5, "opencharge/storage/"),
+  room(1.5, "opencharge/wire/"),
+  room(1.5, "opencharge/config/"),
+  room(0.5, "opencharge/domain/"),
+];
+
+/** Folders that can be taken out of the product, each with the only imports that name it from outside. */
+const extensions: readonly { folder: string; entries: Readonly<Record<string, string>> }[] = [
+  {
+    folder: "src/opencharge/",
+    entries: {
+      "src/extensions.ts": "src/opencharge/opencharge.ts",
+      "src/cli/program.ts": "src/opencharge/cli/commands.ts",
+    },
+  },
 ];
 
 interface Door {
@@ -61,6 +81,12 @@ const doors: readonly Door[] = [
     to: "migrations/",
     type_only: false,
     reason: "migrations are imported as text, so the executable holds them",
+  },
+  {
+    from: "opencharge/cli/",
+    to: "src/cli/",
+    type_only: false,
+    reason: "an extension's commands are written with the tools of all commands",
   },
   { from: "cli/", to: "package.json", type_only: false, reason: "`ocrch --version`" },
   { from: "http/", to: "package.json", type_only: false, reason: "the version in /health and in the API description" },
@@ -90,6 +116,8 @@ const homes: readonly { package: string; home: string; instead: string }[] = [
   { package: "bun:sqlite", home: "src/storage/", instead: "ask storage/ for a verb" },
   { package: "hono", home: "src/http/", instead: "keep HTTP in http/" },
   { package: "citty", home: "src/cli/ or src/main.ts", instead: "keep the command line in cli/" },
+  { package: "canonicalize", home: "src/opencharge/wire/", instead: "use the verbs of opencharge/wire/canonical.ts" },
+  { package: "@noble/curves", home: "src/opencharge/wire/", instead: "use the verbs of opencharge/wire/keys.ts" },
   { package: "smol-toml", home: "src/config/", instead: "read settings through config/" },
 ];
 
@@ -104,7 +132,10 @@ export function importFindings(source: Source, dependencies: readonly string[]):
   }
   return source.imports.flatMap((entry) => {
     const target = targetOf(source.path, entry.specifier);
-    const text = target === null ? packageFault(source.path, entry, dependencies) : pathFault(own, entry, target);
+    const text =
+      target === null
+        ? packageFault(source.path, entry, dependencies)
+        : (extensionFault(source.path, target) ?? pathFault(own, entry, target));
     return text === null ? [] : [{ path: source.path, line: entry.line, text }];
   });
 }
@@ -123,6 +154,13 @@ function packageFault(path: string, { specifier }: Import, dependencies: readonl
     .join("/");
   if (specifier.startsWith("bun:") || dependencies.includes(name)) return null;
   return `imports ${specifier}, which is no dependency in package.json: use a declared one, or declare it`;
+}
+
+function extensionFault(path: string, target: string): string | null {
+  const extension = extensions.find(({ folder }) => target.startsWith(folder) && !path.startsWith(folder));
+  if (extension === undefined || extension.entries[path] === target) return null;
+  const { folder, entries } = extension;
+  return `imports ${target}: the product must build without ${folder}; only ${Object.keys(entries).join(" and ")} name it, the core asks by storage/hooks.ts`;
 }
 
 function pathFault(own: Room, entry: Import, target: string): string | null {
