@@ -542,7 +542,7 @@ describe("what a sound file means", () => {
     expect(spare_chains.size).toBe(0);
     expect(plain).toEqual({
       path,
-      opencharge: null,
+      ...Object.fromEntries(extensionSections.map(({ name }) => [name, null])),
       api_keys: no_keys,
       server: {
         hostname: "0.0.0.0",
