@@ -1,3 +1,4 @@
+// slow
 // The product without its extension: with the folder and the lines that name it taken out of a copy, the rest compiles,
 // its tests pass, and what the extension brought is unknown.
 
