@@ -5,15 +5,6 @@ import { chains as chainFacts } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import { fromCommon, mostOf, toCommon } from "../../domain/money.ts";
 import { payer_body_limit_bytes, type ReadBody } from "../../http/body.ts";
-import {
-  type Awaited,
-  busyPage,
-  type Choice,
-  checkoutPage,
-  missingPage,
-  pageHeaders,
-  type View,
-} from "../../http/pages/checkout.ts";
 import { queryOf } from "../../http/route.ts";
 import type { Checkout } from "../../services/checkout.ts";
 import { receivedFor } from "../../storage/allocations.ts";
@@ -23,6 +14,15 @@ import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
 import type { Gateway, ShownSession } from "../services/gateway.ts";
+import {
+  type Awaited,
+  busyPage,
+  type Choice,
+  checkoutPage,
+  missingPage,
+  pageHeaders,
+  type View,
+} from "./checkout-page.ts";
 
 const session_pattern = /^[\w-]{32}$/;
 const cannot_now = "This coin cannot be paid with right now. Choose another one.";
