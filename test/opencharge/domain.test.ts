@@ -1,9 +1,9 @@
 // Rules of the Opencharge network that look at nothing: words for proofs, and how long an old key is announced.
 
 import { expect, test } from "bun:test";
-import { proofRetryDelay } from "../src/domain/events.ts";
-import { proofOutcomes, proofWords } from "../src/opencharge/domain/proof.ts";
-import { isAnnounced } from "../src/opencharge/domain/rotation.ts";
+import { proofRetryDelay } from "../../src/domain/events.ts";
+import { proofOutcomes, proofWords } from "../../src/opencharge/domain/proof.ts";
+import { isAnnounced } from "../../src/opencharge/domain/rotation.ts";
 
 test("what became of a proof is said in words", () => {
   expect(proofOutcomes.map((outcome) => proofWords(outcome, false))).toEqual([
