@@ -158,7 +158,14 @@ export async function startApp(needs: {
     });
     for (const { name, run } of extended.flatMap(({ jobs }) => jobs)) loop(name, () => heartbeat_ms, run, true);
     const deliver = loop("deliver", () => heartbeat_ms, delivery.sendDue, true);
-    loop("expire", () => heartbeat_ms, expiry.expireDue);
+    loop(
+      "expire",
+      () => heartbeat_ms,
+      () => {
+        expiry.beat();
+        return expiry.expireDue();
+      },
+    );
     loop("settle held transfers", () => heartbeat_ms, held.settleHeld);
     loop("release quarantine", () => quarantine_period_ms, release.releaseDue);
     loop("forget replays", () => forget_period_ms, expiry.forgetCreations);

@@ -1,15 +1,15 @@
-// Log lines and counters. A line is one event in words plus named fields; secrets never reach it because
+// Log lines and counters. A line is one code of `log-codes.ts` plus named fields; secrets never reach it because
 // callers pass host names, ids and codes, not URLs, headers or bodies.
 
+import type { Level, LogCode } from "./log-codes.ts";
 import type { World } from "./world.ts";
 
-export type Level = "info" | "warn" | "error";
 export type Fields = Record<string, string | number | boolean | bigint | null | undefined>;
 
 export interface Telemetry {
-  info(event: string, fields?: Fields): void;
-  warn(event: string, fields?: Fields): void;
-  error(event: string, fields?: Fields): void;
+  info(code: LogCode<"info">, fields?: Fields): void;
+  warn(code: LogCode<"warn">, fields?: Fields): void;
+  error(code: LogCode<"error">, fields?: Fields): void;
   /** Adds to a named counter, e.g. `count("provider_failures", { chain: "eth" })`. */
   count(name: string, labels?: Record<string, string>, by?: number): void;
   /** All counters as `name{label="value"}` to number. */
@@ -20,19 +20,19 @@ const max_field_chars = 500;
 /** Control and formatting characters that JSON leaves as they are: a terminal would act on them. */
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Writes logfmt lines (`time level event key=value ..`) to the world's stderr and keeps counters in memory. */
+/** Writes logfmt lines (`time level code key=value ..`) to the world's stderr and keeps counters in memory. */
 export function createTelemetry(world: World): Telemetry {
   const counts = new Map<string, number>();
-  const line = (level: Level, event: string, fields: Fields = {}) => {
+  const line = (level: Level, code: LogCode<Level>, fields: Fields = {}) => {
     const parts = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${quoted(String(value))}`);
-    world.warn([new Date(world.now()).toISOString(), level, event, ...parts].join(" "));
+    world.warn([new Date(world.now()).toISOString(), level, code, ...parts].join(" "));
   };
   return {
-    info: (event, fields) => line("info", event, fields),
-    warn: (event, fields) => line("warn", event, fields),
-    error: (event, fields) => line("error", event, fields),
+    info: (code, fields) => line("info", code, fields),
+    warn: (code, fields) => line("warn", code, fields),
+    error: (code, fields) => line("error", code, fields),
     count(name, labels = {}, by = 1) {
       const inner = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
       const key = inner.length === 0 ? name : `${name}{${inner.join(",")}}`;

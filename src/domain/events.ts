@@ -1,23 +1,31 @@
 // The closed list of events, and when a delivery of one is tried again.
 
-/** Every type of row in the event log, and whether it pushes a webhook. */
+interface EventRow {
+  /** What the webhook tells, in words; null: the event goes to the log only. */
+  webhook: string | null;
+  /** The payload's schema, by its name in `wire/schemas.ts`. */
+  payload: string;
+}
+
+/** Every type of row in the event log. */
 export const eventTypes = {
-  order_created: "log",
-  deposit_opened: "log",
-  transfer_seen: "log",
-  transfer_dropped: "log",
-  transfer_confirmed: "log",
-  order_status_changed: "webhook",
-  unknown_transfer: "webhook",
-  order_part_paid: "log",
-  payment_reverted: "webhook",
-  payment_restored: "log",
-  transfer_assigned: "log",
-  transfer_dismissed: "log",
-  log_restored: "log",
-} as const;
+  order_created: { webhook: null, payload: "Empty" },
+  deposit_opened: { webhook: null, payload: "DepositOpened" },
+  transfer_seen: { webhook: null, payload: "TransferSeen" },
+  transfer_dropped: { webhook: null, payload: "Empty" },
+  transfer_confirmed: { webhook: null, payload: "Empty" },
+  order_status_changed: { webhook: "An order's status, as it changed", payload: "OrderStatusChanged" },
+  unknown_transfer: { webhook: "A transfer that fits no order", payload: "UnknownTransfer" },
+  order_part_paid: { webhook: null, payload: "OrderPartPaid" },
+  payment_reverted: { webhook: "Confirmed money that left the chain again", payload: "PaymentReverted" },
+  payment_restored: { webhook: null, payload: "TransferSeen" },
+  transfer_assigned: { webhook: null, payload: "TransferAssigned" },
+  transfer_dismissed: { webhook: null, payload: "TransferDismissed" },
+  log_restored: { webhook: null, payload: "LogRestored" },
+} as const satisfies Record<string, EventRow>;
 
 export type EventType = keyof typeof eventTypes;
+export type PayloadName = (typeof eventTypes)[EventType]["payload"];
 
 /** The first attempt is made at once; then one retry after each of these, counted from the end of the attempt before. */
 export const retry_delays_s: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];

@@ -160,7 +160,7 @@ export function isOlder(
 export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
   const { opening, uncertainty_ms } = openingOf(deposit);
   // A provider that lags makes a chain look late whose clock is right.
-  const latest = Math.max(opening + uncertainty_ms, deposit.opened_at);
+  const latest = Math.max(opening, deposit.opened_at) + uncertainty_ms;
   return block.time * 1000 <= latest + young_blocks * chain_time.block_ms;
 }
 

@@ -2,7 +2,8 @@
 // statuses, so that it cannot say anything else than the server does. Lists nothing by hand.
 
 import { z } from "zod";
-import { type Code, texts } from "../domain/errors.ts";
+import { type Code, errorCodes } from "../domain/errors.ts";
+import { eventTypes } from "../domain/events.ts";
 import * as schemas from "../wire/schemas.ts";
 import { jsonText, statusOf, unavailable_text } from "./answers.ts";
 import { open } from "./descriptions.ts";
@@ -101,11 +102,10 @@ function openApi(routes: readonly Route[], version: string): Json {
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, components) };
   }
-  const webhooks = {
-    order_status_changed: webhook("An order's status, as it changed", schemas.orderWebhook, components),
-    unknown_transfer: webhook("A transfer that fits no order", schemas.unknownTransferWebhook, components),
-    payment_reverted: webhook("Confirmed money that left the chain again", schemas.paymentRevertedWebhook, components),
-  };
+  const webhooks: Json = {};
+  for (const [type, { webhook: summary, payload }] of Object.entries(eventTypes)) {
+    if (summary !== null) webhooks[type] = webhook(summary, schemas.payloads[payload], components);
+  }
   return {
     openapi: "3.1.0",
     info: {
@@ -172,7 +172,7 @@ function failures(about: About, path: string): Json {
   ];
   const byStatus = new Map<number, { words: Set<string>; retry: boolean }>();
   for (const refusal of all) {
-    const [code, words] = typeof refusal === "string" ? [refusal, texts[refusal]] : refusal;
+    const [code, words] = typeof refusal === "string" ? [refusal, errorCodes[refusal].text] : refusal;
     const known = byStatus.get(statusOf(code)) ?? { words: new Set(), retry: false };
     const retry = known.retry || with_retry.includes(code);
     byStatus.set(statusOf(code), { words: known.words.add(words), retry });

@@ -3,7 +3,7 @@
 
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
-import { Fault, texts } from "../domain/errors.ts";
+import { errorCodes, Fault } from "../domain/errors.ts";
 import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
@@ -201,7 +201,10 @@ function checkCoins(settings: Config, { chain, coin, amount }: NewOrderRequest):
   const decimals = offered.map((pair) => coinDecimals(settings, pair.chain, pair.coin) ?? 0);
   if (decimals.some((one) => toUnits(amount, one) !== null)) return;
   const most = Math.max(...decimals);
-  throw new Fault("invalid_amount", `${texts.invalid_amount}: more than ${most} decimals, which no offered coin has`);
+  throw new Fault(
+    "invalid_amount",
+    `${errorCodes.invalid_amount.text}: more than ${most} decimals, which no offered coin has`,
+  );
 }
 
 function place(tx: Tx, settings: Config, request: NewOrderRequest, id: string): OrderRow {

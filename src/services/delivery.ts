@@ -116,7 +116,7 @@ export function createDelivery(needs: {
     const { schedule } = row;
     const outcome = await (schedule === "proof" ? postProof(row, settings) : post(row, settings, started_at));
     if (outcome === null) {
-      telemetry.warn(`${schedule}_waits`, { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
+      telemetry.warn("proof_waits", { ...aboutOf(row), error: "no_identity", retry_in_ms: no_identity_pause_ms });
       return null;
     }
     const { status, error, reason, body_error, final } = outcome;
@@ -124,14 +124,9 @@ export function createDelivery(needs: {
     const delivered = error === null;
     const failed = row.failures + 1;
     const delay = final ? null : schedule === "proof" ? proofRetryDelay(failed) : retryDelay(failed);
-    telemetry[delivered ? "info" : "warn"](`${schedule}_${delivered ? "delivered" : "failed"}`, {
-      ...aboutOf(row),
-      status,
-      error,
-      reason,
-      body_error,
-      retry_in_ms: delivered ? undefined : delay,
-    });
+    const about = { ...aboutOf(row), status, error, reason, body_error };
+    if (delivered) telemetry.info(schedule === "proof" ? "proof_delivered" : "webhook_delivered", about);
+    else telemetry.warn(schedule === "proof" ? "proof_failed" : "webhook_failed", { ...about, retry_in_ms: delay });
     return {
       delivery: row.id,
       started_at,

@@ -30,6 +30,8 @@ const forget_batch_max = 1000;
 export interface Expiry {
   /** Expires what may expire now; looks at a bounded number of orders per call. Resolves with how many expired. */
   expireDue(): Promise<number>;
+  /** As `ClockTrust.beat`. */
+  beat(): void;
   /** Forgets the answers of creations that can no longer be replayed; none while our clock may be wrong. */
   forgetCreations(): Promise<void>;
 }
@@ -38,9 +40,9 @@ export interface Expiry {
 export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
   const { database, config, world } = needs;
   const crediting = createCrediting({ config });
-  const isSteady = createClockTrust({ world });
-  /** Whether our clock may decide alone: not just after it was set, nor while it is known to be wrong. */
-  const decides = (at: Reader, now: number) => isSteady() && clockError(at, now) === null;
+  const trust = createClockTrust({ world });
+  /** Whether our clock may decide alone: not just after it was set or we stood still, nor while it is known to be wrong. */
+  const decides = (at: Reader, now: number) => trust.isSteady() && clockError(at, now) === null;
   // Orders that wait for their chain are looked at in turns, so that many of them never hide the next one.
   let turn = { expires_at: 0, seq: 0 };
 
@@ -62,6 +64,8 @@ export function createExpiry(needs: { database: Database; config: LiveConfig; wo
     });
 
   return {
+    beat: trust.beat,
+
     async expireDue() {
       const now = world.now();
       const due = database.read((at) => {

@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { type CandidateOrder, rankCandidates } from "../domain/candidates.ts";
-import { Fault, texts } from "../domain/errors.ts";
+import { errorCodes, Fault } from "../domain/errors.ts";
 import { differenceOf } from "../domain/money.ts";
 import { type EntryReason, isNoise } from "../domain/payment.ts";
 import {
@@ -104,12 +104,12 @@ export function createInbox(needs: { database: Database; config: LiveConfig }): 
         if (orderById(tx, order_id) === null) throw new Fault("resource_not_found");
         const paid = paidOrder(tx, id);
         if (paid === order_id) return null;
-        if (paid !== null) throw new Fault("transfer_matched", `${texts.transfer_matched}: ${paid}`);
+        if (paid !== null) throw new Fault("transfer_matched", `${errorCodes.transfer_matched.text}: ${paid}`);
         if (transfer.confirmed_at === null) throw new Fault("transfer_not_confirmed");
         if (transfer.reverted_at !== null) throw new Fault("transfer_reverted");
         const request = { transfer, order_id, kind: "assign" as const };
         if (crediting.foresee(tx, request).effect === "refused") {
-          throw new Fault("order_not_pending", `${texts.order_not_pending}: other money paid it`);
+          throw new Fault("order_not_pending", `${errorCodes.order_not_pending.text}: other money paid it`);
         }
 
         tell(tx, { id, order_id, actor, assigned: true, reason });
@@ -129,7 +129,7 @@ export function createInbox(needs: { database: Database; config: LiveConfig }): 
         if (hasPaid(tx, live)) {
           throw new Fault(
             "order_paid_by_transfer",
-            `${texts.order_paid_by_transfer}: its shop was told, and a paid order does not become unpaid; settle it with the payer`,
+            `${errorCodes.order_paid_by_transfer.text}: its shop was told, and a paid order does not become unpaid; settle it with the payer`,
           );
         }
 

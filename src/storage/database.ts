@@ -3,7 +3,8 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { type Code, Fault, wordsOf } from "../domain/errors.ts";
+import type { LogCode } from "../log-codes.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { sumUnits } from "./exact-sum.ts";
@@ -56,6 +57,9 @@ const busy_retry_max_ms = 100;
 const busy_give_up_ms = 10_000;
 const reader_busy_timeout_ms = 2000;
 const wal_checkpoint_pages = 4000;
+
+/** Faults that are logged when writes are refused for them. */
+const alarms: readonly (Code & LogCode<"error">)[] = ["database_busy", "database_failed", "database_full"];
 
 interface Call {
   act: (tx: Tx) => unknown;
@@ -237,8 +241,9 @@ export function createDatabase(needs: {
     const lost = queue.slice(0, count);
     queue = queue.slice(count);
     for (const call of lost) call.reject(fault);
-    if (fault !== refused && (fault.code !== "database_full" || full === null)) {
-      telemetry.error(fault.code, { transactions: lost.length, error: fault.message });
+    const alarm = alarms.find((code) => code === fault.code);
+    if (alarm !== undefined && (alarm !== "database_full" || full === null)) {
+      telemetry.error(alarm, { transactions: lost.length, error: fault.message });
     }
     if (fault.code === "database_full") full = fault;
     if (queue.length > 0) schedule();

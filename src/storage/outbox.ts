@@ -65,7 +65,7 @@ const makeDue = statement((db) =>
 /** Appends an event and, where its type pushes and it has a URL, its delivery. The order's earlier deliveries become due. Returns its number. */
 export function appendEvent(tx: Tx, event: NewEvent): number {
   const { n } = returned(insertEvent(tx).get({ ...event, now: tx.now }));
-  if (eventTypes[event.type] !== "webhook" || event.url === null) return n;
+  if (eventTypes[event.type].webhook === null || event.url === null) return n;
   const kind = event.transfer === null ? "order" : "transfer";
   if (kind === "order") makeDue(tx).run({ order_id: event.order_id, now: tx.now });
   insertDelivery(tx).run({

@@ -2,7 +2,7 @@
 // A value of the wrong type is no JSON of ours; a rule behind the types is refused in words of its own.
 
 import { z } from "zod";
-import { type Code, Fault, texts } from "../domain/errors.ts";
+import { type Code, errorCodes, Fault } from "../domain/errors.ts";
 import { isAmount } from "../domain/money.ts";
 import { exactText, fieldsOf, numberSource } from "./json.ts";
 import { parseUuid } from "./uuid.ts";
@@ -101,7 +101,7 @@ export const amount = z
   })
   .transform((value) => numberSource(value) ?? String(value))
   .superRefine((value, context) => {
-    if (!isAmount(value)) refuse(context, "invalid_amount", texts.invalid_amount, amount_words);
+    if (!isAmount(value)) refuse(context, "invalid_amount", errorCodes.invalid_amount.text, amount_words);
   });
 
 /** Where webhooks go; kept as written. Whether the host may be called is decided later. */
@@ -109,7 +109,7 @@ export const webhookUrl = text
   .meta({ format: "uri", maxLength: web_url_max_bytes, description: "An http or https URL that takes the webhooks." })
   .superRefine((value, context) => {
     const problem = webUrlProblem(value);
-    if (problem !== null) refuse(context, "invalid_webhook_url", `${texts.invalid_webhook_url}: ${problem}`);
+    if (problem !== null) refuse(context, "invalid_webhook_url", `${errorCodes.invalid_webhook_url.text}: ${problem}`);
   });
 
 /** A page of the merchant's; kept as written. */

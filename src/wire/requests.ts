@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { canonicalAddress, canonicalAnywhere, correctedChecksum } from "../domain/address.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import { Fault, texts } from "../domain/errors.ts";
+import { errorCodes, Fault } from "../domain/errors.ts";
 import { chain, coin } from "./enums.ts";
 import * as fields from "./fields.ts";
 import { fieldsOf } from "./json.ts";
@@ -210,5 +210,5 @@ function readSender(claimed: string, chain: ChainId | null): string {
   const mistyped = chain !== "tron" && correctedChecksum(claimed) !== null;
   const where = chain === null ? "any chain" : chain;
   const problem = mistyped ? "it fails its checksum" : `it is no address on ${where}`;
-  throw new Fault("invalid_sender", `${texts.invalid_sender}: ${problem}`);
+  throw new Fault("invalid_sender", `${errorCodes.invalid_sender.text}: ${problem}`);
 }

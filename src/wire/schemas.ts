@@ -2,6 +2,7 @@
 // description shows. Keys in the order clients may rely on. Checks nothing that clients send.
 
 import { z } from "zod";
+import type { PayloadName } from "../domain/events.ts";
 import {
   chain as blockchain,
   claimStatus,
@@ -160,17 +161,6 @@ export const eventPage = z
   })
   .meta({ id: "EventPage" });
 
-export const orderWebhook = z
-  .object({
-    event_type: z.literal("order_status_changed"),
-    order_id: uuid,
-    merchant_order_id: z.string(),
-    status: orderStatus,
-    amount,
-    timestamp: seconds,
-  })
-  .meta({ id: "OrderStatusChanged" });
-
 const toldTransfer = {
   transfer_id: integer,
   blockchain,
@@ -182,7 +172,18 @@ const toldTransfer = {
   to_address: address,
 };
 
-export const unknownTransferWebhook = z
+const orderStatusChanged = z
+  .object({
+    event_type: z.literal("order_status_changed"),
+    order_id: uuid,
+    merchant_order_id: z.string(),
+    status: orderStatus,
+    amount,
+    timestamp: seconds,
+  })
+  .meta({ id: "OrderStatusChanged" });
+
+const unknownTransfer = z
   .object({
     event_type: z.literal("unknown_transfer"),
     ...toldTransfer,
@@ -190,13 +191,33 @@ export const unknownTransferWebhook = z
   })
   .meta({ id: "UnknownTransfer" });
 
-export const paymentRevertedWebhook = z
+const paymentReverted = z
   .object({
     event_type: z.literal("payment_reverted"),
     ...toldTransfer,
     order_id: uuid.optional().meta({ description: "The order it pays, whose status stays as it is." }),
   })
   .meta({ id: "PaymentReverted" });
+
+/** What the events of a type carry, by the name in its row of `eventTypes`. */
+export const payloads = {
+  Empty: z.object({}),
+  DepositOpened: z.object({ deposit: integer, blockchain, stablecoin }),
+  TransferSeen: z.object({ txn_hash: z.string(), block_number: integer, value: amount }),
+  OrderStatusChanged: orderStatusChanged,
+  UnknownTransfer: unknownTransfer,
+  OrderPartPaid: z.object({ received: amount, remaining: amount }),
+  PaymentReverted: paymentReverted,
+  TransferAssigned: z.object({ assigned: z.boolean(), reason: z.string() }),
+  TransferDismissed: z.object({ reason: z.string() }),
+  LogRestored: z.object({
+    event_type: z.literal("log_restored"),
+    generation: integer,
+    last_in_copy: integer,
+    last_given_out: integer.nullable(),
+    timestamp: seconds,
+  }),
+} satisfies Record<PayloadName, z.ZodType>;
 
 export const statusUpdate = z
   .object({ type: z.literal("status_update"), order })

@@ -9,7 +9,7 @@ import { Fault } from "../domain/errors.ts";
 import type { ChainEnd } from "../storage/chains.ts";
 import { coveredOn, type WatchRow } from "../storage/coverage.ts";
 import type { Database } from "../storage/database.ts";
-import { transfersBetween } from "../storage/transfers.ts";
+import { type TransferRow, transfersBetween } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import type { Evidence } from "./evidence.ts";
@@ -77,7 +77,13 @@ export function createFinalPass(needs: {
       const before = new Set(stored().map((row) => row.id));
       const left = await pages.takeIn(page, "final", watches, end);
       skipped.push(...left.map((block) => ({ from: block, to: block })));
-      const missed = stored().filter((row) => !before.has(row.id)).length;
+      // What came before a wallet was watched, the head pass was not to read.
+      const isWatched = ({ token, wallet, block_number }: TransferRow) =>
+        watches.some(
+          (one) =>
+            one.token === token && one.wallet === wallet && one.start_block !== null && one.start_block <= block_number,
+        );
+      const missed = stored().filter((row) => !before.has(row.id) && isWatched(row)).length;
       if (missed > 0) telemetry.error("transfers_missed_by_head_pass", { chain, transfers: missed });
     }
     // Where more is left than one poll may read, the next poll goes on with it.

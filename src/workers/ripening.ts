@@ -6,7 +6,7 @@ import type { Providers, Testimony, ToldHeads } from "../chains/source.ts";
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { type Consensus, consensus, isDenied, type Opinion } from "../domain/consensus.ts";
-import { Fault, texts, wordsOf } from "../domain/errors.ts";
+import { errorCodes, Fault, wordsOf } from "../domain/errors.ts";
 import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../domain/finality.ts";
 import { judge } from "../domain/matching.ts";
 import { atMost } from "../domain/money.ts";
@@ -249,7 +249,7 @@ function saidOf(verdict: Opinion["verdict"]): string {
 }
 
 function missing(why: string | null): string {
-  return `second_opinion_missing: ${why ?? texts.second_opinion_missing}`;
+  return `second_opinion_missing: ${why ?? errorCodes.second_opinion_missing.text}`;
 }
 
 /** Why payments are held back: how many, and the reason of the first; null when none is. */

@@ -155,7 +155,7 @@ describe("the provider that does best", () => {
       await until(() => under_way === 0);
       pass(10_000);
     }
-    expect(lines.some((line) => line.includes("provider preferred") && line.includes(b.host))).toBe(true);
+    expect(lines.some((line) => line.includes("provider_preferred") && line.includes(b.host))).toBe(true);
     a.reset();
     pass(minute);
     await pool.heads([]);
@@ -178,7 +178,7 @@ describe("the provider that does best", () => {
       b.reset();
       pass(5 * minute);
     }
-    expect(lines.filter((line) => line.includes("provider preferred"))).toEqual([]);
+    expect(lines.filter((line) => line.includes("provider_preferred"))).toEqual([]);
   });
 
   test("is not one whose head stands still while the others go on", async () => {
@@ -316,7 +316,7 @@ describe("what a provider may be asked", () => {
       state_until: midnight + 1440 * minute,
     });
     expect(await asked(pool)).toBe(b.host);
-    expect(lines.filter((line) => line.includes("provider budget spent"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("provider_budget_spent"))).toHaveLength(1);
     pass(12 * 60 * minute);
     expect(await asked(pool)).toBe(a.host);
     expect(reportOf(pool, a)).toMatchObject({ state: "well", day_calls: 3 });

@@ -148,7 +148,7 @@ describe("two providers as one", () => {
     expect((await pool.read(question())).provider).toBe(b.host);
     elapsed = 999;
     expect((await pool.read(question())).provider).toBe(a.host);
-    expect(lines.at(-1)).toContain("provider recovered");
+    expect(lines.at(-1)).toContain("provider_recovered");
   });
 
   test("a provider that recovered starts again with the shortest pause", async () => {

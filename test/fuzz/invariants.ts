@@ -1,6 +1,7 @@
 // What must hold in the database whatever was asked of the product: questions that must return no rows.
 
 import type { Database as Sqlite } from "bun:sqlite";
+import { misfits } from "../support/event-payloads.ts";
 
 const questions: readonly [what: string, sql: string][] = [
   ["the file is whole", "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"],
@@ -82,10 +83,12 @@ const questions: readonly [what: string, sql: string][] = [
   ],
 ];
 
+const payloads_fit = "every event carries what its type says";
+
 /** Every invariant that does not hold, with the first rows that break it. */
 export function brokenInvariants(raw: Sqlite): { what: string; rows: unknown[] }[] {
-  return questions.flatMap(([what, sql]) => {
-    const rows = raw.query(sql).all().slice(0, 3);
-    return rows.length === 0 ? [] : [{ what, rows }];
-  });
+  const found = questions.map(([what, sql]) => ({ what, rows: raw.query(sql).all() }));
+  return [...found, { what: payloads_fit, rows: misfits(raw) }]
+    .filter(({ rows }) => rows.length > 0)
+    .map(({ what, rows }) => ({ what, rows: rows.slice(0, 3) }));
 }

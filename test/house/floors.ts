@@ -38,7 +38,7 @@ export const rooms: readonly Room[] = [
   room(1, "outbound.ts"),
   room(0, "domain/"),
   room(0, "world.ts", "files.ts"),
-  room(0, "telemetry.ts"),
+  room(0, "telemetry.ts", "log-codes.ts"),
   // An extension has floors of its own, each half a floor above the room of the core that it builds on.
   room(4.5, "opencharge/cli/"),
   room(3.8, "opencharge/opencharge.ts"),

@@ -4,9 +4,11 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { devDependencies } from "../../package.json";
+import { logCodes } from "../../src/log-codes.ts";
 import { type Finding, importFindings, roomOf, rooms } from "./floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./graph.ts";
 import { idiomFindings, isBrowserScript, isStorage } from "./idioms.ts";
+import { logCallFindings, unusedLogCodes } from "./log-codes.ts";
 import { readSource, tokensOf } from "./source.ts";
 import { embeddedSqlFindings, sqlFindings, unlistedMigrations } from "./sql.ts";
 import { roomsMissing, wordFindings } from "./words.ts";
@@ -68,6 +70,11 @@ describe("the house", () => {
 
   test("idioms stay in the one place that owns them", () => {
     expect(show(server.flatMap(idiomFindings))).toEqual([]);
+  });
+
+  test("log codes are written out where they are logged, and none is listed that nothing logs", () => {
+    expect(show(server.flatMap(logCallFindings))).toEqual([]);
+    expect(show(unusedLogCodes(Object.keys(logCodes), server))).toEqual([]);
   });
 
   test("SQL keeps strict tables, checked enums, and neither clock nor chance", () => {
@@ -324,6 +331,29 @@ describe("the rules of idiom bite", () => {
     expect(show(idiomFindings(readSource("src/services/a.ts", "const a = 1;\n")))).toEqual([
       "src/services/a.ts:1: opens without a comment: say what the file owns and what it must never do",
     ]);
+  });
+});
+
+describe("the rules of log codes bite", () => {
+  const rows: [path: string, text: string, expected: string][] = [
+    ["src/services/a.ts", 'needs.telemetry.warn("a_b", { ...about, from: `${a}` });', ""],
+    ["src/services/a.ts", 'telemetry.info(is_proof ? "a_b" : "c_d", about);', ""],
+    ["src/services/a.ts", "telemetry.warn(alert, about);", ""],
+    ["src/services/a.ts", "telemetry.warn(`${schedule}_waits`, about);", "write each code out"],
+    ["src/services/a.ts", 'telemetry.error("proof_" + outcome);', "write each code out"],
+    ["src/services/a.ts", 'telemetry[ok ? "info" : "warn"]("a_b");', "call info, warn or error"],
+  ];
+  eachSample(rows, (path, text) => logCallFindings(readSource(path, text)));
+
+  test("a code that nothing logs", () => {
+    const logs = readSource("src/services/a.ts", 'telemetry.warn("a_b"); const other = "c_d"; // "e_f"');
+    const typed = readSource(
+      "src/services/b.ts",
+      'import type { LogCode } from "../log-codes.ts";\nconst alert: LogCode<"warn"> = "g_h";',
+    );
+    const table = readSource("src/log-codes.ts", 'telemetry.warn("e_f")');
+    const found = unusedLogCodes(["a_b", "c_d", "e_f", "g_h"], [logs, typed, table]);
+    expect(show(found)).toEqual([expect.stringContaining("lists c_d"), expect.stringContaining("lists e_f")]);
   });
 });
 

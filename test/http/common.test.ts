@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { type Code, Fault, texts } from "../../src/domain/errors.ts";
+import { type Code, errorCodes, Fault } from "../../src/domain/errors.ts";
 import { parseNetwork } from "../../src/domain/network.ts";
 import { createHttp } from "../../src/http/server.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
@@ -291,10 +291,10 @@ describe("a fault of ours", () => {
 
   test("and a client's are told apart by one table: every code has a status of the documented ones", async () => {
     const statuses = new Map<number, Code[]>();
-    for (const code of Object.keys(texts) as Code[]) {
+    for (const code of Object.keys(errorCodes) as Code[]) {
       const { answer } = await answerTo(new Fault(code));
       statuses.set(answer.status, [...(statuses.get(answer.status) ?? []), code]);
-      const text = answer.status === 503 ? "temporarily unavailable" : texts[code];
+      const text = answer.status === 503 ? "temporarily unavailable" : errorCodes[code].text;
       if (answer.status !== 500) expect(await answer.text()).toBe(text);
       if (answer.status === 503) expect(answer.headers.get("retry-after")).toBe("5");
     }

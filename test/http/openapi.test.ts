@@ -7,6 +7,7 @@ import { Fault } from "../../src/domain/errors.ts";
 import { orderStatusBody, paymentRevertedBody, unknownTransferBody } from "../../src/domain/events.ts";
 import { insertProof } from "../../src/opencharge/storage/merchant.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
+import { isPayloadOf } from "../support/event-payloads.ts";
 import {
   type Answer,
   evm_wallet,
@@ -548,6 +549,12 @@ describe("the server answers as described", () => {
       expect([operation, answer.status]).toEqual([operation, answer.status < 300 ? answer.status : 200]);
       expectDescribed(operation, answer);
     }
+  });
+
+  test("with events that carry what their type says", () => {
+    const events = server.events();
+    expect(new Set(events.map(({ type }) => type)).size).toBeGreaterThan(7);
+    expect(events.filter(({ type, body }) => !isPayloadOf(type, body))).toEqual([]);
   });
 
   test("to every call that asks for the impossible", async () => {

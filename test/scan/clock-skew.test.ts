@@ -304,6 +304,23 @@ describe("a clock that jumps", () => {
     expect(till.status(order)).toBe("expired");
   });
 
+  test("with all of the machine while it stands still for hours decides nothing until the chains could tell", async () => {
+    const runFor = async (ms: number) => {
+      for (let ran = 0; ran < ms; ran += 20_000) {
+        till.advance(20_000);
+        till.expiry.beat();
+        await till.expiry.expireDue();
+      }
+    };
+    const order = await till.asked("20");
+    await runFor(11 * minute_ms);
+    till.advance(50 * hour_ms);
+    await runFor(9 * minute_ms);
+    expect(till.status(order)).toBe("pending");
+    await runFor(2 * minute_ms);
+    expect(till.status(order)).toBe("expired");
+  });
+
   test("keeps an amount that was given up while it was behind until the late window has passed on the chain", async () => {
     const watching = createWatching(till);
     till.setClock(-50 * hour_ms);

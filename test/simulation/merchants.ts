@@ -104,6 +104,8 @@ export function createMerchants(stage: Stage): Merchants {
     if (!is_trap) await timeline.sleep(random.below(200_000));
     const again = await send();
     if (again === null || again.status === 401) return book;
+    // As above, where a restore took the order.
+    if (again.status === 400 && stage.lost.orders.has(order.order_id)) return book;
     const replayed = again.status === 201 ? (JSON.parse(again.text) as { order_id: string }) : null;
     if (replayed !== null && replayed.order_id !== order.order_id && stage.lost.orders.has(order.order_id)) {
       // A restore took the order and the memory of its creation: this is another one.

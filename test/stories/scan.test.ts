@@ -638,7 +638,7 @@ describe("the final pass over blocks of two providers", () => {
       await story.poll();
       story.wait(failures * 8);
     }
-    expect(story.log.join("\n")).toContain("provider preferred");
+    expect(story.log.join("\n")).toContain("provider_preferred");
     first?.behave(hiding);
     expect(story.status(order.id)).toBe("pending");
 

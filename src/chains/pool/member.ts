@@ -125,7 +125,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     if (budget.hasPlenty() || told_spent_on === day) return;
     told_spent_on = day;
     const { per_day } = budget;
-    telemetry.warn("provider budget spent", { chain, provider, calls: day_calls, requests_per_day: per_day });
+    telemetry.warn("provider_budget_spent", { chain, provider, calls: day_calls, requests_per_day: per_day });
     telemetry.count("provider_budget_spent", { chain, provider });
   }
 
@@ -168,7 +168,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
       circuit.begin();
       try {
         const answer = await verb(source, provider);
-        if (circuit.succeed()) telemetry.info("provider recovered", { chain, provider });
+        if (circuit.succeed()) telemetry.info("provider_recovered", { chain, provider });
         return answer;
       } catch (error) {
         if (!(error instanceof Fault)) circuit.withdraw();

@@ -49,7 +49,7 @@ export function createPool(needs: PoolNeeds): Providers {
     const [best = 0] = places;
     if (rank(best) > rank(preferred) + switch_margin) {
       const [from, to] = [members[preferred], members[best]];
-      telemetry.info("provider preferred", { chain, provider: to?.provider, before: from?.provider });
+      telemetry.info("provider_preferred", { chain, provider: to?.provider, before: from?.provider });
       preferred = best;
     }
     return [preferred, ...places.filter((place) => place !== preferred)].flatMap((place) => members[place] ?? []);

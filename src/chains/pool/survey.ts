@@ -41,7 +41,7 @@ export function createSurvey({ chain, members, testimony, world, telemetry }: Su
       await testimony(asked.source, asked.provider, matter),
     ];
     const { provider } = member;
-    if (member.trust.weigh(own, trusted)) telemetry.info("provider trusted again", { chain, provider });
+    if (member.trust.weigh(own, trusted)) telemetry.info("provider_trusted_again", { chain, provider });
   }
 
   function isDue(member: PoolMember): boolean {

@@ -159,7 +159,7 @@ export function createOpenchargeMerchant(needs: {
           takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
         ),
       );
-      const { answer, alert } = isRefusal(taken) ? { answer: taken, alert: "proof_put_off" } : taken;
+      const { answer, alert } = isRefusal(taken) ? { answer: taken, alert: "proof_put_off" as const } : taken;
       if (alert !== null) telemetry.warn(alert, about);
       return answer;
     },

@@ -3,6 +3,7 @@
 // comes.
 
 import type { LiveConfig } from "../../config/config.ts";
+import type { LogCode } from "../../log-codes.ts";
 import { createCrediting } from "../../services/crediting.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
@@ -67,7 +68,7 @@ export interface Payments {
 interface Settled {
   answer: Signed | Refusal;
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
 }
 
 interface Us {
@@ -161,7 +162,7 @@ export function createPayments(needs: {
     const settled = await withinShare(needs, wanted, () =>
       database.transact((tx) => settleIn(tx, own, wanted, { sender: caller.ocid, match })),
     );
-    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" } : settled;
+    const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" as const } : settled;
     if (alert !== null) telemetry.warn(alert, about);
     return answer;
   }

@@ -4,6 +4,7 @@
 import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
+import type { LogCode } from "../../log-codes.ts";
 import { type Crediting, createCrediting } from "../../services/crediting.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
@@ -151,7 +152,7 @@ function reasonToWait(
 
 interface Issued {
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
   /** Why there is no proof yet; null where there is. */
   problem: string | null;
 }

@@ -2,6 +2,7 @@
 // the ledger. Never judges a signature.
 
 import { toUnits } from "../../domain/money.ts";
+import type { LogCode } from "../../log-codes.ts";
 import type { Crediting } from "../../services/crediting.ts";
 import type { Database, Reader, Tx } from "../../storage/database.ts";
 import { orderById } from "../../storage/orders.ts";
@@ -51,7 +52,7 @@ export interface Seen {
 interface Settled {
   answer: Receipt | Refusal;
   /** What the operator should hear of. */
-  alert: string | null;
+  alert: LogCode<"warn"> | null;
 }
 
 /** Whether two decimal texts are one amount. */
@@ -67,7 +68,7 @@ export function checkMoney(
   settings: OpenchargeSettings,
   { issuer, amount, currency }: Proof,
   asked: { amount: string; currency: string },
-): { answer: Refusal; alert: string } | null {
+): { answer: Refusal; alert: LogCode<"warn"> } | null {
   if (!isSameAmount(amount, asked.amount)) {
     const details = { expected: asked.amount };
     return { answer: refuse("AMOUNT_MISMATCH", { details }), alert: "proof_amount_differs" };
@@ -110,8 +111,8 @@ export function takeProof(
   const kept = { ...proofRow(envelope, match), outcome, oc_order: row?.id ?? null, oc_payment: null, sender };
   insertProof(tx, kept);
   const is_early = row !== null && proof.timestamp < row.created_s;
-  const alert = outcome === "paid" ? (is_early ? "proof_older_than_order" : null) : `proof_${outcome}`;
-  return { answer: receiptOf(kept), alert };
+  if (outcome === "paid") return { answer: receiptOf(kept), alert: is_early ? "proof_older_than_order" : null };
+  return { answer: receiptOf(kept), alert: outcome === "duplicate" ? "proof_duplicate" : "proof_unmatched" };
 }
 
 /** The receipt of a proof that was taken in before, to the byte; null for one that is new. */

@@ -1,7 +1,7 @@
 // One thing that is looked at when an operator asks what is wrong: a verdict in words, and what to do about it. Bounded
 // in time; never throws.
 
-import { type Code, codeOf, Fault, texts, wordsOf } from "../../domain/errors.ts";
+import { type Code, codeOf, errorCodes, Fault, wordsOf } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
 
 const check_timeout_ms = 10_000;
@@ -60,7 +60,7 @@ export async function checked(
     return { subject, check, ...(await Promise.race([Promise.resolve().then(look), late])) };
   } catch (error) {
     const code = codeOf(error);
-    const words = code === "internal" ? `${texts.internal}: ${wordsOf(error)}` : wordsOf(error);
+    const words = code === "internal" ? `${errorCodes.internal.text}: ${wordsOf(error)}` : wordsOf(error);
     const cure = cures[code];
     return { subject, check, ...fail(code, cure === undefined ? words : `${words}; ${cure}`) };
   } finally {

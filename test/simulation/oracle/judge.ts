@@ -55,7 +55,9 @@ export function createJudge(stage: Stage, history: History): Judge {
     if (statement.must?.id === ask.order_id || facts.isChanged(payment, transfer)) return null;
     // While no part of its order counts, nothing tells a rest from the exact amount of another order.
     if (statement.rule === "remainder" && statement.may.has(ask.order_id)) return null;
-    const told_at = facts.detailOf(ask)?.told_at ?? Number.POSITIVE_INFINITY;
+    const detail = facts.detailOf(ask);
+    // Its payer may have been told no more than what was left.
+    const told_at = detail?.units === ask.units ? detail.told_at : Number.POSITIVE_INFINITY;
     // A restore may bring an order back that was lost when the money was sent.
     if (stage.lost.restores.some(({ at }) => at > payment.sent_at)) return null;
     if (told_at < payment.sent_at) return `it was to pay ${statement.must?.id ?? "nobody"}`;
@@ -132,9 +134,10 @@ export function createJudge(stage: Stage, history: History): Judge {
     const begun = history.paidBy(sender, n).map(({ order_id }) => order_id);
     const isOwnOther = (one: Ask) =>
       one.sender === sender || (facts.isHere(one, transfer) && begun.includes(one.order_id));
+    // Of an order that was paid in part, only the rest is due.
     const isNear = (one: Ask) =>
       facts.isHere(one, transfer)
-        ? looksNear(units, one.units, decimals) ||
+        ? looksNear(units, history.leftBefore(one, decimals, n) ?? one.units, decimals) ||
           (isUnpaid(one, n) && facts.surelyOverpays(units, one.units, decimals, judged_at))
         : textOf(one.units, facts.decimalsOf(one)) === textOf(units, decimals);
     return (

@@ -33,7 +33,12 @@ export function createReasons(stage: Stage, history: History, facts: Facts): Rea
       }
       const here = history.asks().filter((ask) => facts.isHere(ask, transfer));
       const hasEnded = (ask: Ask) => history.statusAt(ask.order_id, n) !== "pending";
-      const exact = here.filter((ask) => ask.units === units || history.leftsBefore(ask, decimals, n).includes(units));
+      // What its payer was told may have been what was left then.
+      const { detail } = payment;
+      const wasTold = (ask: Ask) => detail?.order.id === ask.order_id && detail.units === units;
+      const isExact = (ask: Ask) =>
+        ask.units === units || history.leftsBefore(ask, decimals, n).includes(units) || wasTold(ask);
+      const exact = here.filter(isExact);
       const isBefore = (ask: Ask) => facts.isSurelyBefore(ask, payment, transfer);
       const isFor = (ask: Ask) => ask.sender === null || ask.sender === sender;
       const dueOf = (ask: Ask) => [ask.units, ...history.leftsBefore(ask, decimals, n)];
