@@ -6,7 +6,8 @@ import type { ExtendHttp } from "./http/extension.ts";
 import { opencharge } from "./opencharge/opencharge.ts";
 import type { Outbound } from "./outbound.ts";
 import type { Checkout } from "./services/checkout.ts";
-import type { Database, Reader, Tx } from "./storage/database.ts";
+import type { Crediting } from "./services/crediting.ts";
+import type { Database, Reader, Tx } from "./storage/engine/database.ts";
 import type { Hooks, ProofSigner } from "./storage/hooks.ts";
 import type { Telemetry } from "./telemetry.ts";
 import type { World } from "./world.ts";
@@ -24,6 +25,7 @@ export interface Extension {
   start(needs: {
     database: Database;
     config: LiveConfig;
+    crediting: Crediting;
     outbound: Outbound;
     world: World;
     telemetry: Telemetry;

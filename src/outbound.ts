@@ -2,7 +2,7 @@
 // chose the host, every address behind it must be public and the connection goes to one that was checked.
 
 import { Fault } from "./domain/errors.ts";
-import { isAddress, v4Of, v6Of } from "./domain/network.ts";
+import { isAddress, isWithin, type Network, parseNetwork, v4Text, v6Of } from "./domain/network.ts";
 import { redirectWords } from "./domain/redirect.ts";
 import type { FetchInit, World } from "./world.ts";
 
@@ -134,46 +134,33 @@ export function literalTarget(url: URL): "private" | "public" | "name" {
 
 /** True for an IPv4 or IPv6 address anyone on the internet could have; false for everything else, also for no address. */
 export function isPublicAddress(address: string): boolean {
-  const four = v4Of(address);
-  if (four !== null) return !closed_v4.some((range) => range.holds(four));
   const six = v6Of(address);
-  if (six === null) return false;
-  if (nat64.holds(six)) return isPublicV4(six);
-  if (six_to_four.holds(six)) return isPublicV4(six >> 80n);
-  return global_v6.holds(six) && !closed_v6.some((range) => range.holds(six));
+  if (six === null) return isAddress(address) && !isWithin(closed_v4, address);
+  if (isWithin(nat64, address)) return isPublicV4(six);
+  if (isWithin(six_to_four, address)) return isPublicV4(six >> 80n);
+  return isWithin(global_v6, address) && !isWithin(closed_v6, address);
 }
 
 function isPublicV4(bits: bigint): boolean {
-  const four = BigInt.asUintN(32, bits);
-  return !closed_v4.some((range) => range.holds(four));
+  return !isWithin(closed_v4, v4Text(BigInt.asUintN(32, bits)));
 }
 
-interface Range {
-  holds(address: bigint): boolean;
-}
-
-/** A range in CIDR notation. */
-function range(cidr: string): Range {
-  const [base = "", bits] = cidr.split("/");
-  const start = v4Of(base) ?? v6Of(base) ?? 0n;
-  const shift = BigInt((base.includes(":") ? 128 : 32) - Number(bits));
-  return { holds: (address) => address >> shift === start >> shift };
-}
+const networks = (...texts: string[]): Network[] => texts.flatMap((text) => parseNetwork(text) ?? []);
 
 /** This network, private, shared, loopback, link-local, protocol, documentation, benchmark, multicast and reserved. */
-const closed_v4: readonly Range[] = [
+const closed_v4 = networks(
   ...["0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"],
   ...["192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"],
   ...["203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"],
-].map(range);
+);
 
 /** All global IPv6 lies here; loopback, mapped, unique local, link-local, site-local and multicast do not. */
-const global_v6 = range("2000::/3");
+const global_v6 = networks("2000::/3");
 /** Protocol assignments with Teredo, and documentation. */
-const closed_v6: readonly Range[] = ["2001::/23", "2001:db8::/32", "3fff::/20"].map(range);
+const closed_v6 = networks("2001::/23", "2001:db8::/32", "3fff::/20");
 /** Both carry an IPv4 address that decides. */
-const nat64 = range("64:ff9b::/96");
-const six_to_four = range("2002::/16");
+const nat64 = networks("64:ff9b::/96");
+const six_to_four = networks("2002::/16");
 
 function webUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;

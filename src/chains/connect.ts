@@ -3,6 +3,8 @@
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainFacts } from "../domain/assets.ts";
 import type { Usage } from "../domain/provider.ts";
+import type { RateLimiters } from "../limits/rate-limiter.ts";
+import { createRequestQuota, type RequestQuota } from "../limits/request-quota.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -10,8 +12,6 @@ import { createExplorerHistory } from "./explorers/explorer-history.ts";
 import { createExplorerSource } from "./explorers/explorer-source.ts";
 import { connectExplorer } from "./explorers/explorers.ts";
 import type { History } from "./history.ts";
-import type { Paces } from "./pace.ts";
-import { type Budget, createBudget } from "./pool/budget.ts";
 import type { Member } from "./pool/member.ts";
 import { createPool } from "./pool/pool.ts";
 import { createProbe, type Probe } from "./probe.ts";
@@ -31,7 +31,7 @@ export interface ConnectNeeds {
   world: World;
   telemetry: Telemetry;
   /** Of the whole appliance: its chains share what a service allows. */
-  paces: Paces;
+  rateLimiters: RateLimiters;
   /** What a provider was asked on its last day, as far as that is remembered. */
   used?: (provider: string) => Usage | null;
 }
@@ -49,17 +49,17 @@ export function connectChain(needs: ConnectNeeds): Providers {
   const members: Member[] = [];
   if (settings.explorer?.reads) {
     const { host: provider } = new URL(settings.explorer.url);
-    // How many a second is the pace's to say, which all chains share.
+    // The rate limiter, which all chains share, decides how many leave per second.
     const limits = { ...settings.requests, per_second: null };
-    const budget = createBudget({ world, limits, used: used?.(provider) ?? null });
-    const explorer = connectExplorer({ ...needs, budget });
+    const quota = createRequestQuota({ world, limits, used: used?.(provider) ?? null });
+    const explorer = connectExplorer({ ...needs, quota });
     const source = explorer && createExplorerSource({ chain, chain_id, explorer, world, telemetry });
-    if (source !== null) members.push({ provider, source, budget });
+    if (source !== null) members.push({ provider, source, quota });
   }
   for (const url of rpc_urls) {
     const provider = providerName(rpc_urls, url);
-    const budget = createBudget({ world, limits: settings.requests, used: used?.(provider) ?? null });
-    members.push({ provider, source: connectNode(needs, url, budget), budget });
+    const quota = createRequestQuota({ world, limits: settings.requests, used: used?.(provider) ?? null });
+    members.push({ provider, source: connectNode(needs, url, quota), quota });
   }
   const grid = tronGridNeeds(needs);
   if (grid !== null) members.push(createTronGridSource({ ...grid, telemetry }));
@@ -67,13 +67,13 @@ export function connectChain(needs: ConnectNeeds): Providers {
 }
 
 /** One node by itself, without the others to stand in for it. Sends nothing yet. */
-export function connectNode(needs: ConnectNeeds, url: string, budget?: Budget): Source {
+export function connectNode(needs: ConnectNeeds, url: string, quota?: RequestQuota): Source {
   const { settings, world, telemetry } = needs;
   const { id: chain, chain_id, facts, rpc_urls } = settings;
   const { page_blocks } = facts;
   const provider = providerName(rpc_urls, url);
   const node = { chain, chain_id, url, provider, page_blocks, outbound: nodeWay(needs), world, telemetry };
-  return kinds[facts.kind](budget === undefined ? node : { ...node, budget });
+  return kinds[facts.kind](quota === undefined ? node : { ...node, quota });
 }
 
 /** A closer look at one node, for an operator. Sends nothing yet. */
@@ -102,10 +102,10 @@ export function connectHistory(needs: Omit<ConnectNeeds, "telemetry">): History 
 
 /** Tronscan where there is a key for it: an index of another company than TronGrid, whose nodes may be the ones read. */
 function connectTronHistory(needs: Omit<ConnectNeeds, "telemetry">): History | null {
-  const { outbound, paces, settings } = needs;
+  const { outbound, rateLimiters, settings } = needs;
   const key = settings.api_keys.tronscan;
   if (key !== null) {
-    const way = createTronWay({ outbound, paces, service: "tronscan", key, marked: tronscan_url });
+    const way = createTronWay({ outbound, rateLimiters, service: "tronscan", key, marked: tronscan_url });
     return createTronscan({ url: tronscan_url, outbound: way });
   }
   const grid = tronGridNeeds(needs);
@@ -120,7 +120,7 @@ function tronGridNeeds(needs: Omit<ConnectNeeds, "telemetry">): TronGridNeeds | 
   return { chain, chain_id, url: explorer.url, page_blocks, outbound: tronWay(needs), world: needs.world };
 }
 
-function tronWay({ settings, outbound, paces }: Omit<ConnectNeeds, "telemetry">): Outbound {
+function tronWay({ settings, outbound, rateLimiters }: Omit<ConnectNeeds, "telemetry">): Outbound {
   const marked = settings.explorer?.url ?? null;
-  return createTronWay({ outbound, paces, service: "trongrid", key: settings.api_keys.trongrid, marked });
+  return createTronWay({ outbound, rateLimiters, service: "trongrid", key: settings.api_keys.trongrid, marked });
 }

@@ -3,7 +3,7 @@
 
 import type { Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
-import type { Receipt, Sighting } from "../domain/payment.ts";
+import type { Receipt, TransferLog } from "../domain/payment.ts";
 import type { ProviderState, Usage } from "../domain/provider.ts";
 
 /** One range to read. All wallets and contracts are asked for in a single call. */
@@ -43,7 +43,7 @@ export interface Answer {
   end: BlockRef;
   /** Header of the question's mark; null when there was no mark. */
   mark: BlockRef | null;
-  sightings: Sighting[];
+  transferLogs: TransferLog[];
   /** Logs of value zero, counted and left out. */
   zero_value: number;
   /** Host name of the provider that answered. */
@@ -113,14 +113,14 @@ export interface Source {
   reports(): ProviderReport[];
 }
 
-/** Transactions and blocks that a judgement rests on. */
-export interface Matter {
+/** Transactions and blocks to fetch evidence of. */
+export interface EvidenceQuery {
   hashes: readonly string[];
   heights: readonly number[];
 }
 
-/** What one provider tells of a matter, all of it from itself. */
-export interface Testimony {
+/** Evidence from one provider alone. */
+export interface ProviderEvidence {
   provider: string;
   /** By transaction hash, as `receipts` answers. */
   receipts: ReadonlyMap<string, Receipt | null>;
@@ -130,31 +130,31 @@ export interface Testimony {
   headers: ReadonlyMap<number, BlockRef | null>;
 }
 
-/** What one provider says of a chain's end. */
-export interface Word {
+/** Heads from one provider. */
+export interface ProviderHeads {
   provider: string;
   heads: Heads;
 }
 
-/** A chain's end, and which provider each of its blocks is from; null for a tag that nobody serves. */
-export interface ToldHeads extends Heads {
+/** Heads of a chain, and which provider each block is from; null for a tag that no provider serves. */
+export interface ChainHeads extends Heads {
   by: { latest: string } & Record<FinalityTag, string | null>;
 }
 
-/** All providers of one chain: any of them answers a verb of Source, and each can be heard by itself. */
+/** All providers of one chain: any of them answers a verb of Source, and each can be asked by itself. */
 export interface Providers extends Source {
-  heads(tags: readonly FinalityTag[]): Promise<ToldHeads>;
+  heads(tags: readonly FinalityTag[]): Promise<ChainHeads>;
   /**
-   * What one provider says of the chain's end, of another company than those of `heard` and out of its own mouth: it serves
-   * each of these tags. Fault `second_opinion_missing` when none is left that answers.
+   * Heads from a provider run by none of `excluded`, which must serve each requested tag itself. Fault
+   * `second_opinion_missing` when none is left that answers.
    */
-  headsBeside(tags: readonly FinalityTag[], heard: readonly string[]): Promise<Word>;
+  independentHeads(tags: readonly FinalityTag[], excluded: readonly string[]): Promise<ProviderHeads>;
   /**
-   * What one provider tells, of another company than those of `heard`. Fault `second_opinion_missing` when none is left
-   * that answers; with nobody heard yet, the Faults of Source.
+   * Evidence from a provider run by none of `excluded`. Fault `second_opinion_missing` when none is left that answers; with
+   * none excluded, the Faults of Source.
    */
-  testify(matter: Matter, heard: readonly string[]): Promise<Testimony>;
+  fetchEvidence(matter: EvidenceQuery, excluded: readonly string[]): Promise<ProviderEvidence>;
   /** The provider was contradicted by the others: it is asked nothing more until it agrees with them again. */
-  distrust(provider: string, matter: Matter): void;
+  distrust(provider: string, matter: EvidenceQuery): void;
   reports(): ProviderHealth[];
 }

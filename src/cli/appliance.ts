@@ -9,8 +9,9 @@ import { extensionHooks, extensionSections } from "../extensions.ts";
 import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
-import type { Database } from "../storage/database.ts";
-import { isServed, openForCommand } from "../storage/open.ts";
+import { createPaymentRules } from "../services/payment-rules.ts";
+import type { Database } from "../storage/engine/database.ts";
+import { isServed, openForCommand } from "../storage/engine/open.ts";
 import { createTelemetry } from "../telemetry.ts";
 import type { Places, Tools } from "./command.ts";
 
@@ -40,10 +41,11 @@ export async function withOperator<T>(
   const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });
   const database = resumedFirst(opened.database, eventLog);
   const live = liveConfig(config);
+  const needs = { ...createPaymentRules({ config: live }), database, config: live };
   try {
     return await act({
-      operator: createOperator({ database, config: live }),
-      inbox: createInbox({ database, config: live }),
+      operator: createOperator(needs),
+      inbox: createInbox(needs),
       database,
       is_served,
     });

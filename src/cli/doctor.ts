@@ -1,8 +1,8 @@
 // `ocrch doctor`: what is wrong with this appliance and what to do about it, one line per check. Changes nothing.
 
 import { Fault } from "../domain/errors.ts";
-import { examine } from "../workers/checkup/all.ts";
-import type { Check } from "../workers/checkup/check.ts";
+import type { Check } from "../workers/doctor/check.ts";
+import { examine } from "../workers/doctor/examine.ts";
 import { readConfig } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools } from "./command.ts";
 import { table } from "./table.ts";

@@ -1,7 +1,7 @@
 // `ocrch migrate`: brings the database to this version's schema while no server runs.
 
-import { schema_version } from "../storage/migrations.ts";
-import { migrateDatabase } from "../storage/open.ts";
+import { schema_version } from "../storage/engine/migrations.ts";
+import { migrateDatabase } from "../storage/engine/open.ts";
 import { readConfig } from "./appliance.ts";
 import { type Command, command, everywhere, type Tools } from "./command.ts";
 

@@ -7,6 +7,7 @@ import { coverage } from "./coverage.ts";
 import { doctor } from "./doctor.ts";
 import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
+import { help } from "./manual.ts";
 import { migrate } from "./migrate.ts";
 import { markPaid, resendWebhook } from "./repair.ts";
 import { serve } from "./serve.ts";
@@ -19,7 +20,7 @@ export function program(tools: Tools): Group {
     summary: "Look after the configuration file",
     commands: [checkConfig(tools)],
   };
-  return {
+  const root: Group = {
     name: "ocrch",
     summary: "a self-hosted stablecoin checkout",
     commands: [
@@ -40,6 +41,8 @@ export function program(tools: Tools): Group {
       markPaid(tools),
       resendWebhook(tools),
       openchargeCommands(tools),
+      help(tools, () => root),
     ],
   };
+  return root;
 }

@@ -8,7 +8,7 @@ import type { CoinCapacity } from "../services/capacity.ts";
 import type { ChainStatus, Status } from "../services/operator.ts";
 import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
-import type { Reader } from "../storage/database.ts";
+import type { Reader } from "../storage/engine/database.ts";
 import { withOperator } from "./appliance.ts";
 import { type Command, command, everywhere, json, type Tools } from "./command.ts";
 import { isoSeconds, isoTime, printable, table } from "./table.ts";

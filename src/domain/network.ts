@@ -17,9 +17,11 @@ interface Address {
 const widths = { 4: 32, 6: 128 } as const;
 const mapped_prefix = 96;
 const mapped_base = 0xffffn;
+/** A customer of a provider has a whole network of this many leading bits. */
+const v6_customer_prefix = 64;
 
 /** The number of an IPv4 address: four plain decimal numbers; a leading zero could mean octal and makes it no address. */
-export function v4Of(text: string): bigint | null {
+function v4Of(text: string): bigint | null {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
   return parts.reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
@@ -35,7 +37,7 @@ export function v6Of(text: string): bigint | null {
   return [...left, ...zeros, ...right].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
 }
 
-/** An address, or null; IPv4 in IPv6 clothing (`::ffff:10.0.0.1`) is the IPv4 it stands for. */
+/** An address, or null; an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is the IPv4 it stands for. */
 function addressOf(text: string): Address | null {
   const four = v4Of(text);
   if (four !== null) return { family: 4, bits: four };
@@ -78,7 +80,14 @@ export function formatNetwork({ family, base, prefix }: Network): string {
   return prefix === widths[family] ? text : `${text}/${prefix}`;
 }
 
-function v4Text(bits: bigint): string {
+/** Who shares an address: of IPv6 its whole network, else it alone. */
+export function addressGroup(address: string): string {
+  const network = parseNetwork(`${address}/${v6_customer_prefix}`);
+  return network === null ? address : formatNetwork(network);
+}
+
+/** The IPv4 address of a number. */
+export function v4Text(bits: bigint): string {
   return [24n, 16n, 8n, 0n].map((shift) => String((bits >> shift) & 0xffn)).join(".");
 }
 

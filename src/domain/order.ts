@@ -30,7 +30,7 @@ export function isTerminal(status: OrderStatus): boolean {
   return status !== "pending";
 }
 
-/** The transition table as Markdown, as it stands in the README. */
+/** The transition table as Markdown, as it stands in the manual. */
 export function transitionTable(): string {
   const rows = orderStatuses.map((status) => {
     const cells = orderCommands.map((command) => {

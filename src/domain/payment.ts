@@ -1,4 +1,4 @@
-// What the chain shows and what the product makes of it: sightings, transfers, deposits and their statuses.
+// What the chain shows and what the product makes of it: transfer logs, transfers, deposits and their statuses.
 
 import type { ChainId } from "./assets.ts";
 import type { BlockRef } from "./finality.ts";
@@ -14,7 +14,7 @@ export const transferStatuses = [
 export type TransferStatus = (typeof transferStatuses)[number];
 
 /** One `Transfer` log of a watched contract to a watched wallet, as a provider answered it. Addresses are canonical. */
-export interface Sighting {
+export interface TransferLog {
   chain: ChainId;
   /** Contract address. */
   token: string;
@@ -28,8 +28,8 @@ export interface Sighting {
   block: BlockRef;
 }
 
-/** A sighting with its lasting identity: (chain, tx_hash, position). */
-export interface Transfer extends Sighting {
+/** A transfer log with its lasting identity: (chain, tx_hash, position). */
+export interface Transfer extends TransferLog {
   /** Index of the log inside its receipt: survives re-inclusion and changes of our own filters. */
   position: number;
 }

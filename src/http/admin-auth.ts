@@ -5,7 +5,8 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
-import { addressGroup } from "../services/tally.ts";
+import { addressGroup } from "../domain/network.ts";
+import { createSemaphore } from "../limits/semaphore.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { headerText } from "../wire/signature.ts";
 import type { World } from "../world.ts";
@@ -37,7 +38,7 @@ export interface AdminAuth {
   clear(): void;
 }
 
-interface Tally {
+interface Client {
   /** Times of failures within the window, by the monotonic clock, oldest first. */
   failures: number[];
   in_flight: number;
@@ -47,9 +48,9 @@ interface Tally {
 export function createAdminAuth(needs: { world: World; telemetry: Telemetry; config: LiveConfig }): AdminAuth {
   const { world, telemetry, config } = needs;
   const key = world.random(key_bytes);
-  const tallies = new Map<string, Tally>();
+  const clients = new Map<string, Client>();
   const verifications = new Map<string, Promise<boolean>>();
-  const argon2 = createTurns(argon2_runs_max);
+  const argon2 = createSemaphore(argon2_runs_max);
   let verified: { hash: string; digest: Uint8Array } | null = null;
 
   /** True or false when the verified secret decides; null when only argon2 can tell. */
@@ -57,38 +58,38 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
     return verified?.hash === hash ? timingSafeEqual(verified.digest, digest) : null;
   }
 
-  function tallyOf(group: string): Tally {
-    const tally = tallies.get(group) ?? { failures: [], in_flight: 0 };
+  function clientOf(group: string): Client {
+    const client = clients.get(group) ?? { failures: [], in_flight: 0 };
     const since = world.elapsed() - failures_window_ms;
-    tally.failures = tally.failures.filter((time) => time > since);
-    return tally;
+    client.failures = client.failures.filter((time) => time > since);
+    return client;
   }
 
   function refuseGuessers(group: string): void {
-    const { failures, in_flight } = tallyOf(group);
+    const { failures, in_flight } = clientOf(group);
     if (failures.length + in_flight < failures_max) return;
     const free_at = (failures[0] ?? world.elapsed()) + failures_window_ms;
     const wait_s = failures.length === 0 ? crowded_retry_s : Math.ceil((free_at - world.elapsed()) / 1000);
     throw new Fault("too_many_failed_attempts", undefined, Math.max(wait_s, 1));
   }
 
-  /** Keeps a tally as the youngest; the oldest goes when there are too many. */
-  function keep(group: string, tally: Tally): void {
-    tallies.delete(group);
-    tallies.set(group, tally);
-    const [oldest] = tallies.keys();
-    if (tallies.size > clients_max && oldest !== undefined) tallies.delete(oldest);
+  /** Keeps a client as the youngest; the oldest goes when there are too many. */
+  function keep(group: string, client: Client): void {
+    clients.delete(group);
+    clients.set(group, client);
+    const [oldest] = clients.keys();
+    if (clients.size > clients_max && oldest !== undefined) clients.delete(oldest);
   }
 
   function startVerification(id: string, group: string, secret: string, hash: string, digest: Uint8Array) {
     refuseGuessers(group);
-    const tally = tallyOf(group);
-    const isSuspect = tally.failures.length + tally.in_flight > 0;
+    const client = clientOf(group);
+    const isSuspect = client.failures.length + client.in_flight > 0;
     if (verifications.size >= (isSuspect ? suspect_verifications_max : verifications_max)) {
       throw new Fault("too_many_failed_attempts", undefined, crowded_retry_s);
     }
-    tally.in_flight += 1;
-    keep(group, tally);
+    client.in_flight += 1;
+    keep(group, client);
     const verify = () => cached(hash, digest) ?? (hash !== "" && world.passwords.verify(secret, hash));
     const verification = argon2(verify)
       .then((right) => {
@@ -96,7 +97,7 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
         return right;
       })
       .finally(() => {
-        tally.in_flight -= 1;
+        client.in_flight -= 1;
         verifications.delete(id);
       });
     verifications.set(id, verification);
@@ -122,11 +123,11 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
       }
 
       refuseGuessers(group);
-      const tally = tallyOf(group);
-      tally.failures.push(world.elapsed());
-      keep(group, tally);
+      const client = clientOf(group);
+      client.failures.push(world.elapsed());
+      keep(group, client);
       telemetry.count("admin_secrets_refused");
-      if (tally.failures.length === failures_max) {
+      if (client.failures.length === failures_max) {
         telemetry.warn("admin_guesses_stopped", { request: request_id, client: address, failures: failures_max });
       }
       throw new Fault("invalid_admin_secret");
@@ -134,24 +135,7 @@ export function createAdminAuth(needs: { world: World; telemetry: Telemetry; con
 
     clear() {
       verified = null;
-      for (const tally of tallies.values()) tally.failures = [];
+      for (const client of clients.values()) client.failures = [];
     },
-  };
-}
-
-/** Runs acts in the order they come, at most `max` at once. */
-function createTurns(max: number): <T>(act: () => T | Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (act) => {
-    if (running >= max) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running += 1;
-    try {
-      return await act();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
   };
 }

@@ -2,19 +2,11 @@
 // rows only. A wait ends with news, its time, its caller or the process, whichever comes first.
 
 import { Fault } from "../domain/errors.ts";
-import type { EventLog } from "../services/event-log.ts";
-import type { Database, Reader } from "../storage/database.ts";
-import { type EventRow, eventsAfter, lastEvent } from "../storage/outbox.ts";
+import type { EventPage, OrderFeed } from "../services/order-feed.ts";
 import type { World } from "../world.ts";
 
 const waiting_max = 64;
 const crowded_retry_s = 5;
-
-export interface EventPage {
-  events: EventRow[];
-  /** Number of the newest event there is; never below the last one of the page. */
-  last: number;
-}
 
 export interface EventFeed {
   /**
@@ -33,22 +25,11 @@ interface Waiter {
   end(): void;
 }
 
-/** The feed over one database. The caller wakes it after every commit, its own and those of other processes. */
-export function createEventFeed(needs: {
-  world: World;
-  database: Database;
-  eventLog: Pick<EventLog, "keep">;
-}): EventFeed {
-  const { world, database } = needs;
+/** The long polls of events. The caller wakes it after every commit, its own and those of other processes. */
+export function createEventFeed(needs: { world: World; orderFeed: OrderFeed }): EventFeed {
+  const { world, orderFeed } = needs;
   const waiters = new Set<Waiter>();
   let closed = false;
-
-  /** No number leaves before it is kept beside the database. */
-  function read(after: number, limit: number): EventPage {
-    const page = database.read((at) => pageAfter(at, after, limit));
-    if (page.events.length > 0) needs.eventLog.keep();
-    return page;
-  }
 
   function news(after: number, wait_ms: number, gone: AbortSignal): Promise<void> {
     if (waiters.size >= waiting_max) throw new Fault("too_many_requests", undefined, crowded_retry_s);
@@ -72,16 +53,16 @@ export function createEventFeed(needs: {
 
   return {
     async page({ after, limit, wait_ms }, gone) {
-      const page = read(after, limit);
+      const page = orderFeed.page(after, limit);
       if (page.events.length > 0 || wait_ms <= 0 || closed || gone.aborted) return page;
       await news(after, wait_ms, gone);
-      return read(after, limit);
+      return orderFeed.page(after, limit);
     },
 
     wake() {
       if (waiters.size === 0) return;
       try {
-        const last = database.read(lastEvent);
+        const last = orderFeed.last();
         endWhere((waiter) => waiter.after < last);
       } catch {
         // Whoever reads next is told what is wrong with the database.
@@ -94,11 +75,4 @@ export function createEventFeed(needs: {
       endWhere(() => true);
     },
   };
-}
-
-function pageAfter(at: Reader, after: number, limit: number): EventPage {
-  // In this order, so that a commit between the two shows an event, and never hides one behind `last`.
-  const newest = lastEvent(at);
-  const events = eventsAfter(at, after, limit);
-  return { events, last: Math.max(newest, events.at(-1)?.n ?? 0) };
 }

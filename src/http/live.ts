@@ -3,9 +3,7 @@
 
 import { wordsOf } from "../domain/errors.ts";
 import { isTerminal, type OrderStatus } from "../domain/order.ts";
-import type { Database } from "../storage/database.ts";
-import { type OrderRow, orderById } from "../storage/orders.ts";
-import { lastEvent, statusEventsAfter } from "../storage/outbox.ts";
+import type { OrderFeed } from "../services/order-feed.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { errorFrame, statusFrame } from "../wire/shapes.ts";
 import type { Socket, SocketHandlers, World } from "../world.ts";
@@ -44,9 +42,9 @@ interface Viewer {
   waiting_bytes: number;
 }
 
-/** The feed over one database. The caller pumps after every commit, its own and those of other processes. */
-export function createLive(needs: { world: World; database: Database; telemetry: Telemetry }): Live {
-  const { world, database, telemetry } = needs;
+/** The sockets of all orders. The caller pumps after every commit, its own and those of other processes. */
+export function createLive(needs: { world: World; orderFeed: OrderFeed; telemetry: Telemetry }): Live {
+  const { world, orderFeed, telemetry } = needs;
   const viewers = new Map<string, Set<Viewer>>();
   let count = 0;
   /** Every status event up to this number has been shown to the sockets that were open then. */
@@ -57,7 +55,7 @@ export function createLive(needs: { world: World; database: Database; telemetry:
     const others = viewers.get(order_id) ?? new Set();
     if (count >= sockets_max || others.size >= sockets_per_order_max) return null;
     // Nobody was watching, so nothing was pumped: whoever opens now reads the state of now.
-    if (count === 0) position = database.read(lastEvent);
+    if (count === 0) position = orderFeed.last();
     const viewer: Viewer = { order_id, socket: null, told: null, waiting_bytes: 0 };
     viewers.set(order_id, others.add(viewer));
     count += 1;
@@ -83,7 +81,7 @@ export function createLive(needs: { world: World; database: Database; telemetry:
     socket?.close(code, reason);
   }
 
-  function show(viewer: Viewer, order: OrderRow | null): void {
+  function show(viewer: Viewer, order: ReturnType<OrderFeed["order"]>): void {
     const { socket } = viewer;
     if (socket === null) return;
     if (order === null) {
@@ -100,10 +98,10 @@ export function createLive(needs: { world: World; database: Database; telemetry:
   /** The watched orders whose status was announced since the last time. */
   function takeTouched(): Set<string> {
     const touched = new Set<string>();
-    const newest = database.read(lastEvent);
+    const newest = orderFeed.last();
     if (newest === position) return touched;
     for (;;) {
-      const rows = database.read((at) => statusEventsAfter(at, position, pump_batch_events));
+      const rows = orderFeed.statusChanges(position, pump_batch_events);
       for (const { n, order_id } of rows) {
         position = n;
         if (viewers.has(order_id)) touched.add(order_id);
@@ -134,7 +132,7 @@ export function createLive(needs: { world: World; database: Database; telemetry:
           viewer.socket = socket;
           if (closing !== null) return end(viewer, closing);
           try {
-            show(viewer, hidden ? null : database.read((at) => orderById(at, order_id)));
+            show(viewer, hidden ? null : orderFeed.order(order_id));
           } catch (error) {
             report(error);
             end(viewer, close_fault);
@@ -148,7 +146,7 @@ export function createLive(needs: { world: World; database: Database; telemetry:
       if (count === 0) return;
       try {
         for (const order_id of takeTouched()) {
-          const order = database.read((at) => orderById(at, order_id));
+          const order = orderFeed.order(order_id);
           for (const viewer of [...(viewers.get(order_id) ?? [])]) show(viewer, order);
         }
       } catch (error) {

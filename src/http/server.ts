@@ -4,13 +4,12 @@
 import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { createWindowCounter } from "../limits/window-counter.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
-import type { EventLog } from "../services/event-log.ts";
 import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
-import { createTally } from "../services/tally.ts";
-import type { Database } from "../storage/database.ts";
+import type { OrderFeed } from "../services/order-feed.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Connection, World } from "../world.ts";
 import { adminRoutes, healthRoutes } from "./admin-api.ts";
@@ -21,7 +20,7 @@ import { preflightHeaders, shareWith } from "./cors.ts";
 import { createEventFeed } from "./event-feed.ts";
 import type { ExtendHttp, HttpExtension } from "./extension.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
-import { createLive, type Live } from "./live.ts";
+import { createLive } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
@@ -41,7 +40,6 @@ const causes_max = 1000;
 export interface HttpDoor {
   /** Answers one request; fits `World.listen`. Never rejects. */
   answer(request: Request, connection: Connection): Promise<Response>;
-  live: Live;
   /** Tells sockets and long polls what was committed since the last call, here or by another process. Never throws. */
   committed(): void;
   /** Ends what is held open: sockets with 1001, long polls with what they have. */
@@ -62,8 +60,7 @@ export function createHttp(needs: {
   world: World;
   telemetry: Telemetry;
   config: LiveConfig;
-  database: Database;
-  eventLog: Pick<EventLog, "keep">;
+  orderFeed: OrderFeed;
   checkout: Checkout;
   claims: Claims;
   operator: Operator;
@@ -80,9 +77,9 @@ export function createHttp(needs: {
   const signed = createSigned({ ...needs, readBody });
   const callerOf = createCallers(needs);
   const extensions = (needs.extensions ?? []).map((extend) => extend({ readBody }));
-  const tally = () =>
-    createTally({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
-  const [refusals, foreign_origins] = [tally(), tally()];
+  const counter = () =>
+    createWindowCounter({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
+  const [refusals, foreign_origins] = [counter(), counter()];
   const routes = [
     ...serviceRoutes({ ...needs, signed, feed }),
     ...userRoutes({ ...needs, readBody, signed, live }),
@@ -152,7 +149,6 @@ export function createHttp(needs: {
       telemetry.count("http_requests", { route: passage.route, status: String(answer.status) });
       return answer;
     },
-    live,
     committed() {
       live.pump();
       feed.wake();

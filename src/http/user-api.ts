@@ -5,8 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
-import type { Database } from "../storage/database.ts";
-import { orderById } from "../storage/orders.ts";
+import type { OrderFeed } from "../services/order-feed.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
 import { readClaim, readSelection } from "../wire/requests.ts";
 import { chainCoinShape, claimShape, orderShape, paymentDetailShape } from "../wire/shapes.ts";
@@ -27,7 +26,7 @@ const representation_pattern = /(^|,)[ \t]*return[ \t]*=[ \t]*"?representation"?
 interface Needs {
   readBody: ReadBody;
   config: LiveConfig;
-  database: Database;
+  orderFeed: OrderFeed;
   signed: Signed;
   checkout: Checkout;
   claims: Claims;
@@ -149,11 +148,8 @@ async function readJsonBody({ readBody }: Needs, request: Request): Promise<unkn
  * A URL that names orders of ours, but not this one, was signed for somebody else. One that names none is good for any
  * order, unless the merchant asked for more.
  */
-function isHidden({ config, database }: Needs, url: string, order_id: string): boolean {
+function isHidden({ config, orderFeed }: Needs, url: string, order_id: string): boolean {
   const named = uuidsIn(url);
   if (named.includes(order_id)) return false;
-  return (
-    config.current().merchant.strict_url_binding ||
-    database.read((at) => named.some((id) => orderById(at, id) !== null))
-  );
+  return config.current().merchant.strict_url_binding || named.some((id) => orderFeed.order(id) !== null);
 }

@@ -5,7 +5,8 @@ import { type Config, type LiveConfig, liveConfig } from "../config/config.ts";
 import type { ExtendHttp } from "../http/extension.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Checkout } from "../services/checkout.ts";
-import type { Database } from "../storage/database.ts";
+import type { Crediting } from "../services/crediting.ts";
+import type { Database } from "../storage/engine/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import { lateRotations } from "./config/rotation.ts";
@@ -19,6 +20,7 @@ import { createIssuers } from "./services/issuers.ts";
 import { createNetworkLimits } from "./services/limits.ts";
 import { createOpenchargeMerchant } from "./services/merchant.ts";
 import { createPayments } from "./services/payments.ts";
+import { createProofList } from "./services/proof-list.ts";
 import { createProofs } from "./services/proofs.ts";
 import { openchargeHooks } from "./storage/hooks.ts";
 
@@ -36,6 +38,7 @@ export const opencharge = {
   start(needs: {
     database: Database;
     config: LiveConfig;
+    crediting: Crediting;
     outbound: Outbound;
     world: World;
     telemetry: Telemetry;
@@ -53,6 +56,7 @@ export const opencharge = {
       merchant: createOpenchargeMerchant(network),
       gateway: createGateway(network),
       payments: createPayments(network),
+      proofList: createProofList(network),
     };
     identities.current();
     const http: ExtendHttp = (door) => createOpenchargeHttp({ ...needs, ...door, services });

@@ -18,6 +18,10 @@ import { compareAmounts, mostOf } from "../domain/money.ts";
 import { isPetty, isShared } from "../domain/payment.ts";
 import { feesOf, finerThan, stepOf } from "../domain/slots.ts";
 import { highestPaid, highestPaying } from "../domain/tolerance.ts";
+import { secondsPerBlock } from "../storage/chains.ts";
+import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
+import { depositById } from "../storage/deposits.ts";
+import type { Reader } from "../storage/engine/database.ts";
 import {
   candidateOfSender,
   candidatesElsewhere,
@@ -31,11 +35,7 @@ import {
   reservedBefore,
   surchargedNear,
   unpaidBefore,
-} from "../storage/candidates.ts";
-import { secondsPerBlock } from "../storage/chains.ts";
-import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
-import type { Reader } from "../storage/database.ts";
-import { depositById } from "../storage/deposits.ts";
+} from "../storage/reservation-search.ts";
 import {
   depositsExpecting,
   depositsOfSender,
@@ -203,7 +203,8 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     return others.flatMap((other) => {
       units += BigInt(other.units);
       const when = whenOf(at, other);
-      if (!isOlder(when, deposit) && !isYoung(when, deposit)) return [];
+      // Once a part of the sender's own order counts, what is left of that order comes first.
+      if (other.deposit === null && !isOlder(when, deposit) && !isYoung(when, deposit)) return [];
       return dueExactly(at, pot, { units, sender, transfer }).filter(
         (one) =>
           one.order_id !== deposit.order_id &&

@@ -19,7 +19,7 @@ import {
   recordCheck,
 } from "../storage/checks.ts";
 import type { WatchRow } from "../storage/coverage.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A wallet whose balance changes in ever new ways is one puzzle, not a hundred. */

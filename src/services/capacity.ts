@@ -4,8 +4,8 @@
 import { type Config, coinDecimals, offeredCoins, walletsFor } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { distinctness, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
-import type { Reader } from "../storage/database.ts";
 import { countAsked } from "../storage/deposits.ts";
+import type { Reader } from "../storage/engine/database.ts";
 import { countPromised, promisedBetween } from "../storage/slots.ts";
 import { priceOf } from "./offers.ts";
 

@@ -8,8 +8,9 @@ import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
-import { type DepositRow, openDeposit, openDepositFor } from "../storage/deposits.ts";
+import { isPaymentSeen } from "../storage/bound-transfers.ts";
+import { type DepositRow, openDeposit, openDepositFor, openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import {
   creationFor,
   insertCreation,
@@ -21,7 +22,7 @@ import {
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
 import { isFree, isPromisedTo } from "../storage/slots.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 import { chooseOffer } from "./offers.ts";
 
 /** How long the same `Idempotency-Key` gets the first answer. */
@@ -47,6 +48,17 @@ export interface CreationIdentity {
   idempotency_key: string | null;
 }
 
+/** An open deposit as its payer sees it. */
+export interface OpenDeposit extends DepositRow {
+  /**
+   * Decimal text: what it asked for, less the parts that came. Null where exactly that is reserved for another order: then
+   * it is safe only from the sender of the parts.
+   */
+  due: string | null;
+  /** Whether a transfer bound to it was seen and is not confirmed yet. */
+  is_seen: boolean;
+}
+
 export interface Checkout {
   /**
    * Creates a pending order. Under a key that is known, the order it made before, as it is now; for a signed request that
@@ -60,11 +72,10 @@ export interface Checkout {
   find(wanted: { merchant_order_id: string; limit: number; offset: number }): OrderRow[];
   /** Selectable pairs in the order of the configuration file. */
   options(): { chain: ChainId; coin: Coin; wallet: string }[];
-  /**
-   * What is due for a deposit (decimal text): what it asked for, less the parts that came. Null where that is exactly an
-   * amount reserved for another order: it is safe only from the sender of the parts.
-   */
-  safelyDue(at: Reader, deposit: DepositRow): string | null;
+  /** Base units, of 18 decimals, that an order has received; money that left its chain does not count. */
+  received(order_id: string): bigint;
+  /** The open deposits of an order, newest first. */
+  openDeposits(order_id: string): OpenDeposit[];
   /** Whether a coin has the decimals for an amount; of a coin that is not known here, nobody can say no. */
   canHold(chain: ChainId, coin: Coin, amount: string): boolean;
   /**
@@ -81,15 +92,23 @@ export interface Checkout {
 export function createCheckout(needs: {
   database: Database;
   config: LiveConfig;
+  crediting: Crediting;
   opened?: (deposit: DepositRow) => void;
 }): Checkout {
-  const { database, config, opened } = needs;
-  const crediting = createCrediting({ config });
+  const { database, config, crediting, opened } = needs;
 
   function dueOf(at: Reader, deposit: DepositRow): string {
     const received = receivedFor(at, deposit.order_id);
     if (received === 0n) return deposit.amount;
     return crediting.leftOf(at, deposit)?.amount ?? fromCommon(mostOf(0n, toCommon(deposit.amount) - received));
+  }
+
+  function safelyDue(at: Reader, deposit: DepositRow): string | null {
+    if (receivedFor(at, deposit.order_id) === 0n) return deposit.amount;
+    const left = crediting.leftOf(at, deposit);
+    if (left === null) return null;
+    const isSafe = isPromisedTo(at, deposit.id, left.units) || isFree(at, deposit, left.units, deposit.sender);
+    return isSafe ? left.amount : null;
   }
 
   return {
@@ -115,13 +134,14 @@ export function createCheckout(needs: {
     find: ({ merchant_order_id, limit, offset }) =>
       database.read((reader) => ordersOfMerchant(reader, merchant_order_id, limit, offset)),
 
-    safelyDue(at, deposit) {
-      if (receivedFor(at, deposit.order_id) === 0n) return deposit.amount;
-      const left = crediting.leftOf(at, deposit);
-      if (left === null) return null;
-      const isSafe = isPromisedTo(at, deposit.id, left.units) || isFree(at, deposit, left.units, deposit.sender);
-      return isSafe ? left.amount : null;
-    },
+    received: (order_id) => database.read((at) => receivedFor(at, order_id)),
+
+    openDeposits: (order_id) =>
+      database.read((at) =>
+        openDepositsOf(at, order_id)
+          .map((deposit) => ({ ...deposit, due: safelyDue(at, deposit), is_seen: isPaymentSeen(at, deposit.id) }))
+          .sort((a, b) => b.id - a.id),
+      ),
 
     canHold(chain, coin, amount) {
       const decimals = coinDecimals(config.current(), chain, coin);

@@ -5,19 +5,20 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { weakestClaim } from "../domain/candidates.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { addressGroup } from "../domain/network.ts";
 import type { ClaimStatus, Transfer } from "../domain/payment.ts";
 import { canonicalTxHash, hashInText } from "../domain/tx-hash.ts";
+import { createWindowCounter } from "../limits/window-counter.ts";
 import { paidOrder } from "../storage/allocations.ts";
-import { askedByClaimant } from "../storage/asked.ts";
+import { askedByClaimant } from "../storage/candidate-search.ts";
 import { claimantsOf, deleteClaim, insertClaim, transfersOf } from "../storage/claims.ts";
-import type { Database, Tx } from "../storage/database.ts";
 import { depositsOf } from "../storage/deposits.ts";
+import type { Database, Tx } from "../storage/engine/database.ts";
 import { orderById } from "../storage/orders.ts";
 import { type TransferRow, transferById } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import type { Settlement } from "./settlement.ts";
-import { addressGroup, createTally } from "./tally.ts";
 
 const claims_per_minute_max = 5;
 /** Over all payers: the providers' patience is for reading blocks. */
@@ -90,13 +91,13 @@ export function createClaims(needs: {
   telemetry: Telemetry;
 }): Claims {
   const { database, config, settlement, world, telemetry } = needs;
-  const tally = (max: number) => createTally({ world, max, window_ms: minute_ms, remembered_max });
+  const counter = (max: number) => createWindowCounter({ world, max, window_ms: minute_ms, remembered_max });
   const [by_order, by_client, by_all] = [
-    tally(claims_per_minute_max),
-    tally(claims_per_minute_max),
-    tally(look_ups_per_minute_max / 2),
+    counter(claims_per_minute_max),
+    counter(claims_per_minute_max),
+    counter(look_ups_per_minute_max / 2),
   ];
-  const first = createTally({ world, max: first_look_ups_max, window_ms: hour_ms, remembered_max });
+  const first = createWindowCounter({ world, max: first_look_ups_max, window_ms: hour_ms, remembered_max });
 
   /** Where the transaction may be: first where the order can be paid, then wherever its hash is spelled so. */
   function placesOf(order_id: string, text: string): Place[] {
@@ -109,7 +110,7 @@ export function createClaims(needs: {
     });
   }
 
-  function pace(order_id: string, client: string): void {
+  function checkRate(order_id: string, client: string): void {
     const wait_ms = Math.max(by_order.take(order_id), by_client.take(addressGroup(client)));
     if (wait_ms > 0) throw new Fault("too_many_requests", undefined, Math.ceil(wait_ms / 1000));
   }
@@ -184,7 +185,7 @@ export function createClaims(needs: {
       const hash = hashInText(text);
       if (hash === null) throw new Fault("invalid_request", "invalid txn_hash");
       const places = placesOf(order_id, hash);
-      pace(order_id, client);
+      checkRate(order_id, client);
 
       const found = await find(places, order_id);
       const answer = (standing: Standing): ClaimAnswer => ({

@@ -15,7 +15,7 @@ import {
   openCases,
 } from "../storage/checks.ts";
 import { coveredOn, type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Reader } from "../storage/database.ts";
+import type { Reader } from "../storage/engine/database.ts";
 
 /** Gaps listed one by one; of the rest only the number is told. */
 const gaps_listed_max = 10;

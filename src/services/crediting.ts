@@ -10,7 +10,6 @@ import type { AllocationKind, InboxReason } from "../domain/payment.ts";
 import { coarserThan, feesOf, finerThan } from "../domain/slots.ts";
 import { highestPaid } from "../domain/tolerance.ts";
 import { allocate, allocatedTo, receivedFor } from "../storage/allocations.ts";
-import type { Reader, Tx } from "../storage/database.ts";
 import {
   type DepositRow,
   depositsOf,
@@ -20,6 +19,7 @@ import {
   promiseRest,
   setRemainder,
 } from "../storage/deposits.ts";
+import type { Reader, Tx } from "../storage/engine/database.ts";
 import { recordTransition, type Transition } from "../storage/ledger.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";

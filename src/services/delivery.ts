@@ -6,7 +6,7 @@ import { type Config, type LiveConfig, merchantSecrets } from "../config/config.
 import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import type { ProofSigner } from "../storage/hooks.ts";
 import {
   type AttemptResult,

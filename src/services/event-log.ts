@@ -3,7 +3,7 @@
 
 import { wordsOf } from "../domain/errors.ts";
 import { firstOfGeneration, logRestoredBody } from "../domain/events.ts";
-import type { Database } from "../storage/database.ts";
+import type { Database } from "../storage/engine/database.ts";
 import {
   insertGeneration,
   keepEvent,

@@ -5,11 +5,11 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
 import { endsAt } from "../domain/matching.ts";
-import { isPaymentSeen } from "../storage/bound.ts";
+import { isPaymentSeen } from "../storage/bound-transfers.ts";
 import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
-import type { Database, Reader } from "../storage/database.ts";
 import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader } from "../storage/engine/database.ts";
 import { newestGeneration } from "../storage/generations.ts";
 import { isHeldFor } from "../storage/held.ts";
 import {
@@ -22,7 +22,7 @@ import {
 } from "../storage/orders.ts";
 import type { World } from "../world.ts";
 import { createClockTrust } from "./clock-trust.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 
 const expire_batch_max = 500;
 const forget_batch_max = 1000;
@@ -37,9 +37,13 @@ export interface Expiry {
 }
 
 /** Expiry by the world's wall clock. */
-export function createExpiry(needs: { database: Database; config: LiveConfig; world: World }): Expiry {
-  const { database, config, world } = needs;
-  const crediting = createCrediting({ config });
+export function createExpiry(needs: {
+  database: Database;
+  config: LiveConfig;
+  crediting: Crediting;
+  world: World;
+}): Expiry {
+  const { database, config, crediting, world } = needs;
   const trust = createClockTrust({ world });
   /** Whether our clock may decide alone: not just after it was set or we stood still, nor while it is known to be wrong. */
   const decides = (at: Reader, now: number) => trust.isSteady() && clockError(at, now) === null;

@@ -2,8 +2,8 @@
 // disk has room again. Refuses writes to a file that nobody would find; never repairs anything.
 
 import { Fault } from "../domain/errors.ts";
-import type { Database } from "../storage/database.ts";
-import { rewriteVersion } from "../storage/open.ts";
+import type { Database } from "../storage/engine/database.ts";
+import { rewriteVersion } from "../storage/engine/open.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 

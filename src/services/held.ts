@@ -1,16 +1,12 @@
 // Transfers that wait because an older order could be meant by them, or for others that pay with them. Asks again, in turns and a bounded
 // number at a time, and credits those that have become certain. Never decides by itself.
 
-import type { LiveConfig } from "../config/config.ts";
 import type { Match } from "../domain/matching.ts";
 import { claimantsOf } from "../storage/claims.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { heldTransfers, holdFor } from "../storage/held.ts";
 import { judgeTransfer, setFinality, type TransferRow, transferById } from "../storage/transfers.ts";
-import { createAttribution } from "./attribution.ts";
-import { createCrediting } from "./crediting.ts";
-import { createSplits } from "./splits.ts";
-import { createTiers } from "./tiers.ts";
+import type { PaymentRules } from "./payment-rules.ts";
 
 /** Transfers asked about per call; the next call goes on behind them. */
 const held_batch_max = 100;
@@ -22,12 +18,8 @@ export interface HeldTransfers {
 }
 
 /** Held transfers of one database; they are found there again after a restart. */
-export function createHeldTransfers(needs: { database: Database; config: LiveConfig }): HeldTransfers {
-  const { database } = needs;
-  const attribution = createAttribution(needs);
-  const crediting = createCrediting(needs);
-  const splits = createSplits(needs);
-  const tiers = createTiers(needs);
+export function createHeldTransfers(needs: PaymentRules & { database: Database }): HeldTransfers {
+  const { database, attribution, crediting, splits, tiers } = needs;
   let after = beginning;
 
   function settle(tx: Tx, row: TransferRow): boolean {

@@ -13,15 +13,15 @@ import {
   reverseAllocation,
   reversedAllocationOf,
 } from "../storage/allocations.ts";
-import { askedNear } from "../storage/asked.ts";
-import type { Database, Reader, Tx } from "../storage/database.ts";
+import { askedNear } from "../storage/candidate-search.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
 import { appendEvent, isAudited, paidAndAssigned, recordAudit } from "../storage/outbox.ts";
 import { type ListedTransfer, listedTransfer } from "../storage/transfer-lists.ts";
 import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
-import { type CreditOutcome, createCrediting } from "./crediting.ts";
+import type { Crediting, CreditOutcome } from "./crediting.ts";
 import type { Page } from "./operator.ts";
 
 /** A transfer in the inbox, why it is there, and whose it may be, the likeliest first. */
@@ -62,9 +62,8 @@ export interface Inbox {
 }
 
 /** The inbox of one database; works beside a running server. */
-export function createInbox(needs: { database: Database; config: LiveConfig }): Inbox {
-  const { database } = needs;
-  const crediting = createCrediting(needs);
+export function createInbox(needs: { database: Database; config: LiveConfig; crediting: Crediting }): Inbox {
+  const { database, crediting } = needs;
 
   function listed(id: number): ListedTransfer {
     const row = database.read((at) => listedTransfer(at, id));

@@ -7,7 +7,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
 import { distinctness, type Price, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
-import type { Reader } from "../storage/database.ts";
+import type { Reader } from "../storage/engine/database.ts";
 import type { OrderRow } from "../storage/orders.ts";
 import { firstQuarantine, isFree, type Pot, promisedBetween } from "../storage/slots.ts";
 

@@ -10,8 +10,8 @@ import type { OrderStatus } from "../domain/order.ts";
 import { allChains, allProviders, type ChainRow, type ProviderRow } from "../storage/chains.ts";
 import { allChecks, type CheckRow, openCases } from "../storage/checks.ts";
 import { watchesOf } from "../storage/coverage.ts";
-import type { Database } from "../storage/database.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
+import type { Database } from "../storage/engine/database.ts";
 import { announceStatus } from "../storage/ledger.ts";
 import {
   countOrders,
@@ -28,7 +28,7 @@ import { transferById } from "../storage/transfers.ts";
 import { givenUpOn } from "../storage/unserved.ts";
 import { type CoinCapacity, capacityOf } from "./capacity.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";
-import { createCrediting } from "./crediting.ts";
+import type { Crediting } from "./crediting.ts";
 
 export interface Page {
   limit: number;
@@ -89,9 +89,8 @@ export interface Operator {
 }
 
 /** The operator's verbs over one database; works beside a running server. */
-export function createOperator(needs: { database: Database; config: LiveConfig }): Operator {
-  const { database, config } = needs;
-  const crediting = createCrediting(needs);
+export function createOperator(needs: { database: Database; config: LiveConfig; crediting: Crediting }): Operator {
+  const { database, config, crediting } = needs;
   return {
     orders: (filter, page) => database.read((at) => listOrders(at, filter, page.limit, page.offset)),
     deposits: (filter, page) => database.read((at) => listDeposits(at, filter, page.limit, page.offset)),

@@ -5,7 +5,7 @@ import type { LiveConfig } from "../config/config.ts";
 import { gaps, type Interval, type Range } from "../domain/coverage.ts";
 import { clockError } from "../storage/clocks.ts";
 import { intervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
-import type { Database, Reader } from "../storage/database.ts";
+import type { Database, Reader } from "../storage/engine/database.ts";
 import { type ClosedSlot, closedSlots, releaseSlots } from "../storage/slots.ts";
 import { allUnserved, forgetUnserved, giveUpUnserved, noteUnserved, type UnservedRow } from "../storage/unserved.ts";
 import type { Telemetry } from "../telemetry.ts";

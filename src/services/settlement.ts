@@ -9,13 +9,13 @@ import type { BlockRef } from "../domain/finality.ts";
 import type { Match, Verdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
 import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
-import { askedElsewhere } from "../storage/asked.ts";
-import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound.ts";
+import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound-transfers.ts";
+import { askedElsewhere } from "../storage/candidate-search.ts";
 import { countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import { cover, uncoverAbove, type WatchRow, watchFor } from "../storage/coverage.ts";
-import type { Database, Tx } from "../storage/database.ts";
 import { depositById } from "../storage/deposits.ts";
+import type { Database, Tx } from "../storage/engine/database.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import {
   type FirstSight,
@@ -30,12 +30,9 @@ import {
   transferOf,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { createAttribution } from "./attribution.ts";
-import { createCrediting } from "./crediting.ts";
 import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
+import type { PaymentRules } from "./payment-rules.ts";
 import { createReverts, isSame } from "./reverts.ts";
-import { createSplits } from "./splits.ts";
-import { createTiers } from "./tiers.ts";
 
 const confirm_max_transfers = 100;
 /** Waiting transfers that are matched again when one gives up its deposit: of its amount, and of those held for its order. */
@@ -65,7 +62,7 @@ export interface Settlement {
    */
   ingest(page: Page): Promise<void>;
   /**
-   * Stores transfers that were found another way than by reading ranges, as if they had been sighted; `why` goes to the
+   * Stores transfers that were found another way than by reading ranges, as if a range had held them; `why` goes to the
    * audit log with each one that was new. Each must stand in a canonical block, at its position in its receipt. Moves no
    * coverage. Resolves with their rows, in the order given.
    */
@@ -75,13 +72,11 @@ export interface Settlement {
 }
 
 /** Settlement over one database with the live settings' policies and webhook address. */
-export function createSettlement(needs: { database: Database; config: LiveConfig; telemetry: Telemetry }): Settlement {
-  const { database, telemetry } = needs;
-  const tiers = createTiers(needs);
-  const attribution = createAttribution(needs);
-  const crediting = createCrediting(needs);
-  const splits = createSplits(needs);
-  const reverts = createReverts({ ...needs, crediting, splits });
+export function createSettlement(
+  needs: PaymentRules & { database: Database; config: LiveConfig; telemetry: Telemetry },
+): Settlement {
+  const { database, telemetry, attribution, crediting, splits, tiers } = needs;
+  const reverts = createReverts(needs);
 
   function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
     const amount = fromUnits(transfer.units, watch.decimals);

@@ -1,20 +1,19 @@
 // Several transfers of one sender that are exactly one order's amount together. Finds them, and credits them as parts in
 // one transaction once all of them count. Nothing is certain by a sum alone: the sender must mean this order and no other.
 
-import type { LiveConfig } from "../config/config.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { fromCommon, toCommon } from "../domain/money.ts";
 import type { InboxReason } from "../domain/payment.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import { isLessThanOther } from "../storage/asked.ts";
-import { candidatesFor, dueExactly } from "../storage/candidates.ts";
-import type { Reader, Tx } from "../storage/database.ts";
+import { isLessThanOther } from "../storage/candidate-search.ts";
 import { depositById } from "../storage/deposits.ts";
+import type { Reader, Tx } from "../storage/engine/database.ts";
+import { candidatesFor, dueExactly } from "../storage/reservation-search.ts";
 import { isSharedSender, unallocatedOf } from "../storage/senders.ts";
 import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
-import { type Attribution, added_up_max, createAttribution } from "./attribution.ts";
-import { createCrediting } from "./crediting.ts";
+import { type Attribution, added_up_max } from "./attribution.ts";
+import type { Crediting } from "./crediting.ts";
 
 /** What a transfer may be that pays nothing by itself and may be a part all the same. */
 const may_be_part: readonly InboxReason[] = [
@@ -45,11 +44,9 @@ export interface Splits {
   credit(tx: Tx, split: Split): void;
 }
 
-/** Splits by the live settings. */
-export function createSplits(needs: { config: LiveConfig }): Splits {
-  const attribution = createAttribution(needs);
-  const crediting = createCrediting(needs);
-
+/** Splits under these rules. */
+export function createSplits(needs: { attribution: Attribution; crediting: Crediting }): Splits {
+  const { attribution, crediting } = needs;
   return {
     find: (at, row, reason) => (may_be_part.includes(reason) ? findSplit(at, row, reason, attribution) : null),
     credit(tx, { deposit, order_id, members }) {

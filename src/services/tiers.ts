@@ -5,8 +5,8 @@ import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { bothOf, finalityFor, formatFinality, parseFinality } from "../domain/finality.ts";
 import { compareAmounts } from "../domain/money.ts";
-import { totalWith, waitingPayments } from "../storage/bound.ts";
-import type { Reader, Tx } from "../storage/database.ts";
+import { totalWith, waitingPayments } from "../storage/bound-transfers.ts";
+import type { Reader, Tx } from "../storage/engine/database.ts";
 import { setFinality, type TransferRow } from "../storage/transfers.ts";
 
 export interface Tiers {

@@ -31,8 +31,8 @@ import {
   syncWatches,
   uncoverAbove,
 } from "../storage/coverage.ts";
-import type { Database, Tx } from "../storage/database.ts";
 import { forgetOpenedClocks, forgetOpenedHeads, setHeadAfterOpening } from "../storage/deposits.ts";
+import type { Database, Tx } from "../storage/engine/database.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 import { endOfCopy } from "../storage/generations.ts";
 import { someReserved } from "../storage/slots.ts";

@@ -4,9 +4,9 @@
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import { toCommon } from "../domain/money.ts";
 import type { AllocationKind } from "../domain/payment.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { allocations, transfers } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */

@@ -5,9 +5,9 @@ import { and, asc, desc, eq, gt, lte, sql } from "drizzle-orm";
 import { type ChainId, chains as chainFacts } from "../domain/assets.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Usage } from "../domain/provider.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { blocks, chains, providers, zero_value_logs } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export type ChainRow = typeof chains.$inferSelect;
 export type ProviderRow = typeof providers.$inferSelect;

@@ -4,9 +4,9 @@
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { Held, Movement, Stretch } from "../domain/balances.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { balanceCases, checkpoints, checks, transfers, watches } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export type CheckpointRow = typeof checkpoints.$inferSelect;
 export type CaseRow = typeof balanceCases.$inferSelect;

@@ -2,9 +2,9 @@
 
 import { and, eq, ne, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { claims, transfers } from "./schema.ts";
-import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Transfers of one transaction that are believed to be on the chain. */

@@ -3,7 +3,7 @@
 import { and, eq, gte, lte } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import { type ClockReading, isOff, ourClockError } from "../domain/clock.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
 import { clock_readings } from "./schema.ts";
 
 const good_for_ms = 600_000;

@@ -2,9 +2,9 @@
 
 import { and, asc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { compared, slots, transfers, watches } from "./schema.ts";
-import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 export type ComparedRow = typeof compared.$inferSelect;

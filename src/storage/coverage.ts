@@ -4,9 +4,9 @@ import { and, asc, eq, gt, gte, lte, or, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
 import type { BlockRef } from "../domain/finality.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { coverage, slots, watches } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export type WatchRow = typeof watches.$inferSelect;
 export type Pass = "head" | "final";

@@ -4,12 +4,12 @@ import { and, desc, eq, gt, gte, isNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import { chainClock } from "./clocks.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { nextId } from "./generations.ts";
 import { forgetHeld } from "./held.ts";
 import { chains, deposits, slots } from "./schema.ts";
 import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
-import { returned, statement } from "./statement.ts";
 
 /**
  * What was left of a deposit after its newest parts stays promised: a payer who was shown it may be about to send it.

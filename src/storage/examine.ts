@@ -4,9 +4,9 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
+import { schema_version, versionOf } from "./engine/migrations.ts";
+import { cureFor, isServed } from "./engine/open.ts";
 import { readKeptEvent } from "./generations.ts";
-import { schema_version, versionOf } from "./migrations.ts";
-import { cureFor, isServed } from "./open.ts";
 
 const problems_max = 3;
 const recent_deliveries_max = 1000;

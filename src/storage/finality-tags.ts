@@ -2,9 +2,9 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { finality_tags } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export type ServedTag = typeof finality_tags.$inferSelect;
 

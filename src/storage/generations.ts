@@ -3,9 +3,9 @@
 import { desc, eq, lt, max, type SQL, sql } from "drizzle-orm";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { chains, events, meta } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 
 const file_suffix = ".last-event";
 /** Enough for every safe integer. All texts have one length, so that writing over an old one leaves nothing of it. */

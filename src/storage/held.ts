@@ -2,9 +2,9 @@
 // together. Finds them, holds them and lets go of them.
 
 import { and, asc, eq, isNotNull, isNull, sql } from "drizzle-orm";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { deposits, transfers } from "./schema.ts";
-import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** On the chain, and no operator has seen to it. */

@@ -1,7 +1,7 @@
 // What the core asks of an extension of the product. A database is opened with hooks, and each of its transactions and
 // reads carries them; deliveries are made with a signer. The core knows no extension.
 
-/** `At` is a read or a transaction, `In` a transaction: `Reader` and `Tx` of storage/database.ts. */
+/** `At` is a read or a transaction, `In` a transaction: `Reader` and `Tx` of storage/engine/database.ts. */
 export interface Hooks<At, In> {
   /** An order became paid. Its deposits are closed, its event is not appended yet. */
   orderPaid(tx: In, order_id: string): void;

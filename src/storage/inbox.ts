@@ -4,9 +4,9 @@
 import { and, desc, eq, isNotNull, isNull, type SQL, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { EntryReason } from "../domain/payment.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { transfers } from "./schema.ts";
-import { statement } from "./statement.ts";
 import { fulfillment, type ListedTransfer } from "./transfer-lists.ts";
 
 export interface InboxFilter {

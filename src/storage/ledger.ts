@@ -6,12 +6,12 @@ import { Fault } from "../domain/errors.ts";
 import { orderStatusBody } from "../domain/events.ts";
 import { type OrderCommand, transition } from "../domain/order.ts";
 import { allocatedTo, reverseAllocation } from "./allocations.ts";
-import type { Tx } from "./database.ts";
 import { closeDepositsOf } from "./deposits.ts";
+import type { Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { type OrderRow, orderById } from "./orders.ts";
 import { appendEvent } from "./outbox.ts";
 import { orders } from "./schema.ts";
-import { statement } from "./statement.ts";
 import { judgeTransfer, type TransferRow } from "./transfers.ts";
 
 const updateStatus = statement((db) =>

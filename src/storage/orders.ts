@@ -3,9 +3,9 @@
 import { and, asc, desc, eq, isNull, lte, min, notExists, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderStatus } from "../domain/order.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { creations, deliveries, deposits, orders } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 
 /** How far a clock may be set back without a creation being forgotten that a request could still repeat. */
 const clock_step_max_ms = 60 * 60 * 1000;

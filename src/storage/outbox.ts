@@ -2,9 +2,9 @@
 
 import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "drizzle-orm";
 import { type EventType, eventTypes, older_event_wait_max_ms, retry_delay_max_ms } from "../domain/events.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 
 export type EventRow = typeof events.$inferSelect;
 export type DeliveryRow = typeof deliveries.$inferSelect;

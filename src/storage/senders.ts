@@ -7,11 +7,11 @@ import { around_max } from "../domain/attribution.ts";
 import type { Candidate } from "../domain/matching.ts";
 import { toCommon, unitsCovering } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
-import { candidateOf, deposit_columns, isInPot, isInSight } from "./candidates.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
+import { candidateOf, deposit_columns, isInPot, isInSight } from "./reservation-search.ts";
 import { allocations, deposits, orders, slots, transfers } from "./schema.ts";
 import type { Pot } from "./slots.ts";
-import { statement } from "./statement.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /**

@@ -3,9 +3,9 @@
 
 import { and, asc, eq, gte, isNotNull, isNull, lte, min, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { deposits, slots } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export interface Pot {
   chain: ChainId;

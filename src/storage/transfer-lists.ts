@@ -1,9 +1,9 @@
-// Transfers as operators see them, and the balance that must always hold over them.
+// Transfers as operators see them.
 
 import { and, desc, eq, isNotNull, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { TransferStatus } from "../domain/payment.ts";
-import type { Reader } from "./database.ts";
+import type { Reader } from "./engine/database.ts";
 import { allocations, transfers } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
@@ -55,32 +55,4 @@ export function listedTransfer(at: Reader, id: number): ListedTransfer | null {
     .where(eq(transfers.id, id))
     .get();
   return row === undefined ? null : { ...row.transfer, fulfillment_id: row.fulfillment_id };
-}
-
-/**
- * Received, allocated, unallocated and reverted base units per wallet and token: the first is always the sum of the rest.
- * What left the chain counts as reverted, whether an order was paid with it or not.
- */
-export function balances(at: Reader): {
-  chain: ChainId;
-  wallet: string;
-  token: string;
-  received: string;
-  allocated: string;
-  unallocated: string;
-  reverted: string;
-}[] {
-  return at.live().all(sql`
-    select t.chain, t.wallet, t.token,
-      sum_units(t.units) as received,
-      sum_units(case when not t.gone and t.paid then t.units else '0' end) as allocated,
-      sum_units(case when not t.gone and not t.paid then t.units else '0' end) as unallocated,
-      sum_units(case when t.gone then t.units else '0' end) as reverted
-    from (
-      select chain, wallet, token, units,
-        status = 'failed_to_confirm' or reverted_at is not null as gone,
-        exists (select 1 from allocations a where a.transfer = transfers.id and a.reversed_at is null) as paid
-      from transfers
-    ) t
-    group by t.chain, t.wallet, t.token`);
 }

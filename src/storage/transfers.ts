@@ -5,10 +5,10 @@ import { and, asc, eq, isNull, lte, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { FinalReach } from "../domain/finality.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { returned, statement } from "./engine/statement.ts";
 import { nextId } from "./generations.ts";
 import { deposits, transfers } from "./schema.ts";
-import { returned, statement } from "./statement.ts";
 
 export type TransferRow = typeof transfers.$inferSelect;
 

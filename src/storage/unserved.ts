@@ -3,9 +3,9 @@
 import { and, asc, eq, isNotNull, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { Range } from "../domain/coverage.ts";
-import type { Reader, Tx } from "./database.ts";
+import type { Reader, Tx } from "./engine/database.ts";
+import { statement } from "./engine/statement.ts";
 import { unservedBlocks, watches } from "./schema.ts";
-import { statement } from "./statement.ts";
 
 export type UnservedRow = typeof unservedBlocks.$inferSelect;
 

@@ -60,12 +60,6 @@ export function signBody(secret: string, body: Uint8Array | string, now_ms: numb
   return headerValue(timestamp, bodyMac(secret, timestamp, body), padded);
 }
 
-/** The header value for a URL that is signed now. */
-export function signUrl(secret: string, url: string, now_ms: number, padded: boolean): string {
-  const timestamp = secondsText(now_ms);
-  return headerValue(timestamp, urlMac(secret, url, timestamp), padded);
-}
-
 function bodyMac(secret: string, timestamp: string, body: Uint8Array | string): Buffer {
   return createHmac("sha256", secret).update(`${timestamp}.`).update(body).digest();
 }

@@ -1,11 +1,11 @@
 // Recurring work: a period, a wake-up, a back-off after failures. One run at a time, stops cleanly, counted.
 
+import { backoffMs } from "../domain/backoff.ts";
 import { codeOf, wordsOf } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 
-const backoff_min_ms = 1000;
-const backoff_max_ms = 60_000;
+const back_off = { first_ms: 1000, max_ms: 60_000 };
 
 export interface Loop {
   start(): void;
@@ -68,7 +68,7 @@ export function createLoop(options: LoopOptions): Loop {
       backoff_until = Number.NEGATIVE_INFINITY;
     } catch (error) {
       failures += 1;
-      const wait = jittered(Math.min(backoff_min_ms * 2 ** (failures - 1), backoff_max_ms), world);
+      const wait = jittered(backoffMs(failures, back_off), world);
       backoff_until = world.elapsed() + wait;
       telemetry.count("loop_failures", { loop: name });
       telemetry.warn("loop_failed", {

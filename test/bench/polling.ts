@@ -1,7 +1,7 @@
 // What reading one chain costs its provider: requests and calls of the product's own scan on a real node, counted in
 // front of it, with one open deposit and with many. The clock is moved by hand, so that every poll counts.
 
-import { createScan } from "../../src/workers/scan.ts";
+import { createScan } from "../../src/workers/scan/scan.ts";
 import { realWorld } from "../../src/world.ts";
 import { startProviderProxy } from "../support/provider-proxy.ts";
 import { silent } from "../support/temp-database.ts";

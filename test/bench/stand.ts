@@ -1,12 +1,13 @@
 // What a measurement stands on: a node with a coin, settings, and the product's own services on a real database file.
 
 import { connectChain } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import { type ChainSettings, type LiveConfig, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { default_idle_poll_ms, default_poll_ms } from "../../src/config/schema.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
@@ -71,7 +72,8 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
   const settings = config.current().chains.get("eth") as ChainSettings;
   const temp = tempDatabase({ world });
   const { database } = temp;
-  const checkout = createCheckout({ database, config });
+  const rules = createPaymentRules({ config });
+  const checkout = createCheckout({ ...rules, database, config });
   const watching = createWatching({ database });
   await watching.sync(config.current());
   return {
@@ -82,14 +84,14 @@ export async function openShop(options: { rpc_url?: string; token?: string; worl
     path: temp.path,
     checkout,
     watching,
-    settlement: createSettlement({ database, config, telemetry: silent }),
+    settlement: createSettlement({ ...rules, database, config, telemetry: silent }),
     source: () =>
       connectChain({
         settings,
         outbound: createOutbound({ world }),
         world,
         telemetry: silent,
-        paces: createPaces({ world }),
+        rateLimiters: createRateLimiters({ world }),
       }),
     close: temp.close,
   };

@@ -1,7 +1,7 @@
 // What one durable row costs SQLite here, one by one and gathered, and what `transact` makes of three rows.
 
 import { join } from "node:path";
-import { openRaw } from "../../src/storage/database.ts";
+import { openRaw } from "../../src/storage/engine/database.ts";
 import { ratio, spread, table, times } from "./report.ts";
 import { type Bench, createOrder, openShop } from "./stand.ts";
 

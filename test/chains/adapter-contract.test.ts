@@ -1,7 +1,6 @@
 // The adapter contract on every way this product can read a chain.
 
 import { connectChain } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import { createEvmSource } from "../../src/chains/rpc/evm-rpc.ts";
 import type { Source } from "../../src/chains/source.ts";
 import { createTronSource } from "../../src/chains/tron/tron-dialect.ts";
@@ -9,6 +8,7 @@ import { createTronGridSource } from "../../src/chains/tron/trongrid-source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { tronAddress } from "../../src/domain/address.ts";
 import { chains } from "../../src/domain/assets.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
@@ -111,7 +111,7 @@ sourceContract("a pool of two", () =>
       requests: { per_second: null, per_day: null },
       tokens: [],
     };
-    return connectChain({ settings, ...needs(), paces: createPaces({ world: realWorld() }) });
+    return connectChain({ settings, ...needs(), rateLimiters: createRateLimiters({ world: realWorld() }) });
   }),
 );
 

@@ -186,7 +186,7 @@ describe("reading transfers", () => {
     expect(answer).toMatchObject({ from: 1, to: head, zero_value: 1, provider: proxy.host });
     expect(answer.end.number).toBe(head);
     expect(answer.mark?.number).toBe(1);
-    expect(answer.sightings.map(({ tx_hash, token, wallet, units }) => [tx_hash, token, wallet, units])).toEqual([
+    expect(answer.transferLogs.map(({ tx_hash, token, wallet, units }) => [tx_hash, token, wallet, units])).toEqual([
       [hashes.payment, usdt.address, shop, 19_900_000n],
       [hashes.pair, usdt.address, stranger, 1n],
       [hashes.pair, usdt.address, shop, 5_000_000n],
@@ -195,8 +195,8 @@ describe("reading transfers", () => {
     ]);
   });
 
-  test("a sighting has canonical addresses, its block and the block's time", async () => {
-    const [first] = (await source().read(question())).sightings;
+  test("a transfer log has canonical addresses, its block and the block's time", async () => {
+    const [first] = (await source().read(question())).transferLogs;
     const { blockNumber } = await mined(anvil, hashes.payment);
     const block = (await anvil.rpc("eth_getBlockByNumber", [blockNumber, false])) as Record<string, string>;
     expect(first).toEqual({
@@ -216,15 +216,15 @@ describe("reading transfers", () => {
     await usdt.setFee(100n);
     const hash = await usdt.transfer(payer, shop, 10_000_000n);
     const to = Number(await anvil.rpc("eth_blockNumber"));
-    const { sightings } = await source().read(question({ from: to, to }));
+    const { transferLogs } = await source().read(question({ from: to, to }));
     await anvil.rpc("evm_revert", [snapshot]);
-    expect(sightings.map(({ tx_hash, units }) => [tx_hash, units])).toEqual([[hash, 9_900_000n]]);
+    expect(transferLogs.map(({ tx_hash, units }) => [tx_hash, units])).toEqual([[hash, 9_900_000n]]);
   });
 
   test("more wallets than fit one call are spread over calls of the same request", async () => {
     const many = Array.from({ length: 1200 }, (_, i) => getAddress(`0x${(i + 1).toString(16).padStart(40, "0")}`));
-    const { sightings } = await source().read(question({ wallets: [...many, shop] }));
-    expect([proxy.requests(), proxy.calls("eth_getLogs"), sightings.length]).toEqual([1, 3, 4]);
+    const { transferLogs } = await source().read(question({ wallets: [...many, shop] }));
+    expect([proxy.requests(), proxy.calls("eth_getLogs"), transferLogs.length]).toEqual([1, 3, 4]);
   });
 
   test("a provider that takes fewer wallets per call gets fewer", async () => {
@@ -236,14 +236,14 @@ describe("reading transfers", () => {
     });
     const one = source();
     const wallets = [payer, shop, stranger, attacker, accounts[5]];
-    expect((await one.read(question({ wallets }))).sightings).toHaveLength(7);
+    expect((await one.read(question({ wallets }))).transferLogs).toHaveLength(7);
     proxy.reset();
     await one.read(question({ wallets }));
     expect(proxy.requests()).toBe(1);
   });
 
   test("without contracts to watch no logs are asked for at all", async () => {
-    expect((await source().read(question({ tokens: [] }))).sightings).toEqual([]);
+    expect((await source().read(question({ tokens: [] }))).transferLogs).toEqual([]);
     expect(proxy.calls("eth_getLogs")).toBe(0);
   });
 
@@ -251,14 +251,14 @@ describe("reading transfers", () => {
     const honest = await source().read(question());
     proxy.behave(alteringLogs((logs) => logs.map(({ blockTimestamp: _, ...log }) => log)));
     const answer = await source().read(question());
-    expect(answer.sightings).toEqual(honest.sightings);
+    expect(answer.transferLogs).toEqual(honest.transferLogs);
   });
 
   test("a stated time that cannot be true is replaced by the header's", async () => {
     const honest = await source().read(question());
     for (const blockTimestamp of ["0x0", "0xffffffff", "soon", 17]) {
       proxy.behave(alteringLogs((logs) => logs.map((log) => ({ ...log, blockTimestamp }))));
-      expect((await source().read(question())).sightings).toEqual(honest.sightings);
+      expect((await source().read(question())).transferLogs).toEqual(honest.transferLogs);
     }
   });
 
@@ -280,14 +280,14 @@ describe("reading transfers", () => {
   test("two logs of one block that state different times are settled by the header", async () => {
     const asked = question({ wallets: [shop, stranger] });
     const honest = await source().read(asked);
-    const earlier = `0x${((honest.sightings[0]?.block.time ?? 0) - 60).toString(16)}`;
+    const earlier = `0x${((honest.transferLogs[0]?.block.time ?? 0) - 60).toString(16)}`;
     proxy.behave(
       alteringLogs((logs) => {
         const pair = logs.findIndex(({ transactionHash }) => transactionHash === hashes.pair);
         return logs.map((log, i) => (i === pair ? { ...log, blockTimestamp: earlier } : log));
       }),
     );
-    expect((await source().read(asked)).sightings).toEqual(honest.sightings);
+    expect((await source().read(asked)).transferLogs).toEqual(honest.transferLogs);
   });
 
   test("a header that is not the block its logs name refuses the answer", async () => {
@@ -308,7 +308,7 @@ describe("reading transfers", () => {
 
   test("a provider without logs gives an answer without transfers: another provider has to contradict it", async () => {
     proxy.behave(emptyLogs);
-    expect((await source().read(question())).sightings).toEqual([]);
+    expect((await source().read(question())).transferLogs).toEqual([]);
   });
 });
 
@@ -531,7 +531,7 @@ describe("an answer that does not fit the question is refused whole", () => {
       const to = Number((await mined(anvil, hashes.pair)).blockNumber);
       // Ends at the block of the pair, so that the last header's hash is that of a log.
       const asked = question({ to, wallets: [shop, stranger] });
-      expect((await source().read(asked)).sightings).toHaveLength(4);
+      expect((await source().read(asked)).transferLogs).toHaveLength(4);
       proxy.behave(behaviour());
       expect(await codeOfFailure(one.read(asked))).toBe(code);
       expect(report(one)).toMatchObject({ failures: 1, refused_answers: 1 });
@@ -652,7 +652,7 @@ describe("an answer that is no answer", () => {
     proxy.behave(batchCap(2));
     const one = source();
     const answer = await one.read(question({ mark: 1 }));
-    expect([answer.to, answer.sightings.length]).toEqual([head, 4]);
+    expect([answer.to, answer.transferLogs.length]).toEqual([head, 4]);
     proxy.reset();
     proxy.behave(batchCap(2));
     await one.read(question());
@@ -680,7 +680,7 @@ describe("an answer that is no answer", () => {
       const one = source();
       expect(report(one)).toMatchObject({ takes_batches: true });
       const answer = await one.read(question({ mark: 1 }));
-      expect([answer.to, answer.sightings.length]).toEqual([head, 4]);
+      expect([answer.to, answer.transferLogs.length]).toEqual([head, 4]);
       expect(report(one)).toMatchObject({ failures: 0, takes_batches: false });
       proxy.reset();
       proxy.behave(behaviour);
@@ -852,10 +852,10 @@ describe("recorded blocks of live chains", () => {
       const answer = await one.read({ from: block, to: block, wallets, tokens, mark: null });
       expect(answer.zero_value).toBe(zero_value);
       expect(answer.zero_value).toBe(logs.filter(({ data }) => data === zero).length);
-      expect(answer.sightings).toHaveLength(logs.length - zero_value);
+      expect(answer.transferLogs).toHaveLength(logs.length - zero_value);
       expect(answer.end).toEqual({ number: block, hash: header.hash, time: Number(header.timestamp) });
       const total = logs.reduce((sum, { data }) => sum + BigInt(data), 0n);
-      expect(answer.sightings.reduce((sum, { units }) => sum + units, 0n)).toBe(total);
+      expect(answer.transferLogs.reduce((sum, { units }) => sum + units, 0n)).toBe(total);
       const sent = node
         .seen()
         .map(filterOf)

@@ -3,10 +3,10 @@ import { getAddress } from "viem";
 import { connectHistory } from "../../src/chains/connect.ts";
 import { faultOf, readAnswer, readTokenRows } from "../../src/chains/explorers/etherscan-answers.ts";
 import type { History } from "../../src/chains/history.ts";
-import { createPaces, type Paces } from "../../src/chains/pace.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { type ChainId, chains, type ExplorerKind } from "../../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { createRateLimiters, type RateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { realWorld, type World } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "../support/anvil.ts";
@@ -61,7 +61,7 @@ interface Options {
   kind?: ExplorerKind;
   key?: string | null;
   world?: World;
-  paces?: Paces;
+  rateLimiters?: RateLimiters;
 }
 
 function history({ chain = "eth", kind = "etherscan", key = secret, ...given }: Options = {}): History {
@@ -84,8 +84,8 @@ function history({ chain = "eth", kind = "etherscan", key = secret, ...given }: 
     requests: { per_second: null, per_day: null },
     tokens: [],
   };
-  const paces = given.paces ?? createPaces({ world });
-  const found = connectHistory({ settings, outbound: createOutbound({ world }), world, paces });
+  const rateLimiters = given.rateLimiters ?? createRateLimiters({ world });
+  const found = connectHistory({ settings, outbound: createOutbound({ world }), world, rateLimiters });
   return found ?? expect.unreachable("the settings name an explorer");
 }
 
@@ -410,31 +410,31 @@ describe("the pace", () => {
 
   test("all chains of one key share three requests a second", async () => {
     const { world, elapsed } = sleepyWorld();
-    const paces = createPaces({ world });
+    const rateLimiters = createRateLimiters({ world });
     emulator.index(made([1]));
     for (const chain of ["eth", "polygon", "arb", "linea", "eth"] as const) {
-      await history({ chain, world, paces }).incoming(asked({ to: 1 }));
+      await history({ chain, world, rateLimiters }).incoming(asked({ to: 1 }));
     }
     expect(emulator.seen()).toHaveLength(10);
     expect(elapsed()).toBeCloseTo(9 * (1000 / 3), 0);
-    await history({ world, paces, key: "another-key-altogether" }).incoming(asked({ to: 1 }));
+    await history({ world, rateLimiters, key: "another-key-altogether" }).incoming(asked({ to: 1 }));
     expect(elapsed()).toBeCloseTo(10 * (1000 / 3), 0);
   });
 
   test("whoever would wait longer than ten seconds is told so, and how long", async () => {
     const { world } = sleepyWorld();
     const still = { ...world, sleep: async () => {} };
-    const pace = createPaces({ world: still }).of("one", { per_second: 3, per_day: null });
-    for (let turns = 0; turns < 31; turns++) await pace.turn();
-    expect(await failure(pace.turn())).toMatchObject({ code: "provider_rate_limited", retry_after_s: 11 });
+    const limiter = createRateLimiters({ world: still }).of("one", { per_second: 3, per_day: null });
+    for (let turns = 0; turns < 31; turns++) await limiter.acquire();
+    expect(await failure(limiter.acquire())).toMatchObject({ code: "provider_rate_limited", retry_after_s: 11 });
   });
 
   test("no day holds more than the day's allowance, however it begins", async () => {
     const { world, elapsed, pass } = sleepyWorld();
-    const pace = createPaces({ world }).of("one", { per_second: 5, per_day: 1000 });
+    const limiter = createRateLimiters({ world }).of("one", { per_second: 5, per_day: 1000 });
     let turns = 0;
     while (elapsed() < 86_400_000) {
-      if ((await failure(pace.turn())).code === "no failure") turns++;
+      if ((await failure(limiter.acquire())).code === "no failure") turns++;
       else await pass(1000);
     }
     expect(turns).toBeGreaterThanOrEqual(980);
@@ -443,13 +443,13 @@ describe("the pace", () => {
 
   test("once a small allowance is used up it comes back in portions that are worth a poll", async () => {
     const { world, elapsed, pass } = sleepyWorld();
-    const pace = createPaces({ world }).of("one", { per_second: 2, per_day: 10_000 });
+    const limiter = createRateLimiters({ world }).of("one", { per_second: 2, per_day: 10_000 });
     const day = 86_400_000;
     let polls = 0;
     while (elapsed() < 2 * day) {
       let turns = 0;
-      let refused = await failure(pace.turn());
-      for (; refused.code === "no failure" && ++turns < 7; ) refused = await failure(pace.turn());
+      let refused = await failure(limiter.acquire());
+      for (; refused.code === "no failure" && ++turns < 7; ) refused = await failure(limiter.acquire());
       if (turns === 7 && elapsed() > day) polls++;
       await pass(turns === 7 ? 4000 : 1000 * (refused.retry_after_s ?? 0));
     }
@@ -459,12 +459,12 @@ describe("the pace", () => {
 
   test("what one chain was told to wait, the others of the same key wait as well", async () => {
     const { world, pass } = sleepyWorld();
-    const paces = createPaces({ world });
+    const rateLimiters = createRateLimiters({ world });
     emulator.index(made([1]));
     emulator.behave(refusingWith("Max daily rate limit reached. 110000 (100%) of 100000 day/limit"));
-    expect((await failure(history({ world, paces }).incoming(asked({ to: 1 })))).retry_after_s).toBe(3600);
+    expect((await failure(history({ world, rateLimiters }).incoming(asked({ to: 1 })))).retry_after_s).toBe(3600);
     emulator.behave();
-    const polygon = () => failure(history({ chain: "polygon", world, paces }).incoming(asked({ to: 1 })));
+    const polygon = () => failure(history({ chain: "polygon", world, rateLimiters }).incoming(asked({ to: 1 })));
     expect(await polygon()).toMatchObject({ code: "provider_rate_limited", retry_after_s: 3600 });
     expect(emulator.seen()).toHaveLength(1);
     await pass(3_600_000);

@@ -5,11 +5,11 @@ import { connectChain } from "../../src/chains/connect.ts";
 import { readTransfers } from "../../src/chains/explorers/blockscout-answers.ts";
 import { createExplorerSource } from "../../src/chains/explorers/explorer-source.ts";
 import { connectExplorer } from "../../src/chains/explorers/explorers.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import type { Source } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { type ChainId, chains, type ExplorerKind } from "../../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -51,7 +51,7 @@ function settingsOf(chain: ChainId, kind: ExplorerKind, url: string, rpc_urls: s
 }
 
 function needs(world: World) {
-  return { outbound: createOutbound({ world }), world, paces: createPaces({ world }) };
+  return { outbound: createOutbound({ world }), world, rateLimiters: createRateLimiters({ world }) };
 }
 
 function source(chain: ChainId, kind: ExplorerKind, url: string, world = hurriedWorld()): Source {
@@ -188,9 +188,9 @@ describe("an explorer, where it differs from a node", () => {
     const found: bigint[] = [];
     const ends: number[] = [];
     for (let from = 1; from <= head; ) {
-      const { to, sightings, end } = await one.read(question(from, head));
+      const { to, transferLogs, end } = await one.read(question(from, head));
       expect(end.number).toBe(to);
-      found.push(...sightings.map(({ units }) => units));
+      found.push(...transferLogs.map(({ units }) => units));
       ends.push(to);
       from = to + 1;
     }
@@ -216,12 +216,12 @@ describe("an explorer, where it differs from a node", () => {
     const one = source("eth", "etherscan", emulator.etherscan);
     await usdt.transfer(payer, shop, 500n);
     const asked = question(head + 1, head + 1);
-    for (let polls = 0; polls < 3; polls++) expect((await one.read(asked)).sightings).toHaveLength(1);
+    for (let polls = 0; polls < 3; polls++) expect((await one.read(asked)).transferLogs).toHaveLength(1);
     expect(emulator.asked("eth_getTransactionReceipt")).toBe(2);
     const data = `0xa9059cbb${shop.slice(2).padStart(64, "0")}${"1".padStart(64, "0")}`;
     await anvil.rpc("anvil_reorg", [1, [[{ from: payer, to: usdt.address, data }, 0]]]);
     const after = await one.read(asked);
-    expect(after.sightings.map(({ units, block }) => [units, block.hash])).toEqual([[1n, after.end.hash]]);
+    expect(after.transferLogs.map(({ units, block }) => [units, block.hash])).toEqual([[1n, after.end.hash]]);
     expect(emulator.asked("eth_getTransactionReceipt")).toBe(4);
     await anvil.rpc("evm_revert", [snapshot]);
   });
@@ -243,7 +243,7 @@ describe("an explorer, where it differs from a node", () => {
     expect((await failure(one.read(question(latest.number, latest.number)))).code).toBe("provider_inconsistent");
     emulator.behave();
     await one.heads([]);
-    expect((await one.read(question(latest.number, latest.number))).sightings).toHaveLength(1);
+    expect((await one.read(question(latest.number, latest.number))).transferLogs).toHaveLength(1);
     await anvil.rpc("evm_revert", [snapshot]);
   });
 
@@ -260,8 +260,8 @@ describe("an explorer, where it differs from a node", () => {
     const found: bigint[] = [];
     let answers = 0;
     for (let from = 1; from <= head; answers++) {
-      const { to, sightings } = await one.read(question(from, head));
-      found.push(...sightings.map(({ units }) => units));
+      const { to, transferLogs } = await one.read(question(from, head));
+      found.push(...transferLogs.map(({ units }) => units));
       from = to + 1;
     }
     expect(found).toEqual(Array.from({ length: 130 }, (_, i) => BigInt(i + 1)));
@@ -397,16 +397,16 @@ describe("an explorer, where it differs from a node", () => {
     const { code, words } = await failure(one.read(question(1, 5)));
     expect([code, words]).toEqual(["provider_lagging", `${emulator.host}: has indexed 0.97 of its blocks only`]);
     finished = true;
-    expect((await one.read(question(1, 5))).sightings).toHaveLength(3);
+    expect((await one.read(question(1, 5))).transferLogs).toHaveLength(3);
     finished = false;
-    expect((await one.read(question(1, 5))).sightings).toHaveLength(3);
+    expect((await one.read(question(1, 5))).transferLogs).toHaveLength(3);
     expect(emulator.asked("indexing-status")).toBe(2);
   });
 
   test("Blockscout's pages are followed to the range's first block and no further", async () => {
     const one = source("eth", "blockscout", emulator.blockscout);
-    const { sightings } = await one.read(question(60, 120));
-    expect(sightings.map(({ block }) => block.number)).toEqual(Array.from({ length: 61 }, (_, i) => i + 60));
+    const { transferLogs } = await one.read(question(60, 120));
+    expect(transferLogs.map(({ block }) => block.number)).toEqual(Array.from({ length: 61 }, (_, i) => i + 60));
     const pages = emulator.seen().filter(({ pathname }) => pathname.endsWith("token-transfers"));
     expect(pages.map(({ searchParams }) => searchParams.get("block_number"))).toEqual(["121", "71"]);
   });

@@ -3,12 +3,12 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import type { Providers, Question } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { chains } from "../../src/domain/assets.ts";
 import { codeOf } from "../../src/domain/errors.ts";
 import type { Usage } from "../../src/domain/provider.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -113,7 +113,7 @@ function connected({ urls = all.map(({ url }) => url), requests = {}, used }: Se
     tokens: [],
   };
   const needs = { outbound: createOutbound({ world }), world, telemetry: createTelemetry(world) };
-  return connectChain({ settings, ...needs, paces: createPaces({ world }), used: () => used ?? null });
+  return connectChain({ settings, ...needs, rateLimiters: createRateLimiters({ world }), used: () => used ?? null });
 }
 
 function pass(ms: number): void {
@@ -384,9 +384,9 @@ describe("a provider the others contradict", () => {
     const pool = connected();
     pool.distrust(b.host, matter());
     pool.distrust(c.host, matter());
-    const first = await pool.testify(matter(), []);
+    const first = await pool.fetchEvidence(matter(), []);
     expect(first.provider).toBe(a.host);
-    expect(await codeOfFailure(pool.testify(matter(), [a.host]))).toBe("second_opinion_missing");
+    expect(await codeOfFailure(pool.fetchEvidence(matter(), [a.host]))).toBe("second_opinion_missing");
   });
 
   test("what one key has read is read again by another company, by another key only where there is no other", async () => {
@@ -397,8 +397,8 @@ describe("a provider the others contradict", () => {
 
   test("a second opinion comes from another company, not from another key", async () => {
     const pool = connected({ urls: [`${a.url}/one`, `${a.url}/two`, b.url] });
-    expect((await pool.testify(matter(), [a.host])).provider).toBe(b.host);
-    expect(await codeOfFailure(pool.testify(matter(), [a.host, b.host]))).toBe("second_opinion_missing");
+    expect((await pool.fetchEvidence(matter(), [a.host])).provider).toBe(b.host);
+    expect(await codeOfFailure(pool.fetchEvidence(matter(), [a.host, b.host]))).toBe("second_opinion_missing");
   });
 });
 

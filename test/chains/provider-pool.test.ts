@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import type { Providers, Question } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { chains } from "../../src/domain/assets.ts";
 import { codeOf } from "../../src/domain/errors.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -84,7 +84,7 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Prov
     outbound: createOutbound({ world }),
     world,
     telemetry: createTelemetry(world),
-    paces: createPaces({ world }),
+    rateLimiters: createRateLimiters({ world }),
   });
   return source ?? expect.unreachable("an EVM chain is watched");
 }

@@ -69,9 +69,9 @@ describe("a Tron node's JSON-RPC", () => {
         return null;
       },
     });
-    const { sightings } = await source().read(question());
+    const { transferLogs } = await source().read(question());
     expect(seen).toEqual([usdt.address, `0x${shop.slice(2).toLowerCase().padStart(64, "0")}`]);
-    expect(sightings).toMatchObject([
+    expect(transferLogs).toMatchObject([
       { sender: tronAddress(payer), wallet: tronAddress(shop), tx_hash: payment.slice(2), units: 19_900_000n },
     ]);
     const [receipt] = await source().receipts([payment.slice(2)]);
@@ -94,9 +94,9 @@ describe("a Tron node's JSON-RPC", () => {
 
   test("states times of other blocks in its logs: the header's counts", async () => {
     const honest = await source().read(question());
-    const earlier = `0x${((honest.sightings[0]?.block.time ?? 0) - 60).toString(16)}`;
+    const earlier = `0x${((honest.transferLogs[0]?.block.time ?? 0) - 60).toString(16)}`;
     tron.behave(alteringLogs((logs) => logs.map((log) => ({ ...log, blockTimestamp: earlier }))));
-    expect((await source().read(question())).sightings).toEqual(honest.sightings);
+    expect((await source().read(question())).transferLogs).toEqual(honest.transferLogs);
   });
 
   test("says that it is short of resources with HTTP 200 and no envelope: that is throttling", async () => {
@@ -137,7 +137,7 @@ describe("a Tron node's JSON-RPC", () => {
 
   test("keeps the logs of a transaction that failed: the receipt tells", async () => {
     tron.fail(payment);
-    expect((await source().read(question())).sightings).toHaveLength(1);
+    expect((await source().read(question())).transferLogs).toHaveLength(1);
     const [receipt] = await source().receipts([payment]);
     expect([receipt?.success, receipt?.logs.length]).toEqual([false, 1]);
   });
@@ -164,7 +164,7 @@ describe("recorded answers of live nodes", () => {
       mark: null,
     });
     await node.stop();
-    expect(answer.sightings).toEqual([
+    expect(answer.transferLogs).toEqual([
       {
         chain: "tron",
         token,

@@ -3,7 +3,6 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain, connectHistory } from "../../src/chains/connect.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import type { Question } from "../../src/chains/source.ts";
 import { createTronWay } from "../../src/chains/tron/tron-way.ts";
 import { createTronGridHistory, createTronGridSource } from "../../src/chains/tron/trongrid-source.ts";
@@ -14,6 +13,7 @@ import { tronAddress } from "../../src/domain/address.ts";
 import { chains } from "../../src/domain/assets.ts";
 import { codeOf, wordsOf } from "../../src/domain/errors.ts";
 import type { BlockRef } from "../../src/domain/finality.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -104,7 +104,13 @@ describe("the key", () => {
         return new Response("{}");
       },
     });
-    const way = createTronWay({ outbound, paces: createPaces({ world }), service: "trongrid", key, marked });
+    const way = createTronWay({
+      outbound,
+      rateLimiters: createRateLimiters({ world }),
+      service: "trongrid",
+      key,
+      marked,
+    });
     await way.send({
       method: "GET",
       url,
@@ -124,11 +130,11 @@ describe("the key", () => {
       `rpc_urls = ["${tron.rpc_url}"]\nexplorer_url = "${tron.url}"`,
       `trongrid_api_key = "${key}"`,
     );
-    const paces = createPaces(all);
-    const source = connectChain({ settings: named, ...all, paces });
+    const rateLimiters = createRateLimiters(all);
+    const source = connectChain({ settings: named, ...all, rateLimiters });
     await source.heads([]);
     expect(tron.paths()).toContain("/jsonrpc");
-    await connectHistory({ settings: named, ...all, paces })?.incoming({
+    await connectHistory({ settings: named, ...all, rateLimiters })?.incoming({
       wallet: tronAddress(shop),
       tokens: [tronAddress(usdt.address)],
       from: await header(1),
@@ -148,9 +154,9 @@ describe("the key", () => {
       `rpc_urls = ["${tron.rpc_url}"]\nexplorer_url = "${tron.url}"`,
       `trongrid_api_key = "${key}"`,
     );
-    const paces = createPaces(all);
-    const source = connectChain({ settings: named, ...all, paces });
-    const history = connectHistory({ settings: named, ...all, paces });
+    const rateLimiters = createRateLimiters(all);
+    const source = connectChain({ settings: named, ...all, rateLimiters });
+    const history = connectHistory({ settings: named, ...all, rateLimiters });
     const asked = { wallet: tronAddress(shop), tokens: [], from: await header(1), to: await header(2) };
     tron.suspend();
     expect(await failure(source.heads([]))).toMatchObject({ code: "provider_rate_limited" });
@@ -195,7 +201,7 @@ test.each<[string, string, string[]]>([
   ["", "", ["api.trongrid.io", "tron.drpc.org", "api.trongrid.io#rest"]],
 ])("a file that says %p and %p has Tron read from %p", (section, keys, providers) => {
   const all = needs();
-  const source = connectChain({ settings: settings(section, keys), ...all, paces: createPaces(all) });
+  const source = connectChain({ settings: settings(section, keys), ...all, rateLimiters: createRateLimiters(all) });
   expect(source.reports().map(({ provider }) => provider)).toEqual(providers);
 });
 
@@ -223,9 +229,9 @@ describe("lists", () => {
     await meanwhile(async () => {
       await crowd(60, 60, 60, 60);
       tron.feel({ no_fingerprint: true });
-      const { sightings } = await grid().read(question((await newest()) - 10));
-      expect(sightings).toHaveLength(241);
-      expect(new Set(sightings.map(({ tx_hash, log_index }) => `${tx_hash} ${log_index}`)).size).toBe(241);
+      const { transferLogs } = await grid().read(question((await newest()) - 10));
+      expect(transferLogs).toHaveLength(241);
+      expect(new Set(transferLogs.map(({ tx_hash, log_index }) => `${tx_hash} ${log_index}`)).size).toBe(241);
     });
   });
 
@@ -233,16 +239,16 @@ describe("lists", () => {
     await meanwhile(async () => {
       await crowd(30, 30, 30);
       tron.feel({ no_fingerprint: true, page_rows: 100 });
-      expect((await grid().read(question((await newest()) - 10))).sightings).toHaveLength(91);
+      expect((await grid().read(question((await newest()) - 10))).transferLogs).toHaveLength(91);
     });
   });
 
   test("that leave out the bounds of time they were asked for lose no block", async () => {
-    const [first] = (await grid().read(question((await newest()) - 10))).sightings;
+    const [first] = (await grid().read(question((await newest()) - 10))).transferLogs;
     const { block } = first ?? expect.unreachable("there is a payment");
     tron.feel({ open_bounds: true });
-    const { sightings } = await grid().read(question(block.number, { from: block.number }));
-    expect(sightings).toHaveLength(1);
+    const { transferLogs } = await grid().read(question(block.number, { from: block.number }));
+    expect(transferLogs).toHaveLength(1);
     const asked = { wallet: tronAddress(shop), tokens: [tronAddress(usdt.address)], from: block, to: block };
     expect(await createTronscan({ url: tron.url, ...needs() }).incoming(asked)).toHaveLength(1);
   });
@@ -257,7 +263,7 @@ describe("lists", () => {
       // Before it there is nothing in the way.
       expect((await grid().read(question((await newest()) - 10))).to).toBeLessThan(crowded);
       tron.reset();
-      expect((await grid().read(question((await newest()) - 10))).sightings).toHaveLength(121);
+      expect((await grid().read(question((await newest()) - 10))).transferLogs).toHaveLength(121);
     });
   });
 
@@ -271,7 +277,7 @@ describe("lists", () => {
       let answers = 0;
       for (let from = 1; from <= to; answers++) {
         const answer = await one.read(question(to, { from }));
-        found.push(...answer.sightings);
+        found.push(...answer.transferLogs);
         from = answer.to + 1;
       }
       expect(found).toHaveLength(121);
@@ -304,16 +310,16 @@ describe("lists", () => {
   });
 
   test("tell transfers that leave a wallet as well", async () => {
-    const { sightings } = await grid().read(
+    const { transferLogs } = await grid().read(
       question((await newest()) - 10, { wallets: [tronAddress(payer)], side: "out" }),
     );
-    expect(sightings).toMatchObject([{ tx_hash: payment, wallet: tronAddress(shop), units: 19_900_000n }]);
+    expect(transferLogs).toMatchObject([{ tx_hash: payment, wallet: tronAddress(shop), units: 19_900_000n }]);
   });
 
   test("of a failed transaction are not held against its receipt", async () => {
     tron.fail(payment);
-    const { sightings } = await grid().read(question((await newest()) - 10));
-    expect(sightings).toHaveLength(1);
+    const { transferLogs } = await grid().read(question((await newest()) - 10));
+    expect(transferLogs).toHaveLength(1);
     expect((await grid().receipts([payment]))[0]?.success).toBe(false);
   });
 });
@@ -415,7 +421,11 @@ describe("histories", () => {
   ])("a file that says %p and has the keys %p compares notes with %p", (section, keys, provider) => {
     const lines = Object.entries(keys).map(([name, value]) => `${name}_api_key = "${value}"`);
     const all = needs();
-    const history = connectHistory({ settings: settings(section, lines.join("\n")), ...all, paces: createPaces(all) });
+    const history = connectHistory({
+      settings: settings(section, lines.join("\n")),
+      ...all,
+      rateLimiters: createRateLimiters(all),
+    });
     expect(history?.provider ?? null).toBe(provider);
   });
 });

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { version } from "../../package.json";
-import { schema_version } from "../../src/storage/migrations.ts";
+import { schema_version } from "../../src/storage/engine/migrations.ts";
 import { fromSource } from "../support/appliance.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -245,16 +245,23 @@ function insertTransfer(path: string): void {
 const names = [
   ...["serve", "migrate", "config", "doctor", "status", "coverage", "orders", "deposits", "transfers", "wallets"],
   ...["inbox", "assign", "unassign", "dismiss", "mark-paid", "resend-webhook"],
-  "opencharge",
+  ...["opencharge", "help"],
 ];
 const commands = names.join(", ");
+const topics = [
+  ...["install", "connect", "webhooks", "payments", "operate", "chains", "opencharge", "configuration"],
+  ...["errors", "log", "security", "architecture", "glossary"],
+];
 
 describe("a command that is written wrongly", () => {
   const rows: [line: string, expected: string][] = [
     ["", `no command; "ocrch" has ${commands}`],
     ["serv", `unknown command "serv"; did you mean "ocrch serve"?`],
     ["zzz", `unknown command "zzz"; "ocrch" has ${commands}`],
-    ["help", `unknown command "help"; "ocrch" has ${commands}`],
+    ["help instal", `unknown topic "instal"; did you mean "ocrch help install"?`],
+    ["help zzz", `unknown topic "zzz"; "ocrch help" has ${topics.join(", ")}`],
+    ["help serve", `unknown topic "serve"; "ocrch serve --help" explains the command`],
+    ["help install operate", `extra argument "operate"; "ocrch help" takes only TOPIC`],
     ["serv --help", `unknown command "serv"; did you mean "ocrch serve"?`],
     ["config", `no command; "ocrch config" has check`],
     ["config chek", `unknown command "chek"; did you mean "ocrch config check"?`],
@@ -324,6 +331,23 @@ describe("help and version", () => {
     }
     const { out: serve } = await ocrch(top, ["-h", "serve"]);
     for (const option of ["-l, --listen HOST:PORT", "--migrate "]) expect(serve).toContain(option);
+  });
+
+  test("the manual lists its topics and prints each page", async () => {
+    const { status, out } = await ocrch(top, ["help"]);
+    expect(status).toBe(0);
+    const listed = [...out.matchAll(/^ {2}(\w+) {2,}(\S.*)$/gm)].map(([, topic = "", title = ""]) => ({
+      topic,
+      title,
+    }));
+    expect(listed.map(({ topic }) => topic)).toEqual(topics);
+    for (const { topic, title } of listed) {
+      const page = await ocrch(top, ["help", topic]);
+      expect(page).toMatchObject({ status: 0, err: "" });
+      expect(page.out).toStartWith(`# ${title}\n`);
+    }
+    const { out: page } = await ocrch(top, ["help", "configuration"]);
+    expect(page).toContain(readFileSync(join(root, "ocrch-config.toml"), "utf8"));
   });
 
   test("the version is the package's", async () => {

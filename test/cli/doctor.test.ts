@@ -7,7 +7,7 @@ import { chmodSync, closeSync, openSync, rmSync, writeFileSync, writeSync } from
 import { run } from "../../src/cli/run.ts";
 import { tronAddress } from "../../src/domain/address.ts";
 import { createEventLog } from "../../src/services/event-log.ts";
-import { openForServing } from "../../src/storage/open.ts";
+import { openForServing } from "../../src/storage/engine/open.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "../support/anvil.ts";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { schema_version } from "../../src/storage/migrations.ts";
+import { schema_version } from "../../src/storage/engine/migrations.ts";
 import { type Appliance, configText, createFolder, type Folder, startAppliance } from "../support/appliance.ts";
 import { createShop, type Merchant, startMerchant } from "../support/merchant.ts";
 
@@ -66,6 +66,7 @@ describe("the executable", () => {
     expect(statSync(executable).size).toBeLessThan(200 * 1024 * 1024);
     expect(command("--version")).toMatchObject({ status: 0, out: "ocrch 0.1.0\n" });
     expect(command("--help").out).toContain("mark-paid");
+    expect(command("help", "configuration").out).toContain("[[wallets]]");
   });
 
   test("checks the configuration and writes nothing", () => {

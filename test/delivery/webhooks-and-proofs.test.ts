@@ -9,6 +9,7 @@ import { aboutProof, rejectionIn } from "../../src/opencharge/wire/proof-deliver
 import { createOutbound } from "../../src/outbound.ts";
 import { createDelivery, type Delivery } from "../../src/services/delivery.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
 import { lastEvent, queueProof } from "../../src/storage/outbox.ts";
@@ -102,8 +103,11 @@ async function cancelledOrder(webhook_url: string): Promise<string> {
   return id;
 }
 
-const resend = (id: string) =>
-  createOperator({ database: temp.database, config: liveConfig(settings) }).resendOrder(id, "test");
+const resend = (id: string) => {
+  const config = liveConfig(settings);
+  const operator = createOperator({ ...createPaymentRules({ config }), database: temp.database, config });
+  return operator.resendOrder(id, "test");
+};
 
 function waiting(): { state: string; failures: number; next_at: number }[] {
   return temp.database.read((at) => at.live().all("SELECT state, failures, next_at FROM deliveries ORDER BY id"));

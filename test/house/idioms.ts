@@ -181,7 +181,8 @@ const homes: readonly Home[] = [
     },
   },
   {
-    allowed: (path) => isService(path) || path === "src/storage/database.ts" || path === "src/storage/migrations.ts",
+    allowed: (path) =>
+      isService(path) || path === "src/storage/engine/database.ts" || path === "src/storage/engine/migrations.ts",
     look: (tokens, i) =>
       isWord(tokens[i], "transact") && isCalled(tokens, i)
         ? "calls transact: only services/ may, so that they list every atomic operation; add a verb there"

@@ -43,7 +43,7 @@ export function embeddedSqlFindings({ path, tokens }: Source): Finding[] {
     .map(({ line }) => ({ path, line, text: "lets SQL tell time or chance: bind tx.now, or bytes of world.random()" }));
 }
 
-/** Migrations that the list in `storage/migrations.ts` does not import: globbing fails inside the executable. */
+/** Migrations that the list in `storage/engine/migrations.ts` does not import: globbing fails inside the executable. */
 export function unlistedMigrations(paths: readonly string[], list: Source): Finding[] {
   const listed = new Set(list.imports.map(({ specifier }) => specifier.split("/").at(-1)));
   return paths

@@ -24,7 +24,15 @@ const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8
 let copy: string;
 beforeAll(() => {
   copy = mkdtempSync(join(tmpdir(), "ocrch-without-"));
-  for (const part of ["src", "migrations", "test", "package.json", "tsconfig.json", "bunfig.toml"]) {
+  for (const part of [
+    "src",
+    "migrations",
+    "test",
+    "package.json",
+    "tsconfig.json",
+    "bunfig.toml",
+    "ocrch-config.toml",
+  ]) {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));

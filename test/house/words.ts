@@ -26,12 +26,12 @@ export function wordFindings(path: string, text: string): Finding[] {
   );
 }
 
-/** Rooms that the README's section on the architecture does not name. Null when it has no such section. */
-export function roomsMissing(readme: string, rooms: readonly string[]): string[] | null {
-  const start = /^#{1,3} .*architecture.*$/im.exec(readme);
+/** Rooms that a text's section on the architecture does not name. Null when it has no such section. */
+export function roomsMissing(text: string, rooms: readonly string[]): string[] | null {
+  const start = /^#{1,3} .*architecture.*$/im.exec(text);
   if (start === null) return null;
   const level = start[0].indexOf(" ");
-  const rest = readme.slice(start.index + start[0].length);
+  const rest = text.slice(start.index + start[0].length);
   const end = rest.search(new RegExp(`^#{1,${level}} `, "m"));
   const section = end < 0 ? rest : rest.slice(0, end);
   return rooms.filter((room) => !section.includes(room));

@@ -12,9 +12,11 @@ import { listProofs } from "../../src/opencharge/storage/proof-lists.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createOperator } from "../../src/services/operator.ts";
-import type { Reader } from "../../src/storage/database.ts";
+import { createOrderFeed } from "../../src/services/order-feed.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { type DepositFilter, listDeposits } from "../../src/storage/deposits.ts";
-import { openForServing } from "../../src/storage/open.ts";
+import type { Reader } from "../../src/storage/engine/database.ts";
+import { openForServing } from "../../src/storage/engine/open.ts";
 import { listOrders, type OrderFilter } from "../../src/storage/orders.ts";
 import { listTransfers, type TransferFilter } from "../../src/storage/transfer-lists.ts";
 import { realWorld } from "../../src/world.ts";
@@ -43,14 +45,15 @@ beforeAll(async () => {
   const opened = open();
   const { database } = opened;
   const config = liveConfig(testConfig());
+  const needs = { ...createPaymentRules({ config }), database, config };
   const services = {
-    checkout: createCheckout({ database, config }),
-    operator: createOperator({ database, config }),
-    inbox: createInbox({ database, config }),
-    eventLog: { keep() {} },
+    checkout: createCheckout(needs),
+    operator: createOperator(needs),
+    inbox: createInbox(needs),
+    orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }),
     claims: claimsOver({ database, config, world, telemetry: silent }),
   };
-  http = createHttp({ world, telemetry: silent, config, database, version, ...services });
+  http = createHttp({ world, telemetry: silent, config, version, ...services });
   raw = new Sqlite(path, { readonly: true });
   close = opened.close;
 }, 300_000);

@@ -251,10 +251,7 @@ describe("a fault of ours", () => {
       throw error;
     };
     const checkout = { ...createCheckout(server), options };
-    const http = createHttp({
-      ...{ ...server, world, telemetry: createTelemetry(world), checkout, version },
-      eventLog: { keep() {} },
-    });
+    const http = createHttp({ ...server, world, telemetry: createTelemetry(world), checkout, version });
     const request = new Request("http://a/api/v1/user/chains", { headers: server.userHeaders(payUrl(unknown_id)) });
     const answer = await http.answer(request, connection);
     await server.stop();

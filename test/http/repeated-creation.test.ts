@@ -5,6 +5,7 @@ import { liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { configText } from "../support/appliance.ts";
 import { type TempDatabase, tempDatabase } from "../support/temp-database.ts";
 
@@ -31,7 +32,8 @@ function shop() {
     "/tmp/ocrch.toml",
   );
   if (draft === null) throw new Error("bad configuration");
-  const needs = { ...temp, config: liveConfig({ ...draft, admin: { secret_hash: "" } }) };
+  const config = liveConfig({ ...draft, admin: { secret_hash: "" } });
+  const needs = { ...temp, ...createPaymentRules({ config }), config };
   const checkout = createCheckout(needs);
   const wanted = { amount: "10", webhook_url: "https://shop.example/hook", sender: null, chain: null, coin: null };
   const identity = {

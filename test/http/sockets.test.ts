@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createLive } from "../../src/http/live.ts";
 import { createOperator } from "../../src/services/operator.ts";
-import { openForCommand } from "../../src/storage/open.ts";
+import { createOrderFeed } from "../../src/services/order-feed.ts";
+import { openForCommand } from "../../src/storage/engine/open.ts";
 import type { Socket } from "../../src/world.ts";
 import {
   type Headings,
@@ -107,9 +108,9 @@ describe("a socket", () => {
     const client = connectTo(order_id);
     await client.received(1);
     const opened = openForCommand({ ...server, path: server.database_path });
-    await createOperator({ ...opened, config: server.config }).markPaid(order_id, "cli", "cash");
+    await createOperator({ ...server, ...opened }).markPaid(order_id, "cli", "cash");
     expect(server.database.changedElsewhere()).toBe(true);
-    server.http.live.pump();
+    server.http.committed();
     expect((await client.closed).frames.at(-1)).toBe(update(order_id, "elsewhere", "paid"));
     await opened.close();
   });
@@ -144,7 +145,7 @@ describe("a socket", () => {
   test("is closed with 1001 when the server stops", async () => {
     const client = connectTo(await server.createOrder());
     await client.received(1);
-    server.http.live.closeAll(1001);
+    server.http.closeWaiting();
     expect((await client.closed).code).toBe(1001);
     const late = await connectTo(await server.createOrder()).closed;
     expect([late.code, late.frames]).toEqual([1001, []]);
@@ -289,13 +290,14 @@ describe("the feed by itself", () => {
   }
 
   test("closes a consumer with more than 64 KiB waiting with 1013, and no other", async () => {
+    const live = createLive(server);
     const order_id = await server.createOrder();
     for (const [waiting, code] of [
       [65_536, null],
       [65_537, 1013],
     ] as const) {
       const socket = inHand(waiting);
-      server.http.live.open(order_id, false)?.opened(socket);
+      live.open(order_id, false)?.opened(socket);
       expect([socket.frames.length, socket.code]).toEqual([1, code]);
     }
   });
@@ -334,7 +336,8 @@ describe("the feed by itself", () => {
       if (broken) throw new Error("disk I/O error");
       return server.database.read(act);
     };
-    const live = createLive({ ...server, database: { ...server.database, read } });
+    const database = { ...server.database, read };
+    const live = createLive({ ...server, orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }) });
     const [early, late] = [inHand(), inHand()];
     live.open(order_id, false)?.opened(early);
     const handlers = live.open(order_id, false);

@@ -28,7 +28,7 @@ const fate = (id: number) => {
   const { status, reason, likely_order } = till.transfer(id);
   return [status, reason, likely_order];
 };
-const inbox = () => createInbox({ database: till.database, config: till.config });
+const inbox = () => createInbox(till);
 const assign = (id: number, order_id: string) => inbox().assign(id, order_id, "operator", "test");
 const unassign = (id: number) => inbox().unassign(id, "operator", "test");
 const waiting = () => inbox().list({ dust: false }, { limit: 100, offset: 0 });

@@ -48,6 +48,19 @@ test("a thief's order for the second half does not hold up what is left of the s
   expect([till.status(owed), till.status(thief)]).toEqual(["paid", "pending"]);
 });
 
+test("nor does one for the last third, when the second is not confirmed yet", async () => {
+  await begin();
+  const owed = await till.asked("60.00", ann);
+  await till.receive({ amount: "24", sender: ann });
+  const thief = await till.asked("24");
+  till.advance(10 * minute_ms);
+  const second = await till.arrive({ amount: "12", sender: ann });
+  const third = await till.arrive({ amount: "24", sender: ann });
+  expect(told(third).slice(1)).toEqual(["ambiguous", null]);
+  for (const part of [second, third]) await till.confirm(part);
+  expect([till.status(owed), till.status(thief)]).toEqual(["paid", "pending"]);
+});
+
 describe("a thief who opens an order three seconds after a payment was mined", () => {
   const stories: [what: string, owed: string, arrives: string][] = [
     ["from which an exchange kept its fee", "100.00", "99"],

@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { createInbox } from "../../src/services/inbox.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
+import { balances } from "../support/balances.ts";
 import { ann, startTill, type Till } from "../support/till.ts";
 
 let till: Till;

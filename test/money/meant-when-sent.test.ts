@@ -19,7 +19,7 @@ afterEach(async () => {
 const hour_ms = 3_600_000;
 const tolerant = { orders: { underpaid_tolerance: [{ amount: "0.10" }] } };
 const sender = (n: number) => `0x${n.toString(16).padStart(40, "0")}`;
-const inbox = () => createInbox({ database: till.database, config: till.config });
+const inbox = () => createInbox(till);
 
 /** A block of a branch: it holds one transfer of whole coins, or only shows that others are gone. Resolves with its id. */
 async function show(

@@ -11,7 +11,7 @@ import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
 import { createExpiry, type Expiry } from "../../src/services/expiry.ts";
 import { createSettlement, type Settlement } from "../../src/services/settlement.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
+import { balances } from "../support/balances.ts";
 import { evm_wallet, payUrl, startTestServer, type TestServer, webhook_url } from "../support/server.ts";
 import { silent } from "../support/temp-database.ts";
 
@@ -35,11 +35,11 @@ let checkout: Checkout;
 
 beforeAll(async () => {
   server = await startTestServer({ settings: { orders: { lifetime_ms, late_window_ms } } });
-  const { database, config, world } = server;
+  const { world } = server;
   rows = new Sqlite(server.database_path, { readonly: true });
-  settlement = createSettlement({ database, config, telemetry: silent });
-  expiry = createExpiry({ database, config, world: { ...world, elapsed: world.now } });
-  checkout = createCheckout({ database, config });
+  settlement = createSettlement({ ...server, telemetry: silent });
+  expiry = createExpiry({ ...server, world: { ...world, elapsed: world.now } });
+  checkout = createCheckout(server);
 });
 
 afterAll(async () => {

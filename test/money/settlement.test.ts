@@ -5,15 +5,16 @@ import { type Config, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
 import { type Page, slices } from "../../src/services/page.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { allocate } from "../../src/storage/allocations.ts";
 import { coveredBlocks, watchesOf } from "../../src/storage/coverage.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
 import { knownPositions } from "../../src/storage/transfers.ts";
 import { realWorld } from "../../src/world.ts";
 import { configText } from "../support/appliance.ts";
+import { balances } from "../support/balances.ts";
 import { silent, type TempDatabase, tempDatabase } from "../support/temp-database.ts";
 
 const wallet = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -111,7 +112,11 @@ describe("ingest", () => {
   const covered = () => temp.database.read((at) => coveredBlocks(at, ids()[0] ?? 0)).map(({ from, to }) => [from, to]);
   const count = () =>
     temp.database.read((at) => at.live().all<{ n: number }>("SELECT count(*) AS n FROM transfers"))[0]?.n;
-  const settlement = () => createSettlement({ database: temp.database, config: liveConfig(config), telemetry: silent });
+  const settlement = () => {
+    const live = liveConfig(config);
+    const rules = createPaymentRules({ config: live });
+    return createSettlement({ ...rules, database: temp.database, config: live, telemetry: silent });
+  };
   const page = (transfers: Transfer[], more: Partial<Page> = {}): Page => ({
     chain: "eth",
     pass: "head",

@@ -318,9 +318,9 @@ describe("without a sound answer nothing is signed, and the caller is told to co
   });
 });
 
-test("the README's backend approves what it knows, declines the rest and believes nobody else", async () => {
-  const readme = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
-  const [, example = ""] = /## Opencharge\n[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme) ?? [];
+test("the manual's backend approves what it knows, declines the rest and believes nobody else", async () => {
+  const page = readFileSync(join(import.meta.dir, "../../src/manual/opencharge.md"), "utf8");
+  const [, example = ""] = /```ts\n([\s\S]*?)```/.exec(page) ?? [];
   const folder = mkdtempSync(join(tmpdir(), "ocrch-approve-"));
   writeFileSync(join(folder, "approve.ts"), example);
   const { approve } = (await import(join(folder, "approve.ts"))) as {

@@ -19,6 +19,7 @@ import { createOutbound } from "../../src/outbound.ts";
 import { createCrediting } from "../../src/services/crediting.ts";
 import { createDelivery } from "../../src/services/delivery.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { insertChain } from "../../src/storage/chains.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
 import { countDeliveries, eventsAfter } from "../../src/storage/outbox.ts";
@@ -63,7 +64,8 @@ beforeEach(() => {
   const outbound = createOutbound({ world });
   identities = createOwnIdentities({ config });
   directory = createDirectory({ config, outbound, world, telemetry: silent, identities });
-  const network = { database: temp.database, config, world, telemetry: silent, identities, directory };
+  const rules = createPaymentRules({ config });
+  const network = { ...rules, database: temp.database, config, world, telemetry: silent, identities, directory };
   gateway = createGateway(network);
   proofs = createProofs(network);
 });
@@ -367,7 +369,8 @@ describe("a checkout", () => {
   test("is not hosted by an appliance that is no gateway", async () => {
     const none = liveConfig({ ...settings, opencharge: { ...section(), gateway_ocid: null, merchant_ocid: ours } });
     const own = createOwnIdentities({ config: none });
-    const needs = { database: temp.database, config: none, world, telemetry: silent, directory };
+    const rules = createPaymentRules({ config: none });
+    const needs = { ...rules, database: temp.database, config: none, world, telemetry: silent, directory };
     gateway = createGateway({ ...needs, identities: own });
     proofs = createProofs({ ...needs, identities: own });
     expect(codeOf(await checkout())).toBe("400 CAPABILITY_NOT_SUPPORTED");
@@ -409,7 +412,8 @@ describe("a proof of payment", () => {
     const network = { ...settings.opencharge, ...section(), partners: [agreed] };
     const config = liveConfig({ ...settings, opencharge: network });
     identities = createOwnIdentities({ config });
-    const needs = { database: temp.database, config, world, telemetry: silent, identities, directory };
+    const rules = createPaymentRules({ config });
+    const needs = { ...rules, database: temp.database, config, world, telemetry: silent, identities, directory };
     gateway = createGateway(needs);
     proofs = createProofs(needs);
     await pay(opened(await checkout()));
@@ -446,7 +450,8 @@ describe("a proof of payment", () => {
 
   test("is owed from the payment's own commit on, also when it was made by another process, and made once", async () => {
     const session = opened(await checkout());
-    const operator = createOperator({ database: temp.database, config: liveConfig(settings) });
+    const config = liveConfig(settings);
+    const operator = createOperator({ ...createPaymentRules({ config }), database: temp.database, config });
     await operator.markPaid(orderOf(session).id, "test", "in cash");
     expect(proofsAt(caller)).toHaveLength(0);
     await Promise.all([proofs.issueOwed(), proofs.issueOwed()]);

@@ -5,9 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { liveConfig } from "../../src/config/config.ts";
 import { insertSession } from "../../src/opencharge/storage/gateway.ts";
 import { proofOf, signedOrder } from "../../src/opencharge/storage/merchant.ts";
-import { createCrediting } from "../../src/services/crediting.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createReverts } from "../../src/services/reverts.ts";
-import { createSplits } from "../../src/services/splits.ts";
 import { allocatedTo } from "../../src/storage/allocations.ts";
 import { setReverted } from "../../src/storage/inbox.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
@@ -342,8 +341,7 @@ describe("a proof of ours", () => {
     const lines: string[] = [];
     const telemetry = createTelemetry({ ...realWorld(), warn: (line) => void lines.push(line) });
     const config = liveConfig(testConfig());
-    const services = { crediting: createCrediting({ config }), splits: createSplits({ config }) };
-    const { revert } = createReverts({ config, telemetry, ...services });
+    const { revert } = createReverts({ ...createPaymentRules({ config }), config, telemetry });
     await shop.database.transact((tx) => {
       for (const row of allocatedTo(tx, page.order.id)) revert(tx, row);
     });

@@ -6,7 +6,7 @@ import type { Providers } from "../../src/chains/source.ts";
 import type { BlockRef } from "../../src/domain/finality.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
-import { createStarts } from "../../src/workers/start.ts";
+import { createWatchStarts } from "../../src/workers/scan/watch-starts.ts";
 import { payer, startStory, usd, wallet } from "../support/chain-story.ts";
 import { silent, tempDatabase } from "../support/temp-database.ts";
 import { startTill, type Till } from "../support/till.ts";
@@ -125,7 +125,7 @@ test("a watch begins before the first of all blocks that share its second", asyn
     time: opened_ms / 1000 - 1_000 + Math.floor(number / 5),
   });
   const source = { blocks: async (numbers: readonly number[]) => numbers.map(at) } as Providers;
-  const starts = createStarts({
+  const starts = createWatchStarts({
     chain: "eth",
     source,
     config: till.config,

@@ -1,14 +1,14 @@
 // Our clock against those of the chains: when it counts as wrong, who is told, and what it may then decide.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { ToldHeads, Word } from "../../src/chains/source.ts";
+import type { ChainHeads, ProviderHeads } from "../../src/chains/source.ts";
 import type { ChainId } from "../../src/domain/assets.ts";
 import { type ClockReading, ourClockError } from "../../src/domain/clock.ts";
 import { Fault } from "../../src/domain/errors.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { chainClock, clockError } from "../../src/storage/clocks.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
-import { createClockAlarm, createClockWatch, startHearing } from "../../src/workers/clock-watch.ts";
+import { createClockAlarm, createClockWatch, startTiming } from "../../src/workers/scan/clock-watch.ts";
 import { testConfig } from "../support/server.ts";
 import { type TempDatabase, tempDatabase } from "../support/temp-database.ts";
 import { startTill } from "../support/till.ts";
@@ -51,7 +51,7 @@ describe("polls compare clocks", () => {
   afterEach(() => temp.close());
 
   const block_s = { eth: 12, polygon: 2 } as const;
-  const heads = (chain: keyof typeof block_s, late_s = 0): ToldHeads => {
+  const heads = (chain: keyof typeof block_s, late_s = 0): ChainHeads => {
     const number = Math.floor((true_ms / 1000 - late_s) / block_s[chain]);
     const latest = { number, hash: `0x${number}`, time: number * block_s[chain] };
     return { latest, safe: null, finalized: null, by: { latest: `${chain}-a`, safe: null, finalized: null } };
@@ -65,7 +65,7 @@ describe("polls compare clocks", () => {
     };
     const telemetry = createTelemetry(world);
     const source = {
-      async headsBeside(): Promise<Word> {
+      async independentHeads(): Promise<ProviderHeads> {
         if (second === null) throw new Fault("second_opinion_missing");
         return { provider: `${chain}-b`, heads: heads(chain, second()) };
       },
@@ -80,17 +80,17 @@ describe("polls compare clocks", () => {
       alarm,
     });
     return {
-      poll: () => made.look(heads(chain, late_s), startHearing(world)()),
+      poll: () => made.look(heads(chain, late_s), startTiming(world)()),
       forgetIfSet: made.forgetIfSet,
       /** Our clock is set between the question and the answer. */
       async setAndPoll(next_error_ms: number) {
-        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        const [head, heard] = [heads(chain, late_s), startTiming(world)];
         error_ms = next_error_ms;
         await made.look(head, heard());
       },
       /** The machine sleeps between the question and the answer, and the monotonic clock with it where `stops`. */
       async sleepAndPoll(ms: number, stops: boolean) {
-        const [head, heard] = [heads(chain, late_s), startHearing(world)];
+        const [head, heard] = [heads(chain, late_s), startTiming(world)];
         true_ms += ms;
         if (stops) slept_ms += ms;
         await made.look(head, heard());
@@ -190,13 +190,13 @@ describe("polls compare clocks", () => {
     const world = { ...temp.world, elapsed: () => true_ms - start_ms };
     const still = createClockWatch({
       chain: "eth",
-      source: { headsBeside: () => Promise.reject(new Fault("second_opinion_missing")) },
+      source: { independentHeads: () => Promise.reject(new Fault("second_opinion_missing")) },
       watching: createWatching(temp),
       database: temp.database,
       world,
       alarm() {},
     });
-    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet, startHearing(world)());
+    for (let n = 0; n < 3; n++, true_ms += 60_000) await still.look(quiet, startTiming(world)());
     expect([clockOf("eth"), error()]).toEqual([null, null]);
   });
 

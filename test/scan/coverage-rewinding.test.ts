@@ -7,7 +7,7 @@ import { createWatching } from "../../src/services/watching.ts";
 import { recordPoll, rememberBlock } from "../../src/storage/chains.ts";
 import { cover, intervals, watchesOf } from "../../src/storage/coverage.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
-import { createRewinding } from "../../src/workers/rewinding.ts";
+import { createRewinding } from "../../src/workers/scan/rewinding.ts";
 import { testConfig } from "../support/server.ts";
 import { type TempDatabase, tempDatabase } from "../support/temp-database.ts";
 
@@ -26,11 +26,11 @@ async function misread(read_finally_to: number, operators: number) {
   const watches = temp.database.read((at) => watchesOf(at, "eth")).map(({ id }) => id);
   await watching.begin(watches, block(0));
   const source = {
-    testify: ({ heights }: { heights: readonly number[] }, heard: readonly string[]) =>
-      heard.length === operators
+    fetchEvidence: ({ heights }: { heights: readonly number[] }, excluded: readonly string[]) =>
+      excluded.length === operators
         ? Promise.reject(new Fault("second_opinion_missing"))
         : Promise.resolve({
-            provider: `node ${heard.length}`,
+            provider: `node ${excluded.length}`,
             headers: new Map(heights.map((number) => [number, block(number)])),
           }),
     blocks: (numbers: readonly number[]) => Promise.resolve(numbers.map((number) => block(number))),

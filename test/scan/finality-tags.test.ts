@@ -1,10 +1,10 @@
 // Where a finality tag was last served, by the clock of the machine and over restarts.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import type { ToldHeads } from "../../src/chains/source.ts";
+import type { ChainHeads } from "../../src/chains/source.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { insertChain } from "../../src/storage/chains.ts";
-import { createServedTags } from "../../src/workers/served-tags.ts";
+import { createServedTags } from "../../src/workers/scan/served-tags.ts";
 import { realWorld } from "../../src/world.ts";
 import { type TempDatabase, tempDatabase } from "../support/temp-database.ts";
 
@@ -25,7 +25,7 @@ beforeEach(async () => {
 afterEach(() => temp.close());
 
 const block = (number: number) => ({ number, hash: `0x${number}`, time: number });
-const heads = (latest: number, finalized: number | null): ToldHeads => ({
+const heads = (latest: number, finalized: number | null): ChainHeads => ({
   latest: block(latest),
   safe: null,
   finalized: finalized === null ? null : block(finalized),
@@ -36,7 +36,7 @@ const begin = () => {
   const { database } = temp;
   const world = { ...realWorld(), now: () => wall, elapsed: () => elapsed };
   const served = createServedTags({ chain: "eth", database, watching: createWatching({ database }), world });
-  return async (told: ToldHeads) => (await served.complete(told, ["finalized"])).finalized?.number ?? null;
+  return async (told: ChainHeads) => (await served.complete(told, ["finalized"])).finalized?.number ?? null;
 };
 const pass = (ms: number) => {
   wall += ms;

@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { createWatching } from "../../src/services/watching.ts";
-import { owingChains } from "../../src/workers/reading.ts";
+import { owingChains } from "../../src/workers/chain-workers.ts";
 import { startTill, type Till } from "../support/till.ts";
 
 let till: Till;

@@ -287,7 +287,8 @@ export function createFate(
       const database = needs.product.resumedFirst(opened.database, eventLog);
       try {
         const live = { current: () => config, replace() {} };
-        const operator = needs.product.createOperator({ database, config: live });
+        const rules = needs.product.createPaymentRules({ config: live });
+        const operator = needs.product.createOperator({ ...rules, database, config: live });
         await operator.markPaid(order.id, "someone", "paid in cash");
         stage.committed_elsewhere_at = timeline.now();
       } catch (error) {

@@ -113,23 +113,23 @@ export const faults: readonly PlantedFault[] = [
   ),
   fault(
     "a transfer counts without a second reading",
-    "src/workers/ripening.ts",
+    "src/workers/confirm/confirmation.ts",
     [
-      "const silence = await hear(cases);",
-      'const silence = await hear([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
+      "const silence = await askAll(cases);",
+      'const silence = await askAll([]);\n    for (const { opinions } of cases) opinions.push({ provider: "a", verdict: "confirmed" }, { provider: "b", verdict: "confirmed" });',
     ],
     /without a second reading|does not stand|a block that left the chain|from a block it is not in/,
   ),
   fault(
     "a rewritten chain is not read again",
-    "src/workers/head-pass.ts",
+    "src/workers/scan/head-pass.ts",
     ["answer.mark?.hash !== seen.hash) return seen;", "answer.mark?.hash === undefined) return seen;"],
     /answered another branch|covered and not stored/,
     14,
   ),
   fault(
     "pages of one poll may lie on two branches",
-    "src/workers/head-pass.ts",
+    "src/workers/scan/head-pass.ts",
     ["if (seen === null || answer.end.number > seen.number) seen = answer.end;", ""],
     /answered another branch/,
     400,
@@ -254,7 +254,7 @@ export const faults: readonly PlantedFault[] = [
   ),
   fault(
     "blocks of a head that was invented count as read",
-    "src/workers/head-check.ts",
+    "src/workers/scan/head-check.ts",
     ["if (row?.head_number == null || row.head_number <= latest.number) return;", "if (row !== null) return;"],
     /blocks above the head count as read|answered another branch|was lost/,
   ),

@@ -53,12 +53,14 @@ async function productFrom(source: string): Promise<Product> {
   const { startApp } = await load("app.ts");
   const { createTelemetry } = await load("telemetry.ts");
   const { parseConfig } = await load("config/parse.ts");
-  const { migrateDatabase, openForCommand } = await load("storage/open.ts");
+  const { migrateDatabase, openForCommand } = await load("storage/engine/open.ts");
   const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
+  const { createPaymentRules } = await load("services/payment-rules.ts");
   const { extensionHooks, extensionSections } = await load("extensions.ts");
   const storage = { migrateDatabase, openForCommand, extensionHooks, extensionSections };
-  return { startApp, createTelemetry, parseConfig, ...storage, createEventLog, resumedFirst, createOperator };
+  const services = { createEventLog, resumedFirst, createOperator, createPaymentRules };
+  return { startApp, createTelemetry, parseConfig, ...storage, ...services };
 }
 
 async function runHere(): Promise<Sum> {

@@ -8,7 +8,8 @@ import type { parseConfig } from "../../src/config/parse.ts";
 import type { extensionHooks, extensionSections } from "../../src/extensions.ts";
 import type { createEventLog, resumedFirst } from "../../src/services/event-log.ts";
 import type { createOperator } from "../../src/services/operator.ts";
-import type { migrateDatabase, openForCommand } from "../../src/storage/open.ts";
+import type { createPaymentRules } from "../../src/services/payment-rules.ts";
+import type { migrateDatabase, openForCommand } from "../../src/storage/engine/open.ts";
 import type { createTelemetry } from "../../src/telemetry.ts";
 import type { SocketHandlers } from "../../src/world.ts";
 import { createLife, Death, type Life, type Surroundings } from "./world.ts";
@@ -25,6 +26,7 @@ export interface Product {
   createEventLog: typeof createEventLog;
   resumedFirst: typeof resumedFirst;
   createOperator: typeof createOperator;
+  createPaymentRules: typeof createPaymentRules;
 }
 
 export interface Answer {

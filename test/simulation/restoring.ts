@@ -31,7 +31,7 @@ export interface Restorer {
 }
 
 const copies_max = 6;
-/** A folder that is put back as a whole brings its old file along, which README says to delete. */
+/** A folder that is put back as a whole brings its old file along, which the manual says to delete. */
 const file_deleted_percent = 25;
 
 export function createLost(): Lost {
@@ -224,7 +224,7 @@ function isOutOfSight({ told_at, wallet }: Detail, restores: readonly Restore[])
   return since.some(({ must_begin, wallets }) => must_begin !== true || !wallets.includes(wallet));
 }
 
-/** Holds the first start after a restore against what README says of it. */
+/** Holds the first start after a restore against what the manual says of it. */
 export function judgeRestore(stage: Stage, db: Sqlite): void {
   const restore = stage.lost.restores.at(-1);
   if (restore === undefined || restore.is_judged || !stage.server.isReady()) return;

@@ -17,6 +17,8 @@ export interface Timeline {
   freeze(ms: number): void;
   /** When the last freeze ended; before all time where there was none. */
   thawedAt(): number;
+  /** How long the longest freeze has lasted, ms. */
+  longestFreeze(): number;
   /** Runs what is left of this turn. */
   settle(): void;
 }
@@ -102,6 +104,7 @@ export function createTimeline(hooks: { run(act: () => void): void; turnEnded():
   }
 
   let thawed_at = Number.NEGATIVE_INFINITY;
+  let longest_ms = 0;
   return {
     now: () => now,
     at,
@@ -113,9 +116,11 @@ export function createTimeline(hooks: { run(act: () => void): void; turnEnded():
       now = end;
     },
     thawedAt: () => thawed_at,
+    longestFreeze: () => longest_ms,
     freeze(ms) {
       now += ms;
       thawed_at = now;
+      longest_ms = Math.max(longest_ms, ms);
       runUntil(now);
     },
     settle,

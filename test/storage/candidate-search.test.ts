@@ -4,8 +4,10 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { around_max } from "../../src/domain/attribution.ts";
-import { askedNear } from "../../src/storage/asked.ts";
-import { countPayments, unboundWaiting } from "../../src/storage/bound.ts";
+import { countPayments, unboundWaiting } from "../../src/storage/bound-transfers.ts";
+import { askedNear } from "../../src/storage/candidate-search.ts";
+import type { Reader } from "../../src/storage/engine/database.ts";
+import { heldTransfers, isHeldFor } from "../../src/storage/held.ts";
 import {
   candidateOfSender,
   candidatesElsewhere,
@@ -16,9 +18,7 @@ import {
   remaindersOf,
   surchargedNear,
   unpaidBefore,
-} from "../../src/storage/candidates.ts";
-import type { Reader } from "../../src/storage/database.ts";
-import { heldTransfers, isHeldFor } from "../../src/storage/held.ts";
+} from "../../src/storage/reservation-search.ts";
 import { depositsExpecting, depositsOfSender, payersLike, unallocatedOf } from "../../src/storage/senders.ts";
 import { transferById, waitingPolicies, waitingTransfers } from "../../src/storage/transfers.ts";
 import { plansOf } from "../support/plans.ts";

@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createOcrch, OcrchError } from "../../src/sdk/index.ts";
 import { createFileWatch } from "../../src/services/file-watch.ts";
-import { openForCommand, openForServing } from "../../src/storage/open.ts";
+import { openForCommand, openForServing } from "../../src/storage/engine/open.ts";
 import { recordAudit } from "../../src/storage/outbox.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
@@ -100,7 +100,7 @@ test("what stands in the place of the new file is not written through", () => {
 
 test("files are for this user alone, whatever the umask", () => {
   const script = `
-    import { openForServing } from ${JSON.stringify(join(import.meta.dir, "../../src/storage/open.ts"))};
+    import { openForServing } from ${JSON.stringify(join(import.meta.dir, "../../src/storage/engine/open.ts"))};
     import { recordAudit } from ${JSON.stringify(join(import.meta.dir, "../../src/storage/outbox.ts"))};
     import { realWorld } from ${JSON.stringify(join(import.meta.dir, "../../src/world.ts"))};
     const telemetry = { info() {}, warn() {}, error() {}, count() {}, counters: () => new Map() };

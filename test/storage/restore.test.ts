@@ -43,7 +43,7 @@ async function start(): Promise<void> {
   servers.push(server);
 }
 
-/** As README tells to back it up. */
+/** As the manual says to back it up. */
 function backUp(): string {
   const copy = `${database}.backup`;
   const raw = new Sqlite(database, { readonly: true });

@@ -4,7 +4,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { getTableColumns, getTableName, is, Table } from "drizzle-orm";
 import * as network from "../../src/opencharge/storage/schema.ts";
-import { migrate } from "../../src/storage/migrations.ts";
+import { migrate } from "../../src/storage/engine/migrations.ts";
 import * as schema from "../../src/storage/schema.ts";
 
 let raw: Sqlite;

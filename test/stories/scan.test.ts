@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { coverageOf } from "../../src/services/coverage.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
+import { balances } from "../support/balances.ts";
 import {
   payer,
   type Story,

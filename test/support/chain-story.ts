@@ -4,18 +4,19 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { connectChain, connectHistory } from "../../src/chains/connect.ts";
 import type { History } from "../../src/chains/history.ts";
-import { createPaces } from "../../src/chains/pace.ts";
 import { type ChainSettings, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
+import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createBalances } from "../../src/services/balances.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createClaims } from "../../src/services/claims.ts";
-import { createComparing } from "../../src/services/comparing.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createInbox } from "../../src/services/inbox.ts";
+import { createIndexReconciliation } from "../../src/services/index-reconciliation.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -23,13 +24,13 @@ import type { DepositRow } from "../../src/storage/deposits.ts";
 import type { TransferRow } from "../../src/storage/transfers.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
-import { createCaseWork } from "../../src/workers/balance-cases.ts";
-import { createBalanceCheck } from "../../src/workers/balances.ts";
-import { createClockAlarm } from "../../src/workers/clock-watch.ts";
-import { createEvidence } from "../../src/workers/evidence.ts";
-import { createLookUp } from "../../src/workers/lookup.ts";
-import { createReconcile } from "../../src/workers/reconcile.ts";
-import { createScan } from "../../src/workers/scan.ts";
+import { createCaseWork } from "../../src/workers/reconcile/balance-cases.ts";
+import { createBalanceCheck } from "../../src/workers/reconcile/balance-check.ts";
+import { createIndexCheck } from "../../src/workers/reconcile/index-check.ts";
+import { createClockAlarm } from "../../src/workers/scan/clock-watch.ts";
+import { createEvidence } from "../../src/workers/scan/evidence.ts";
+import { createScan } from "../../src/workers/scan/scan.ts";
+import { createLookUp } from "../../src/workers/scan/transfer-lookup.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
@@ -130,20 +131,22 @@ export async function startStory(options: StoryOptions = {}) {
   if (settings === undefined) throw new Error("the story's chain is not configured");
 
   const outbound = createOutbound({ world });
-  const source = connectChain({ settings, outbound, world, telemetry, paces: createPaces({ world }) });
+  const source = connectChain({ settings, outbound, world, telemetry, rateLimiters: createRateLimiters({ world }) });
+  const rules = createPaymentRules({ config });
   const checkout = createCheckout({
+    ...rules,
     database,
     config,
     opened: (deposit) => {
       if (options.opening_heads === true) scan.openings.opened(deposit);
     },
   });
-  const settlement = createSettlement({ database, config, telemetry });
+  const settlement = createSettlement({ ...rules, database, config, telemetry });
   const watching = createWatching({ database });
-  const expiry = createExpiry({ database, config, world });
+  const expiry = createExpiry({ ...rules, database, config, world });
   const release = createRelease({ database, config, world, telemetry });
-  const operator = createOperator({ database, config });
-  const inbox = createInbox({ database, config });
+  const operator = createOperator({ ...rules, database, config });
+  const inbox = createInbox({ ...rules, database, config });
   const lookUp = createLookUp({ database, sourceOf: (asked) => (asked === chain ? source : null) });
   const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());
@@ -181,18 +184,18 @@ export async function startStory(options: StoryOptions = {}) {
       settings: { ...settings, explorer },
       outbound,
       world,
-      paces: createPaces({ world: hurried }),
+      rateLimiters: createRateLimiters({ world: hurried }),
     });
   };
   const makeReconcile = () =>
-    createReconcile({
+    createIndexCheck({
       chain: settings.id,
       settings: () => config.current().chains.get(settings.id) ?? settings,
       history,
       source,
       database,
       settlement,
-      comparing: createComparing({ database, world, telemetry }),
+      indexReconciliation: createIndexReconciliation({ database, world, telemetry }),
       world,
       telemetry,
     });

@@ -2,8 +2,9 @@
 
 import type { LiveConfig } from "../../src/config/config.ts";
 import { type Claims, createClaims, type LookUp } from "../../src/services/claims.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
-import type { Database } from "../../src/storage/database.ts";
+import type { Database } from "../../src/storage/engine/database.ts";
 import type { Telemetry } from "../../src/telemetry.ts";
 import type { World } from "../../src/world.ts";
 
@@ -14,5 +15,5 @@ export function claimsOver(
   needs: { database: Database; config: LiveConfig; world: World; telemetry: Telemetry },
   lookUp = nothingMined,
 ): Claims {
-  return createClaims({ ...needs, settlement: createSettlement(needs), lookUp });
+  return createClaims({ ...needs, settlement: createSettlement({ ...needs, ...createPaymentRules(needs) }), lookUp });
 }

@@ -2,8 +2,8 @@
 // `bun rival.ts DATABASE`, order ids on stdin, one outcome per line on stdout.
 
 import { codeOf } from "../../src/domain/errors.ts";
+import { openForCommand } from "../../src/storage/engine/open.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
-import { openForCommand } from "../../src/storage/open.ts";
 import { realWorld } from "../../src/world.ts";
 import { silent } from "./temp-database.ts";
 

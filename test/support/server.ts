@@ -12,8 +12,10 @@ import { createCheckout } from "../../src/services/checkout.ts";
 import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
+import { createOrderFeed, type OrderFeed } from "../../src/services/order-feed.ts";
+import { createPaymentRules, type PaymentRules } from "../../src/services/payment-rules.ts";
 import { createWatching } from "../../src/services/watching.ts";
-import type { Database } from "../../src/storage/database.ts";
+import type { Database } from "../../src/storage/engine/database.ts";
 import { type EventRow, eventsAfter } from "../../src/storage/outbox.ts";
 import { createTelemetry, type Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -127,7 +129,7 @@ export interface Answer {
 
 export type Headings = Record<string, string>;
 
-export interface TestServer {
+export interface TestServer extends PaymentRules {
   url: string;
   port: number;
   world: World;
@@ -138,6 +140,7 @@ export interface TestServer {
   operator: Operator;
   inbox: Inbox;
   claims: Claims;
+  orderFeed: OrderFeed;
   http: HttpDoor;
   /** Log lines so far. */
   log: string[];
@@ -185,15 +188,16 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const { database } = temp;
   const config = liveConfig(testConfig(options.settings));
   await createWatching({ database }).sync(config.current());
-  const checkout = createCheckout({ database, config });
-  const operator = createOperator({ database, config });
-  const inbox = createInbox({ database, config });
+  const rules = createPaymentRules({ config });
+  const checkout = createCheckout({ ...rules, database, config });
+  const operator = createOperator({ ...rules, database, config });
+  const inbox = createInbox({ ...rules, database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
-  const eventLog = { keep() {} };
-  const shared = { world, telemetry, config, database, checkout };
+  const orderFeed = createOrderFeed({ database, eventLog: { keep() {} } });
+  const shared = { world, telemetry, config, checkout };
   const outbound = createOutbound({ world });
-  const started = extensions.map((extension) => extension.start({ ...shared, outbound }).http);
-  const http = createHttp({ ...shared, eventLog, claims, operator, inbox, extensions: started, version });
+  const started = extensions.map((extension) => extension.start({ ...rules, ...shared, database, outbound }).http);
+  const http = createHttp({ ...shared, orderFeed, claims, operator, inbox, extensions: started, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;
@@ -220,6 +224,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     return request("POST", `/api/v1/service/${path}`, { ...signed, ...headers }, text);
   };
   return {
+    ...rules,
     url,
     port: listener.port,
     world,
@@ -230,6 +235,7 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
     operator,
     inbox,
     claims,
+    orderFeed,
     http,
     log,
     now: () => clock_ms,

@@ -101,7 +101,8 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       return { number, hash: stand.block(block.hash), time: Number(block.timestamp) };
     }
 
-    const told = ({ sightings }: Answer) => sightings.map(({ tx_hash, token, units }) => ({ tx_hash, token, units }));
+    const told = ({ transferLogs }: Answer) =>
+      transferLogs.map(({ tx_hash, token, units }) => ({ tx_hash, token, units }));
 
     function toShop() {
       const [usdt_address, dai_address] = [stand.address(usdt.address), stand.address(dai.address)];
@@ -132,8 +133,8 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
 
     test("several wallets are answered together, each transfer at its own wallet", async () => {
       const wallets = [stand.address(shop), stand.address(other_shop)];
-      const { sightings } = await source.read(question({ wallets }));
-      expect(sightings.map(({ wallet, units }) => [wallet, units])).toEqual([
+      const { transferLogs } = await source.read(question({ wallets }));
+      expect(transferLogs.map(({ wallet, units }) => [wallet, units])).toEqual([
         [wallets[0], 19_900_000n],
         [wallets[0], 5_000_000n],
         [wallets[1], 7n],
@@ -143,8 +144,8 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       ] as [string, bigint][]);
     });
 
-    test("a sighting has canonical names, its block and the time of that block", async () => {
-      const [first] = (await source.read(question())).sightings;
+    test("a transfer log has canonical names, its block and the time of that block", async () => {
+      const [first] = (await source.read(question())).transferLogs;
       const { blockNumber } = await mined(stand.anvil, sent.payment);
       expect(first).toEqual({
         chain: stand.chain,
@@ -159,9 +160,9 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     });
 
     test("two equal transfers in one transaction are two, each at its own place in the receipt", async () => {
-      const { sightings } = await source.read(question());
+      const { transferLogs } = await source.read(question());
       const [receipt] = await source.receipts([stand.tx(sent.pair)]);
-      const pair = sightings.filter(({ tx_hash }) => tx_hash === stand.tx(sent.pair));
+      const pair = transferLogs.filter(({ tx_hash }) => tx_hash === stand.tx(sent.pair));
       const positions = pair.map(({ log_index }) => receipt?.logs.findIndex((log) => log.log_index === log_index));
       expect(positions).toEqual([1, 3]);
       expect(receipt?.block).toEqual({ number: pair[0]?.block.number ?? -1, hash: pair[0]?.block.hash ?? "" });
@@ -176,10 +177,10 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       if (stand.lacks?.includes("outgoing") === true) {
         return expect(await codeOfFailure(source.read(asked))).toBe("provider_cannot_answer");
       }
-      const { sightings, zero_value } = await source.read(asked);
+      const { transferLogs, zero_value } = await source.read(asked);
       const [from_payer, to_stranger] = [stand.address(payer), stand.address(stranger)];
-      expect(sightings.map(({ sender }) => sender)).toEqual(sightings.map(() => from_payer));
-      expect(sightings.map(({ units }) => units)).toEqual([
+      expect(transferLogs.map(({ sender }) => sender)).toEqual(transferLogs.map(() => from_payer));
+      expect(transferLogs.map(({ units }) => units)).toEqual([
         19_900_000n,
         1n,
         5_000_000n,
@@ -189,9 +190,9 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
         large,
         1n,
       ]);
-      expect(sightings.filter(({ wallet }) => wallet === to_stranger)).toHaveLength(2);
+      expect(transferLogs.filter(({ wallet }) => wallet === to_stranger)).toHaveLength(2);
       expect(zero_value).toBe(1);
-      expect((await source.read(question({ side: "out" }))).sightings).toEqual([]);
+      expect((await source.read(question({ side: "out" }))).transferLogs).toEqual([]);
     });
 
     test("balances are those of the block asked for, null where the contract was not there yet", async () => {
@@ -230,14 +231,14 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     });
 
     test("without contracts or without wallets nothing is found", async () => {
-      expect((await source.read(question({ tokens: [] }))).sightings).toEqual([]);
-      expect((await source.read(question({ wallets: [] }))).sightings).toEqual([]);
+      expect((await source.read(question({ tokens: [] }))).transferLogs).toEqual([]);
+      expect((await source.read(question({ wallets: [] }))).transferLogs).toEqual([]);
     });
 
     test("only blocks of the range are answered, both its ends included", async () => {
       const block = Number((await mined(stand.anvil, sent.pair)).blockNumber);
       const units = async (from: number, to: number) =>
-        (await source.read(question({ from, to }))).sightings.map((sighting) => sighting.units);
+        (await source.read(question({ from, to }))).transferLogs.map((transferLog) => transferLog.units);
       expect(await units(block, block)).toEqual([5_000_000n, 5_000_000n]);
       expect(await units(block + 1, block + 1)).toEqual([]);
       expect(await units(1, block - 1)).toEqual([19_900_000n]);
@@ -298,14 +299,14 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
         if (behind > 0) await stand.anvil.rpc("anvil_mine", [`0x${behind.toString(16)}`]);
         const asked = question({ from: block, to: block, mark: block });
         const before = await source.read(asked);
-        expect(before.sightings.map(({ tx_hash }) => tx_hash)).toEqual([hash]);
+        expect(before.transferLogs.map(({ tx_hash }) => tx_hash)).toEqual([hash]);
         expect((await source.receipts([hash]))[0]?.success).toBe(true);
 
         await stand.anvil.rpc("anvil_reorg", [1 + behind, []]);
         const after = await source.read(asked);
         expect(after.mark).toEqual(await header(block));
         expect(after.mark?.hash).not.toBe(before.mark?.hash);
-        expect(after.sightings).toEqual([]);
+        expect(after.transferLogs).toEqual([]);
         expect(await source.receipts([hash])).toEqual([null]);
       });
     });

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { extensionHooks } from "../../src/extensions.ts";
-import type { Database, Gathering } from "../../src/storage/database.ts";
-import { openForServing } from "../../src/storage/open.ts";
+import type { Database, Gathering } from "../../src/storage/engine/database.ts";
+import { openForServing } from "../../src/storage/engine/open.ts";
 import type { Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
 

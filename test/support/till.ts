@@ -8,19 +8,19 @@ import type { Coin } from "../../src/domain/assets.ts";
 import { toUnits } from "../../src/domain/money.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
-import { createCrediting } from "../../src/services/crediting.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
 import { createHeldTransfers } from "../../src/services/held.ts";
 import { createOperator } from "../../src/services/operator.ts";
+import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
 import { closedSlots, releaseSlots } from "../../src/storage/slots.ts";
-import { balances } from "../../src/storage/transfer-lists.ts";
 import { type TransferRow, transferById } from "../../src/storage/transfers.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
 import { realWorld, type World } from "../../src/world.ts";
+import { balances } from "./balances.ts";
 import { evm_wallet, type Settings, testConfig } from "./server.ts";
 import { silent, tempDatabase } from "./temp-database.ts";
 
@@ -70,10 +70,10 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
     const watches = database.read((at) => watchesOf(at, chain)).map((watch) => watch.id);
     await watching.begin(watches, { number: 1, time: start_ms / 1000 });
   }
-  const crediting = createCrediting({ config });
-  const settlement = createSettlement({ database, config, telemetry });
-  const checkout = createCheckout({ database, config });
-  const expiry = createExpiry({ database, config, world });
+  const rules = createPaymentRules({ config });
+  const settlement = createSettlement({ ...rules, database, config, telemetry });
+  const checkout = createCheckout({ ...rules, database, config });
+  const expiry = createExpiry({ ...rules, database, config, world });
   const release = createRelease({ database, config, world, telemetry });
   const raw = new Sqlite(temp.path, { readonly: true });
   let height = 0;
@@ -137,13 +137,13 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
   return {
     database,
     config,
-    crediting,
+    ...rules,
     settlement,
     checkout,
     expiry,
     release,
-    held: createHeldTransfers({ database, config }),
-    operator: createOperator({ database, config }),
+    held: createHeldTransfers({ ...rules, database }),
+    operator: createOperator({ ...rules, database, config }),
     arrive,
     arriveTogether,
     transfer,

@@ -18,7 +18,6 @@ import {
   isFresh,
   parseSignatureHeader,
   signBody,
-  signUrl,
   verifyBody,
   verifyUrl,
 } from "../../src/wire/signature.ts";
@@ -78,9 +77,7 @@ describe("the vectors of the contract", () => {
     });
   }
 
-  test("a URL is signed and verified", () => {
-    expect(signUrl(secret, url, now, true)).toBe(`${timestamp}.${url_signature}`);
-    expect(signUrl(secret, url, now, false)).toBe(`${timestamp}.${url_signature.replace("=", "")}`);
+  test("the signature of a URL is verified", () => {
     for (const encoded of [url_signature, url_signature.replace("=", "")]) {
       expect(verifyUrl(secret, url, timestamp, decoded(encoded))).toBe(true);
       expect(verifyUrl(secret, `${url}&`, timestamp, decoded(encoded))).toBe(false);

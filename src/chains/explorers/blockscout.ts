@@ -4,9 +4,9 @@
 import { numberToHex } from "viem";
 import { blocksIn, type ChainFacts } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
+import type { RateLimiter } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
-import type { Pace } from "../pace.ts";
 import { headerCall } from "../rpc/evm-node.ts";
 import { readHeader, readQuantity } from "../rpc/evm-shapes.ts";
 import { createJsonRpc, type JsonRpc, type RpcOutcome } from "../rpc/json-rpc.ts";
@@ -28,14 +28,14 @@ const pro_host = "api.blockscout.com";
 export interface BlockscoutNeeds {
   facts: ChainFacts;
   http: ExplorerHttp;
-  pace: Pace;
+  limiter: RateLimiter;
   outbound: Outbound;
   world: World;
 }
 
 /** An explorer run by Blockscout, its own or the service that knows all of them. */
-export function createBlockscout({ facts, http, pace, outbound, world }: BlockscoutNeeds): Explorer {
-  const rpc = pacedRpc(createJsonRpc({ outbound, url: http.address(rpcPath(http.host)) }), pace);
+export function createBlockscout({ facts, http, limiter, outbound, world }: BlockscoutNeeds): Explorer {
+  const rpc = limitedRpc(createJsonRpc({ outbound, url: http.address(rpcPath(http.host)) }), limiter);
   const margin_blocks = Math.max(index_margin_min_blocks, blocksIn(index_margin_s, facts));
   let finished_at: number | null = null;
 
@@ -103,13 +103,13 @@ function need(rpc: JsonRpc, [outcome]: RpcOutcome[]): unknown {
 }
 
 /** The same client, each request in its turn; logs of a receipt, which come in no promised order, in theirs. */
-function pacedRpc(rpc: JsonRpc, pace: Pace): JsonRpc {
+function limitedRpc(rpc: JsonRpc, limiter: RateLimiter): JsonRpc {
   return {
     ...rpc,
     async send(calls) {
       const outcomes: RpcOutcome[] = [];
       for (let i = 0; i < calls.length; i += rpc_calls_max) {
-        await pace.turn();
+        await limiter.acquire();
         outcomes.push(...(await rpc.send(calls.slice(i, i + rpc_calls_max))));
       }
       return outcomes.map((outcome, i) =>

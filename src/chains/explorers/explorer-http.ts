@@ -2,8 +2,8 @@
 // JSON or a Fault. Neither key nor address leaves this file.
 
 import { Fault } from "../../domain/errors.ts";
+import type { RateLimiter } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Pace } from "../pace.ts";
 import { providerUrl } from "../rpc/provider-url.ts";
 
 const explorer_timeout_ms = 15_000;
@@ -23,7 +23,7 @@ export interface ExplorerHttp {
   get(path: string, query: Readonly<Record<string, string>>, timeout_ms?: number): Promise<unknown>;
   /** The service's own words, without key and address. */
   redact(words: string): string;
-  /** The Fault of a refusal. One that asks for patience is heeded by all who share the pace. */
+  /** The Fault of a refusal. One that asks for patience pauses the shared rate limiter. */
   heeded(refusal: Fault): Fault;
   requests(): number;
 }
@@ -33,10 +33,10 @@ export function createExplorerHttp(needs: {
   url: string;
   key: string | null;
   key_hint: string;
-  pace: Pace;
+  limiter: RateLimiter;
   outbound: Outbound;
 }): ExplorerHttp {
-  const { outbound, pace, key, key_hint } = needs;
+  const { outbound, limiter, key, key_hint } = needs;
   const { host, redact } = providerUrl(addressOf("", {}));
   let requests = 0;
 
@@ -50,7 +50,7 @@ export function createExplorerHttp(needs: {
 
   function heeded(refusal: Fault): Fault {
     if (refusal.code === "provider_rate_limited")
-      pace.hold(Math.min(refusal.retry_after_s ?? retry_default_s, retry_max_s));
+      limiter.pause(Math.min(refusal.retry_after_s ?? retry_default_s, retry_max_s));
     return refusal;
   }
 
@@ -78,7 +78,7 @@ export function createExplorerHttp(needs: {
     heeded,
     requests: () => requests,
     async get(path, query, timeout_ms = explorer_timeout_ms) {
-      await pace.turn();
+      await limiter.acquire();
       requests++;
       const { status, text, cut, retry_after } = await send(addressOf(path, query), timeout_ms);
       if (cut) throw new Fault("provider_range_too_large", `answered more than ${explorer_answer_max_bytes} bytes`);

@@ -3,12 +3,13 @@
 
 import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { Receipt, Sighting } from "../../domain/payment.ts";
+import type { Receipt, TransferLog } from "../../domain/payment.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { createBooks } from "../books.ts";
+import { byPlace, isBorneOut, readNarrowing, transfersIn } from "../index-reading.ts";
 import { createEvmNode, headerCall } from "../rpc/evm-node.ts";
 import { readHeader } from "../rpc/evm-shapes.ts";
 import { createRangeLimit } from "../rpc/range-limit.ts";
@@ -43,8 +44,8 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   const range = createRangeLimit({ page_blocks: Number.POSITIVE_INFINITY, world });
   const tags = new Map<FinalityTag, { block: BlockRef | null; until: number }>();
   let indexed = -1;
-  /** The newest block that was told as the head. */
-  let told: BlockRef | null = null;
+  /** The newest head that was returned. */
+  let last_head: BlockRef | null = null;
 
   /** The chain ends for us where the index vouches for it. */
   async function heads(asked: readonly FinalityTag[]): Promise<Heads> {
@@ -53,7 +54,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     const [first, ...rest] = await ask([numberToHex(indexed), ...due].map(headerCall));
     const latest = readHeader(need(first), indexed);
     if (latest === null) throw new Fault("provider_lagging", `does not know block ${indexed}, which it has indexed`);
-    told = latest;
+    last_head = latest;
     for (const [i, tag] of due.entries()) {
       const outcome = rest[i];
       const refusal = outcome !== undefined && "refusal" in outcome ? outcome.refusal : null;
@@ -74,17 +75,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
 
   async function read(question: Question): Promise<Answer> {
     await waitForIndex(question.to);
-    let to = range.reach(question.from, question.to);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await readRange({ ...question, to });
-      } catch (error) {
-        const too_wide = codeOf(error) === "provider_range_too_large" && tries < range_tries_max;
-        const next = too_wide ? range.narrow(question.from, to, null) : null;
-        if (next === null) throw error;
-        to = next;
-      }
-    }
+    return readNarrowing(question, { range, tries_max: range_tries_max, readRange });
   }
 
   async function readRange(question: Question): Promise<Answer> {
@@ -107,12 +98,12 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     });
     if (end === undefined) throw new Fault("provider_malformed");
     // Replaced since it was the head: the index may have answered for the other branch.
-    if (told?.number === to && told.hash !== end.hash) {
+    if (last_head?.number === to && last_head.hash !== end.hash) {
       throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
     }
     const known = marked === null ? [end] : [end, marked];
-    const sightings = sightingsOf(valued, found, { ...question, to }, known);
-    return { from, to, end, mark: marked, sightings, zero_value: within.length - valued.length, provider };
+    const transferLogs = transferLogsOf(valued, found, { ...question, to }, known);
+    return { from, to, end, mark: marked, transferLogs, zero_value: within.length - valued.length, provider };
   }
 
   async function waitForIndex(to: number): Promise<void> {
@@ -139,17 +130,18 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   }
 
   /** The transfers asked for in the receipts of the rows. Every row must be borne out by one. */
-  function sightingsOf(
+  function transferLogsOf(
     rows: readonly IndexRow[],
     found: ReadonlyMap<string, Receipt>,
-    { from, to, wallets, tokens, side = "in" }: Question,
+    question: Question,
     known: readonly BlockRef[],
-  ): Sighting[] {
+  ): TransferLog[] {
+    const { from, to } = question;
     const hashes = new Map(known.map(({ number, hash }) => [number, hash]));
     const times = new Map(known.map(({ number, time }) => [number, time]));
     const newest = Math.max(...times.values());
     const refuse = (row: IndexRow, words: string) => new Fault("provider_inconsistent", `${row.tx_hash}: ${words}`);
-    const sightings: Sighting[] = [];
+    const transferLogs: TransferLog[] = [];
     for (const [tx_hash, mentioned] of Map.groupBy(rows, (row) => row.tx_hash)) {
       const { block, logs } = found.get(tx_hash) ?? { block: { number: -1, hash: "" }, logs: [] };
       const { number, hash } = block;
@@ -164,17 +156,12 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
       if (time > newest || mentioned.some((row) => row.time !== time)) throw refuse(first, "its time cannot be true");
       times.set(number, time);
 
-      for (const { log_index, transfer } of logs) {
-        if (transfer === null || transfer.units === 0n || !tokens.includes(transfer.token)) continue;
-        if (!wallets.includes(side === "in" ? transfer.wallet : transfer.sender)) continue;
-        sightings.push({ chain, ...transfer, tx_hash, log_index, block: { number, hash, time } });
-      }
+      transferLogs.push(...transfersIn({ logs, tx_hash }, { number, hash, time }, { ...question, chain }));
       for (const row of mentioned) {
-        const borne_out = logs.some(({ transfer }) => transfer !== null && isSame(transfer, row));
-        if (!borne_out) throw refuse(row, "its receipt does not hold what the index says");
+        if (!isBorneOut(row, { logs })) throw refuse(row, "its receipt does not hold what the index says");
       }
     }
-    return sightings.sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
+    return transferLogs.sort(byPlace);
   }
 
   return {
@@ -209,13 +196,4 @@ function reach(rows: readonly IndexRow[], from: number, to: number): number {
 /** True when a tag is what is refused, not the request. */
 function isNoTag({ kind, text }: Refusal): boolean {
   return kind === "tag" || kind === "lagging" || (kind === "other" && /invalid|not supported|unsupported/.test(text));
-}
-
-function isSame(transfer: Pick<IndexRow, "token" | "sender" | "wallet" | "units">, row: IndexRow): boolean {
-  return (
-    transfer.token === row.token &&
-    transfer.sender === row.sender &&
-    transfer.wallet === row.wallet &&
-    transfer.units === row.units
-  );
 }

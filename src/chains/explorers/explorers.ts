@@ -2,10 +2,10 @@
 
 import type { ChainSettings, ExplorerSettings } from "../../config/config.ts";
 import { type ExplorerKind, explorerNames } from "../../domain/assets.ts";
+import type { Allowance, RateLimiter, RateLimiters } from "../../limits/rate-limiter.ts";
+import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
-import type { Allowance, Pace, Paces } from "../pace.ts";
-import type { Budget } from "../pool/budget.ts";
 import { createBlockscout } from "./blockscout.ts";
 import { createEtherscan } from "./etherscan.ts";
 import type { Explorer } from "./explorer.ts";
@@ -15,15 +15,15 @@ export interface ExplorerNeeds {
   settings: ChainSettings;
   outbound: Outbound;
   world: World;
-  paces: Paces;
-  /** What its requests are paid from as well, where they are counted by the chain. */
-  budget?: Budget;
+  rateLimiters: RateLimiters;
+  /** Counts its requests as well, where the chain has a quota. */
+  quota?: RequestQuota;
 }
 
 interface Kind {
   /** Of the free plan: what a key pays for beyond it is not known. */
   allowance(key: string | null): Allowance;
-  connect(needs: ExplorerNeeds, http: ExplorerHttp, pace: Pace): Explorer;
+  connect(needs: ExplorerNeeds, http: ExplorerHttp, limiter: RateLimiter): Explorer;
 }
 
 /** TronGrid is no index beside a node, but a way of its own to read: see connect.ts. */
@@ -38,38 +38,43 @@ const kinds: Record<Exclude<ExplorerKind, "trongrid">, Kind> = {
   },
   blockscout: {
     allowance: (key) => ({ per_second: key === null ? 10 : 5, per_day: null }),
-    connect: ({ settings: { facts }, outbound, world }, http, pace) =>
-      createBlockscout({ facts, http, pace, outbound, world }),
+    connect: ({ settings: { facts }, outbound, world }, http, limiter) =>
+      createBlockscout({ facts, http, limiter, outbound, world }),
   },
 };
 
 /** The explorer of a chain; null when its settings name none. Sends nothing yet. */
 export function connectExplorer(needs: ExplorerNeeds): Explorer | null {
-  const { settings, outbound, paces } = needs;
+  const { settings, outbound, rateLimiters } = needs;
   const { explorer } = settings;
   if (explorer === null || explorer.kind === "trongrid") return null;
   const kind = kinds[explorer.kind];
-  const pace = paid(paceOf(settings, explorer, kind.allowance(explorer.key), paces), needs.budget);
+  const limiter = paid(limiterOf(settings, explorer, kind.allowance(explorer.key), rateLimiters), needs.quota);
   const key_hint = `check ${keyName(explorer.kind)}, or list chains.${settings.id}.rpc_urls`;
-  const http = createExplorerHttp({ url: explorer.url, key: explorer.key, key_hint, pace, outbound });
-  return kind.connect(needs, http, pace);
+  const http = createExplorerHttp({ url: explorer.url, key: explorer.key, key_hint, limiter, outbound });
+  return kind.connect(needs, http, limiter);
 }
 
 /** What the chain's settings say of its providers counts for an explorer that is one: a plan that was paid allows more. */
-function paceOf({ requests }: ChainSettings, explorer: ExplorerSettings, free: Allowance, paces: Paces): Pace {
+function limiterOf(
+  { requests }: ChainSettings,
+  explorer: ExplorerSettings,
+  free: Allowance,
+  rateLimiters: RateLimiters,
+): RateLimiter {
   const { url, key, reads } = explorer;
   const per_second = (reads ? requests.per_second : null) ?? free.per_second;
   const per_day = (reads ? requests.per_day : null) ?? free.per_day;
-  return paces.of(`${new URL(url).host} ${key} ${per_second} ${per_day}`, { per_second, per_day });
+  return rateLimiters.of(`${new URL(url).host} ${key} ${per_second} ${per_day}`, { per_second, per_day });
 }
 
-function paid(pace: Pace, budget: Budget | undefined): Pace {
-  if (budget === undefined) return pace;
+function paid(limiter: RateLimiter, quota: RequestQuota | undefined): RateLimiter {
+  if (quota === undefined) return limiter;
   return {
-    ...pace,
-    async turn() {
-      await budget.take(1);
-      await pace.turn();
+    ...limiter,
+    async acquire() {
+      await quota.take(1);
+      await limiter.acquire();
     },
   };
 }

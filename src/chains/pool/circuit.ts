@@ -1,11 +1,11 @@
 // Whether a provider that failed may be asked again: left alone for a while that doubles with each failure, then tried
 // by one request only. Never waits itself.
 
+import { backoffMs } from "../../domain/backoff.ts";
 import type { Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
 
-const back_off_first_ms = 1_000;
-const back_off_max_ms = 300_000;
+const back_off = { first_ms: 1_000, max_ms: 300_000 };
 /** A provider that asks for more patience than this is asked again all the same. */
 const retry_after_max_s = 3_600;
 
@@ -63,7 +63,7 @@ export function createCircuit({ world }: { world: World }): Circuit {
       last_fault = fault;
       trial = false;
       const [chance = 0] = world.random(1);
-      const full = Math.min(back_off_first_ms * 2 ** (failures_in_a_row - 1), back_off_max_ms);
+      const full = backoffMs(failures_in_a_row, back_off);
       const wished = Math.min(fault.retry_after_s ?? 0, retry_after_max_s) * 1000;
       const pause = Math.max(full * (0.5 + chance / 512), wished);
       rests_until = world.elapsed() + pause;

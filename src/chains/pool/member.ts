@@ -3,11 +3,11 @@
 import type { ChainId } from "../../domain/assets.ts";
 import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { ProviderState } from "../../domain/provider.ts";
+import { createRequestQuota, type RequestQuota } from "../../limits/request-quota.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { ProviderHealth, Source } from "../source.ts";
 import { createRefusals, isAlive, mayConcernItems, type Refusals } from "./apart.ts";
-import { type Budget, createBudget } from "./budget.ts";
 import { type CircuitState, createCircuit } from "./circuit.ts";
 import { createHealth, type Health } from "./health.ts";
 import { createTrust, type Trust } from "./trust.ts";
@@ -41,11 +41,11 @@ export interface Member {
   provider: string;
   source: Source;
   /** What the source pays its calls from, where it is one that counts them. */
-  budget?: Budget;
+  quota?: RequestQuota;
 }
 
 export interface PoolMember extends Member {
-  budget: Budget;
+  quota: RequestQuota;
   health: Health;
   trust: Trust;
   /** May be asked now, back to that depth (null: for nothing that is old). */
@@ -78,7 +78,7 @@ export interface MemberNeeds {
 
 /** A member that nothing is known of. */
 export function createMember(member: Member, { chain, world, telemetry }: MemberNeeds): PoolMember {
-  const { provider, source, budget = createBudget({ world, limits: no_limits, used: null }) } = member;
+  const { provider, source, quota = createRequestQuota({ world, limits: no_limits, used: null }) } = member;
   const circuit = createCircuit({ world });
   const health = createHealth({ world });
   const trust = createTrust({ world });
@@ -109,7 +109,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
       circuit.withdraw();
       return;
     }
-    if (no_illness.includes(fault.code) || !budget.hasPlenty()) {
+    if (no_illness.includes(fault.code) || !quota.hasPlenty()) {
       circuit.withdraw();
       if (fault.code === "provider_lagging") health.failed(weakness_points);
       return;
@@ -121,22 +121,22 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
 
   /** Once a day. */
   function warnWhenSpent(): void {
-    const { day, day_calls } = budget.usage();
-    if (budget.hasPlenty() || told_spent_on === day) return;
+    const { day, day_calls } = quota.usage();
+    if (quota.hasPlenty() || told_spent_on === day) return;
     told_spent_on = day;
-    const { per_day } = budget;
+    const { per_day } = quota;
     telemetry.warn("provider_budget_spent", { chain, provider, calls: day_calls, requests_per_day: per_day });
     telemetry.count("provider_budget_spent", { chain, provider });
   }
 
   function state(): ProviderState {
     const trusted = trust.state();
-    if (trusted === "trusted" && !budget.hasPlenty()) return "budget_spent";
+    if (trusted === "trusted" && !quota.hasPlenty()) return "budget_spent";
     return trusted === "trusted" ? circuit_names[circuit.state()] : trusted;
   }
 
   function stateUntil(): number | null {
-    if (state() === "budget_spent") return (budget.usage().day + 1) * day_ms;
+    if (state() === "budget_spent") return (quota.usage().day + 1) * day_ms;
     return wallTime(trust.frozen_until() ?? circuit.opens_at());
   }
 
@@ -154,12 +154,12 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
   return {
     provider,
     source,
-    budget,
+    quota,
     health,
     trust,
     refusals,
-    isFree: (depth) => isWell(depth) && budget.hasPlenty(),
-    isFreeSlowly: (depth) => isWell(depth) && budget.trickles(),
+    isFree: (depth) => isWell(depth) && quota.hasPlenty(),
+    isFreeSlowly: (depth) => isWell(depth) && quota.trickles(),
     isTooOld,
     last_fault: circuit.last_fault,
     note,
@@ -181,7 +181,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     report: () =>
       source.reports().map((report) => ({
         ...report,
-        ...budget.usage(),
+        ...quota.usage(),
         state: state(),
         state_until: stateUntil(),
         score: Math.round(health.score()),

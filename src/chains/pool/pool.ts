@@ -5,7 +5,7 @@ import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
 import { operatorOf } from "../../domain/provider.ts";
-import type { Matter, Providers, Source, Testimony, Word } from "../source.ts";
+import type { EvidenceQuery, ProviderEvidence, ProviderHeads, Providers, Source } from "../source.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
 import { createSurvey } from "./survey.ts";
 import { completeTags } from "./tags.ts";
@@ -36,7 +36,7 @@ interface Wish {
 export function createPool(needs: PoolNeeds): Providers {
   const { chain, world, telemetry } = needs;
   const members = needs.members.map((member) => createMember(member, needs));
-  const survey = createSurvey({ ...needs, members, testimony });
+  const survey = createSurvey({ ...needs, members, fetchFrom });
   let preferred = 0;
   let alarmed_at = Number.NEGATIVE_INFINITY;
 
@@ -95,7 +95,7 @@ export function createPool(needs: PoolNeeds): Providers {
       const words = `none of its providers serves ${what}; list one that keeps the whole history (rpc_urls)`;
       return new Fault("provider_archive_only", words);
     }
-    if (trusted.length > 0 && trusted.every(({ budget }) => !budget.hasPlenty())) {
+    if (trusted.length > 0 && trusted.every(({ quota }) => !quota.hasPlenty())) {
       const words = "requests_per_day of all its providers are nearly used up: read slowly until midnight UTC";
       return new Fault("provider_rate_limited", `${words}; raise the limit or list another provider`);
     }
@@ -112,28 +112,32 @@ export function createPool(needs: PoolNeeds): Providers {
     return fault;
   }
 
-  /** The word of another company than those that were heard. */
+  /** An answer from a provider run by none of `excluded`. */
   async function beside<T>(
-    heard: readonly string[],
+    excluded: readonly string[],
     verb: (source: Source, provider: string) => Promise<T>,
   ): Promise<T> {
-    const parties = heard.map(operatorOf);
+    const parties = excluded.map(operatorOf);
     const others = ranked().filter(({ provider }) => !parties.includes(operatorOf(provider)));
     const free = available(others, null);
     try {
       if (free.length > 0) return await inTurn(free, verb, null);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      throw missing(heard, wordsOf(error));
+      throw missing(excluded, wordsOf(error));
     }
     throw missing(
-      heard,
+      excluded,
       others.length === 0 ? "there is no provider of another company" : "no other provider may be asked now",
     );
   }
 
   /** Receipts, then the headers of their blocks: all of it must come from the same provider to mean anything. */
-  async function testimony(source: Source, provider: string, { hashes, heights }: Matter): Promise<Testimony> {
+  async function fetchFrom(
+    source: Source,
+    provider: string,
+    { hashes, heights }: EvidenceQuery,
+  ): Promise<ProviderEvidence> {
     const { refusals } = memberOf(provider);
     const head = () => source.heads([]);
     const found = await refusals.ask(hashes, source.receipts, head);
@@ -177,16 +181,16 @@ export function createPool(needs: PoolNeeds): Providers {
       };
       return completeTags({ provider, heads }, asked, asks, stands);
     },
-    headsBeside: (asked, heard) => beside(heard, (source, provider) => ownWord(source, provider, asked)),
+    independentHeads: (asked, excluded) => beside(excluded, (source, provider) => ownHeads(source, provider, asked)),
     read: (question, avoid) =>
       first((source) => source.read(question), { depth: { of: "logs", block: question.from }, avoid, excusable: true }),
     balances: (holdings, block, or_later) =>
       first((source) => source.balances(holdings, block, or_later), { depth: { of: "balances", block } }),
     blocks: (numbers) => first((source) => source.blocks(numbers), { excusable: true }),
     receipts: (hashes) => first((source) => source.receipts(hashes), { excusable: true }),
-    testify(matter, heard) {
-      const verb = (source: Source, provider: string) => testimony(source, provider, matter);
-      return heard.length === 0 ? first(verb) : beside(heard, verb);
+    fetchEvidence(matter, excluded) {
+      const verb = (source: Source, provider: string) => fetchFrom(source, provider, matter);
+      return excluded.length === 0 ? first(verb) : beside(excluded, verb);
     },
     distrust(provider, matter) {
       const member = members.find((one) => one.provider === provider);
@@ -205,12 +209,12 @@ function available(members: readonly PoolMember[], depth: Depth | null): PoolMem
   return plenty.length > 0 ? plenty : members.filter((member) => member.isFreeSlowly(depth));
 }
 
-function missing(heard: readonly string[], why: string): Fault {
-  return new Fault("second_opinion_missing", `asked after ${heard.join(", ")}: ${why}`);
+function missing(excluded: readonly string[], why: string): Fault {
+  return new Fault("second_opinion_missing", `asked after ${excluded.join(", ")}: ${why}`);
 }
 
 /** One provider's heads with every tag that was asked for. Fault `provider_cannot_answer` where it does not serve one. */
-async function ownWord(source: Source, provider: string, asked: readonly FinalityTag[]): Promise<Word> {
+async function ownHeads(source: Source, provider: string, asked: readonly FinalityTag[]): Promise<ProviderHeads> {
   const heads = await source.heads(asked);
   const unserved = asked.find((tag) => heads[tag] === null);
   if (unserved === undefined) return { provider, heads };

@@ -3,7 +3,7 @@
 
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
-import type { Matter, Source, Testimony } from "../source.ts";
+import type { EvidenceQuery, ProviderEvidence, Source } from "../source.ts";
 import type { MemberNeeds, PoolMember } from "./member.ts";
 
 const look_interval_ms = 300_000;
@@ -17,11 +17,11 @@ export interface Survey {
 
 export interface SurveyNeeds extends MemberNeeds {
   members: readonly PoolMember[];
-  testimony(source: Source, provider: string, matter: Matter): Promise<Testimony>;
+  fetchFrom(source: Source, provider: string, matter: EvidenceQuery): Promise<ProviderEvidence>;
 }
 
 /** A survey that counts from now. */
-export function createSurvey({ chain, members, testimony, world, telemetry }: SurveyNeeds): Survey {
+export function createSurvey({ chain, members, fetchFrom, world, telemetry }: SurveyNeeds): Survey {
   const began = world.elapsed();
   const looked_at = new Map<PoolMember, number>();
   const looking = new Set<PoolMember>();
@@ -35,10 +35,10 @@ export function createSurvey({ chain, members, testimony, world, telemetry }: Su
     asked.health.behind(head.time - best.time);
   }
 
-  async function probe(member: PoolMember, asked: PoolMember, matter: Matter): Promise<void> {
+  async function probe(member: PoolMember, asked: PoolMember, matter: EvidenceQuery): Promise<void> {
     const [own, trusted] = [
-      await testimony(member.source, member.provider, matter),
-      await testimony(asked.source, asked.provider, matter),
+      await fetchFrom(member.source, member.provider, matter),
+      await fetchFrom(asked.source, asked.provider, matter),
     ];
     const { provider } = member;
     if (member.trust.weigh(own, trusted)) telemetry.info("provider_trusted_again", { chain, provider });

@@ -3,7 +3,7 @@
 
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { ToldHeads, Word } from "../source.ts";
+import type { ChainHeads, ProviderHeads } from "../source.ts";
 
 /** Other providers asked for what the first does not serve, per poll. */
 const others_max = 2;
@@ -19,14 +19,14 @@ export interface Another {
  * only where it `stands` on the chain of the one whose heads these are.
  */
 export async function completeTags(
-  { provider, heads }: Word,
+  { provider, heads }: ProviderHeads,
   tags: readonly FinalityTag[],
   others: Iterable<Another>,
   stands: (block: BlockRef) => Promise<boolean>,
-): Promise<ToldHeads> {
+): Promise<ChainHeads> {
   const own = (tag: FinalityTag) => (heads[tag] === null ? null : provider);
-  const by: ToldHeads["by"] = { latest: provider, safe: own("safe"), finalized: own("finalized") };
-  const filled: ToldHeads = { ...heads, by };
+  const by: ChainHeads["by"] = { latest: provider, safe: own("safe"), finalized: own("finalized") };
+  const filled: ChainHeads = { ...heads, by };
   let asked = 0;
   for (const { provider, ask } of others) {
     const wanted = tags.filter((tag) => filled[tag] === null);

@@ -1,12 +1,11 @@
 // Whether a provider is believed. One that the others contradicted is asked nothing for a while, and then has to say the
 // same as they do, again and again, before it counts as a witness.
 
+import { backoffMs } from "../../domain/backoff.ts";
 import type { World } from "../../world.ts";
-import type { Matter, Testimony } from "../source.ts";
+import type { EvidenceQuery, ProviderEvidence } from "../source.ts";
 
-/** The first freeze; each further one lasts twice as long. */
-const freeze_first_ms = 600_000;
-const freeze_max_ms = 6 * 3_600_000;
+const freeze_times = { first_ms: 600_000, max_ms: 6 * 3_600_000 };
 /** Agreements, each at another time, that end the probation. */
 const agreements_needed = 3;
 const probation_interval_ms = 30_000;
@@ -16,11 +15,11 @@ export type TrustState = "trusted" | "frozen" | "on_probation";
 export interface Trust {
   state(): TrustState;
   /** Contradicted about `matter`: frozen from now on. */
-  freeze(matter: Matter): void;
+  freeze(matter: EvidenceQuery): void;
   /** What to ask it and a trusted provider next; null while it is no time for that. */
-  question(): Matter | null;
+  question(): EvidenceQuery | null;
   /** Weighs its answer against a trusted provider's. True when it is trusted again from now on. */
-  weigh(own: Testimony, trusted: Testimony): boolean;
+  weigh(own: ProviderEvidence, trusted: ProviderEvidence): boolean;
   /** On `world.elapsed()`: when the freeze ends or ended; null while trusted. */
   frozen_until(): number | null;
 }
@@ -28,7 +27,7 @@ export interface Trust {
 /** Full trust. */
 export function createTrust({ world }: { world: World }): Trust {
   let frozen_until: number | null = null;
-  let matter: Matter = { hashes: [], heights: [] };
+  let matter: EvidenceQuery = { hashes: [], heights: [] };
   let freezes = 0;
   let agreements = 0;
   let asked_at = Number.NEGATIVE_INFINITY;
@@ -37,10 +36,10 @@ export function createTrust({ world }: { world: World }): Trust {
     if (frozen_until === null) return "trusted";
     return world.elapsed() < frozen_until ? "frozen" : "on_probation";
   };
-  const freeze = (disputed: Matter) => {
+  const freeze = (disputed: EvidenceQuery) => {
     matter = disputed;
-    frozen_until = world.elapsed() + Math.min(freeze_first_ms * 2 ** freezes, freeze_max_ms);
     freezes++;
+    frozen_until = world.elapsed() + backoffMs(freezes, freeze_times);
     agreements = 0;
   };
   return {
@@ -67,7 +66,7 @@ export function createTrust({ world }: { world: World }): Trust {
   };
 }
 
-function textOf({ receipts, headers }: Testimony): string {
+function textOf({ receipts, headers }: ProviderEvidence): string {
   return JSON.stringify([[...receipts], [...headers]], (_, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,
   );

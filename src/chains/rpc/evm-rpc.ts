@@ -5,12 +5,12 @@ import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
 import { codeOf, Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { Sighting } from "../../domain/payment.ts";
+import type { TransferLog } from "../../domain/payment.ts";
+import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { createBooks } from "../books.ts";
-import type { Budget } from "../pool/budget.ts";
 import type { Answer, Question, Source } from "../source.ts";
 import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
@@ -41,8 +41,8 @@ export interface EvmSourceNeeds {
   stated_times?: boolean;
   /** False where the node answers calls of contracts on its newest state only. */
   past_states?: boolean;
-  /** What its calls are paid from; without one they are not counted by the day. */
-  budget?: Budget;
+  /** Counts its calls; without one they are not limited. */
+  quota?: RequestQuota;
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
@@ -153,11 +153,11 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     if (end === undefined) throw new Fault("provider_malformed");
     const parts = questions.map((question, i) => ({ question, raw: need(answers[i]) }));
     const { found, zero_value } = readLogs(parts, known);
-    return { from, to, end, mark: marked, sightings: await sightingsOf(found, known), zero_value, provider };
+    return { from, to, end, mark: marked, transferLogs: await transferLogsOf(found, known), zero_value, provider };
   }
 
   /** Puts the block's time to each transfer: from a header of the batch, from the log, or from a header fetched now. */
-  async function sightingsOf(found: readonly FoundTransfer[], known: readonly BlockRef[]): Promise<Sighting[]> {
+  async function transferLogsOf(found: readonly FoundTransfer[], known: readonly BlockRef[]): Promise<TransferLog[]> {
     const times = new Map(known.map(({ number, time }) => [number, time]));
     const newest = Math.max(...times.values());
     const unstated: number[] = [];

@@ -2,8 +2,8 @@
 // provider leaves this file: a Fault carries the provider's words, redacted.
 
 import { Fault } from "../../domain/errors.ts";
+import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound, OutboundAnswer } from "../../outbound.ts";
-import type { Budget } from "../pool/budget.ts";
 import { providerUrl } from "./provider-url.ts";
 import { fewerCalls, type Refusal, type RefusalKind, readRefusal, refusal_codes } from "./refusals.ts";
 
@@ -48,15 +48,15 @@ interface Posted {
   is_whole: boolean;
 }
 
-/** A client for one provider, paying for its calls out of `budget`. Throws a TypeError when `url` is none. */
+/** A client for one provider, which counts its calls in `quota`. Throws a TypeError when `url` is none. */
 export function createJsonRpc({
   outbound,
   url,
-  budget,
+  quota,
 }: {
   outbound: Outbound;
   url: string;
-  budget?: Budget | undefined;
+  quota?: RequestQuota | undefined;
 }): JsonRpc {
   const { host, redact } = providerUrl(url);
   let requests = 0;
@@ -68,7 +68,7 @@ export function createJsonRpc({
 
   async function post(calls: readonly RpcCall[]): Promise<Posted> {
     const bodies = calls.map(({ method, params }, i) => ({ jsonrpc: "2.0", id: i + 1, method, params }));
-    await budget?.take(calls.length);
+    await quota?.take(calls.length);
     requests++;
     const answer = await reach(JSON.stringify(bodies.length === 1 ? bodies[0] : bodies));
     if (answer.cut) throw fail("provider_range_too_large", `answered more than ${rpc_answer_max_bytes} bytes`);

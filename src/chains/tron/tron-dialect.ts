@@ -39,13 +39,13 @@ function inTronNames(source: Source): Source {
     async read(question, avoid) {
       const { wallets, tokens } = question;
       const answer = await source.read({ ...question, wallets: wallets.map(wire), tokens: tokens.map(wire) }, avoid);
-      const sightings = answer.sightings.map((sighting) => ({
-        ...sighting,
-        ...inBase58(sighting),
-        tx_hash: bareHash(sighting.tx_hash),
-        block: blockRef(sighting.block),
+      const transferLogs = answer.transferLogs.map((transferLog) => ({
+        ...transferLog,
+        ...inBase58(transferLog),
+        tx_hash: bareHash(transferLog.tx_hash),
+        block: blockRef(transferLog.block),
       }));
-      return { ...answer, end: blockRef(answer.end), mark: blockRef(answer.mark), sightings };
+      return { ...answer, end: blockRef(answer.end), mark: blockRef(answer.mark), transferLogs };
     },
     async balances(holdings, block, or_later) {
       const asked = holdings.map(({ wallet, token }) => ({ wallet: wire(wallet), token: wire(token) }));

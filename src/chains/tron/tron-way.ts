@@ -2,8 +2,8 @@
 // the key, and none leaves while the key is shut out, because asking then prolongs the ban. Requests to other hosts
 // pass untouched, without the key.
 
+import type { Allowance, RateLimiter, RateLimiters } from "../../limits/rate-limiter.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { Allowance, Pace, Paces } from "../pace.ts";
 import { readRefusal } from "../rpc/refusals.ts";
 
 const key_header = "TRON-PRO-API-KEY";
@@ -27,29 +27,32 @@ function isTronGrid(url: URL): boolean {
  */
 export function createTronWay(needs: {
   outbound: Outbound;
-  paces: Paces;
+  rateLimiters: RateLimiters;
   service: keyof typeof with_key;
   key: string | null;
   marked: string | null;
 }): Outbound {
-  const { outbound, paces, service, key } = needs;
+  const { outbound, rateLimiters, service, key } = needs;
   const marked = needs.marked === null ? null : new URL(needs.marked).origin;
 
   const isMeant = (url: URL) => url.origin === marked || (service === "trongrid" && isTronGrid(url));
-  const paceOf = (url: URL): Pace =>
-    paces.of(`tron ${isTronGrid(url) ? service : url.host} ${key}`, key === null ? without_key : with_key[service]);
+  const limiterOf = (url: URL): RateLimiter =>
+    rateLimiters.of(
+      `tron ${isTronGrid(url) ? service : url.host} ${key}`,
+      key === null ? without_key : with_key[service],
+    );
 
   return {
     async send(request) {
       const url = new URL(request.url);
       if (!isMeant(url)) return outbound.send(request);
-      const pace = paceOf(url);
-      await pace.turn();
+      const limiter = limiterOf(url);
+      await limiter.acquire();
       const headers = key === null ? request.headers : { ...request.headers, [key_header]: key };
       const answer = await outbound.send({ ...request, headers });
       if (answer.status === http_forbidden) {
         const { retry_after_s } = readRefusal({ status: answer.status, error: answer.text });
-        if (retry_after_s !== undefined) pace.hold(retry_after_s);
+        if (retry_after_s !== undefined) limiter.pause(retry_after_s);
       }
       // What a service says of a key it must not be repeated anywhere.
       return key === null ? answer : { ...answer, text: answer.text.replaceAll(key, "***") };

@@ -3,11 +3,12 @@
 // how far it has come.
 
 import type { ChainId } from "../../domain/assets.ts";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
-import type { Receipt, Sighting } from "../../domain/payment.ts";
+import type { Receipt } from "../../domain/payment.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
+import { byPlace, isBorneOut, readNarrowing, transfersIn } from "../index-reading.ts";
 import { createRangeLimit, type RangeLimit } from "../rpc/range-limit.ts";
 import type { Answer, Question } from "../source.ts";
 import { createTronGridHttp } from "./trongrid-http.ts";
@@ -95,20 +96,11 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
 
   async function read(question: Question): Promise<Answer> {
     await waitFor(question.to);
-    let to = range.reach(question.from, question.to);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await readRange({ ...question, to });
-      } catch (error) {
-        const too_wide = codeOf(error) === "provider_range_too_large" && tries < range_tries_max;
-        const next = too_wide ? range.narrow(question.from, to, null) : null;
-        if (next === null) throw error;
-        to = next;
-      }
-    }
+    return readNarrowing(question, { range, tries_max: range_tries_max, readRange });
   }
 
-  async function readRange({ from, to, wallets, tokens, mark, side = "in" }: Question): Promise<Answer> {
+  async function readRange(question: Question): Promise<Answer> {
+    const { from, to, wallets, tokens, mark, side = "in" } = question;
     const [first, last] = [await need(from), await need(to)];
     const rows = await rowsOf({ wallets, tokens, side, first, last });
     const valued = rows.filter(({ units }) => units > 0n);
@@ -122,7 +114,7 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
     const end = await need(to);
     const marked = mark === null ? null : await need(mark);
     if (end.hash !== last.hash) throw new Fault("provider_inconsistent", `block ${to} was replaced while it was read`);
-    const sightings = mined.flatMap((one, i) => {
+    const transferLogs = mined.flatMap((one, i) => {
       if (one === null) throw new Fault("provider_inconsistent", `does not know its own transaction ${hashes[i]}`);
       const { receipt, time } = one;
       checkBorneOut(
@@ -133,14 +125,10 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
       const { number, hash } = receipt.block;
       // Of a neighbouring block in the same second.
       if (number < from || number > to) return [];
-      return receipt.logs.flatMap(({ log_index, transfer }): Sighting[] => {
-        if (transfer === null || transfer.units === 0n || !tokens.includes(transfer.token)) return [];
-        if (!wallets.includes(side === "in" ? transfer.wallet : transfer.sender)) return [];
-        return [{ chain, ...transfer, tx_hash: receipt.tx_hash, log_index, block: { number, hash, time } }];
-      });
+      return transfersIn(receipt, { number, hash, time }, { ...question, chain });
     });
-    sightings.sort((a, b) => a.block.number - b.block.number || a.log_index - b.log_index);
-    return { from, to, end, mark: marked, sightings, zero_value: rows.length - valued.length, provider };
+    transferLogs.sort(byPlace);
+    return { from, to, end, mark: marked, transferLogs, zero_value: rows.length - valued.length, provider };
   }
 
   async function rowsOf({ wallets, tokens, side, first, last }: Stretch): Promise<Row[]> {
@@ -168,20 +156,14 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
 }
 
 /** Every row must be found in the receipt, or the list tells of something that did not happen. `time`: of its block. */
-function checkBorneOut(rows: readonly Row[], { success, logs, tx_hash }: Receipt, time: number): void {
+function checkBorneOut(rows: readonly Row[], receipt: Receipt, time: number): void {
+  const { success, tx_hash } = receipt;
   if (rows.some(({ time_ms }) => Math.floor(time_ms / 1000) !== time)) {
     throw new Fault("provider_inconsistent", `${tx_hash} stands in another block than its row says`);
   }
   // What failed moved nothing, whatever the list says of it.
   if (!success) return;
-  for (const row of rows) {
-    const found = logs.some(
-      ({ transfer }) =>
-        transfer?.token === row.token &&
-        transfer.sender === row.sender &&
-        transfer.wallet === row.wallet &&
-        transfer.units === row.units,
-    );
-    if (!found) throw new Fault("provider_inconsistent", `the receipt of ${tx_hash} does not hold what its row says`);
+  if (!rows.every((row) => isBorneOut(row, receipt))) {
+    throw new Fault("provider_inconsistent", `the receipt of ${tx_hash} does not hold what its row says`);
   }
 }

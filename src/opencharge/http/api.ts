@@ -7,7 +7,6 @@ import type { ReadBody } from "../../http/body.ts";
 import type { HttpExtension } from "../../http/extension.ts";
 import { pathOf } from "../../http/route.ts";
 import type { Checkout } from "../../services/checkout.ts";
-import type { Database } from "../../storage/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { opencharge_path } from "../config/settings.ts";
@@ -17,7 +16,7 @@ import type { OwnIdentities, OwnIdentity } from "../services/identity.ts";
 import type { NetworkLimits } from "../services/limits.ts";
 import type { OpenchargeMerchant } from "../services/merchant.ts";
 import type { Payments } from "../services/payments.ts";
-import { createProofList } from "../services/proof-list.ts";
+import type { ProofList } from "../services/proof-list.ts";
 import type { Proofs } from "../services/proofs.ts";
 import { errorEnvelope, isRefusal, type Refusal, refuse, refuseFields } from "../wire/errors.ts";
 import { readJsonBody } from "../wire/readers.ts";
@@ -40,6 +39,7 @@ export interface OpenchargeServices {
   gateway: Gateway;
   payments: Payments;
   proofs: Proofs;
+  proofList: ProofList;
 }
 
 /** The door over the services. Without an [opencharge] section it knows no path. */
@@ -47,7 +47,6 @@ export function createOpenchargeHttp(needs: {
   world: World;
   readBody: ReadBody;
   telemetry: Telemetry;
-  database: Database;
   checkout: Checkout;
   services: OpenchargeServices;
 }): HttpExtension {
@@ -109,7 +108,7 @@ export function createOpenchargeHttp(needs: {
   }
 
   return {
-    admin: [proofsRoute(createProofList(needs))],
+    admin: [proofsRoute(services.proofList)],
 
     answer(request, from) {
       const path = pathOf(request);

@@ -6,11 +6,7 @@ import { codeOf } from "../../domain/errors.ts";
 import { fromCommon, mostOf, toCommon } from "../../domain/money.ts";
 import { payer_body_limit_bytes, type ReadBody } from "../../http/body.ts";
 import { queryOf } from "../../http/route.ts";
-import type { Checkout } from "../../services/checkout.ts";
-import { receivedFor } from "../../storage/allocations.ts";
-import { isPaymentSeen } from "../../storage/bound.ts";
-import type { Database } from "../../storage/database.ts";
-import { type DepositRow, openDepositsOf } from "../../storage/deposits.ts";
+import type { Checkout, OpenDeposit } from "../../services/checkout.ts";
 import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
 import type { Gateway, ShownSession } from "../services/gateway.ts";
@@ -30,7 +26,6 @@ const cannot_now = "This coin cannot be paid with right now. Choose another one.
 interface Needs {
   world: World;
   readBody: ReadBody;
-  database: Database;
   checkout: Checkout;
   gateway: Gateway;
 }
@@ -42,7 +37,7 @@ export function createCheckoutPages(needs: Needs): {
   /** Instead of either, for an address that asked too often: asks again by itself. */
   busy(retry_after_s: number): Response;
 } {
-  const { world, readBody, database, checkout, gateway } = needs;
+  const { world, readBody, checkout, gateway } = needs;
 
   const find = (id: string): ShownSession | null => (session_pattern.test(id) ? gateway.session(id) : null);
 
@@ -58,7 +53,7 @@ export function createCheckoutPages(needs: Needs): {
 
   function view(session: ShownSession, chosen: string | null, problem: string | null): View {
     const { row, order, is_paid_elsewhere } = session;
-    const units = database.read((at) => receivedFor(at, order.id));
+    const units = checkout.received(order.id);
     const so_far = units === 0n ? null : soFarOf(order.amount, units);
     const head = { merchant: row.merchant_name, amount: order.amount, currency: row.currency, so_far };
     if (order.status === "paid" || is_paid_elsewhere) return { ...head, state: "paid", next: order.success_url };
@@ -80,17 +75,13 @@ export function createCheckoutPages(needs: Needs): {
    * without one, and where exactly what is left is reserved for another order.
    */
   function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
-    return database.read((at) => {
-      const open = openDepositsOf(at, order_id)
-        .map((deposit) => ({ ...deposit, left: checkout.safelyDue(at, deposit) }))
-        .sort((a, b) => b.id - a.id);
-      const seen = open.find(({ id }) => isPaymentSeen(at, id));
-      const wanted = open.find((one) => pairOf(one) === chosen) ?? open.find(({ left }) => left !== null);
-      const deposit = seen ?? wanted;
-      if (deposit === undefined || (seen === undefined && deposit.left === null)) return null;
-      const { chain, coin, wallet, left, amount } = deposit;
-      return { coin, chain: chainFacts[chain].name, address: wallet, amount: left ?? amount, seen: seen !== undefined };
-    });
+    const open = checkout.openDeposits(order_id);
+    const seen = open.find(({ is_seen }) => is_seen);
+    const wanted = open.find((one) => pairOf(one) === chosen) ?? open.find(({ due }) => due !== null);
+    const deposit = seen ?? wanted;
+    if (deposit === undefined || (seen === undefined && deposit.due === null)) return null;
+    const { chain, coin, wallet, due, amount } = deposit;
+    return { coin, chain: chainFacts[chain].name, address: wallet, amount: due ?? amount, seen: seen !== undefined };
   }
 
   const page = (status: number, html: string) => new Response(html, { status, headers: pageHeaders });
@@ -123,7 +114,7 @@ export function createCheckoutPages(needs: Needs): {
 
   /** Not while money is on its way, or has come: it would be there for nobody. */
   async function cancel({ order }: ShownSession): Promise<Response> {
-    const has_part = database.read((at) => receivedFor(at, order.id)) > 0n;
+    const has_part = checkout.received(order.id) > 0n;
     if (has_part || awaitedDeposit(order.id, null)?.seen) return back("");
     try {
       await checkout.cancel(order.id);
@@ -164,6 +155,6 @@ function soFarOf(amount: string, units: bigint): { received: string; due: string
   return { received: fromCommon(units), due: fromCommon(mostOf(0n, toCommon(amount) - units)) };
 }
 
-function pairOf({ chain, coin }: DepositRow): string {
+function pairOf({ chain, coin }: OpenDeposit): string {
   return `${chain}.${coin}`;
 }

@@ -1,7 +1,7 @@
 // Who calls us over the network: a signed request becomes a caller or a refusal. The nonce is spent last, so that a
 // stranger cannot burn somebody's; never looks into a body beyond its hash.
 
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { isNonceUsed, spendNonce } from "../storage/merchant.ts";

@@ -3,8 +3,8 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import { Fault, wordsOf } from "../../domain/errors.ts";
+import { createWindowCounter } from "../../limits/window-counter.ts";
 import type { Outbound } from "../../outbound.ts";
-import { createTally } from "../../services/tally.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { OpenchargeSettings, PinnedIdentity } from "../config/settings.ts";
@@ -58,7 +58,12 @@ export function createDirectory(needs: {
   const under_way = new Map<number, Promise<Metadata | Refusal>>();
   /** OCIDs of which it was said that somebody else than their key owns them. */
   const told = new Set<number>();
-  const lookups = createTally({ world, max: registry_lookups_max, window_ms: registry_window_ms, remembered_max: 1 });
+  const lookups = createWindowCounter({
+    world,
+    max: registry_lookups_max,
+    window_ms: registry_window_ms,
+    remembered_max: 1,
+  });
   let seen: OpenchargeSettings | null = null;
 
   function settled(): OpenchargeSettings | null {

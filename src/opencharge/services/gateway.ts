@@ -4,9 +4,9 @@
 import { type Config, coinDecimals, type LiveConfig } from "../../config/config.ts";
 import { isCoin } from "../../domain/assets.ts";
 import { toUnits } from "../../domain/money.ts";
-import { isPaymentSeen } from "../../storage/bound.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import { isPaymentSeen } from "../../storage/bound-transfers.ts";
 import { openDepositsOf } from "../../storage/deposits.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { insertOrder, type OrderRow, orderById } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { uuid7 } from "../../wire/uuid.ts";

@@ -3,8 +3,8 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import { Fault } from "../../domain/errors.ts";
+import { createKeyedQueue } from "../../limits/keyed-queue.ts";
 import type { Outbound } from "../../outbound.ts";
-import { createTurns } from "../../services/turns.ts";
 import type { World } from "../../world.ts";
 import { readVerifyAnswer } from "../wire/answers.ts";
 import { canonicalJson } from "../wire/canonical.ts";
@@ -44,7 +44,7 @@ export function createIssuers(needs: {
   identities: OwnIdentities;
 }): Issuers {
   const { config, outbound, world, directory, identities } = needs;
-  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
+  const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
   /** What is known of the issuer, and the match of a proof whose rest it vouches for; one more look where none holds. */
   async function matched(caller: Caller, envelope: Envelope) {
@@ -96,7 +96,7 @@ export function createIssuers(needs: {
       const { known, match } = found;
       const { issuer, txid } = envelope.proof;
       if (match.coverage === "full" || caller.ocid === issuer) return match;
-      const asked = turns(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
+      const asked = queue(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
       const problem = asked === null ? refuse("METADATA_UNAVAILABLE", cannot_ask) : await asked;
       return problem ?? match;
     },

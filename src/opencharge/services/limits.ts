@@ -1,7 +1,8 @@
 // How often one address, and one identity, may ask something of us over the network. A forged request counts against
 // the address it came from, never against the identity it names; what is remembered is bounded, and forgotten oldest first.
 
-import { addressGroup, createTally } from "../../services/tally.ts";
+import { addressGroup } from "../../domain/network.ts";
+import { createWindowCounter } from "../../limits/window-counter.ts";
 import type { World } from "../../world.ts";
 import type { KeptProofs } from "../storage/payments.ts";
 import { type Refusal, refuse } from "../wire/errors.ts";
@@ -54,10 +55,10 @@ export interface NetworkLimits {
 
 /** The limits by this world's monotonic clock. */
 export function createNetworkLimits({ world }: { world: World }): NetworkLimits {
-  const tally = (max: number) => createTally({ world, max, window_ms, remembered_max });
-  const [opened, refused, refused_in_all] = [tally(open_max), tally(refused_max), tally(refused_in_all_max)];
-  const [believed, created, lookups] = [tally(believed_max), tally(created_max), tally(lookups_max)];
-  const proofs = createTally({ world, max: proofs_max_bytes, window_ms: proofs_window_ms, remembered_max });
+  const counter = (max: number) => createWindowCounter({ world, max, window_ms, remembered_max });
+  const [opened, refused, refused_in_all] = [counter(open_max), counter(refused_max), counter(refused_in_all_max)];
+  const [believed, created, lookups] = [counter(believed_max), counter(created_max), counter(lookups_max)];
+  const proofs = createWindowCounter({ world, max: proofs_max_bytes, window_ms: proofs_window_ms, remembered_max });
   const limited = (waits: readonly number[]): Refusal | null => {
     const wait_ms = Math.max(...waits);
     return wait_ms <= 0 ? null : { ...refuse("RATE_LIMITED"), retry_after_s: Math.max(1, Math.ceil(wait_ms / 1000)) };

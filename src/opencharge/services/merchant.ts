@@ -4,8 +4,8 @@
 import type { LiveConfig } from "../../config/config.ts";
 import type { OrderStatus } from "../../domain/order.ts";
 import type { Outbound } from "../../outbound.ts";
-import { createCrediting } from "../../services/crediting.ts";
-import type { Database, Reader } from "../../storage/database.ts";
+import type { Crediting } from "../../services/crediting.ts";
+import type { Database, Reader } from "../../storage/engine/database.ts";
 import { type OrderRow, orderById } from "../../storage/orders.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -58,6 +58,7 @@ export interface OpenchargeMerchant {
 export function createOpenchargeMerchant(needs: {
   database: Database;
   config: LiveConfig;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -65,9 +66,8 @@ export function createOpenchargeMerchant(needs: {
   outbound: Outbound;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): OpenchargeMerchant {
-  const { database, config, world, telemetry, identities, issuers } = needs;
+  const { database, config, crediting, world, telemetry, identities, issuers } = needs;
 
-  const crediting = createCrediting(needs);
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
   function merchant(): Part {

@@ -1,8 +1,8 @@
 // Orders that others ask us to sign in our merchant's name. The same request gets the same order, to the byte; each is
 // an order of ours from the commit that keeps its signature on.
 
-import { createTurns } from "../../services/turns.ts";
-import type { Database, Tx } from "../../storage/database.ts";
+import { createKeyedQueue } from "../../limits/keyed-queue.ts";
+import type { Database, Tx } from "../../storage/engine/database.ts";
 import { insertOrder } from "../../storage/orders.ts";
 import { appendEvent } from "../../storage/outbox.ts";
 import { uuid7 } from "../../wire/uuid.ts";
@@ -42,7 +42,7 @@ export type CreateOrder = (seller: Part, caller: Caller, wanted: OrderCreate) =>
 export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateOrder {
   const { database, world, askShop } = needs;
   // In turns by id: a copy that comes while the shop is thinking finds the order instead of asking again.
-  const turns = createTurns({ max: questions_max, share: questions_of_one_max });
+  const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
   async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
     const { settings } = seller;
@@ -107,7 +107,7 @@ export function createOrdering(needs: { database: Database; world: World; askSho
     const act = () => create(seller, caller, wanted, id);
     if (seller.settings.orders !== "approval") return act();
     return (
-      (await turns(id, caller.ocid, act)) ??
+      (await queue(id, caller.ocid, act)) ??
       refuseForNow("too many orders wait for the shop's decision", crowded_retry_s)
     );
   };

@@ -4,8 +4,8 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import type { LogCode } from "../../log-codes.ts";
-import { createCrediting } from "../../services/crediting.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Crediting } from "../../services/crediting.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { OpenchargeSettings } from "../config/settings.ts";
@@ -83,6 +83,7 @@ interface Us {
 /** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
 export function createPayments(needs: {
   database: Database;
+  crediting: Crediting;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
@@ -90,8 +91,7 @@ export function createPayments(needs: {
   config: LiveConfig;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
 }): Payments {
-  const { database, world, telemetry, identities, issuers } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities, issuers } = needs;
 
   const seconds = () => Math.floor(world.now() / 1000);
 

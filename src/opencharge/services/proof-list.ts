@@ -1,6 +1,6 @@
 // The proofs that were shown to us, for operators to look through. Changes nothing.
 
-import type { Database } from "../../storage/database.ts";
+import type { Database } from "../../storage/engine/database.ts";
 import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof-lists.ts";
 
 export interface ProofList {

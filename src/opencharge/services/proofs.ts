@@ -5,9 +5,9 @@ import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
 import { codeOf } from "../../domain/errors.ts";
 import type { LogCode } from "../../log-codes.ts";
-import { type Crediting, createCrediting } from "../../services/crediting.ts";
+import type { Crediting } from "../../services/crediting.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import type { ProofSigner } from "../../storage/hooks.ts";
 import { orderById } from "../../storage/orders.ts";
 import type { TransferRow } from "../../storage/transfers.ts";
@@ -54,13 +54,13 @@ export interface Proofs extends ProofSigner {
 /** Proofs over one database with the live settings. */
 export function createProofs(needs: {
   database: Database;
+  crediting: Crediting;
   config: LiveConfig;
   world: World;
   telemetry: Telemetry;
   identities: OwnIdentities;
 }): Proofs {
-  const { database, world, telemetry, identities } = needs;
-  const crediting = createCrediting(needs);
+  const { database, crediting, world, telemetry, identities } = needs;
   /** Sessions whose proof has to wait, and was told to. */
   const told = new Set<string>();
   /** Where the next round begins, so that many that wait hide none behind them. */

@@ -4,7 +4,7 @@
 import { toUnits } from "../../domain/money.ts";
 import type { LogCode } from "../../log-codes.ts";
 import type { Crediting } from "../../services/crediting.ts";
-import type { Database, Reader, Tx } from "../../storage/database.ts";
+import type { Database, Reader, Tx } from "../../storage/engine/database.ts";
 import { orderById } from "../../storage/orders.ts";
 import { recordAudit } from "../../storage/outbox.ts";
 import type { OpenchargeSettings } from "../config/settings.ts";

@@ -1,7 +1,7 @@
 // What stands of an order before somebody is asked to pay it: whether it can still be paid, and whether another copy of it
 // says the same. Changes nothing.
 
-import type { Reader } from "../../storage/database.ts";
+import type { Reader } from "../../storage/engine/database.ts";
 import { orderById } from "../../storage/orders.ts";
 import { paidSession } from "../storage/gateway.ts";
 import type { SignedOrderRow } from "../storage/merchant.ts";

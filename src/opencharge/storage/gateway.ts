@@ -2,11 +2,11 @@
 // Reads statuses from the orders themselves and never writes one.
 
 import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
-import type { Reader, Tx } from "../../storage/database.ts";
+import type { Reader, Tx } from "../../storage/engine/database.ts";
+import { statement } from "../../storage/engine/statement.ts";
 import type { OrderRow } from "../../storage/orders.ts";
 import { queueProof } from "../../storage/outbox.ts";
 import { orders } from "../../storage/schema.ts";
-import { statement } from "../../storage/statement.ts";
 import { ocOrders, ocSessions } from "./schema.ts";
 
 export type SessionRow = typeof ocSessions.$inferSelect;

@@ -1,7 +1,7 @@
 // What the network does inside the core's transactions: an order that was paid owes a proof, and the pages of a signed
 // order end with it. Statements only; decides nothing.
 
-import type { Reader, Tx } from "../../storage/database.ts";
+import type { Reader, Tx } from "../../storage/engine/database.ts";
 import type { Hooks } from "../../storage/hooks.ts";
 import { isBeingPaid, openPagesFor, oweProof, queueProofOf, sessionOfOrder } from "./gateway.ts";
 

@@ -2,8 +2,8 @@
 // kept to the byte and never changes; the status of an order is the ledger's.
 
 import { and, eq, gt, sql } from "drizzle-orm";
-import type { Reader, Tx } from "../../storage/database.ts";
-import { statement } from "../../storage/statement.ts";
+import type { Reader, Tx } from "../../storage/engine/database.ts";
+import { statement } from "../../storage/engine/statement.ts";
 import { ocNonces, ocOrders, ocProofs } from "./schema.ts";
 
 /** More than one, so that what ran out is forgotten sooner than new nonces come. */

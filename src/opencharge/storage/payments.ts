@@ -2,8 +2,8 @@
 
 import { eq, sql } from "drizzle-orm";
 import { unionAll } from "drizzle-orm/sqlite-core";
-import type { Reader, Tx } from "../../storage/database.ts";
-import { returned, statement } from "../../storage/statement.ts";
+import type { Reader, Tx } from "../../storage/engine/database.ts";
+import { returned, statement } from "../../storage/engine/statement.ts";
 import { ocPayments, ocProofs } from "./schema.ts";
 
 export type PaymentRow = typeof ocPayments.$inferSelect;

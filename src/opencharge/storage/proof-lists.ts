@@ -1,7 +1,7 @@
 // Proofs of payment as operators see them, with the order that each of them means.
 
 import { desc, eq, sql } from "drizzle-orm";
-import type { Reader } from "../../storage/database.ts";
+import type { Reader } from "../../storage/engine/database.ts";
 import type { ProofOutcome } from "../domain/proof.ts";
 import { ocOrders, ocPayments, ocProofs } from "./schema.ts";
 

@@ -134,10 +134,11 @@ export function createJudge(stage: Stage, history: History): Judge {
     const begun = history.paidBy(sender, n).map(({ order_id }) => order_id);
     const isOwnOther = (one: Ask) =>
       one.sender === sender || (facts.isHere(one, transfer) && begun.includes(one.order_id));
-    // Of an order that was paid in part, only the rest is due.
+    // Of an order that was paid in part, only the rest was due.
+    const dueOf = (one: Ask) => history.leftsBefore(one, decimals, n).at(-1) ?? one.units;
     const isNear = (one: Ask) =>
       facts.isHere(one, transfer)
-        ? looksNear(units, history.leftBefore(one, decimals, n) ?? one.units, decimals) ||
+        ? looksNear(units, dueOf(one), decimals) ||
           (isUnpaid(one, n) && facts.surelyOverpays(units, one.units, decimals, judged_at))
         : textOf(one.units, facts.decimalsOf(one)) === textOf(units, decimals);
     return (

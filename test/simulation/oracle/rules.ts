@@ -1,4 +1,4 @@
-// The rules of payments as the README states them, as far as the oracle holds the product to them. Numbers and switches
+// The rules of payments as the manual states them, as far as the oracle holds the product to them. Numbers and switches
 // only.
 
 /** An address that has paid so many orders may be an exchange: nothing is certain because of it. */

@@ -20,6 +20,8 @@ import {
 export interface PartyOptions {
   ocid: number;
   role: Role;
+  /** As its metadata states it. */
+  name?: string;
   /** How it spells what it signs; requests and answers have one form only. */
   dialect?: Dialect;
   /** 64 hexadecimal digits; a fresh key without. */
@@ -97,7 +99,7 @@ const window_s = 300;
 
 /** Starts one on a free port. It knows nobody until told by `knows`. */
 export function startParty(options: PartyOptions) {
-  const { ocid, role, dialect = "recursive", base_path = "/opencharge" } = options;
+  const { ocid, role, name = `${role} ${ocid}`, dialect = "recursive", base_path = "/opencharge" } = options;
   const now = options.now ?? (() => Date.now());
   const seconds = () => Math.floor(now() / 1000);
   let secret = options.secret ?? newSecret();
@@ -127,7 +129,7 @@ export function startParty(options: PartyOptions) {
       ...(previous === null ? {} : { previousKey: previous.key, keyRotatedAt: previous.at }),
     };
     if (mode === "key_off_curve") config.publicKey = "ab".repeat(64);
-    const head = { opencharge: "0.1", name: `${role} ${ocid}` };
+    const head = { opencharge: "0.1", name };
     if (mode === "flat") return { ...head, ...config };
     const signature = sign(
       spell(config, mode === "signed_shallow" ? "shallow" : dialect),

@@ -14,13 +14,15 @@ import { createIssuers } from "../../../src/opencharge/services/issuers.ts";
 import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
 import { createOpenchargeMerchant } from "../../../src/opencharge/services/merchant.ts";
 import { createPayments } from "../../../src/opencharge/services/payments.ts";
+import { createProofList } from "../../../src/opencharge/services/proof-list.ts";
 import { createProofs } from "../../../src/opencharge/services/proofs.ts";
 import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
-import { createCrediting } from "../../../src/services/crediting.ts";
 import { createExpiry } from "../../../src/services/expiry.ts";
 import { createInbox } from "../../../src/services/inbox.ts";
 import { createOperator } from "../../../src/services/operator.ts";
+import { createOrderFeed } from "../../../src/services/order-feed.ts";
+import { createPaymentRules } from "../../../src/services/payment-rules.ts";
 import { createWatching } from "../../../src/services/watching.ts";
 import { openDepositsOf } from "../../../src/storage/deposits.ts";
 import { eventsAfter } from "../../../src/storage/outbox.ts";
@@ -103,14 +105,15 @@ export async function startShop(
     server: { trusted_proxies },
   });
   const config = liveConfig(base);
-  const expiry = createExpiry({ database, config, world });
+  const rules = createPaymentRules({ config });
+  const expiry = createExpiry({ ...rules, database, config, world });
   const outbound = createOutbound({ world });
   const identities = createOwnIdentities({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
   const limits = createNetworkLimits({ world });
   const issuers = createIssuers({ config, outbound, world, directory, identities });
-  const network = { database, config, world, telemetry, identities, directory, issuers, outbound, limits };
-  const operator = createOperator({ database, config });
+  const network = { ...rules, database, config, world, telemetry, identities, directory, issuers, outbound, limits };
+  const operator = createOperator({ ...rules, database, config });
   const access = createOpenchargeAccess(network);
   const services = {
     identities,
@@ -120,19 +123,19 @@ export async function startShop(
     gateway: createGateway(network),
     payments: createPayments(network),
     proofs: createProofs(network),
+    proofList: createProofList(network),
   };
   await createWatching({ database }).sync(base);
-  const checkout = createCheckout({ database, config });
+  const checkout = createCheckout({ ...rules, database, config });
   const http = createHttp({
     world,
     telemetry,
     config,
-    database,
-    eventLog: { keep() {} },
+    orderFeed: createOrderFeed({ database, eventLog: { keep() {} } }),
     checkout,
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
-    inbox: createInbox({ database, config }),
+    inbox: createInbox({ ...rules, database, config }),
     extensions: [(door) => createOpenchargeHttp({ ...network, ...door, checkout, services })],
     version: "1",
   });
@@ -188,7 +191,7 @@ export async function startShop(
         const place = { tx_hash: `0x${"3".repeat(64)}`, log_index: 0, position: 0, block };
         const transfer = { chain, token: "0x", sender: wallet, wallet, units: 1n, ...place };
         const row = insertTransfer(tx, transfer, { coin, label: coin, amount, finality: "12" });
-        createCrediting({ config }).credit(tx, { transfer: row, order_id, kind: "assign" });
+        rules.crediting.credit(tx, { transfer: row, order_id, kind: "assign" });
       });
     },
     /** Types of the events so far, with the status of those that have one. */
