@@ -4,8 +4,8 @@
 import { connectChain, connectHistory } from "./chains/connect.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig } from "./config/config.ts";
-import { lateRotations } from "./config/rotation.ts";
 import type { Usage } from "./domain/provider.ts";
+import { extensionHooks, extensions } from "./extensions.ts";
 import { listen, urlOf } from "./http/listen.ts";
 import { createHttp } from "./http/server.ts";
 import { createRateLimiters } from "./limits/rate-limiter.ts";
@@ -20,15 +20,6 @@ import { createFileWatch } from "./services/file-watch.ts";
 import { createHeldTransfers } from "./services/held.ts";
 import { createInbox } from "./services/inbox.ts";
 import { createIndexReconciliation } from "./services/index-reconciliation.ts";
-import { createOpenchargeAccess } from "./services/opencharge/access.ts";
-import { createDirectory } from "./services/opencharge/directory.ts";
-import { createGateway } from "./services/opencharge/gateway.ts";
-import { createOwnIdentities } from "./services/opencharge/identity.ts";
-import { createIssuers } from "./services/opencharge/issuers.ts";
-import { createNetworkLimits } from "./services/opencharge/limits.ts";
-import { createOpenchargeMerchant } from "./services/opencharge/merchant.ts";
-import { createPayments } from "./services/opencharge/payments.ts";
-import { createProofs } from "./services/opencharge/proofs.ts";
 import { createOperator } from "./services/operator.ts";
 import { createOrderFeed } from "./services/order-feed.ts";
 import { createPaymentRules } from "./services/payment-rules.ts";
@@ -89,7 +80,7 @@ export async function startApp(needs: {
     connectChain({ settings, outbound, world, telemetry, rateLimiters, ...(used && { used }) });
   await checkNodes({ world, connect }, needs.config, [...needs.config.chains.values()]);
 
-  const opened = openForServing({ ...needs, path: needs.config.database.path });
+  const opened = openForServing({ ...needs, path: needs.config.database.path, hooks: extensionHooks });
   const { database } = opened;
   for (const name of opened.applied) telemetry.info("migration_applied", { name });
   const eventLog = createEventLog({ ...needs, database, path: opened.path, is_served: false });
@@ -125,29 +116,16 @@ export async function startApp(needs: {
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ ...rules, database, config, world });
     const release = createRelease({ database, config, world, telemetry });
-    const identities = createOwnIdentities({ config });
-    const directory = createDirectory({ config, outbound, world, telemetry, identities });
-    const limits = createNetworkLimits({ world });
-    const issuers = createIssuers({ config, outbound, world, directory, identities });
-    const network = { ...rules, database, config, world, telemetry, identities, directory, issuers, outbound, limits };
-    const proofs = createProofs(network);
-    const opencharge = {
-      identities,
-      access: createOpenchargeAccess(network),
-      limits,
-      merchant: createOpenchargeMerchant(network),
-      gateway: createGateway(network),
-      proofs,
-      payments: createPayments(network),
-    };
-    identities.current();
+    const shared = { ...rules, database, config, outbound, world, telemetry, checkout };
+    const extended = extensions.map((extension) => extension.start(shared));
     const http = createHttp({
       world,
       telemetry,
       config,
       orderFeed: createOrderFeed({ database, eventLog }),
       version,
-      ...{ checkout, claims, operator, inbox, opencharge },
+      extensions: extended.map(({ http }) => http),
+      ...{ checkout, claims, operator, inbox },
     });
 
     const delivery = createDelivery({
@@ -158,7 +136,7 @@ export async function startApp(needs: {
       telemetry,
       eventLog,
       onRoom: () => loops.wake("deliver"),
-      signProof: proofs.sign,
+      proofs: extended.map(({ proofs }) => proofs).find((signer) => signer !== undefined) ?? null,
     });
     const lookAtFile = createFileWatch({ world, telemetry, database, path: opened.path });
     const heartbeat = async () => {
@@ -171,7 +149,7 @@ export async function startApp(needs: {
     };
 
     const loops = createLoopTable({ world, telemetry }, [
-      { name: "prove payments", period_ms: heartbeat_ms, run: proofs.issueOwed, eager: true },
+      ...extended.flatMap(({ jobs }) => jobs.map((job) => ({ ...job, period_ms: heartbeat_ms, eager: true }))),
       { name: "deliver", period_ms: heartbeat_ms, run: delivery.sendDue, eager: true },
       { name: "expire", period_ms: heartbeat_ms, run: expireDue },
       { name: "settle held transfers", period_ms: heartbeat_ms, run: held.settleHeld },
@@ -205,12 +183,14 @@ export async function startApp(needs: {
         const current = config.current();
         const { hostname, port } = current.server;
         const wanted = { ...next, database: current.database, server: { ...next.server, hostname, port } };
-        createOwnIdentities({ config: liveConfig(wanted) }).current();
+        for (const extension of extensions) extension.check(wanted);
         await checkNodes({ world, connect }, wanted, changedChains(wanted, current));
         await watching.sync(wanted);
 
-        for (const warning of lateRotations(current.opencharge, wanted.opencharge, world.now())) {
-          telemetry.warn("config_warning", { warning });
+        for (const extension of extensions) {
+          for (const warning of extension.changeWarnings(current, wanted, world.now())) {
+            telemetry.warn("config_warning", { warning });
+          }
         }
         config.replace(keepChains(wanted, owingChains(database), current));
         http.clearAdminCache();

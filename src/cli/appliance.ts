@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
+import { extensionHooks, extensionSections } from "../extensions.ts";
 import { createEventLog, resumedFirst } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
@@ -17,7 +18,8 @@ import type { Places, Tools } from "./command.ts";
 /** The settings and what to warn about, with the file left as it is. Fault: invalid_config. */
 export function readConfig(tools: Tools, places: Places): Promise<{ config: Config; warnings: string[] }> {
   const { world } = tools;
-  return loadConfig(world, configPath(world, places.config), { database: places.database, rewrite: false });
+  const options = { database: places.database, rewrite: false, sections: extensionSections };
+  return loadConfig(world, configPath(world, places.config), options);
 }
 
 /**
@@ -33,7 +35,7 @@ export async function withOperator<T>(
   const { config } = await readConfig(tools, places);
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
-  const opened = openForCommand({ world, telemetry, path: config.database.path });
+  const opened = openForCommand({ world, telemetry, path: config.database.path, hooks: extensionHooks });
   const is_served = isServed(world, config.database.path);
   const { path } = opened;
   const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });

@@ -1,5 +1,6 @@
 // The tree of commands, in the order people read it.
 
+import { openchargeCommands } from "../opencharge/cli/commands.ts";
 import type { Group, Tools } from "./command.ts";
 import { checkConfig } from "./config.ts";
 import { coverage } from "./coverage.ts";
@@ -8,7 +9,6 @@ import { assign, dismiss, inbox, unassign } from "./inbox.ts";
 import { deposits, orders, transfers, wallets } from "./lists.ts";
 import { help } from "./manual.ts";
 import { migrate } from "./migrate.ts";
-import { keygen, proofs } from "./opencharge.ts";
 import { markPaid, resendWebhook } from "./repair.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
@@ -19,11 +19,6 @@ export function program(tools: Tools): Group {
     name: "config",
     summary: "Look after the configuration file",
     commands: [checkConfig(tools)],
-  };
-  const opencharge: Group = {
-    name: "opencharge",
-    summary: "Take part in the Opencharge network",
-    commands: [keygen(tools), proofs(tools)],
   };
   const root: Group = {
     name: "ocrch",
@@ -45,7 +40,7 @@ export function program(tools: Tools): Group {
       dismiss(tools),
       markPaid(tools),
       resendWebhook(tools),
-      opencharge,
+      openchargeCommands(tools),
       help(tools, () => root),
     ],
   };

@@ -6,6 +6,7 @@ import type { Config } from "../config/config.ts";
 import { configPath, type LoadOptions, loadConfig } from "../config/load.ts";
 import { parseListen } from "../config/place.ts";
 import { Fault, wordsOf } from "../domain/errors.ts";
+import { extensionSections } from "../extensions.ts";
 import type { World } from "../world.ts";
 import { type Command, command, everywhere, type Tools } from "./command.ts";
 
@@ -34,7 +35,7 @@ export function serve(tools: Tools): Command {
     const { world, telemetry } = tools;
     checkListen(args.listen);
     const path = configPath(world, args.config);
-    const options: LoadOptions = { database: args.database, listen: args.listen };
+    const options: LoadOptions = { database: args.database, listen: args.listen, sections: extensionSections };
     const load = () => loadConfig(world, path, options);
     const stopped = stopSignal(world);
     void stopped.then(() => endLate(tools));

@@ -4,7 +4,6 @@ import type { ChainFacts, ChainId, Coin, ExplorerKind, Token } from "../domain/a
 import type { FinalityTier } from "../domain/finality.ts";
 import type { Network } from "../domain/network.ts";
 import type { Tolerance } from "../domain/tolerance.ts";
-import type { OpenchargeSettings } from "./opencharge.ts";
 
 export interface Wallet {
   chain: ChainId;
@@ -54,6 +53,7 @@ export interface ChainSettings {
   tokens: readonly Token[];
 }
 
+/** Extensions add the settings of their sections to it. */
 export interface Config {
   /** Absolute path of the file it was read from. */
   path: string;
@@ -100,8 +100,6 @@ export interface Config {
   chains: ReadonlyMap<ChainId, ChainSettings>;
   /** Chains with a section in the file and no wallet. */
   spare_chains: ReadonlyMap<ChainId, ChainSettings>;
-  /** Null without an [opencharge] section: the network does not exist then. */
-  opencharge: OpenchargeSettings | null;
 }
 
 /** The live settings: read through `current()` at each use, so that a reload swaps them whole. */

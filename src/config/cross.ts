@@ -12,7 +12,8 @@ const zero_evm_address = `0x${"0".repeat(40)}`;
 
 type Raw = Record<string, unknown>;
 
-function isTable(value: unknown): value is Raw {
+/** True for a section of the parsed file. */
+export function isTable(value: unknown): value is Raw {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -25,7 +26,6 @@ export function crossProblems(tree: Raw): string[] {
     if (section.success) sound.set(id, section.data);
   }
   return [
-    ...endpointProblems(tree),
     ...walletProblems(tree, sections, sound),
     ...[...sound].flatMap(([id, section]) => [
       ...tokenProblems(id, section),
@@ -33,12 +33,6 @@ export function crossProblems(tree: Raw): string[] {
       ...explorerProblems(id, section, tree),
     ]),
   ];
-}
-
-function endpointProblems({ opencharge, server }: Raw): string[] {
-  if (!isTable(opencharge) || opencharge.endpoint !== undefined) return [];
-  if (isTable(server) && server.public_url !== undefined) return [];
-  return ["opencharge.endpoint: missing; add it, or server.public_url, so that others know where to call"];
 }
 
 function walletProblems(tree: Raw, sections: Raw, sound: Map<ChainId, ChainSection>): string[] {

@@ -5,10 +5,9 @@ import { resolve } from "node:path";
 import { Fault, wordsOf } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import type { Config } from "./config.ts";
-import { readOpenchargeKeys } from "./opencharge-key.ts";
 import { parseConfig } from "./parse.ts";
-import { rotationWarnings } from "./rotation.ts";
 import { replaceAdminSecret } from "./secret.ts";
+import type { ConfigSection } from "./section.ts";
 
 const default_file = "ocrch-config.toml";
 
@@ -27,6 +26,8 @@ export interface LoadOptions {
    * `admin.secret_hash` is empty, which no secret satisfies.
    */
   rewrite?: boolean;
+  /** Those of extensions. */
+  sections?: readonly ConfigSection[];
 }
 
 /**
@@ -42,16 +43,15 @@ export async function loadConfig(
   const at = resolve(path);
   const text = readText(world, at);
   const database = options.database || world.env("OCRCH_DATABASE") || undefined;
-  const { draft, network, problems, warnings } = parseConfig(text, at, {
-    database: database === undefined ? undefined : resolve(database),
-    listen: options.listen,
-  });
+  const over = { database: database === undefined ? undefined : resolve(database), listen: options.listen };
+  const { draft, sections, problems, warnings } = parseConfig(text, at, over, options.sections);
   if (draft === null) throw new Fault("invalid_config", problems.join("\n"));
 
-  const opencharge = network === null ? null : readOpenchargeKeys(world, network);
+  const extended = Object.entries(sections).map(([name, section]) => ({ name, ...section.readSecrets(world) }));
   const kept = await keepSecret(world, at, text, draft.admin.secret, options.rewrite ?? true);
-  const config = { ...draft, admin: { secret_hash: kept.secret_hash }, opencharge };
-  return { config, warnings: [...warnings, ...rotationWarnings(opencharge, world.now()), ...kept.warnings] };
+  const settings = Object.fromEntries(extended.map((section) => [section.name, section.settings]));
+  const config = { ...draft, admin: { secret_hash: kept.secret_hash }, ...settings };
+  return { config, warnings: [...warnings, ...extended.flatMap((section) => section.warnings), ...kept.warnings] };
 }
 
 function readText(world: World, path: string): string {

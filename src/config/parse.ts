@@ -8,9 +8,8 @@ import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./ch
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
 import { buildApiKeys } from "./explorers.ts";
-import type { OpenchargeDraft } from "./opencharge.ts";
-import { buildOpencharge, openchargeWarnings } from "./opencharge-build.ts";
 import { type File, fileSchema, wordsForIssue } from "./schema.ts";
+import type { AroundSection, ConfigSection, SectionDraft } from "./section.ts";
 import { listenAddress } from "./values.ts";
 
 const secret_min_chars = 16;
@@ -23,33 +22,43 @@ export interface Overrides {
   listen?: string | undefined;
 }
 
-/** A configuration whose admin secret is still as the file has it, plaintext or a hash, and without [opencharge]. */
-export type Draft = Omit<Config, "admin" | "opencharge"> & { admin: { secret: string }; opencharge: null };
+/** A configuration whose admin secret is still as the file has it, plaintext or a hash. Sections of extensions are null. */
+export type Draft = Omit<Config, "admin"> & { admin: { secret: string } };
 
 export interface Parsed {
   /** Null when there are problems. */
   draft: Draft | null;
-  /** The [opencharge] section, whose keys are in files that are still to be read. */
-  network: OpenchargeDraft | null;
+  /** The sections of extensions that are in the file. Their secrets are still to be read. */
+  sections: Readonly<Record<string, SectionDraft>>;
   /** One line each: key path, what is wrong, the cure. */
   problems: string[];
   warnings: string[];
 }
 
-/** Reads the text of a configuration file. `path` (absolute) is where it stands: relative paths in it start there. Never throws. */
-export function parseConfig(text: string, path: string, overrides: Overrides = {}): Parsed {
+/**
+ * Reads the text of a configuration file. `path` (absolute) is where it stands: relative paths in it start there.
+ * `sections` are those of extensions; another one in the file is an unknown key. Never throws.
+ */
+export function parseConfig(
+  text: string,
+  path: string,
+  overrides: Overrides = {},
+  sections: readonly ConfigSection[] = [],
+): Parsed {
   const tree = parseToml(text, path);
-  if (typeof tree === "string") return { draft: null, network: null, problems: [tree], warnings: [] };
-  const file = fileSchema.safeParse(tree, { error: wordsForIssue });
+  if (typeof tree === "string") return { draft: null, sections: {}, problems: [tree], warnings: [] };
+  const file = fileSchema(sections).safeParse(tree, { error: wordsForIssue });
   const listen = overrides.listen === undefined ? undefined : listenAddress.safeParse(overrides.listen);
   const problems = [
     ...(file.success ? [] : file.error.issues.flatMap(linesOf)),
+    ...sections.flatMap((section) => section.crossProblems(tree)),
     ...crossProblems(tree),
     ...(listen?.error?.issues.map((issue) => `--listen: ${issue.message}`) ?? []),
   ];
-  if (!file.success || problems.length > 0) return { draft: null, network: null, problems, warnings: [] };
+  if (!file.success || problems.length > 0) return { draft: null, sections: {}, problems, warnings: [] };
 
-  return build(file.data, path, { database: overrides.database, listen: listen?.data });
+  const over = { database: overrides.database, listen: listen?.data };
+  return build(file.data, path, over, sections);
 }
 
 interface Over {
@@ -57,12 +66,12 @@ interface Over {
   listen: File["server"]["listen"] | undefined;
 }
 
-function build(file: File, path: string, over: Over): Parsed {
+function build(file: File, path: string, over: Over, sections: readonly ConfigSection[]): Parsed {
   const wallets = buildWallets(file);
   const settings = buildChains(file, wallets);
   const { server, merchant, orders, webhooks } = file;
-  const around = { shop: merchant.name, public_url: server.public_url };
-  const network = buildOpencharge(file.opencharge, around, dirname(path));
+  const around = { shop: merchant.name, public_url: server.public_url, folder: dirname(path) };
+  const extended = buildSections(file, sections, around);
   const draft: Draft = {
     path,
     server: {
@@ -96,7 +105,7 @@ function build(file: File, path: string, over: Over): Parsed {
     wallets,
     chains: settings,
     spare_chains: buildSpareChains(file, wallets),
-    opencharge: null,
+    ...Object.fromEntries(sections.map(({ name }) => [name, null])),
   };
   const noOrigins = merchant.allowed_origins.length === 0;
   const warnings = [
@@ -104,9 +113,19 @@ function build(file: File, path: string, over: Over): Parsed {
     ...(draft.merchant.previous_secret === null ? [] : [`merchant.previous_secret: ${still_accepted}`]),
     ...(noOrigins ? ["merchant.allowed_origins: empty; no checkout page can reach its order"] : []),
     ...chainWarnings(file, wallets, settings),
-    ...openchargeWarnings(network),
+    ...Object.values(extended).flatMap((section) => section.warnings),
   ];
-  return { draft, network, problems: [], warnings };
+  return { draft, sections: extended, problems: [], warnings };
+}
+
+/** The sections of extensions that the file has. */
+function buildSections(
+  file: Record<string, unknown>,
+  sections: readonly ConfigSection[],
+  around: AroundSection,
+): Record<string, SectionDraft> {
+  const present = sections.filter(({ name }) => file[name] !== undefined);
+  return Object.fromEntries(present.map((section) => [section.name, section.build(file[section.name], around)]));
 }
 
 /** Secrets that are easy to guess, or that stand for two things; one line each, without the secret. */

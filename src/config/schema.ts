@@ -7,7 +7,7 @@ import { type ChainId, type Coin, chainIds, chains, coins, explorerKinds } from 
 import { type Finality, type FinalityTier, parseFinality } from "../domain/finality.ts";
 import { atMost, isAmount } from "../domain/money.ts";
 import { formatDuration } from "./duration.ts";
-import { openchargeSchema } from "./opencharge-schema.ts";
+import type { ConfigSection } from "./section.ts";
 import * as value from "./values.ts";
 import { refuse, table } from "./values.ts";
 
@@ -141,52 +141,55 @@ export const apiKeys = table({
   routescan_api_key: value.apiKey,
 });
 
-/** The whole file. Sections that are all defaults may be absent. */
-export const fileSchema = table({
-  server: table({
-    listen: value.listenAddress.prefault("0.0.0.0:8080"),
-    public_url: value.publicUrl.optional(),
-    signature_window: value.duration("300s", signature_window_ms),
-    trusted_proxies: z.array(value.network).default([]),
-  }).prefault({}),
-  database: table({ path: value.filled.default("ocrch.db") }).prefault({}),
-  admin: table({ secret: value.adminSecret }, "missing; add an [admin] section with secret"),
-  merchant: table(
-    {
-      name: value.filled,
-      secret: value.secret,
-      previous_secret: value.secret.optional(),
-      allowed_origins: z.array(value.origin),
-      unknown_transfer_webhook_url: value.webAddress.optional(),
-      strict_url_binding: z.boolean().default(false),
-    },
-    "missing; add a [merchant] section with name, secret and allowed_origins",
-  ),
-  orders: table({
-    lifetime: value.duration("60m", lifetime_ms),
-    late_window: value.duration("24h", late_window_ms),
-    max_surcharge: value.surcharge.prefault("0.99"),
-    underpaid_tolerance: value.underpaid.prefault("0"),
-    overpaid_tolerance: value.overpaid.prefault("10%"),
-  }).prefault({}),
-  webhooks: table({
-    allow_private_targets: z.boolean().default(false),
-    success: value.word(["2xx", "200"]).default("2xx"),
-    signature_padding: z.boolean().default(true),
-    timeout: value.duration("15s", webhook_timeout_ms),
-  }).prefault({}),
-  api_keys: apiKeys.prefault({}),
-  wallets: z
-    .array(wallet, {
-      error: (issue) =>
-        issue.input === undefined ? add_wallet : "expected a list; write [[wallets]] with two brackets",
-    })
-    .refine((list) => list.length > 0, { error: add_wallet }),
-  opencharge: openchargeSchema.optional(),
-  chains: table(chainSections as Record<ChainId, z.ZodOptional<ReturnType<typeof chainSchema>>>).prefault({}),
-});
+/** The whole file with the sections of extensions. Sections that are all defaults may be absent. */
+export function fileSchema(sections: readonly ConfigSection[]) {
+  const more = Object.fromEntries(sections.map(({ name, schema }) => [name, schema.optional()]));
+  return table({
+    server: table({
+      listen: value.listenAddress.prefault("0.0.0.0:8080"),
+      public_url: value.publicUrl.optional(),
+      signature_window: value.duration("300s", signature_window_ms),
+      trusted_proxies: z.array(value.network).default([]),
+    }).prefault({}),
+    database: table({ path: value.filled.default("ocrch.db") }).prefault({}),
+    admin: table({ secret: value.adminSecret }, "missing; add an [admin] section with secret"),
+    merchant: table(
+      {
+        name: value.filled,
+        secret: value.secret,
+        previous_secret: value.secret.optional(),
+        allowed_origins: z.array(value.origin),
+        unknown_transfer_webhook_url: value.webAddress.optional(),
+        strict_url_binding: z.boolean().default(false),
+      },
+      "missing; add a [merchant] section with name, secret and allowed_origins",
+    ),
+    orders: table({
+      lifetime: value.duration("60m", lifetime_ms),
+      late_window: value.duration("24h", late_window_ms),
+      max_surcharge: value.surcharge.prefault("0.99"),
+      underpaid_tolerance: value.underpaid.prefault("0"),
+      overpaid_tolerance: value.overpaid.prefault("10%"),
+    }).prefault({}),
+    webhooks: table({
+      allow_private_targets: z.boolean().default(false),
+      success: value.word(["2xx", "200"]).default("2xx"),
+      signature_padding: z.boolean().default(true),
+      timeout: value.duration("15s", webhook_timeout_ms),
+    }).prefault({}),
+    api_keys: apiKeys.prefault({}),
+    wallets: z
+      .array(wallet, {
+        error: (issue) =>
+          issue.input === undefined ? add_wallet : "expected a list; write [[wallets]] with two brackets",
+      })
+      .refine((list) => list.length > 0, { error: add_wallet }),
+    ...(more as Record<never, never>),
+    chains: table(chainSections as Record<ChainId, z.ZodOptional<ReturnType<typeof chainSchema>>>).prefault({}),
+  });
+}
 
-export type File = z.output<typeof fileSchema>;
+export type File = z.output<ReturnType<typeof fileSchema>>;
 
 const kinds: Record<string, string> = {
   string: "text in quotes",

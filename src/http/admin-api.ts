@@ -9,7 +9,6 @@ import { readAssignment, readDismissal, readUnassignment } from "../wire/request
 import {
   adminDepositShape,
   adminOrderShape,
-  adminProofShape,
   adminTransferShape,
   adminWalletShape,
   assignmentShape,
@@ -26,7 +25,6 @@ import {
   integerOf,
   orderIdOf,
   orderQuery,
-  proofQuery,
   readQuery,
   transferQuery,
 } from "./parameters.ts";
@@ -36,9 +34,15 @@ import type { About, Call, Route } from "./route.ts";
 const actor = "admin-api";
 const mark_paid_reason = "marked paid over the Admin API";
 
-/** The routes of the Admin API. */
-export function adminRoutes(needs: { readBody: ReadBody; auth: AdminAuth; operator: Operator; inbox: Inbox }): Route[] {
-  const { readBody, auth, operator, inbox } = needs;
+/** The routes of the Admin API, with `more` of extensions, whose paths lie below the same prefix. */
+export function adminRoutes(needs: {
+  readBody: ReadBody;
+  auth: AdminAuth;
+  operator: Operator;
+  inbox: Inbox;
+  more: readonly Route[];
+}): Route[] {
+  const { readBody, auth, operator, inbox, more } = needs;
   const bodyOf = async ({ request }: Call) => {
     const text = readUtf8(await readBody(request));
     if (text === null) throw new Fault("unreadable_body");
@@ -77,10 +81,7 @@ export function adminRoutes(needs: { readBody: ReadBody; auth: AdminAuth; operat
       const { blockchain: chain, reason, dust, ...page } = readQuery(inboxQuery, query);
       return json(200, inbox.list({ chain, reason, dust: dust === "true" }, page).map(inboxEntryShape));
     }),
-    route(admin.proofs, "GET", "opencharge/proofs", ({ query }) => {
-      const { outcome, ...page } = readQuery(proofQuery, query);
-      return json(200, operator.proofs({ outcome }, page).map(adminProofShape));
-    }),
+    ...more.map(({ about, method, path, handle }) => route(about, method, path, handle)),
     route(admin.assign, "POST", "transfers/:transfer_id/assign", async (call) => {
       const id = integerOf(call, "transfer_id");
       const { order_id, reason } = readAssignment(await bodyOf(call));

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { chainCoverage } from "../wire/coverage.ts";
 import * as requests from "../wire/requests.ts";
 import * as schemas from "../wire/schemas.ts";
-import { coverageQuery, depositQuery, inboxQuery, orderQuery, proofQuery, transferQuery } from "./parameters.ts";
+import { coverageQuery, depositQuery, inboxQuery, orderQuery, transferQuery } from "./parameters.ts";
 import type { About } from "./route.ts";
 
 const option_names = ["lifetime", "metadata", "success_url", "cancel_url"] as const;
@@ -211,15 +211,6 @@ export const admin = {
     auth: "admin",
     query: inboxQuery,
     success: { status: 200, words: "Entries, newest first", body: z.array(schemas.inboxEntry) },
-    refusals: [],
-  },
-  proofs: {
-    name: "listProofs",
-    summary: "List proofs of payment of the Opencharge network",
-    description: "Every proof that verified: those that paid an order, and those kept for a person to look at.",
-    auth: "admin",
-    query: proofQuery,
-    success: { status: 200, words: "Proofs, newest first", body: z.array(schemas.adminProof) },
     refusals: [],
   },
   assign: {

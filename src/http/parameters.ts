@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../domain/errors.ts";
-import { chain, coin, inboxReason, orderStatus, proofOutcome, transferStatus } from "../wire/enums.ts";
+import { chain, coin, inboxReason, orderStatus, transferStatus } from "../wire/enums.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import type { Call } from "./route.ts";
 
@@ -11,7 +11,8 @@ const limit_max = 200;
 const offset_max = 100_000;
 const integer_pattern = /^-?\d+$/;
 
-const page = {
+/** How much of a list, and from where. */
+export const pagination = {
   limit: clamped(1, limit_max, limit_default, "How many."),
   offset: clamped(0, offset_max, 0, "How many of the newest to skip."),
 };
@@ -27,11 +28,11 @@ const orderId = z
 export const orderQuery = z.object({
   status: orderStatus.optional(),
   merchant_order_id: z.string().min(1).optional(),
-  ...page,
+  ...pagination,
 });
 
 /** Filters of the list of open deposits. */
-export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...page });
+export const depositQuery = z.object({ order_id: orderId, blockchain, token, ...pagination });
 
 /** Filters of the list of a wallet's transfers. */
 export const transferQuery = z.object({
@@ -39,11 +40,8 @@ export const transferQuery = z.object({
   blockchain,
   token,
   unaccepted: flag("Tokens that are accepted as no coin, too; `token` is then what people call them."),
-  ...page,
+  ...pagination,
 });
-
-/** Filter of proofs. */
-export const proofQuery = z.object({ outcome: proofOutcome.optional(), ...page });
 
 /** Filter of the coverage. */
 export const coverageQuery = z.object({ blockchain });
@@ -53,7 +51,7 @@ export const inboxQuery = z.object({
   blockchain,
   reason: inboxReason.optional(),
   dust: flag("Dust, and less than one coin from look-alike addresses, too."),
-  ...page,
+  ...pagination,
 });
 
 /** The query parameters a schema names. Fault: invalid_request, by the name of the first wrong one. */

@@ -18,10 +18,10 @@ import { empty, expected, refusal, statusOf } from "./answers.ts";
 import { createBodyReader } from "./body.ts";
 import { preflightHeaders, shareWith } from "./cors.ts";
 import { createEventFeed } from "./event-feed.ts";
+import type { ExtendHttp, HttpExtension } from "./extension.ts";
 import { type Caller, createCallers } from "./forwarded.ts";
 import { createLive } from "./live.ts";
 import { descriptionRoute } from "./openapi.ts";
-import { createOpencharge, type OpenchargeServices } from "./opencharge/opencharge.ts";
 import { pathOf, queryOf, type Route } from "./route.ts";
 import { serviceRoutes } from "./service-api.ts";
 import { createSigned, signature_header } from "./signed.ts";
@@ -65,8 +65,8 @@ export function createHttp(needs: {
   claims: Claims;
   operator: Operator;
   inbox: Inbox;
-  /** Absent: no path of the network is known. */
-  opencharge?: OpenchargeServices;
+  /** Without them none of their paths is known. */
+  extensions?: readonly ExtendHttp[];
   version: string;
 }): HttpDoor {
   const { telemetry, config } = needs;
@@ -76,24 +76,32 @@ export function createHttp(needs: {
   const readBody = createBodyReader(needs);
   const signed = createSigned({ ...needs, readBody });
   const callerOf = createCallers(needs);
+  const extensions = (needs.extensions ?? []).map((extend) => extend({ readBody }));
   const counter = () =>
     createWindowCounter({ world: needs.world, max: 1, window_ms: log_interval_ms, remembered_max: causes_max });
   const [refusals, foreign_origins] = [counter(), counter()];
   const routes = [
     ...serviceRoutes({ ...needs, signed, feed }),
     ...userRoutes({ ...needs, readBody, signed, live }),
-    ...adminRoutes({ ...needs, readBody, auth }),
+    ...adminRoutes({ ...needs, readBody, auth, more: extensions.flatMap(({ admin }) => admin) }),
     ...healthRoutes(needs.version),
   ];
   const app = mount(config, [...routes, descriptionRoute(routes, needs.version)]);
-  const { opencharge } = needs;
-  const network = opencharge === undefined ? null : createOpencharge({ ...needs, readBody, services: opencharge });
 
   /** A shop's developer reads here what the words for the client do not say; once a minute and cause. */
   function logRefusal(fault: Fault, about: { request: string; client: string; method: string; route: string }): void {
     const { code, for_log } = fault;
     if (refusals.take(`${about.route} ${code} ${for_log?.replace(/\d+/g, "")}`) > 0) return;
     telemetry.warn("request_refused", { ...about, status: statusOf(code), error: fault.message, detail: for_log });
+  }
+
+  /** The answer of the first extension that knows the path; null where none does. */
+  function ofExtension(request: Request, caller: Caller): ReturnType<HttpExtension["answer"]> {
+    for (const extension of extensions) {
+      const taken = extension.answer(request, caller);
+      if (taken !== null) return taken;
+    }
+    return null;
   }
 
   function refuse(error: unknown, method: string, { caller, route }: Passage, is_signed: boolean): Response {
@@ -120,8 +128,8 @@ export function createHttp(needs: {
       };
       let answer: Response;
       try {
-        const taken = await network?.answer(request, caller);
-        if (taken != null) passage.route = taken.route;
+        const taken = await ofExtension(request, caller);
+        if (taken !== null) passage.route = taken.route;
         answer = taken?.answer ?? (await app.fetch(request, passage));
       } catch (error) {
         const is_signed = request.headers.has(signature_header) || queryOf(request).has("signature");

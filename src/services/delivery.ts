@@ -7,6 +7,7 @@ import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/engine/database.ts";
+import type { ProofSigner } from "../storage/hooks.ts";
 import {
   type AttemptResult,
   type DeliveryRow,
@@ -16,10 +17,6 @@ import {
   recordAttempt,
 } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { readWebhookAnswer } from "../wire/opencharge/answers.ts";
-import { isRefusal } from "../wire/opencharge/errors.ts";
-import { readEnvelope } from "../wire/opencharge/readers.ts";
-import { parseStrictJson } from "../wire/opencharge/strict-json.ts";
 import { signBody } from "../wire/signature.ts";
 import { standardWebhookHeaders } from "../wire/standard-webhooks.ts";
 import type { World } from "../world.ts";
@@ -56,8 +53,8 @@ export interface Delivery {
 }
 
 /**
- * `onRoom` is called when an attempt has ended: something else may be sent now. `signProof` makes the headers under
- * which a proof of payment leaves; null while this appliance has no identity to send it under, and the proof waits.
+ * `onRoom` is called when an attempt has ended: something else may be sent now. `proofs` signs the proofs of payment;
+ * without it, and while it has no identity to sign for, they wait.
  */
 export function createDelivery(needs: {
   database: Database;
@@ -67,9 +64,9 @@ export function createDelivery(needs: {
   telemetry: Telemetry;
   eventLog: Pick<EventLog, "keep">;
   onRoom(): void;
-  signProof(url: string, body: string): Record<string, string> | null;
+  proofs: ProofSigner | null;
 }): Delivery {
-  const { database, config, outbound, world, telemetry } = needs;
+  const { database, config, outbound, world, telemetry, proofs } = needs;
   const inFlight = new Map<number, Promise<void>>();
   let proofs_in_flight = 0;
   const lanes = new Map<string, { busy: Set<number>; failures: number }>();
@@ -181,8 +178,8 @@ export function createDelivery(needs: {
   /** One proof of payment: the same bytes each time, under headers of this moment; null while nobody can sign those. */
   async function postProof(row: DeliveryRow, settings: Config): Promise<Outcome | null> {
     try {
-      const signed = needs.signProof(row.url, row.body);
-      if (signed === null) return null;
+      const signed = proofs?.sign(row.url, row.body) ?? null;
+      if (proofs === null || signed === null) return null;
       const { status, text, redirect, body_error } = await outbound.send({
         method: "POST",
         url: row.url,
@@ -194,7 +191,9 @@ export function createDelivery(needs: {
         status_suffices: true,
       });
       const taken = status >= 200 && status < 300;
-      if (taken) noteRejection(row, text);
+      // A receiver may answer 200 and still not want the money, because the order was paid before: a case for a person.
+      const rejected = taken ? proofs.rejectionIn(text) : null;
+      if (rejected !== null) telemetry.warn("proof_rejected", { ...aboutOf(row), message: rejected.message });
       const is_refused = status >= 400 && status < 500 && !passing_refusals.includes(status);
       return {
         status,
@@ -209,11 +208,11 @@ export function createDelivery(needs: {
     }
   }
 
-  /** A receiver may answer 200 and still not want the money, because the order was paid before: a case for a person. */
-  function noteRejection(row: DeliveryRow, text: string): void {
-    const answer = readProofAnswer(text);
-    if (answer?.status !== "rejected") return;
-    telemetry.warn("proof_rejected", { ...aboutOf(row), message: answer.message });
+  /** What a log line says of a delivery: whose it is and the origin it goes to, never the rest of its address. */
+  function aboutOf({ id, event, order_id, url, schedule, body }: DeliveryRow): Record<string, unknown> {
+    const { origin } = new URL(url);
+    if (schedule === "webhook") return { delivery: id, event, order: order_id, origin };
+    return { delivery: id, ...proofs?.about(body), origin };
   }
 
   return {
@@ -242,23 +241,4 @@ export function createDelivery(needs: {
       await Promise.all(inFlight.values());
     },
   };
-}
-
-/** What a receiver said, or null where it said nothing of the kind. */
-function readProofAnswer(text: string): ReturnType<typeof readWebhookAnswer> {
-  try {
-    return readWebhookAnswer(parseStrictJson(text));
-  } catch {
-    return null;
-  }
-}
-
-/** What a log line says of a delivery: whose it is and the origin it goes to, never the rest of its address. */
-function aboutOf({ id, event, order_id, url, schedule, body }: DeliveryRow): Record<string, unknown> {
-  const { origin } = new URL(url);
-  if (schedule === "webhook") return { delivery: id, event, order: order_id, origin };
-  const envelope = readEnvelope(parseStrictJson(body));
-  if (isRefusal(envelope)) return { delivery: id, origin };
-  const { txid, to } = envelope.proof;
-  return { delivery: id, txid, order: to.reference, origin };
 }

@@ -12,7 +12,6 @@ import { type DepositRow, openDepositsOf } from "../storage/deposits.ts";
 import type { Database, Reader } from "../storage/engine/database.ts";
 import { newestGeneration } from "../storage/generations.ts";
 import { isHeldFor } from "../storage/held.ts";
-import { isBeingPaid } from "../storage/opencharge-gateway.ts";
 import {
   dueOrders,
   dueWithoutDeposit,
@@ -123,13 +122,18 @@ interface Terms {
   clock_decides: boolean;
 }
 
+/** True while an order may still be paid through another one. */
+function isBeingPaid(at: Reader, order_id: string): boolean {
+  return at.hooks.some((hook) => hook.isBeingPaid(at, order_id));
+}
+
 /**
  * An order expires once every chain it could be paid on was read past its end and no payment of it is seen; at the
  * latest when its late window is over, which lasts as long again after a restore.
  */
 function mayExpire(at: Reader, order: OrderRow, { now, view, late_window_ms, clock_decides }: Terms): boolean {
   if (order.expires_at > now) return false;
-  // Whoever pays on a page of the order pays the order: it ends after them, and they end by this very rule.
+  // Paying a dependent order pays this one: it ends after them, and they end by this very rule.
   if (isBeingPaid(at, order.id)) return false;
   const open = openDepositsOf(at, order.id).map((deposit) => {
     return { deposit, ends_at: endsAt({ ...deposit, expires_at: order.expires_at }) };

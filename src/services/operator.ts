@@ -13,7 +13,6 @@ import { watchesOf } from "../storage/coverage.ts";
 import { type DepositFilter, type ListedDeposit, listDeposits } from "../storage/deposits.ts";
 import type { Database } from "../storage/engine/database.ts";
 import { announceStatus } from "../storage/ledger.ts";
-import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import {
   countOrders,
   type ListedOrder,
@@ -22,8 +21,7 @@ import {
   type OrderFilter,
   orderById,
 } from "../storage/orders.ts";
-import { appendEvent, countDeliveries, queueProofOf, recordAudit } from "../storage/outbox.ts";
-import { type ListedProof, listProofs, type ProofFilter } from "../storage/proof-lists.ts";
+import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
 import { countSlots } from "../storage/slots.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
@@ -70,8 +68,6 @@ export interface Operator {
   orders(filter: OrderFilter, page: Page): ListedOrder[];
   deposits(filter: DepositFilter, page: Page): ListedDeposit[];
   transfers(filter: TransferFilter, page: Page): ListedTransfer[];
-  /** Proofs of the Opencharge network that verified, whatever became of them. */
-  proofs(filter: ProofFilter, page: Page): ListedProof[];
   wallets(): WalletView[];
   status(): Status;
   /** How many more orders of the amounts most asked for can be told apart; `now` in ms. */
@@ -103,7 +99,6 @@ export function createOperator(needs: { database: Database; config: LiveConfig; 
       const wallet = filter.wallet === undefined ? undefined : (anyCase(filter.wallet) ?? filter.wallet);
       return database.read((at) => listTransfers(at, { ...filter, wallet }, page.limit, page.offset));
     },
-    proofs: (filter, page) => database.read((at) => listProofs(at, filter, page.limit, page.offset)),
     wallets: () => config.current().wallets.map(({ chain, address, coins }) => ({ chain, address, coins })),
 
     status: () =>
@@ -158,8 +153,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig; 
         const order = orderById(tx, order_id);
         if (order === null) throw new Fault("resource_not_found");
         announceStatus(tx, order);
-        const page = sessionOfOrder(tx, order_id);
-        if (page !== null) queueProofOf(tx, page);
+        for (const hook of tx.hooks) hook.webhookResent(tx, order_id);
         recordAudit(tx, { actor, action: "resend_webhook", subject: `order:${order_id}`, detail: "" });
       }),
 

@@ -9,7 +9,6 @@ import { openDepositsOf } from "../storage/deposits.ts";
 import type { Tx } from "../storage/engine/database.ts";
 import { holdFor } from "../storage/held.ts";
 import { setReverted } from "../storage/inbox.ts";
-import { sessionOfOrder } from "../storage/opencharge-gateway.ts";
 import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferById, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -26,10 +25,9 @@ export interface Reverts {
   remine(tx: Tx, row: TransferRow, transfer: Transfer): boolean;
 }
 
-/** The transaction id under which an order's payment was proved to others, where it was. */
-function provedBy(tx: Tx, order_id: string): string | undefined {
-  const page = sessionOfOrder(tx, order_id);
-  return page === null || page.proof === null ? undefined : page.txid;
+/** The id under which an order's payment was proved to others, where it was. */
+function provedAs(tx: Tx, order_id: string): string | undefined {
+  return tx.hooks.map((hook) => hook.provedAs(tx, order_id)).find((proof) => proof !== null) ?? undefined;
 }
 
 /** Reverts with the live settings' webhook address. */
@@ -57,7 +55,7 @@ export function createReverts(needs: {
       block: row.block_number,
       order: order_id ?? undefined,
       // No proof can be taken back: whoever was shown it has to be told by a person.
-      proof: order_id === null ? undefined : provedBy(tx, order_id),
+      proof: order_id === null ? undefined : provedAs(tx, order_id),
     });
     telemetry.count("payment_reverted", { chain: row.chain });
     note(tx, "payment_reverted", row, row.block_hash);

@@ -9,7 +9,6 @@ import { allocatedTo, reverseAllocation } from "./allocations.ts";
 import { closeDepositsOf } from "./deposits.ts";
 import type { Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
-import { openPagesFor, oweProof } from "./opencharge-gateway.ts";
 import { type OrderRow, orderById } from "./orders.ts";
 import { appendEvent } from "./outbox.ts";
 import { orders } from "./schema.ts";
@@ -31,7 +30,7 @@ const updateStatus = statement((db) =>
 export interface Transition {
   changed: boolean;
   order: OrderRow;
-  /** Money that had paid a part of an order which ended unpaid, this one or a page of it: it waits for a person now. */
+  /** Money that had paid a part of an order which ended unpaid, this one or a dependent one: it waits for a person now. */
   released: TransferRow[];
 }
 
@@ -52,19 +51,20 @@ export function recordTransition(tx: Tx, id: string, command: OrderCommand): Tra
     throw new Error(`a transition changed ${changed.length} orders instead of one`);
   }
   closeDepositsOf(tx, id, command);
-  if (outcome === "paid") oweProof(tx, id);
+  if (outcome === "paid") for (const hook of tx.hooks) hook.orderPaid(tx, id);
   announceStatus(tx, after);
   const money = allocatedTo(tx, id);
   if (outcome === "paid") for (const row of money) keepMoney(tx, row);
   const released = outcome === "paid" ? [] : money.map((row) => releaseMoney(tx, row, id));
-  // A page has its own clock, which a payment on its way may hold up.
-  const from_pages = command === "expire" ? [] : closePages(tx, id);
-  return { changed: true, order: after, released: [...released, ...from_pages] };
+  // A dependent order has its own clock, which a payment on its way may hold up.
+  const from_dependents = command === "expire" ? [] : cancelDependents(tx, id);
+  return { changed: true, order: after, released: [...released, ...from_dependents] };
 }
 
-/** Closes the hosted pages of a signed order that has ended; answers the money that had come in on them. */
-function closePages(tx: Tx, id: string): TransferRow[] {
-  return openPagesFor(tx, id).flatMap((page) => recordTransition(tx, page, "cancel").released);
+/** Cancels what depends on an order that has ended. Returns the money that had come in for it. */
+function cancelDependents(tx: Tx, id: string): TransferRow[] {
+  const dependents = tx.hooks.flatMap((hook) => hook.dependentOrders(tx, id));
+  return dependents.flatMap((one) => recordTransition(tx, one, "cancel").released);
 }
 
 /** What was kept with an order while it was ended unpaid waits for nobody once it is paid. */

@@ -87,7 +87,7 @@ export function appendEvent(tx: Tx, event: NewEvent): number {
  * Queues a proof of payment for one address, which is its lane: strangers name these, and one of them may name a host
  * where others live too. It waits for no webhook, and none waits for it.
  */
-function queueProof(tx: Tx, url: string, body: string): void {
+export function queueProof(tx: Tx, url: string, body: string): void {
   insertDelivery(tx).run({
     event: null,
     kind: "proof",
@@ -99,12 +99,6 @@ function queueProof(tx: Tx, url: string, body: string): void {
     schedule: "proof",
     now: tx.now,
   });
-}
-
-/** Queues the proof of a hosted checkout for all its receivers; nothing where there is none yet. */
-export function queueProofOf(tx: Tx, { notify, proof }: { notify: string; proof: string | null }): void {
-  if (proof === null) return;
-  for (const url of JSON.parse(notify) as string[]) queueProof(tx, url, proof);
 }
 
 /** Events after number `n`, in order. */

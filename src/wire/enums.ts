@@ -6,7 +6,6 @@ import { chainIds, coins } from "../domain/assets.ts";
 import { type EventType, eventTypes } from "../domain/events.ts";
 import { orderStatuses } from "../domain/order.ts";
 import { claimStatuses, type EntryReason, entryReasons, transferStatuses } from "../domain/payment.ts";
-import { proofOutcomes } from "../domain/proof.ts";
 
 export const chain = z.enum(chainIds).meta({ id: "Chain" });
 export const coin = z.enum(coins).meta({ id: "Coin" });
@@ -14,5 +13,4 @@ export const orderStatus = z.enum(orderStatuses).meta({ id: "OrderStatus" });
 export const transferStatus = z.enum(transferStatuses).meta({ id: "TransferStatus" });
 export const claimStatus = z.enum(claimStatuses).meta({ id: "ClaimStatus" });
 export const inboxReason = z.enum(Object.keys(entryReasons) as EntryReason[]).meta({ id: "InboxReason" });
-export const proofOutcome = z.enum(proofOutcomes).meta({ id: "ProofOutcome" });
 export const eventType = z.enum(Object.keys(eventTypes) as EventType[]).meta({ id: "EventType" });

@@ -9,7 +9,6 @@ import {
   eventType,
   inboxReason,
   orderStatus,
-  proofOutcome,
   coin as stablecoin,
   transferStatus,
 } from "./enums.ts";
@@ -132,24 +131,6 @@ export const inboxEntry = z
 export const assignment = z
   .object({ transfer: adminTransfer, order: adminOrder })
   .meta({ id: "Assignment", description: "A transfer and the order it pays, or paid until now, as both stand." });
-
-export const adminProof = z
-  .object({
-    issuer: integer.meta({ description: "OCID." }),
-    txid: z.string(),
-    outcome: proofOutcome,
-    reason_text: z.string(),
-    order_id: uuid.nullable().meta({ description: "The order it means." }),
-    network_id: z.string().nullable().meta({ description: "The id that order was signed under." }),
-    payment: z.string().nullable().meta({ description: "The payment it came for without settling it." }),
-    reference: z.string().nullable(),
-    amount: z.string(),
-    currency: z.string(),
-    sender: integer.meta({ description: "OCID of whoever brought it." }),
-    proved_at: seconds.meta({ description: "By its issuer's word." }),
-    received_at: seconds,
-  })
-  .meta({ id: "AdminProof", description: "A proof of payment of the Opencharge network that verified." });
 
 export const adminWallet = z
   .object({ blockchain, address, enabled_coins: z.array(stablecoin) })

@@ -7,7 +7,6 @@ import type { CandidateOrder } from "../domain/candidates.ts";
 import type { EventType } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import { type ClaimStatus, type EntryReason, entryReasons, type TransferStatus } from "../domain/payment.ts";
-import { type ProofOutcome, proofWords } from "../domain/proof.ts";
 import { parseJson } from "./json.ts";
 import type * as schemas from "./schemas.ts";
 
@@ -180,34 +179,6 @@ export function adminTransferShape(transfer: AdminTransferInput): Shape<typeof s
     created_at: seconds(transfer.seen_at),
     status: transfer.status,
     fulfillment_id: transfer.fulfillment_id,
-  };
-}
-
-export interface AdminProofInput {
-  issuer: number;
-  txid: string;
-  outcome: ProofOutcome;
-  order_id: string | null;
-  network_id: string | null;
-  payment: string | null;
-  reference: string | null;
-  amount: string;
-  currency: string;
-  sender: number;
-  /** Seconds. */
-  proved_s: number;
-  /** ms */
-  received_at: number;
-}
-
-/** AdminProof. */
-export function adminProofShape(proof: AdminProofInput): Shape<typeof schemas.adminProof> {
-  const { issuer, txid, outcome, order_id, network_id, payment, reference, amount, currency, sender } = proof;
-  return {
-    ...{ issuer, txid, outcome, reason_text: proofWords(outcome, payment !== null) },
-    ...{ order_id, network_id, payment, reference, amount, currency, sender },
-    proved_at: proof.proved_s,
-    received_at: seconds(proof.received_at),
   };
 }
 

@@ -18,7 +18,7 @@ import { keepChains } from "../../src/config/chains.ts";
 import type { Config } from "../../src/config/config.ts";
 import { formatDuration, parseDuration } from "../../src/config/duration.ts";
 import { configPath, loadConfig } from "../../src/config/load.ts";
-import { type Draft, parseConfig } from "../../src/config/parse.ts";
+import { type Draft, parseConfig as parse } from "../../src/config/parse.ts";
 import { normaliseOrigin, parseListen } from "../../src/config/place.ts";
 import { replaceAdminSecret } from "../../src/config/secret.ts";
 import { closest } from "../../src/config/suggest.ts";
@@ -26,6 +26,7 @@ import { type ChainId, chainIds, coins, tokens } from "../../src/domain/assets.t
 import { codeOf, wordsOf } from "../../src/domain/errors.ts";
 import type { FinalityTier } from "../../src/domain/finality.ts";
 import { formatNetwork, isWithin, parseNetwork } from "../../src/domain/network.ts";
+import { extensionSections } from "../../src/extensions.ts";
 import { realWorld, type World } from "../../src/world.ts";
 import { no_keys } from "../support/appliance.ts";
 
@@ -47,6 +48,8 @@ const wallets = entry("eth", wallet, '["USDT", "USDC"]');
 const sound = admin + merchant + wallets;
 /** The least sound file, with `extra` lines in front (top-level keys and sections). */
 const withExtra = (extra: string) => `${extra}\n${sound}`;
+
+const parseConfig = (text: string, path: string, overrides = {}) => parse(text, path, overrides, extensionSections);
 
 function accepted(text: string): Draft {
   const { draft, problems } = parseConfig(text, path);
@@ -498,7 +501,7 @@ describe("each mistake has its line", () => {
     ],
   ];
   test.each(rows)("%s", (_name, text, ...problems) => {
-    expect(parseConfig(text, path)).toEqual({ draft: null, network: null, problems, warnings: [] });
+    expect(parseConfig(text, path)).toEqual({ draft: null, sections: {}, problems, warnings: [] });
   });
 
   test("a bad --listen is named as such", () => {
@@ -538,7 +541,7 @@ describe("what a sound file means", () => {
     expect(spare_chains.size).toBe(0);
     expect(plain).toEqual({
       path,
-      opencharge: null,
+      ...Object.fromEntries(extensionSections.map(({ name }) => [name, null])),
       api_keys: no_keys,
       server: {
         hostname: "0.0.0.0",

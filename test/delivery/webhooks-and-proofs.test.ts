@@ -5,13 +5,14 @@ import { createHmac } from "node:crypto";
 import { type Config, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { retry_delays_s } from "../../src/domain/events.ts";
+import { aboutProof, rejectionIn } from "../../src/opencharge/wire/proof-delivery.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createDelivery, type Delivery } from "../../src/services/delivery.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
-import { lastEvent, queueProofOf } from "../../src/storage/outbox.ts";
+import { lastEvent, queueProof } from "../../src/storage/outbox.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
 import { configText } from "../support/appliance.ts";
@@ -61,7 +62,7 @@ function build(): void {
     telemetry: createTelemetry(world),
     eventLog: { keep: () => void kept.push(temp.database.read(lastEvent)) },
     onRoom: () => room.resolve(),
-    signProof: () => proof_headers,
+    proofs: { sign: () => proof_headers, about: aboutProof, rejectionIn },
   });
 }
 
@@ -479,7 +480,7 @@ describe("a proof", () => {
   };
   const queue = (urls: readonly string[], reference = "A1") =>
     temp.database.transact((tx) => {
-      for (const url of urls) queueProofOf(tx, { notify: JSON.stringify([url]), proof: envelope(reference) });
+      for (const url of urls) queueProof(tx, url, envelope(reference));
     });
 
   /** A host where one receiver lives at each path; what `answer` says of a path, or nothing at all. */

@@ -26,7 +26,7 @@ export const real_world: readonly string[] = ["src/world.ts", "src/files.ts"];
 /** Every room of `src/`, an inner one before the one around it. A file imports from its own room and from strictly lower floors. */
 export const rooms: readonly Room[] = [
   room(5, "cli/", "main.ts"),
-  room(4, "app.ts"),
+  room(4, "app.ts", "extensions.ts"),
   room(3, "http/"),
   room(3, "workers/scan/"),
   room(3, "workers/confirm/"),
@@ -46,6 +46,26 @@ export const rooms: readonly Room[] = [
   room(0, "world.ts", "files.ts"),
   room(0, "telemetry.ts", "log-codes.ts"),
   room(0, "manual/"),
+  // An extension has floors of its own, each half a floor above the room of the core that it builds on.
+  room(4.5, "opencharge/cli/"),
+  room(3.8, "opencharge/opencharge.ts"),
+  room(3.5, "opencharge/http/"),
+  room(2.5, "opencharge/services/"),
+  room(1.5, "opencharge/storage/"),
+  room(1.5, "opencharge/wire/"),
+  room(1.5, "opencharge/config/"),
+  room(0.5, "opencharge/domain/"),
+];
+
+/** Folders that can be taken out of the product, each with the only imports that name it from outside. */
+const extensions: readonly { folder: string; entries: Readonly<Record<string, string>> }[] = [
+  {
+    folder: "src/opencharge/",
+    entries: {
+      "src/extensions.ts": "src/opencharge/opencharge.ts",
+      "src/cli/program.ts": "src/opencharge/cli/commands.ts",
+    },
+  },
 ];
 
 interface Door {
@@ -71,6 +91,12 @@ const doors: readonly Door[] = [
   },
   {
     from: "storage/engine/",
+    to: "src/storage/hooks.ts",
+    type_only: true,
+    reason: "a database carries the hooks that it was opened with",
+  },
+  {
+    from: "storage/engine/",
     to: "migrations/",
     type_only: false,
     reason: "migrations are imported as text, so the executable holds them",
@@ -93,6 +119,12 @@ const doors: readonly Door[] = [
     type_only: false,
     reason: "what a comparison finds missing is looked up and proved as the scan does it",
   },
+  {
+    from: "opencharge/cli/",
+    to: "src/cli/",
+    type_only: false,
+    reason: "an extension's commands are written with the tools of all commands",
+  },
   { from: "cli/", to: "package.json", type_only: false, reason: "`ocrch --version`" },
   { from: "http/", to: "package.json", type_only: false, reason: "the version in /health and in the API description" },
   {
@@ -106,6 +138,8 @@ const doors: readonly Door[] = [
 /** Imports refused although the floors allow them. */
 const walls: readonly { from: string; to: string; instead: string }[] = [
   { from: "http/", to: "src/storage/", instead: "ask a service for what is shown" },
+  { from: "opencharge/http/", to: "src/storage/", instead: "ask a service for what is shown" },
+  { from: "opencharge/http/", to: "src/opencharge/storage/", instead: "ask a service for what is shown" },
 ];
 
 /** The room a file of `src/` belongs to; null when the plan has none for it. */
@@ -128,10 +162,12 @@ const pure_node_modules = ["node:buffer", "node:crypto", "node:path", "node:url"
 const homes: readonly { package: string; home: string; instead: string }[] = [
   { package: "decimal.js", home: "src/domain/money.ts", instead: "use the verbs of domain/money.ts" },
   { package: "tronweb", home: "src/domain/address.ts", instead: "use the verbs of domain/address.ts" },
-  { package: "drizzle-orm", home: "src/storage/", instead: "ask storage/ for a verb" },
+  { package: "drizzle-orm", home: "src/storage/ or src/opencharge/storage/", instead: "ask storage/ for a verb" },
   { package: "bun:sqlite", home: "src/storage/", instead: "ask storage/ for a verb" },
   { package: "hono", home: "src/http/", instead: "keep HTTP in http/" },
   { package: "citty", home: "src/cli/ or src/main.ts", instead: "keep the command line in cli/" },
+  { package: "canonicalize", home: "src/opencharge/wire/", instead: "use the verbs of opencharge/wire/canonical.ts" },
+  { package: "@noble/curves", home: "src/opencharge/wire/", instead: "use the verbs of opencharge/wire/keys.ts" },
   { package: "smol-toml", home: "src/config/", instead: "read settings through config/" },
 ];
 
@@ -146,7 +182,10 @@ export function importFindings(source: Source, dependencies: readonly string[]):
   }
   return source.imports.flatMap((entry) => {
     const target = targetOf(source.path, entry.specifier);
-    const text = target === null ? packageFault(source.path, entry, dependencies) : pathFault(own, entry, target);
+    const text =
+      target === null
+        ? packageFault(source.path, entry, dependencies)
+        : (extensionFault(source.path, target) ?? pathFault(own, entry, target));
     return text === null ? [] : [{ path: source.path, line: entry.line, text }];
   });
 }
@@ -165,6 +204,13 @@ function packageFault(path: string, { specifier }: Import, dependencies: readonl
     .join("/");
   if (specifier.startsWith("bun:") || dependencies.includes(name)) return null;
   return `imports ${specifier}, which is no dependency in package.json: use a declared one, or declare it`;
+}
+
+function extensionFault(path: string, target: string): string | null {
+  const extension = extensions.find(({ folder }) => target.startsWith(folder) && !path.startsWith(folder));
+  if (extension === undefined || extension.entries[path] === target) return null;
+  const { folder, entries } = extension;
+  return `imports ${target}: the product must build without ${folder}; only ${Object.keys(entries).join(" and ")} name it, the core asks by storage/hooks.ts`;
 }
 
 function pathFault(own: Room, entry: Import, target: string): string | null {

@@ -7,7 +7,7 @@ import { devDependencies } from "../../package.json";
 import { logCodes } from "../../src/log-codes.ts";
 import { type Finding, importFindings, roomOf, rooms } from "./floors.ts";
 import { cycleFindings, deadExportFindings, deadFileFindings } from "./graph.ts";
-import { idiomFindings, isBrowserScript } from "./idioms.ts";
+import { idiomFindings, isBrowserScript, isStorage } from "./idioms.ts";
 import { logCallFindings, unusedLogCodes } from "./log-codes.ts";
 import { longSentences, sentencesOf } from "./prose.ts";
 import { readSource, tokensOf } from "./source.ts";
@@ -83,7 +83,7 @@ describe("the house", () => {
 
   test("SQL keeps strict tables, checked enums, and neither clock nor chance", () => {
     const found = migrations.flatMap((path) => sqlFindings(path, read(path)));
-    const inside = source.filter(({ path }) => path.startsWith("src/storage/")).flatMap(embeddedSqlFindings);
+    const inside = source.filter(({ path }) => isStorage(path)).flatMap(embeddedSqlFindings);
     const list = source.filter(({ path }) => path === "src/storage/engine/migrations.ts");
     expect(show([...found, ...inside, ...list.flatMap((list) => unlistedMigrations(migrations, list))])).toEqual([]);
     expect(list.length).toBe(migrations.length > 0 ? 1 : 0);
@@ -198,7 +198,15 @@ describe("the rule of floors bites", () => {
     ["src/http/pages.ts", `import page from "./page.html" with { type: "text" };`, ""],
     ["src/wire/a.ts", `import { createHmac } from "node:crypto";`, ""],
     ["src/storage/a.ts", `import { sql } from "drizzle-orm/sqlite-core";`, ""],
+    ["src/opencharge/services/a.ts", `import { b } from "../../services/b.ts";`, ""],
+    ["src/opencharge/cli/commands.ts", `import { command } from "../../cli/command.ts";`, ""],
+    ["src/extensions.ts", `import { opencharge } from "./opencharge/opencharge.ts";`, ""],
+    ["src/cli/program.ts", `import { openchargeCommands } from "../opencharge/cli/commands.ts";`, ""],
     ["src/domain/a.ts", `import type { B } from "../wire/b.ts";`, "never up"],
+    ["src/opencharge/storage/a.ts", `import { b } from "../wire/b.ts";`, "never sideways"],
+    ["src/opencharge/services/a.ts", `import { b } from "../../http/b.ts";`, "never up"],
+    ["src/services/a.ts", `import type { B } from "../opencharge/wire/b.ts";`, "must build without src/opencharge/"],
+    ["src/extensions.ts", `import { b } from "./opencharge/services/b.ts";`, "must build without src/opencharge/"],
     ["src/services/a.ts", `import type { B } from "../chains/b.ts";`, "never sideways"],
     ["src/storage/a.ts", `import { b } from "../config/config.ts";`, "never sideways"],
     ["src/domain/a.ts", `import type { World } from "../world.ts";`, "never sideways"],
@@ -209,10 +217,13 @@ describe("the rule of floors bites", () => {
     ["src/http/a.ts", `import { b } from "../../test/b.ts";`, "outside src/"],
     ["src/services/a.ts", `import one from "../../migrations/1.sql" with { type: "text" };`, "outside src/"],
     ["src/http/a.ts", `import { b } from "../storage/b.ts";`, "ask a service"],
+    ["src/opencharge/http/a.ts", `import { b } from "../storage/b.ts";`, "ask a service"],
+    ["src/opencharge/http/a.ts", `import { b } from "../../storage/b.ts";`, "ask a service"],
     ["src/workers/scan/a.ts", `import { b } from "../confirm/b.ts";`, ""],
     ["src/workers/confirm/a.ts", `import { b } from "../scan/b.ts";`, "never sideways"],
     ["src/storage/a.ts", `import { b } from "./engine/b.ts";`, ""],
     ["src/storage/engine/a.ts", `import { b } from "../b.ts";`, "never sideways"],
+    ["src/storage/engine/a.ts", `import type { Hooks } from "../hooks.ts";`, ""],
     ["src/lib/a.ts", "", "no room"],
     ["src/http/a.ts", `import { b } from "../lib/b.ts";`, "no room"],
     ["src/domain/order.ts", `import Decimal from "decimal.js";`, "domain/money.ts"],

@@ -150,6 +150,12 @@ interface Home {
   look: Look;
 }
 
+/** Where the verbs of the product are. */
+const isService = (path: string) => path.startsWith("src/services/") || path.startsWith("src/opencharge/services/");
+/** Where statements live. */
+export const isStorage = (path: string) =>
+  path.startsWith("src/storage/") || path.startsWith("src/opencharge/storage/");
+
 const database_names = /^(db|database|sqlite|raw|tx|reader|writer|connection|statement|stmt)$/;
 
 /** Idioms that live in one place only. */
@@ -176,16 +182,14 @@ const homes: readonly Home[] = [
   },
   {
     allowed: (path) =>
-      path.startsWith("src/services/") ||
-      path === "src/storage/engine/database.ts" ||
-      path === "src/storage/engine/migrations.ts",
+      isService(path) || path === "src/storage/engine/database.ts" || path === "src/storage/engine/migrations.ts",
     look: (tokens, i) =>
       isWord(tokens[i], "transact") && isCalled(tokens, i)
         ? "calls transact: only services/ may, so that they list every atomic operation; add a verb there"
         : null,
   },
   {
-    allowed: (path) => path.startsWith("src/storage/"),
+    allowed: isStorage,
     look: (tokens, i) => {
       const name = tokens[i]?.text ?? "";
       if (!isWord(tokens[i]) || !isMember(tokens, i) || !isCalled(tokens, i)) return null;

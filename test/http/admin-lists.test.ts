@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { liveConfig } from "../../src/config/config.ts";
 import { createHttp, type HttpDoor } from "../../src/http/server.ts";
+import { listProofs } from "../../src/opencharge/storage/proof-lists.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createOperator } from "../../src/services/operator.ts";
@@ -17,7 +18,6 @@ import { type DepositFilter, listDeposits } from "../../src/storage/deposits.ts"
 import type { Reader } from "../../src/storage/engine/database.ts";
 import { openForServing } from "../../src/storage/engine/open.ts";
 import { listOrders, type OrderFilter } from "../../src/storage/orders.ts";
-import { listProofs } from "../../src/storage/proof-lists.ts";
 import { listTransfers, type TransferFilter } from "../../src/storage/transfer-lists.ts";
 import { realWorld } from "../../src/world.ts";
 import { filled_wallet, fillLists } from "../bench/lists.ts";

@@ -5,8 +5,8 @@ import { z } from "zod";
 import { tokens } from "../../src/domain/assets.ts";
 import { Fault } from "../../src/domain/errors.ts";
 import { orderStatusBody, paymentRevertedBody, unknownTransferBody } from "../../src/domain/events.ts";
+import { insertProof } from "../../src/opencharge/storage/merchant.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
-import { insertProof } from "../../src/storage/opencharge.ts";
 import { isPayloadOf } from "../support/event-payloads.ts";
 import {
   type Answer,

@@ -5,14 +5,15 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../src/cli/run.ts";
-import { loadConfig } from "../../src/config/load.ts";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
-import { parseConfig } from "../../src/config/parse.ts";
-import { lateRotations } from "../../src/config/rotation.ts";
+import { loadConfig as loadFrom } from "../../src/config/load.ts";
+import { parseConfig as parse } from "../../src/config/parse.ts";
 import { coins } from "../../src/domain/assets.ts";
+import { extensionSections as sections } from "../../src/extensions.ts";
+import { lateRotations } from "../../src/opencharge/config/rotation.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
+import { addressOf, createSigner } from "../../src/opencharge/wire/keys.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
-import { addressOf, createSigner } from "../../src/wire/opencharge/keys.ts";
-import { realWorld } from "../../src/world.ts";
+import { realWorld, type World } from "../../src/world.ts";
 import { shop_secret, shopSettings } from "../support/opencharge/shop.ts";
 
 const secret = "11".repeat(32);
@@ -30,6 +31,8 @@ address = "0x52908400098527886E0F7030069857D2E4169EE7"
 enabled_coins = ["USDT"]
 `;
 const least = 'merchant_ocid = 500\norders = "catalog"\nprivate_key_file = "oc.key"\n';
+const parseConfig = (text: string, path: string) => parse(text, path, {}, sections);
+const loadConfig = (world: World, path: string) => loadFrom(world, path, { sections });
 const withSection = (text: string) => `${sound}[opencharge]\n${text}`;
 
 let folder: string;
@@ -165,7 +168,7 @@ describe("the section", () => {
 
   test("accepts proofs of its own gateway, and takes name and endpoint from the rest of the file", () => {
     const text = withSection(`${least}gateway_ocid = 501\naccepts = [100, 501]`);
-    expect(parseConfig(text, "/etc/ocrch/ocrch-config.toml").network).toMatchObject({
+    expect(parseConfig(text, "/etc/ocrch/ocrch-config.toml").sections.opencharge?.settings).toMatchObject({
       accepts: [501, 100],
       name: "Shop",
       endpoint: "https://pay.example/opencharge",

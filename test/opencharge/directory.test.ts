@@ -2,10 +2,10 @@
 // anybody is asked. Metadata comes over real HTTP.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
-import { isRefusal } from "../../src/wire/opencharge/errors.ts";
-import { addressOf } from "../../src/wire/opencharge/keys.ts";
-import type { Metadata } from "../../src/wire/opencharge/metadata.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
+import { isRefusal } from "../../src/opencharge/wire/errors.ts";
+import { addressOf } from "../../src/opencharge/wire/keys.ts";
+import type { Metadata } from "../../src/opencharge/wire/metadata.ts";
 import { realWorld } from "../../src/world.ts";
 import { startAnvil } from "../support/anvil.ts";
 import { type MetadataMode, type Party, startParty } from "../support/opencharge/party.ts";

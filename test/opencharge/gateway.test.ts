@@ -3,27 +3,27 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Config, liveConfig } from "../../src/config/config.ts";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
 import { proofRetryDelay } from "../../src/domain/events.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
+import { createDirectory } from "../../src/opencharge/services/directory.ts";
+import { createGateway, type Gateway, type OpenedSession } from "../../src/opencharge/services/gateway.ts";
+import { createOwnIdentities } from "../../src/opencharge/services/identity.ts";
+import { createProofs, type Proofs } from "../../src/opencharge/services/proofs.ts";
+import { storeProof } from "../../src/opencharge/storage/gateway.ts";
+import { isRefusal, type Refusal } from "../../src/opencharge/wire/errors.ts";
+import { newSecretKey } from "../../src/opencharge/wire/keys.ts";
+import { metadataDocument } from "../../src/opencharge/wire/metadata-document.ts";
+import { readCheckoutCreate, readOrdersCheckout } from "../../src/opencharge/wire/readers.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createCrediting } from "../../src/services/crediting.ts";
 import { createDelivery } from "../../src/services/delivery.ts";
-import { createDirectory } from "../../src/services/opencharge/directory.ts";
-import { createGateway, type Gateway, type OpenedSession } from "../../src/services/opencharge/gateway.ts";
-import { createOwnIdentities } from "../../src/services/opencharge/identity.ts";
-import { createProofs, type Proofs } from "../../src/services/opencharge/proofs.ts";
 import { createOperator } from "../../src/services/operator.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { insertChain } from "../../src/storage/chains.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
-import { storeProof } from "../../src/storage/opencharge-gateway.ts";
 import { countDeliveries, eventsAfter } from "../../src/storage/outbox.ts";
 import { insertTransfer } from "../../src/storage/transfers.ts";
-import { isRefusal, type Refusal } from "../../src/wire/opencharge/errors.ts";
-import { newSecretKey } from "../../src/wire/opencharge/keys.ts";
-import { metadataDocument } from "../../src/wire/opencharge/metadata-document.ts";
-import { readCheckoutCreate, readOrdersCheckout } from "../../src/wire/opencharge/readers.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Party, startParty } from "../support/opencharge/party.ts";
 import type { Fields, Json } from "../support/opencharge/spelling.ts";
@@ -182,7 +182,7 @@ async function deliver(): Promise<void> {
     telemetry: silent,
     eventLog: { keep() {} },
     onRoom: () => {},
-    signProof: proofs.sign,
+    proofs,
   });
   await delivery.sendDue();
   await delivery.stop();

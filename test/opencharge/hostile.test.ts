@@ -2,7 +2,7 @@
 // That a replay is refused after a restart too is shown by the process test.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
 import { type Answer, type Overrides, type Party, startParty } from "../support/opencharge/party.ts";
 import { type Registry, startRegistry } from "../support/opencharge/registry.ts";
 import { type Shop, shop_ocid, startShop } from "../support/opencharge/shop.ts";

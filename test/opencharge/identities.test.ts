@@ -2,8 +2,8 @@
 // signature is checked with the key that the metadata at that very place names.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Metadata } from "../../src/opencharge/wire/metadata.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
-import type { Metadata } from "../../src/wire/opencharge/metadata.ts";
 import { type Party, startParty } from "../support/opencharge/party.ts";
 import { type Shop, shop_ocid, shop_secret, startShop } from "../support/opencharge/shop.ts";
 import { type Fields, isSignedBy, publicKeyOf, spell } from "../support/opencharge/spelling.ts";

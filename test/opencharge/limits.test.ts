@@ -2,7 +2,7 @@
 // signature is wrong, per identity where it is right. The table runs on a clock in hand; the rest over real HTTP.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { createNetworkLimits } from "../../src/services/opencharge/limits.ts";
+import { createNetworkLimits } from "../../src/opencharge/services/limits.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Party, startParty } from "../support/opencharge/party.ts";
 import { type Shop, shop_ocid, startShop } from "../support/opencharge/shop.ts";

@@ -3,8 +3,8 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import type { OpenchargeSettings } from "../../src/config/opencharge.ts";
-import { networkOrderName } from "../../src/domain/network-orders.ts";
+import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
+import { networkOrderName } from "../../src/opencharge/domain/order-names.ts";
 import { isAudited } from "../../src/storage/outbox.ts";
 import { type Answer, type Overrides, type Party, startParty } from "../support/opencharge/party.ts";
 import type { SignedEnvelope } from "../support/opencharge/roles.ts";

@@ -3,13 +3,13 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { liveConfig } from "../../src/config/config.ts";
+import { insertSession } from "../../src/opencharge/storage/gateway.ts";
+import { proofOf, signedOrder } from "../../src/opencharge/storage/merchant.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";
 import { createReverts } from "../../src/services/reverts.ts";
 import { allocatedTo } from "../../src/storage/allocations.ts";
 import { setReverted } from "../../src/storage/inbox.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
-import { proofOf, signedOrder } from "../../src/storage/opencharge.ts";
-import { insertSession } from "../../src/storage/opencharge-gateway.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
 import { dueDeliveries, dueLanes } from "../../src/storage/outbox.ts";
 import { createTelemetry } from "../../src/telemetry.ts";

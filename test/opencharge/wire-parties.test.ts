@@ -1,22 +1,22 @@
 // Our reading and writing of signed traffic against participants written from the protocol alone, over real HTTP.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { errorEnvelope, isRefusal } from "../../src/wire/opencharge/errors.ts";
-import { createSigner, newSecretKey, type Signer } from "../../src/wire/opencharge/keys.ts";
-import { keysForRequest, type Metadata, readMetadata } from "../../src/wire/opencharge/metadata.ts";
-import { metadataDocument } from "../../src/wire/opencharge/metadata-document.ts";
-import { orderObject, proofObject } from "../../src/wire/opencharge/orders.ts";
-import { readEnvelope, readJsonBody } from "../../src/wire/opencharge/readers.ts";
+import { errorEnvelope, isRefusal } from "../../src/opencharge/wire/errors.ts";
+import { createSigner, newSecretKey, type Signer } from "../../src/opencharge/wire/keys.ts";
+import { keysForRequest, type Metadata, readMetadata } from "../../src/opencharge/wire/metadata.ts";
+import { metadataDocument } from "../../src/opencharge/wire/metadata-document.ts";
+import { orderObject, proofObject } from "../../src/opencharge/wire/orders.ts";
+import { readEnvelope, readJsonBody } from "../../src/opencharge/wire/readers.ts";
 import {
   newNonce,
   readRequestAuth,
   signRequest,
   staleness,
   verifyRequest,
-} from "../../src/wire/opencharge/request-auth.ts";
-import { signResponse, verifyResponse } from "../../src/wire/opencharge/response-auth.ts";
-import { signObject, verifyObject, verifyProof } from "../../src/wire/opencharge/signed-objects.ts";
-import { parseStrictBytes } from "../../src/wire/opencharge/strict-json.ts";
+} from "../../src/opencharge/wire/request-auth.ts";
+import { signResponse, verifyResponse } from "../../src/opencharge/wire/response-auth.ts";
+import { signObject, verifyObject, verifyProof } from "../../src/opencharge/wire/signed-objects.ts";
+import { parseStrictBytes } from "../../src/opencharge/wire/strict-json.ts";
 import { realWorld } from "../../src/world.ts";
 import { type MetadataMode, type Overrides, type Party, startParty } from "../support/opencharge/party.ts";
 import { type Fields, newSecret } from "../support/opencharge/spelling.ts";

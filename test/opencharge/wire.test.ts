@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { codeOf } from "../../src/domain/errors.ts";
-import * as answers from "../../src/wire/opencharge/answers.ts";
-import { checkAccepts, checkMerchant, checkRecipient } from "../../src/wire/opencharge/audience.ts";
-import { canonicalForms, canonicalIn, canonicalJson } from "../../src/wire/opencharge/canonical.ts";
+import * as answers from "../../src/opencharge/wire/answers.ts";
+import { checkAccepts, checkMerchant, checkRecipient } from "../../src/opencharge/wire/audience.ts";
+import { canonicalForms, canonicalIn, canonicalJson } from "../../src/opencharge/wire/canonical.ts";
 import {
   errorEnvelope,
   isRefusal,
@@ -11,7 +11,7 @@ import {
   readErrorEnvelope,
   refuse,
   refuseSubmitted,
-} from "../../src/wire/opencharge/errors.ts";
+} from "../../src/opencharge/wire/errors.ts";
 import {
   addressOf,
   createSigner,
@@ -20,10 +20,10 @@ import {
   parseSignature,
   sha256Hex,
   verifyText,
-} from "../../src/wire/opencharge/keys.ts";
-import { keysForObject, keysForRequest, type Metadata, readMetadata } from "../../src/wire/opencharge/metadata.ts";
-import { type Identity, metadataDocument } from "../../src/wire/opencharge/metadata-document.ts";
-import { type Order, orderObject, proofObject } from "../../src/wire/opencharge/orders.ts";
+} from "../../src/opencharge/wire/keys.ts";
+import { keysForObject, keysForRequest, type Metadata, readMetadata } from "../../src/opencharge/wire/metadata.ts";
+import { type Identity, metadataDocument } from "../../src/opencharge/wire/metadata-document.ts";
+import { type Order, orderObject, proofObject } from "../../src/opencharge/wire/orders.ts";
 import {
   checkReturnUrls,
   readCheckoutCreate,
@@ -33,7 +33,7 @@ import {
   readOrdersCheckout,
   readPaymentCreate,
   readPaymentSettle,
-} from "../../src/wire/opencharge/readers.ts";
+} from "../../src/opencharge/wire/readers.ts";
 import {
   claimsIdentity,
   newNonce,
@@ -43,15 +43,15 @@ import {
   staleness,
   type Tolerance,
   verifyRequest,
-} from "../../src/wire/opencharge/request-auth.ts";
-import { signResponse, verifyResponse } from "../../src/wire/opencharge/response-auth.ts";
-import { signChallenge, signObject, verifyObject, verifyProof } from "../../src/wire/opencharge/signed-objects.ts";
+} from "../../src/opencharge/wire/request-auth.ts";
+import { signResponse, verifyResponse } from "../../src/opencharge/wire/response-auth.ts";
+import { signChallenge, signObject, verifyObject, verifyProof } from "../../src/opencharge/wire/signed-objects.ts";
 import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
   parseStrictJson,
-} from "../../src/wire/opencharge/strict-json.ts";
+} from "../../src/opencharge/wire/strict-json.ts";
 import {
   type Fields,
   type Ink,

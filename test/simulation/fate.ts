@@ -280,7 +280,8 @@ export function createFate(
       const config = needs.configFor(stage.choice);
       const { world } = life;
       stage.commands += 1;
-      const opened = needs.product.openForCommand({ world, telemetry, path: needs.path });
+      const hooks = needs.product.extensionHooks;
+      const opened = needs.product.openForCommand({ world, telemetry, path: needs.path, hooks });
       const of = { world, telemetry, path: needs.path, database: opened.database, is_served: server.isReady() };
       const eventLog = needs.product.createEventLog(of);
       const database = needs.product.resumedFirst(opened.database, eventLog);

@@ -57,7 +57,8 @@ async function productFrom(source: string): Promise<Product> {
   const { createEventLog, resumedFirst } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
   const { createPaymentRules } = await load("services/payment-rules.ts");
-  const storage = { migrateDatabase, openForCommand };
+  const { extensionHooks, extensionSections } = await load("extensions.ts");
+  const storage = { migrateDatabase, openForCommand, extensionHooks, extensionSections };
   const services = { createEventLog, resumedFirst, createOperator, createPaymentRules };
   return { startApp, createTelemetry, parseConfig, ...storage, ...services };
 }

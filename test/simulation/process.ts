@@ -5,6 +5,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import type { App, startApp } from "../../src/app.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { parseConfig } from "../../src/config/parse.ts";
+import type { extensionHooks, extensionSections } from "../../src/extensions.ts";
 import type { createEventLog, resumedFirst } from "../../src/services/event-log.ts";
 import type { createOperator } from "../../src/services/operator.ts";
 import type { createPaymentRules } from "../../src/services/payment-rules.ts";
@@ -19,6 +20,8 @@ export interface Product {
   createTelemetry: typeof createTelemetry;
   parseConfig: typeof parseConfig;
   openForCommand: typeof openForCommand;
+  extensionHooks: typeof extensionHooks;
+  extensionSections: typeof extensionSections;
   migrateDatabase: typeof migrateDatabase;
   createEventLog: typeof createEventLog;
   resumedFirst: typeof resumedFirst;

@@ -2,6 +2,7 @@
 // blocks that the chains of a world have.
 
 import type { ChainSettings, Config } from "../../src/config/config.ts";
+import type { OpenchargeDraft, OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
 import { publicKeyOf, sha256 } from "../support/opencharge/spelling.ts";
 import type { Product } from "./process.ts";
 import { indexKinds, readings, type Scenery, type SimChainId, type SimToken, type WalletName } from "./scenery.ts";
@@ -100,8 +101,6 @@ export interface Choice {
   wrong_node?: boolean;
 }
 
-type Section = ReturnType<Product["parseConfig"]>["network"];
-
 /** Parsed once each: a world has few different settings, and reads them at every start and reload. */
 const parsed = new WeakMap<Product, Map<string, Config>>();
 
@@ -172,27 +171,25 @@ function read(product: Product, scenery: Scenery, choice: Choice): Config {
     ]),
     ...networkLines(choice),
   ];
-  const {
-    draft,
-    network: section,
-    problems,
-  } = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", {
-    database: "/simulated/ocrch.db",
-  });
+  const over = { database: "/simulated/ocrch.db" };
+  const sections = product.extensionSections;
+  const parsed = product.parseConfig(lines.join("\n"), "/simulated/ocrch-config.toml", over, sections);
+  const { draft, problems } = parsed;
   if (draft === null) throw new Error(problems.join("\n"));
+  const section = parsed.sections.opencharge?.settings;
   const small = (chains: Config["chains"]) =>
     new Map([...chains].map(([id, settings]) => [id, shrunk(settings, scenery)]));
   return {
     ...draft,
     admin: { secret_hash: draft.admin.secret },
     // Its key is in no file of a simulated machine.
-    opencharge: section && withKey(section),
+    opencharge: section === undefined ? null : withKey(section as OpenchargeDraft),
     chains: small(draft.chains),
     spare_chains: small(draft.spare_chains),
   };
 }
 
-function withKey({ private_key_file, previous, gateway_key, ...rest }: NonNullable<Section>): Config["opencharge"] {
+function withKey({ private_key_file, previous, gateway_key, ...rest }: OpenchargeDraft): OpenchargeSettings {
   return { ...rest, secret_key: network.secret, previous: null, gateway_key: null };
 }
 

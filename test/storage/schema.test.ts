@@ -3,10 +3,10 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { beforeEach, describe, expect, test } from "bun:test";
 import { getTableColumns, getTableName, is, Table } from "drizzle-orm";
+import * as network from "../../src/opencharge/storage/schema.ts";
 import { lookups } from "../../src/storage/engine/lookups.ts";
 import { migrate } from "../../src/storage/engine/migrations.ts";
 import * as schema from "../../src/storage/schema.ts";
-import * as network from "../../src/storage/schema-opencharge.ts";
 
 let raw: Sqlite;
 beforeEach(() => {

@@ -8,7 +8,7 @@ import { drizzleWithStablePlans } from "../../src/storage/engine/stable-plans.ts
 export function plansOf(raw: Sqlite, run: (at: Reader) => unknown): string[][] {
   const asked: { query: string; params: unknown[] }[] = [];
   const db = drizzleWithStablePlans(raw, { logQuery: (query, params) => void asked.push({ query, params }) });
-  run({ live: () => db });
+  run({ live: () => db, hooks: [] });
   return asked.map(({ query, params }) =>
     raw
       .query<{ detail: string }, never[]>(`EXPLAIN QUERY PLAN ${query}`)

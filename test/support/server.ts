@@ -5,7 +5,9 @@ import { createHmac } from "node:crypto";
 import { connect } from "node:net";
 import { type Config, type LiveConfig, liveConfig, type Wallet } from "../../src/config/config.ts";
 import { type ChainId, chains, tokens } from "../../src/domain/assets.ts";
+import { extensions } from "../../src/extensions.ts";
 import { createHttp, type HttpDoor, max_body_bytes } from "../../src/http/server.ts";
+import { createOutbound } from "../../src/outbound.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import type { Claims, LookUp } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
@@ -88,7 +90,6 @@ export function testConfig(settings: Settings = {}): Config {
     wallets: chosen,
     chains: new Map(chosen.map(({ chain }) => [chain, chainSettings(chain)])),
     spare_chains: new Map(),
-    opencharge: null,
   };
 }
 
@@ -193,7 +194,10 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
   const inbox = createInbox({ ...rules, database, config });
   const claims = claimsOver({ database, config, world, telemetry }, options.lookUp);
   const orderFeed = createOrderFeed({ database, eventLog: { keep() {} } });
-  const http = createHttp({ world, telemetry, config, orderFeed, checkout, claims, operator, inbox, version });
+  const shared = { world, telemetry, config, checkout };
+  const outbound = createOutbound({ world });
+  const started = extensions.map((extension) => extension.start({ ...rules, ...shared, database, outbound }).http);
+  const http = createHttp({ ...shared, orderFeed, claims, operator, inbox, extensions: started, version });
   const forget = database.onCommit(() => http.committed());
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });
   const url = `http://127.0.0.1:${listener.port}`;

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { extensionHooks } from "../../src/extensions.ts";
 import type { Database, Gathering } from "../../src/storage/engine/database.ts";
 import { openForServing } from "../../src/storage/engine/open.ts";
 import type { Telemetry } from "../../src/telemetry.ts";
@@ -44,6 +45,7 @@ export function tempDatabase(
     telemetry: options.telemetry ?? silent,
     path,
     migrateFirst: false,
+    hooks: extensionHooks,
     ...gather,
   });
   return {

@@ -50,8 +50,6 @@ import {
 } from "../../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../../src/domain/order.ts";
 import { isNoise, type Receipt, type Transfer } from "../../src/domain/payment.ts";
-import { proofOutcomes, proofWords } from "../../src/domain/proof.ts";
-import { isAnnounced } from "../../src/domain/rotation.ts";
 import { highestPaid, highestPaying, parseBound, type Tolerance } from "../../src/domain/tolerance.ts";
 import { canonicalTxHash, hashInText } from "../../src/domain/tx-hash.ts";
 
@@ -304,15 +302,6 @@ test("what looks like a known address is ignored below one coin, and shown from 
   expect(isNoise({ reason: "short", amount: "0.5" })).toBe(false);
 });
 
-test("what became of a proof is said in words", () => {
-  expect(proofOutcomes.map((outcome) => proofWords(outcome, false))).toEqual([
-    "it paid the order",
-    "the order was paid or cancelled before",
-    "no order has this reference",
-  ]);
-  expect(proofWords("unmatched", true)).toBe("the payment had expired or was settled before");
-});
-
 describe("two finalities together ask for all that either asks for:", () => {
   const pairs: [one: string, other: string, both: string][] = [
     ["12", "64", "64"],
@@ -464,16 +453,6 @@ test("webhooks state the second that has begun", () => {
   expect(bodies.map((body) => (JSON.parse(body) as { timestamp: number }).timestamp)).toEqual(
     Array(4).fill(1_711_900_800),
   );
-});
-
-test("a key of ours that was replaced is announced for longer than a proof may be on its way", () => {
-  const longest_attempt_ms = 60_000;
-  let [attempts, waits_ms] = [1, 0];
-  for (let delay = proofRetryDelay(1); delay !== null; delay = proofRetryDelay(++attempts)) waits_ms += delay;
-  const rotated_at = 1_790_000_000;
-  const given_up_ms = rotated_at * 1000 + waits_ms + attempts * longest_attempt_ms;
-  expect(isAnnounced(rotated_at, given_up_ms)).toBe(true);
-  expect(isAnnounced(rotated_at, given_up_ms + 24 * 3_600_000)).toBe(false);
 });
 
 describe("the second reading of a transfer", () => {

@@ -8,11 +8,14 @@ import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
 import type { LogCode } from "../../log-codes.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
+import type { Hooks } from "../hooks.ts";
 import { drizzleWithStablePlans } from "./stable-plans.ts";
 
 /** Where statements run. `live()` throws once the place is no longer valid. */
 export interface Reader {
   live(): BunSQLiteDatabase;
+  /** Those the database was opened with. */
+  readonly hooks: readonly Hooks<Reader, Tx>[];
 }
 
 /** A transaction in progress. Dead after its callback returned. */
@@ -83,15 +86,16 @@ export function createDatabase(needs: {
   path: string;
   world: World;
   telemetry: Telemetry;
+  hooks?: Reader["hooks"];
   gather?: Gathering;
 }): Database {
-  const { raw, world, telemetry } = needs;
+  const { raw, world, telemetry, hooks = [] } = needs;
   const { batch_max_calls, batch_max_ms } = needs.gather ?? gathering;
   const writer = drizzleWithStablePlans(raw);
   const readerRaw = new Sqlite(needs.path, { readonly: true });
   readerRaw.run(`PRAGMA busy_timeout = ${reader_busy_timeout_ms}`);
   const readerDb = drizzleWithStablePlans(readerRaw);
-  const reader: Reader = { live: () => readerDb };
+  const reader: Reader = { live: () => readerDb, hooks };
 
   const listeners = new Set<() => void>();
   const idle: (() => void)[] = [];
@@ -182,6 +186,7 @@ export function createDatabase(needs: {
     let dead = false;
     const tx: Tx = {
       now,
+      hooks,
       live() {
         if (dead) throw new Error("a transaction was used after it had ended");
         return writer;

@@ -7,7 +7,15 @@ import { sql } from "drizzle-orm";
 import { Fault, wordsOf } from "../../domain/errors.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createDatabase, type Database, type Gathering, openRaw, sqliteCode, type Tx } from "./database.ts";
+import {
+  createDatabase,
+  type Database,
+  type Gathering,
+  openRaw,
+  type Reader,
+  sqliteCode,
+  type Tx,
+} from "./database.ts";
 import { fillLookups, lookupDrift } from "./lookups.ts";
 import { migrate, schema_version, versionOf } from "./migrations.ts";
 
@@ -19,6 +27,8 @@ interface Needs {
   telemetry: Telemetry;
   path: string;
   gather?: Gathering;
+  /** What extensions do inside its transactions; nothing without. */
+  hooks?: Reader["hooks"];
 }
 
 /** An open database together with the lock that keeps a second server away, where one is held. */

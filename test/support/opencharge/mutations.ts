@@ -4,19 +4,19 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { liveConfig } from "../../../src/config/config.ts";
-import { createOutbound } from "../../../src/outbound.ts";
-import { createOpenchargeAccess } from "../../../src/services/opencharge/access.ts";
-import { createDirectory } from "../../../src/services/opencharge/directory.ts";
-import { createOwnIdentities } from "../../../src/services/opencharge/identity.ts";
-import { createNetworkLimits } from "../../../src/services/opencharge/limits.ts";
-import { checkAccepts, checkMerchant, checkRecipient } from "../../../src/wire/opencharge/audience.ts";
-import { isRefusal } from "../../../src/wire/opencharge/errors.ts";
+import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
+import { createDirectory } from "../../../src/opencharge/services/directory.ts";
+import { createOwnIdentities } from "../../../src/opencharge/services/identity.ts";
+import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
+import { checkAccepts, checkMerchant, checkRecipient } from "../../../src/opencharge/wire/audience.ts";
+import { isRefusal } from "../../../src/opencharge/wire/errors.ts";
 import {
   readCheckoutCreate,
   readEnvelope,
   readJsonBody,
   readOrderCreate,
-} from "../../../src/wire/opencharge/readers.ts";
+} from "../../../src/opencharge/wire/readers.ts";
+import { createOutbound } from "../../../src/outbound.ts";
 import { realWorld } from "../../../src/world.ts";
 import { testConfig } from "../server.ts";
 import { silent, tempDatabase } from "../temp-database.ts";

@@ -2,22 +2,24 @@
 // wall clock and, for memories that run out, the monotonic one.
 
 import { liveConfig } from "../../../src/config/config.ts";
-import type { OpenchargeSettings } from "../../../src/config/opencharge.ts";
 import { parseNetwork } from "../../../src/domain/network.ts";
 import { createHttp, max_body_bytes } from "../../../src/http/server.ts";
+import type { OpenchargeSettings } from "../../../src/opencharge/config/settings.ts";
+import { createOpenchargeHttp } from "../../../src/opencharge/http/api.ts";
+import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
+import { createDirectory } from "../../../src/opencharge/services/directory.ts";
+import { createGateway } from "../../../src/opencharge/services/gateway.ts";
+import { createOwnIdentities } from "../../../src/opencharge/services/identity.ts";
+import { createIssuers } from "../../../src/opencharge/services/issuers.ts";
+import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
+import { createOpenchargeMerchant } from "../../../src/opencharge/services/merchant.ts";
+import { createPayments } from "../../../src/opencharge/services/payments.ts";
+import { createProofList } from "../../../src/opencharge/services/proof-list.ts";
+import { createProofs } from "../../../src/opencharge/services/proofs.ts";
 import { createOutbound } from "../../../src/outbound.ts";
 import { createCheckout } from "../../../src/services/checkout.ts";
 import { createExpiry } from "../../../src/services/expiry.ts";
 import { createInbox } from "../../../src/services/inbox.ts";
-import { createOpenchargeAccess } from "../../../src/services/opencharge/access.ts";
-import { createDirectory } from "../../../src/services/opencharge/directory.ts";
-import { createGateway } from "../../../src/services/opencharge/gateway.ts";
-import { createOwnIdentities } from "../../../src/services/opencharge/identity.ts";
-import { createIssuers } from "../../../src/services/opencharge/issuers.ts";
-import { createNetworkLimits } from "../../../src/services/opencharge/limits.ts";
-import { createOpenchargeMerchant } from "../../../src/services/opencharge/merchant.ts";
-import { createPayments } from "../../../src/services/opencharge/payments.ts";
-import { createProofs } from "../../../src/services/opencharge/proofs.ts";
 import { createOperator } from "../../../src/services/operator.ts";
 import { createOrderFeed } from "../../../src/services/order-feed.ts";
 import { createPaymentRules } from "../../../src/services/payment-rules.ts";
@@ -121,6 +123,7 @@ export async function startShop(
     gateway: createGateway(network),
     payments: createPayments(network),
     proofs: createProofs(network),
+    proofList: createProofList(network),
   };
   await createWatching({ database }).sync(base);
   const checkout = createCheckout({ ...rules, database, config });
@@ -133,7 +136,7 @@ export async function startShop(
     operator,
     claims: claimsOver({ database, config, world, telemetry }),
     inbox: createInbox({ ...rules, database, config }),
-    opencharge: services,
+    extensions: [(door) => createOpenchargeHttp({ ...network, ...door, checkout, services })],
     version: "1",
   });
   const listener = world.listen({ hostname: "127.0.0.1", port: 0, max_body_bytes, answer: http.answer });

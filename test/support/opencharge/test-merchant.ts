@@ -1,7 +1,7 @@
 // A place on loopback under our own OCID that answers whatever a test makes of a request's raw target and bytes.
 
 import { connect } from "node:net";
-import type { Signer } from "../../../src/wire/opencharge/keys.ts";
+import type { Signer } from "../../../src/opencharge/wire/keys.ts";
 
 export type TestMerchant = ReturnType<typeof startTestMerchant>;
 
