@@ -186,6 +186,22 @@ const rows_of_version_25 = [
   "INSERT INTO oc_sessions VALUES ('s1', 'o1', 'x1', 1, 2, 'n', 'm', '{}', 's', 'USD', '[]', 0, 4, NULL, 'shallow', 501)",
 ];
 
+test("the lists of a start wait for another process that writes", async () => {
+  await openForServing({ ...needs(), migrateFirst: true }).close();
+  const raw = new Sqlite(path);
+  raw.run("INSERT INTO coins (name) VALUES ('unused')");
+  raw.close();
+  const holding = `const { Database } = require("bun:sqlite"); const raw = new Database(process.argv[1]);
+    raw.run("BEGIN IMMEDIATE"); console.log("held"); setTimeout(() => raw.run("COMMIT"), 500);`;
+  const other = Bun.spawn([process.execPath, "-e", holding, path], { stdout: "pipe" });
+  await other.stdout.getReader().read();
+  await openForServing({ ...needs(), migrateFirst: false }).close();
+  const after = new Sqlite(path, { readonly: true });
+  expect(after.query("SELECT name FROM coins WHERE name = 'unused'").all()).toEqual([]);
+  after.close();
+  expect(await other.exited).toBe(0);
+});
+
 describe("a database of version 25 with rows in every table", () => {
   let older: string;
   beforeEach(() => {

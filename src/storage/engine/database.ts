@@ -55,6 +55,8 @@ const slow_transaction_ms = 250;
 const busy_retry = { first_ms: 5, max_ms: 100 };
 const busy_give_up_ms = 10_000;
 const reader_busy_timeout_ms = 2000;
+/** How long an opening waits for a command that writes, or for a process that closes the file. */
+const opening_busy_timeout_ms = 2000;
 const wal_checkpoint_pages = 4000;
 
 /** Faults that are logged when writes are refused for them. */
@@ -70,10 +72,10 @@ interface Call {
 /** Opens the writer connection with the pragmas every user of the file needs. */
 export function openRaw(path: string): Sqlite {
   const raw = new Sqlite(path, { create: true, readwrite: true });
+  raw.run(`PRAGMA busy_timeout = ${opening_busy_timeout_ms}`);
   raw.run("PRAGMA journal_mode = WAL");
   raw.run("PRAGMA synchronous = FULL");
   raw.run("PRAGMA foreign_keys = ON");
-  raw.run("PRAGMA busy_timeout = 0");
   // Savepoints write their undo into memory instead of files; the log is folded in by larger portions.
   raw.run("PRAGMA temp_store = MEMORY");
   raw.run(`PRAGMA wal_autocheckpoint = ${wal_checkpoint_pages}`);
@@ -91,6 +93,8 @@ export function createDatabase(needs: {
 }): Database {
   const { raw, world, telemetry, hooks = [] } = needs;
   const { batch_max_calls, batch_max_ms } = needs.gather ?? gathering;
+  // From now on a busy file is tried again between turns of the event loop.
+  raw.run("PRAGMA busy_timeout = 0");
   const writer = drizzleWithStablePlans(raw);
   const readerRaw = new Sqlite(needs.path, { readonly: true });
   readerRaw.run(`PRAGMA busy_timeout = ${reader_busy_timeout_ms}`);

@@ -198,7 +198,7 @@ function agreeOnLookups(raw: Sqlite, path: string): void {
   const { missing, unknown } = lookupDrift(raw);
   if (missing.length + unknown.length === 0) return;
   try {
-    raw.transaction(() => fillLookups(raw))();
+    raw.transaction(() => fillLookups(raw)).immediate();
   } catch (error) {
     if (sqliteCode(error) !== "SQLITE_CONSTRAINT_FOREIGNKEY") throw error;
     const entries = namesOf(unknown);
