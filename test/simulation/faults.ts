@@ -165,6 +165,11 @@ export const faults: readonly PlantedFault[] = [
         find: "CREATE UNIQUE INDEX allocations_live",
         put: "CREATE INDEX allocations_live",
       },
+      {
+        file: "migrations/0026_lookup_tables.sql",
+        find: "CREATE UNIQUE INDEX allocations_live",
+        put: "CREATE INDEX allocations_live",
+      },
     ],
     words: /two live allocations/,
   },
