@@ -380,6 +380,8 @@ export function createJudge(stage: Stage, history: History): Judge {
     toCounting(payment, moment, order_id) {
       const ask = history.asks().find((one) => one.order_id === order_id && facts.isHere(one, moment.transfer));
       if (ask === undefined) return "it asks for nothing there";
+      // What it moved then is not known any more.
+      if (facts.isChanged(payment, moment.transfer)) return null;
       const objection = toPaid(payment, moment, { order_id, kind: "", ask });
       // More may have been due then: a part before it may have counted only since.
       return objection?.endsWith(were_due) ? null : objection;
