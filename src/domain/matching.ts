@@ -115,7 +115,8 @@ function openingOf({ opened_at, opened_ahead_ms, opened_uncertainty_ms }: Candid
   const uncertainty_ms = opened_ahead_ms === null ? null : opened_uncertainty_ms;
   return {
     opening: opened_at + (opened_ahead_ms ?? 0),
-    uncertainty_ms: uncertainty_ms ?? max_chain_clock_skew_s * 1000,
+    // Measured after a gap in the reading it may be minutes; no chain's clock is that far off.
+    uncertainty_ms: Math.min(uncertainty_ms ?? Number.POSITIVE_INFINITY, max_chain_clock_skew_s * 1000),
   };
 }
 
