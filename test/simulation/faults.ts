@@ -225,7 +225,7 @@ export const faults: readonly PlantedFault[] = [
     "src/domain/attribution.ts",
     ["  if (remainder !== null) return remainder;\n", ""],
     /was to pay|had to pay/,
-    800,
+    1001,
   ),
   fault(
     "an exchange makes money certain",
