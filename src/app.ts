@@ -4,13 +4,13 @@
 import { connectChain, connectHistory } from "./chains/connect.ts";
 import { keepChains } from "./config/chains.ts";
 import { type ChainSettings, type Config, liveConfig } from "./config/config.ts";
-import type { Usage } from "./domain/provider.ts";
+import type { DailyUsage } from "./domain/provider.ts";
 import { extensionHooks, extensions } from "./extensions.ts";
 import { listen, urlOf } from "./http/listen.ts";
 import { createHttp } from "./http/server.ts";
 import { createRateLimiters } from "./limits/rate-limiter.ts";
 import { createOutbound } from "./outbound.ts";
-import { createBalances } from "./services/balances.ts";
+import { createBalanceComparison } from "./services/balance-comparison.ts";
 import { createCheckout } from "./services/checkout.ts";
 import { createClaims } from "./services/claims.ts";
 import { createDelivery } from "./services/delivery.ts";
@@ -27,13 +27,13 @@ import { createRelease } from "./services/release.ts";
 import { createSettlement } from "./services/settlement.ts";
 import { createWatching } from "./services/watching.ts";
 import { usageOf } from "./storage/chains.ts";
-import type { Gathering } from "./storage/engine/database.ts";
+import type { BatchLimits } from "./storage/engine/database.ts";
 import { openForServing } from "./storage/engine/open.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { createChainWorkers, owingChains } from "./workers/chain-workers.ts";
+import { chainsToRead, createChainWorkers } from "./workers/chain-workers.ts";
 import { createLoopTable } from "./workers/loop-table.ts";
 import { changedChains, checkNodes } from "./workers/scan/node-check.ts";
-import { createLookUp } from "./workers/scan/transfer-lookup.ts";
+import { createTransferLookup } from "./workers/scan/transfer-lookup.ts";
 import type { World } from "./world.ts";
 
 const heartbeat_ms = 1000;
@@ -70,13 +70,13 @@ export async function startApp(needs: {
   config: Config;
   version: string;
   migrateFirst: boolean;
-  gather?: Gathering;
+  gather?: BatchLimits;
 }): Promise<App> {
   const { world, telemetry, version } = needs;
   const config = liveConfig(needs.config);
   const outbound = createOutbound({ world });
   const rateLimiters = createRateLimiters({ world });
-  const connect = (settings: ChainSettings, used?: (provider: string) => Usage | null) =>
+  const connect = (settings: ChainSettings, used?: (provider: string) => DailyUsage | null) =>
     connectChain({ settings, outbound, world, telemetry, rateLimiters, ...(used && { used }) });
   await checkNodes({ world, connect }, needs.config, [...needs.config.chains.values()]);
 
@@ -88,13 +88,13 @@ export async function startApp(needs: {
     await eventLog.resume();
     const watching = createWatching({ database });
     await watching.sync(needs.config);
-    config.replace(keepChains(needs.config, owingChains(database), null));
+    config.replace(keepChains(needs.config, chainsToRead(database), null));
     const rules = createPaymentRules({ config });
     const operator = createOperator({ ...rules, database, config });
     const inbox = createInbox({ ...rules, database, config });
     const settlement = createSettlement({ ...rules, database, config, telemetry });
     const held = createHeldTransfers({ ...rules, database });
-    const balances = createBalances({ database, telemetry });
+    const balances = createBalanceComparison({ database, telemetry });
     const indexReconciliation = createIndexReconciliation({ database, world, telemetry });
     // What a provider was asked today is remembered over restarts.
     const reconnect = (settings: ChainSettings) =>
@@ -112,7 +112,7 @@ export async function startApp(needs: {
       telemetry,
     });
     const checkout = createCheckout({ ...rules, database, config, opened: chainWorkers.opened });
-    const lookUp = createLookUp({ database, sourceOf: chainWorkers.source });
+    const lookUp = createTransferLookup({ database, sourceOf: chainWorkers.source });
     const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
     const expiry = createExpiry({ ...rules, database, config, world });
     const release = createRelease({ database, config, world, telemetry });
@@ -192,7 +192,7 @@ export async function startApp(needs: {
             telemetry.warn("config_warning", { warning });
           }
         }
-        config.replace(keepChains(wanted, owingChains(database), current));
+        config.replace(keepChains(wanted, chainsToRead(database), current));
         http.clearAdminCache();
         chainWorkers.follow();
         committed();

@@ -3,7 +3,7 @@
 
 import { Fault } from "./domain/errors.ts";
 import { isAddress, isWithin, type Network, parseNetwork, v4Text, v6Of } from "./domain/network.ts";
-import { redirectWords } from "./domain/redirect.ts";
+import { redirectProblem } from "./domain/redirect.ts";
 import type { FetchInit, World } from "./world.ts";
 
 /** Addresses of one host tried in turn while none of them takes a connection. */
@@ -212,7 +212,7 @@ function answerOf(
     retry_after: headers.get("retry-after"),
     content_type: headers.get("content-type"),
     date: headers.get("date"),
-    redirect: redirectWords(status, headers.get("location"), asked),
+    redirect: redirectProblem(status, headers.get("location"), asked),
     body_error,
   };
 }

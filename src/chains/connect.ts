@@ -2,7 +2,7 @@
 
 import type { ChainSettings } from "../config/config.ts";
 import type { ChainFacts } from "../domain/assets.ts";
-import type { Usage } from "../domain/provider.ts";
+import type { DailyUsage } from "../domain/provider.ts";
 import type { RateLimiters } from "../limits/rate-limiter.ts";
 import { createRequestQuota, type RequestQuota } from "../limits/request-quota.ts";
 import type { Outbound } from "../outbound.ts";
@@ -18,7 +18,7 @@ import { createProbe, type Probe } from "./probe.ts";
 import { createEvmSource, type EvmSourceNeeds } from "./rpc/evm-rpc.ts";
 import type { Providers, Source } from "./source.ts";
 import { createTronSource } from "./tron/tron-dialect.ts";
-import { createTronWay } from "./tron/tron-way.ts";
+import { createTronHttpClient } from "./tron/tron-http-client.ts";
 import type { TronGridNeeds } from "./tron/trongrid.ts";
 import { createTronGridHistory, createTronGridSource } from "./tron/trongrid-source.ts";
 import { createTronscan } from "./tron/tronscan.ts";
@@ -33,7 +33,7 @@ export interface ConnectNeeds {
   /** Of the whole appliance: its chains share what a service allows. */
   rateLimiters: RateLimiters;
   /** What a provider was asked on its last day, as far as that is remembered. */
-  used?: (provider: string) => Usage | null;
+  used?: (provider: string) => DailyUsage | null;
 }
 
 /** How the JSON-RPC of a kind of chain is read. */
@@ -105,7 +105,7 @@ function connectTronHistory(needs: Omit<ConnectNeeds, "telemetry">): History | n
   const { outbound, rateLimiters, settings } = needs;
   const key = settings.api_keys.tronscan;
   if (key !== null) {
-    const way = createTronWay({ outbound, rateLimiters, service: "tronscan", key, marked: tronscan_url });
+    const way = createTronHttpClient({ outbound, rateLimiters, service: "tronscan", key, marked: tronscan_url });
     return createTronscan({ url: tronscan_url, outbound: way });
   }
   const grid = tronGridNeeds(needs);
@@ -122,5 +122,5 @@ function tronGridNeeds(needs: Omit<ConnectNeeds, "telemetry">): TronGridNeeds | 
 
 function tronWay({ settings, outbound, rateLimiters }: Omit<ConnectNeeds, "telemetry">): Outbound {
   const marked = settings.explorer?.url ?? null;
-  return createTronWay({ outbound, rateLimiters, service: "trongrid", key: settings.api_keys.trongrid, marked });
+  return createTronHttpClient({ outbound, rateLimiters, service: "trongrid", key: settings.api_keys.trongrid, marked });
 }

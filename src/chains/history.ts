@@ -4,7 +4,7 @@
 import type { BlockRef } from "../domain/finality.ts";
 
 /** One incoming transfer as an index of the chain tells it: a hint where to look. The receipt decides. */
-export interface Mention {
+export interface IndexHint {
   tx_hash: string;
   token: string;
   wallet: string;
@@ -18,5 +18,5 @@ export interface Mention {
 export interface History {
   provider: string;
   /** Incoming transfers of the contracts to one wallet in a stretch of the chain, oldest first, complete or a Fault. */
-  incoming(asked: { wallet: string; tokens: readonly string[]; from: BlockRef; to: BlockRef }): Promise<Mention[]>;
+  incoming(asked: { wallet: string; tokens: readonly string[]; from: BlockRef; to: BlockRef }): Promise<IndexHint[]>;
 }

@@ -4,10 +4,10 @@
 import type { Fault } from "../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../domain/finality.ts";
 import type { Receipt, TransferLog } from "../domain/payment.ts";
-import type { ProviderState, Usage } from "../domain/provider.ts";
+import type { DailyUsage, ProviderState } from "../domain/provider.ts";
 
 /** One range to read. All wallets and contracts are asked for in a single call. */
-export interface Question {
+export interface LogQuery {
   /** First and last block, inclusive. */
   from: number;
   to: number;
@@ -26,7 +26,7 @@ export interface Holding {
 }
 
 /** What wallets held at the end of one block. */
-export interface Balances {
+export interface BalancesAtBlock {
   /** Header of the block, read in the same batch. */
   block: BlockRef;
   /** Base units in the order asked; null where the contract states none, for one because it did not exist yet. */
@@ -35,7 +35,7 @@ export interface Balances {
 }
 
 /** A complete answer for `from..to`. */
-export interface Answer {
+export interface LogPage {
   from: number;
   /** As far as was read: at most the question's `to`, less when the provider's range limit is smaller. */
   to: number;
@@ -51,7 +51,7 @@ export interface Answer {
 }
 
 /** What a node says about itself and about token contracts. */
-export interface Identity {
+export interface NodeIdentity {
   chain_id: number;
   /** Contract address to its `decimals()`, null where the call failed. */
   decimals: Map<string, number | null>;
@@ -73,7 +73,7 @@ export interface ProviderReport {
 }
 
 /** How a provider does as one of several. */
-export interface ProviderHealth extends ProviderReport, Usage {
+export interface ProviderHealth extends ProviderReport, DailyUsage {
   state: ProviderState;
   /** When a rest, a freeze or the day's end comes, ms. */
   state_until: number | null;
@@ -92,20 +92,20 @@ export interface ProviderHealth extends ProviderReport, Usage {
  */
 export interface Source {
   /** What the node says, unjudged: of all verbs this one alone answers on the wrong chain. */
-  identity(tokens: readonly string[]): Promise<Identity>;
+  identity(tokens: readonly string[]): Promise<NodeIdentity>;
   /** The head and the blocks of the tags asked for, none of them ahead of the head. */
   heads(tags: readonly FinalityTag[]): Promise<Heads>;
   /**
    * Reads from `question.from` as far as the provider allows in one call. `avoid`: prefer another provider than this.
    * Fault `provider_cannot_answer` where its kind has no way to read that side.
    */
-  read(question: Question, avoid?: string): Promise<Answer>;
+  read(question: LogQuery, avoid?: string): Promise<LogPage>;
   /**
    * What the wallets held at the end of a block; where its kind has no balances of past blocks and `or_later` allows it,
    * at the end of its newest one. Faults besides the usual: `provider_archive_only` for a block too old,
    * `provider_cannot_answer` where its kind can do neither.
    */
-  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<Balances>;
+  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<BalancesAtBlock>;
   /** Canonical headers by number, in the order asked; null for a block the node does not have. */
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   /** Receipts by transaction hash, in the order asked; null for a transaction that is not mined. */

@@ -6,12 +6,12 @@ import { liveConfig } from "../config/config.ts";
 import { configPath, loadConfig } from "../config/load.ts";
 import { Fault } from "../domain/errors.ts";
 import { extensionHooks, extensionSections } from "../extensions.ts";
-import { createEventLog, resumedFirst } from "../services/event-log.ts";
+import { createEventLog, withResumedLog } from "../services/event-log.ts";
 import { createInbox, type Inbox } from "../services/inbox.ts";
 import { createOperator, type Operator } from "../services/operator.ts";
 import { createPaymentRules } from "../services/payment-rules.ts";
 import type { Database } from "../storage/engine/database.ts";
-import { isServed, openForCommand } from "../storage/engine/open.ts";
+import { isDatabaseServed, openForCommand } from "../storage/engine/open.ts";
 import { createTelemetry } from "../telemetry.ts";
 import type { Places, Tools } from "./command.ts";
 
@@ -36,10 +36,10 @@ export async function withOperator<T>(
   // A failure reaches the person as a fault; a log line beside it would say it twice.
   const telemetry = createTelemetry({ ...world, warn: () => {} });
   const opened = openForCommand({ world, telemetry, path: config.database.path, hooks: extensionHooks });
-  const is_served = isServed(world, config.database.path);
+  const is_served = isDatabaseServed(world, config.database.path);
   const { path } = opened;
   const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });
-  const database = resumedFirst(opened.database, eventLog);
+  const database = withResumedLog(opened.database, eventLog);
   const live = liveConfig(config);
   const needs = { ...createPaymentRules({ config: live }), database, config: live };
   try {
@@ -56,7 +56,7 @@ export async function withOperator<T>(
 }
 
 /** Puts the subject before a refusal that does not name it. */
-export async function about<T>(subject: string, act: () => Promise<T>): Promise<T> {
+export async function withSubject<T>(subject: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {

@@ -4,9 +4,9 @@
 import type { ArgDef, ArgsDef } from "citty";
 import { closest } from "../config/suggest.ts";
 import { Fault } from "../domain/errors.ts";
-import { type Command, everywhere, type Group } from "./command.ts";
+import { type Command, commonFlags, type Group } from "./command.ts";
 
-export interface Asked {
+export interface ParsedArguments {
   /** From the root to the command, or to the group that was reached. */
   path: readonly [Group, ...(Command | Group)[]];
   help: boolean;
@@ -16,13 +16,13 @@ export interface Asked {
 }
 
 /** Known at every level; they need no other argument to be right. */
-export const informative = {
+export const globalFlags = {
   help: { type: "boolean", alias: "h", description: "Explain this command" },
   version: { type: "boolean", alias: "V", description: "Print the version" },
 } as const;
 
 /** What a list of arguments asks for. Fault: usage, one line that names the argument and the cure. */
-export function readArguments(root: Group, argv: readonly string[]): Asked {
+export function readArguments(root: Group, argv: readonly string[]): ParsedArguments {
   const path: [Group, ...(Command | Group)[]] = [root];
   const flags = new Map<string, string | true>();
   const words: string[] = [];
@@ -73,7 +73,7 @@ export function operandsOf(command: Command): { name: string; required: boolean 
 }
 
 /** `ocrch mark-paid`: what a person types to get there. */
-export function typed(path: readonly (Command | Group)[]): string {
+export function commandLineOf(path: readonly (Command | Group)[]): string {
   return path.map((one) => one.name).join(" ");
 }
 
@@ -87,7 +87,7 @@ interface Flag {
 
 /** Everything that may stand behind `-` or `--` at a level, by name. */
 function flagsOf(node: Command | Group): [string, ArgDef][] {
-  const args: ArgsDef = { ...("commands" in node ? everywhere : node.args), ...informative };
+  const args: ArgsDef = { ...("commands" in node ? commonFlags : node.args), ...globalFlags };
   return Object.entries(args).filter(([, definition]) => definition.type !== "positional");
 }
 
@@ -133,9 +133,10 @@ function unknownFlag(argument: string, path: readonly (Command | Group)[], here:
   const [name = argument] = argument.split("=", 1);
   const names = flagsOf(here).map(([known]) => known);
   const near = closest(name.replace(/^-+/, ""), names);
-  const other = "commands" in here ? "a command's own options stand behind it" : `"${typed(path)} --help" lists them`;
+  const other =
+    "commands" in here ? "a command's own options stand behind it" : `"${commandLineOf(path)} --help" lists them`;
   const cure = near === null ? other : `did you mean --${near}?`;
-  return `unknown option ${name} for "${typed(path)}"; ${cure}`;
+  return `unknown option ${name} for "${commandLineOf(path)}"; ${cure}`;
 }
 
 function unknownCommand(word: string, path: readonly (Command | Group)[], group: Group): string {
@@ -143,12 +144,12 @@ function unknownCommand(word: string, path: readonly (Command | Group)[], group:
     word,
     group.commands.map((one) => one.name),
   );
-  const cure = near === null ? choices(path, group) : `did you mean "${typed(path)} ${near}"?`;
+  const cure = near === null ? choices(path, group) : `did you mean "${commandLineOf(path)} ${near}"?`;
   return `unknown command ${JSON.stringify(word)}; ${cure}`;
 }
 
 function choices(path: readonly (Command | Group)[], group: Group): string {
-  return `"${typed(path)}" has ${group.commands.map((one) => one.name).join(", ")}`;
+  return `"${commandLineOf(path)}" has ${group.commands.map((one) => one.name).join(", ")}`;
 }
 
 function checkWords(words: readonly string[], path: readonly (Command | Group)[], command: Command): void {
@@ -156,12 +157,12 @@ function checkWords(words: readonly string[], path: readonly (Command | Group)[]
   const extra = words[wanted.length];
   if (extra !== undefined) {
     const takes = wanted.length === 0 ? "takes none" : `takes only ${wanted.map((word) => word.name).join(" ")}`;
-    throw new Fault("usage", `extra argument ${JSON.stringify(extra)}; "${typed(path)}" ${takes}`);
+    throw new Fault("usage", `extra argument ${JSON.stringify(extra)}; "${commandLineOf(path)}" ${takes}`);
   }
   const missing = wanted.slice(words.length).find((word) => word.required);
   if (missing === undefined) return;
   const whole = wanted.filter((word) => word.required).map((word) => word.name);
-  throw new Fault("usage", `${missing.name} is missing; write "${typed(path)} ${whole.join(" ")}"`);
+  throw new Fault("usage", `${missing.name} is missing; write "${commandLineOf(path)} ${whole.join(" ")}"`);
 }
 
 function spell([name, value]: [string, string | true]): string {

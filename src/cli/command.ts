@@ -27,7 +27,7 @@ export interface Group {
 }
 
 /** Flags of every command. */
-export const everywhere = {
+export const commonFlags = {
   config: {
     type: "string",
     alias: "c",
@@ -41,7 +41,7 @@ export const everywhere = {
   },
 } as const;
 
-export const json = { json: { type: "boolean", description: "Print JSON for programs" } } as const;
+export const jsonFlag = { json: { type: "boolean", description: "Print JSON for programs" } } as const;
 
 /** The two flags that say where an appliance keeps its things. */
 export interface Places {
@@ -68,12 +68,12 @@ export function command<const Args extends ArgsDef>(
 }
 
 /** A flag that takes one word out of a closed list. */
-export function choice<Option extends string>(options: readonly Option[], description: string) {
+export function choiceArgument<Option extends string>(options: readonly Option[], description: string) {
   return { type: "enum" as const, options: [...options], description };
 }
 
 /** A whole number given as text to a flag. Fault: usage, outside of `from..to`. */
-export function wholeNumber(flag: string, text: string, from: number, to: number): number {
+export function integerArgument(flag: string, text: string, from: number, to: number): number {
   const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= from && number <= to) return number;
   throw new Fault("usage", `${flag}: ${JSON.stringify(text)} is no whole number from ${from} to ${to}`);

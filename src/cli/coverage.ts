@@ -2,18 +2,18 @@
 // only, so it tells the truth beside a running server and without one.
 
 import { chainIds } from "../domain/assets.ts";
-import type { ChainCoverage, StretchEnd, WatchCoverage } from "../services/coverage.ts";
+import type { ChainCoverage, GapEnd, WatchCoverage } from "../services/coverage.ts";
 import { chainCoverageShape } from "../wire/coverage.ts";
 import { withOperator } from "./appliance.ts";
-import { type Command, choice, command, everywhere, json, type Tools } from "./command.ts";
+import { type Command, choiceArgument, command, commonFlags, jsonFlag, type Tools } from "./command.ts";
 import { isoSeconds, isoTime, printable } from "./table.ts";
 
 /** A head that was this old when it was seen is worth a word: the chain, or its node, stood still. */
 const old_head_s = 600;
 
 /** `ocrch coverage`. */
-export function coverage(tools: Tools): Command {
-  const args = { chain: choice(chainIds, "Only this chain"), ...json, ...everywhere } as const;
+export function coverageCommand(tools: Tools): Command {
+  const args = { chain: choiceArgument(chainIds, "Only this chain"), ...jsonFlag, ...commonFlags } as const;
   return command("coverage", "Show up to where every transfer is accounted for", args, async (args) => {
     const chains = await withOperator(tools, args, ({ operator }) => operator.coverage(args.chain));
     const now = tools.world.now();
@@ -126,7 +126,7 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-function endWords({ block, time }: StretchEnd): string {
+function endWords({ block, time }: GapEnd): string {
   return time === null ? `block ${block}` : `block ${block} (${isoSeconds(time)})`;
 }
 

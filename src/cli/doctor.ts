@@ -2,19 +2,19 @@
 
 import { Fault } from "../domain/errors.ts";
 import type { Check } from "../workers/doctor/check.ts";
-import { examine } from "../workers/doctor/examine.ts";
+import { runDoctor } from "../workers/doctor/examine.ts";
 import { readConfig } from "./appliance.ts";
-import { type Command, command, everywhere, json, type Tools } from "./command.ts";
-import { table } from "./table.ts";
+import { type Command, command, commonFlags, jsonFlag, type Tools } from "./command.ts";
+import { formatTable } from "./table.ts";
 
 /** `ocrch doctor`. Faults: invalid_config, and the code of the first check that failed. */
-export function doctor(tools: Tools): Command {
-  const args = { ...json, ...everywhere } as const;
+export function doctorCommand(tools: Tools): Command {
+  const args = { ...jsonFlag, ...commonFlags } as const;
   const summary = "Look at configuration, chains, providers, disk and webhooks, and say what to mend";
   return command("doctor", summary, args, async (args) => {
     const { world } = tools;
     const { config, warnings } = await readConfig(tools, args);
-    const checks = await examine({ world, config });
+    const checks = await runDoctor({ world, config });
     const told = warnings.map((words): Check => ({ subject: config.path, check: "config", verdict: "warn", words }));
     const all = [...told, ...checks];
     const failed = all.filter(({ verdict }) => verdict === "fail");
@@ -38,7 +38,7 @@ function jsonOf(checks: readonly Check[]): string {
 }
 
 function linesOf(checks: readonly Check[]): string {
-  return table(checks, [
+  return formatTable(checks, [
     { value: ({ verdict }) => verdict },
     { value: ({ subject }) => subject },
     { value: ({ check }) => check },

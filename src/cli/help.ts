@@ -2,19 +2,19 @@
 
 import type { ArgDef } from "citty";
 import { version } from "../../package.json";
-import { hintOf, informative, operandsOf, typed } from "./arguments.ts";
-import { type Command, everywhere, type Group } from "./command.ts";
-import { table } from "./table.ts";
+import { commandLineOf, globalFlags, hintOf, operandsOf } from "./arguments.ts";
+import { type Command, commonFlags, type Group } from "./command.ts";
+import { formatTable } from "./table.ts";
 
 /** What `--help` prints for the command or group at the end of a path. */
 export function helpText(path: readonly [Group, ...(Command | Group)[]]): string {
   const end = path.at(-1) ?? path[0];
   const is_group = "commands" in end;
   const words = is_group ? ["COMMAND"] : operandsOf(end).map(({ name, required }) => (required ? name : `[${name}]`));
-  const args = is_group ? everywhere : end.args;
+  const args = is_group ? commonFlags : end.args;
   return [
-    `${typed(path)}${path.length === 1 ? ` ${version}` : ""}: ${end.summary}`,
-    `Usage: ${[typed(path), ...words, "[OPTIONS]"].join(" ")}`,
+    `${commandLineOf(path)}${path.length === 1 ? ` ${version}` : ""}: ${end.summary}`,
+    `Usage: ${[commandLineOf(path), ...words, "[OPTIONS]"].join(" ")}`,
     ...(is_group
       ? [
           section(
@@ -23,13 +23,13 @@ export function helpText(path: readonly [Group, ...(Command | Group)[]]): string
           ),
         ]
       : []),
-    section("Options", Object.entries({ ...args, ...informative }).flatMap(optionRow)),
-    ...(is_group ? [`"${typed(path)} COMMAND --help" explains one of them.`] : []),
+    section("Options", Object.entries({ ...args, ...globalFlags }).flatMap(optionRow)),
+    ...(is_group ? [`"${commandLineOf(path)} COMMAND --help" explains one of them.`] : []),
   ].join("\n\n");
 }
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string {
-  const lines = table(
+  const lines = formatTable(
     rows,
     rows[0] === undefined ? [] : [{ value: ([name]) => name }, { value: ([, words]) => words }],
   );

@@ -7,10 +7,18 @@ import { type EntryReason, entryReasons } from "../domain/payment.ts";
 import type { Assignment, InboxEntry } from "../services/inbox.ts";
 import { reason_max_chars } from "../wire/requests.ts";
 import { adminTransferShape, assignmentShape, inboxEntryShape } from "../wire/shapes.ts";
-import { about, withOperator } from "./appliance.ts";
-import { type Command, choice, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
+import { withOperator, withSubject } from "./appliance.ts";
+import {
+  type Command,
+  choiceArgument,
+  command,
+  commonFlags,
+  integerArgument,
+  jsonFlag,
+  type Tools,
+} from "./command.ts";
 import { pageOf, paging } from "./lists.ts";
-import { order, orderId } from "./repair.ts";
+import { orderArgument, orderId } from "./repair.ts";
 import { isoSeconds, printable, shortened } from "./table.ts";
 
 /** Who did it, in the audit log. */
@@ -22,14 +30,14 @@ const transfer = { type: "positional", required: true, description: "The transfe
 const reason = { type: "string", valueHint: "TEXT", description: "Why; kept in the audit log", default: "" } as const;
 
 /** `ocrch inbox`. */
-export function inbox(tools: Tools): Command {
+export function inboxCommand(tools: Tools): Command {
   const args = {
-    chain: choice(chainIds, "Only on this chain"),
-    reason: choice(Object.keys(entryReasons) as EntryReason[], "Only for this reason"),
+    chain: choiceArgument(chainIds, "Only on this chain"),
+    reason: choiceArgument(Object.keys(entryReasons) as EntryReason[], "Only for this reason"),
     dust: { type: "boolean", description: "Show dust, and less than a coin of look-alikes, too" },
     ...paging,
-    ...json,
-    ...everywhere,
+    ...jsonFlag,
+    ...commonFlags,
   } as const;
   return command("inbox", "List money that waits for you, and the orders it may belong to", args, async (args) => {
     const filter = { chain: args.chain, reason: args.reason, dust: args.dust ?? false };
@@ -45,14 +53,14 @@ export function inbox(tools: Tools): Command {
  * `ocrch assign`. Faults: usage, resource_not_found, transfer_matched, transfer_not_confirmed, transfer_reverted,
  * order_not_pending.
  */
-export function assign(tools: Tools): Command {
-  const args = { transfer, order, reason, ...json, ...everywhere } as const;
+export function assignCommand(tools: Tools): Command {
+  const args = { transfer, order: orderArgument, reason, ...jsonFlag, ...commonFlags } as const;
   return command("assign", "Credit a transfer that pays nothing to an order", args, async (args) => {
     const id = transferId(args.transfer);
     const order_id = orderId(args.order);
     const why = args.reason === "" ? "" : reasonOf(args.reason);
     const done = await withOperator(tools, args, ({ inbox }) =>
-      about(`transfer ${id}, order ${order_id}`, () => inbox.assign(id, order_id, actor, why)),
+      withSubject(`transfer ${id}, order ${order_id}`, () => inbox.assign(id, order_id, actor, why)),
     );
     if (args.json) return tools.world.print(JSON.stringify(assignmentShape(done), null, 2));
     const { amount, label, chain } = done.transfer;
@@ -61,8 +69,8 @@ export function assign(tools: Tools): Command {
 }
 
 /** `ocrch unassign`. Faults: usage, resource_not_found, transfer_not_assigned, order_paid_by_transfer. */
-export function unassign(tools: Tools): Command {
-  const args = { transfer, reason, ...json, ...everywhere } as const;
+export function unassignCommand(tools: Tools): Command {
+  const args = { transfer, reason, ...jsonFlag, ...commonFlags } as const;
   return command(
     "unassign",
     "Take back what a transfer paid, while its order was not paid by it",
@@ -71,7 +79,7 @@ export function unassign(tools: Tools): Command {
       const id = transferId(args.transfer);
       const why = reasonOf(args.reason);
       const done = await withOperator(tools, args, ({ inbox }) =>
-        about(`transfer ${id}`, () => inbox.unassign(id, actor, why)),
+        withSubject(`transfer ${id}`, () => inbox.unassign(id, actor, why)),
       );
       if (args.json) return tools.world.print(JSON.stringify(assignmentShape(done), null, 2));
       tools.world.print(`transfer ${id}: taken back from order ${done.order.id}, which is ${done.order.status}`);
@@ -80,13 +88,13 @@ export function unassign(tools: Tools): Command {
 }
 
 /** `ocrch dismiss`. Faults: usage, resource_not_found, transfer_not_in_inbox. */
-export function dismiss(tools: Tools): Command {
-  const args = { transfer, reason, ...json, ...everywhere } as const;
+export function dismissCommand(tools: Tools): Command {
+  const args = { transfer, reason, ...jsonFlag, ...commonFlags } as const;
   return command("dismiss", "Take a transfer out of the inbox", args, async (args) => {
     const id = transferId(args.transfer);
     const reason = reasonOf(args.reason);
     const row = await withOperator(tools, args, ({ inbox }) =>
-      about(`transfer ${id}`, () => inbox.dismiss(id, actor, reason)),
+      withSubject(`transfer ${id}`, () => inbox.dismiss(id, actor, reason)),
     );
     if (args.json) return tools.world.print(JSON.stringify(adminTransferShape(row), null, 2));
     tools.world.print(`transfer ${id}: dismissed`);
@@ -128,5 +136,5 @@ function reasonOf(text: string): string {
 }
 
 function transferId(word: string): number {
-  return wholeNumber("TRANSFER", word, 1, Number.MAX_SAFE_INTEGER);
+  return integerArgument("TRANSFER", word, 1, Number.MAX_SAFE_INTEGER);
 }

@@ -5,13 +5,21 @@ import { chainIds, coins } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { orderStatuses } from "../domain/order.ts";
 import { inboxReasons, transferStatuses } from "../domain/payment.ts";
-import type { Page } from "../services/operator.ts";
+import type { ListPage } from "../services/operator.ts";
 import type { ListedOrder } from "../storage/orders.ts";
 import { adminDepositShape, adminOrderShape, adminTransferShape, adminWalletShape } from "../wire/shapes.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import { readConfig, withOperator } from "./appliance.ts";
-import { type Command, choice, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
-import { type Column, isoSeconds, isoTime, shortened, table } from "./table.ts";
+import {
+  type Command,
+  choiceArgument,
+  command,
+  commonFlags,
+  integerArgument,
+  jsonFlag,
+  type Tools,
+} from "./command.ts";
+import { type Column, formatTable, isoSeconds, isoTime, shortened } from "./table.ts";
 
 const limit_max = 10_000;
 const offset_max = 1_000_000_000;
@@ -21,23 +29,23 @@ export const paging = {
   limit: { type: "string", valueHint: "N", default: "20", description: `How many, newest first, 1 to ${limit_max}` },
   offset: { type: "string", valueHint: "N", default: "0", description: "How many of the newest to skip" },
 } as const;
-const chain = choice(chainIds, "Only on this chain");
-const coin = choice(coins, "Only in this coin");
+const chain = choiceArgument(chainIds, "Only on this chain");
+const coin = choiceArgument(coins, "Only in this coin");
 
 /** `ocrch orders`. */
-export function orders(tools: Tools): Command {
+export function ordersCommand(tools: Tools): Command {
   const args = {
-    status: choice(orderStatuses, "Only in this status"),
+    status: choiceArgument(orderStatuses, "Only in this status"),
     "merchant-order-id": { type: "string", valueHint: "TEXT", description: "Only the shop's order of this name" },
     ...paging,
-    ...json,
-    ...everywhere,
+    ...jsonFlag,
+    ...commonFlags,
   } as const;
   return command("orders", "List orders", args, async (args) => {
     const filter = { status: args.status, merchant_order_id: args["merchant-order-id"] };
     const page = pageOf(args);
     const rows = await withOperator(tools, args, ({ operator }) => operator.orders(filter, page));
-    show(tools, args.json, rows, adminOrderShape, [
+    printList(tools, args.json, rows, adminOrderShape, [
       { title: "ORDER", value: (row) => row.id },
       { title: "STATUS", value: (row) => row.status },
       { title: "AMOUNT", value: (row) => row.amount, right: true },
@@ -49,20 +57,20 @@ export function orders(tools: Tools): Command {
 }
 
 /** `ocrch deposits`. */
-export function deposits(tools: Tools): Command {
+export function depositsCommand(tools: Tools): Command {
   const args = {
     order: { type: "string", valueHint: "ORDER", description: "Only of the order with this UUID" },
     chain,
     coin,
     ...paging,
-    ...json,
-    ...everywhere,
+    ...jsonFlag,
+    ...commonFlags,
   } as const;
   return command("deposits", "List open deposits: amounts that payers were asked to send", args, async (args) => {
     const filter = { order_id: orderFilter(args.order), chain: args.chain, coin: args.coin };
     const page = pageOf(args);
     const rows = await withOperator(tools, args, ({ operator }) => operator.deposits(filter, page));
-    show(tools, args.json, rows, adminDepositShape, [
+    printList(tools, args.json, rows, adminDepositShape, [
       { title: "ID", value: (row) => row.id, right: true },
       { title: "ORDER", value: (row) => row.order_id },
       { title: "CHAIN", value: (row) => row.chain },
@@ -77,16 +85,16 @@ export function deposits(tools: Tools): Command {
 }
 
 /** `ocrch transfers`. */
-export function transfers(tools: Tools): Command {
+export function transfersCommand(tools: Tools): Command {
   const args = {
     wallet: { type: "string", valueHint: "ADDRESS", description: "Only to this wallet" },
-    status: choice(transferStatuses, "Only in this status"),
+    status: choiceArgument(transferStatuses, "Only in this status"),
     chain,
     coin,
     unaccepted: { type: "boolean", description: "Show tokens that are accepted as no coin, too" },
     ...paging,
-    ...json,
-    ...everywhere,
+    ...jsonFlag,
+    ...commonFlags,
   } as const;
   return command("transfers", "List transfers to the wallets, and why one pays no order", args, async (args) => {
     const filter = {
@@ -98,7 +106,7 @@ export function transfers(tools: Tools): Command {
     };
     const page = pageOf(args);
     const rows = await withOperator(tools, args, ({ operator }) => operator.transfers(filter, page));
-    show(tools, args.json, rows, adminTransferShape, [
+    printList(tools, args.json, rows, adminTransferShape, [
       { title: "ID", value: (row) => row.id, right: true },
       { title: "CHAIN", value: (row) => row.chain },
       { title: "COIN", value: (row) => row.label },
@@ -115,11 +123,11 @@ export function transfers(tools: Tools): Command {
 }
 
 /** `ocrch wallets`: from the configuration alone, without a database. */
-export function wallets(tools: Tools): Command {
-  const args = { ...json, ...everywhere } as const;
+export function walletsCommand(tools: Tools): Command {
+  const args = { ...jsonFlag, ...commonFlags } as const;
   return command("wallets", "List the configured wallets", args, async (args) => {
     const { config } = await readConfig(tools, args);
-    show(tools, args.json, config.wallets, adminWalletShape, [
+    printList(tools, args.json, config.wallets, adminWalletShape, [
       { title: "CHAIN", value: (wallet) => wallet.chain },
       { title: "ADDRESS", value: (wallet) => wallet.address },
       { title: "COINS", value: (wallet) => wallet.coins.join(", ") },
@@ -128,21 +136,21 @@ export function wallets(tools: Tools): Command {
 }
 
 /** Prints a list: as a table, or in the API's own shapes. */
-export function show<Row>(
+export function printList<Row>(
   tools: Tools,
   as_json: boolean | undefined,
   rows: readonly Row[],
   shape: (row: Row) => object,
   columns: readonly Column<Row>[],
 ): void {
-  tools.world.print(as_json ? JSON.stringify(rows.map(shape), null, 2) : table(rows, columns));
+  tools.world.print(as_json ? JSON.stringify(rows.map(shape), null, 2) : formatTable(rows, columns));
 }
 
 /** The part of a list that is asked for. Fault: usage. */
-export function pageOf(args: { limit: string; offset: string }): Page {
+export function pageOf(args: { limit: string; offset: string }): ListPage {
   return {
-    limit: wholeNumber("--limit", args.limit, 1, limit_max),
-    offset: wholeNumber("--offset", args.offset, 0, offset_max),
+    limit: integerArgument("--limit", args.limit, 1, limit_max),
+    offset: integerArgument("--offset", args.offset, 0, offset_max),
   };
 }
 

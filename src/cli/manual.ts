@@ -4,23 +4,23 @@ import { closest } from "../config/suggest.ts";
 import { Fault } from "../domain/errors.ts";
 import { logReference } from "../log-codes.ts";
 import { manual, titleOf } from "../manual/manual.ts";
-import { type Command, command, everywhere, type Group, type Tools } from "./command.ts";
-import { table } from "./table.ts";
+import { type Command, command, commonFlags, type Group, type Tools } from "./command.ts";
+import { formatTable } from "./table.ts";
 
 /** `ocrch help`; `root` has the commands, which explain themselves. Fault: usage, for an unknown topic. */
-export function help(tools: Tools, root: () => Group): Command {
+export function helpCommand(tools: Tools, root: () => Group): Command {
   const topic = {
     type: "positional",
     required: false,
     description: "A page; without it the topics are listed",
   } as const;
-  return command("help", "Read the manual: its topics, or the page of one", { topic, ...everywhere }, async (args) => {
+  return command("help", "Read the manual: its topics, or the page of one", { topic, ...commonFlags }, async (args) => {
     tools.world.print(args.topic ? pageOn(args.topic, root()) : topics());
   });
 }
 
 function topics(): string {
-  const rows = table([...manual], [{ value: ([topic]) => topic }, { value: ([, page]) => titleOf(page) }]);
+  const rows = formatTable([...manual], [{ value: ([topic]) => topic }, { value: ([, page]) => titleOf(page) }]);
   return `Topics:\n${rows.replace(/^/gm, "  ")}\n\n"ocrch help TOPIC" prints one of them, "ocrch COMMAND --help" explains a command.`;
 }
 

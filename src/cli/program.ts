@@ -2,46 +2,46 @@
 
 import { openchargeCommands } from "../opencharge/cli/commands.ts";
 import type { Group, Tools } from "./command.ts";
-import { checkConfig } from "./config.ts";
-import { coverage } from "./coverage.ts";
-import { doctor } from "./doctor.ts";
-import { assign, dismiss, inbox, unassign } from "./inbox.ts";
-import { deposits, orders, transfers, wallets } from "./lists.ts";
-import { help } from "./manual.ts";
-import { migrate } from "./migrate.ts";
-import { markPaid, resendWebhook } from "./repair.ts";
-import { serve } from "./serve.ts";
-import { status } from "./status.ts";
+import { checkConfigCommand } from "./config.ts";
+import { coverageCommand } from "./coverage.ts";
+import { doctorCommand } from "./doctor.ts";
+import { assignCommand, dismissCommand, inboxCommand, unassignCommand } from "./inbox.ts";
+import { depositsCommand, ordersCommand, transfersCommand, walletsCommand } from "./lists.ts";
+import { helpCommand } from "./manual.ts";
+import { migrateCommand } from "./migrate.ts";
+import { markPaidCommand, resendWebhookCommand } from "./repair.ts";
+import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
 
 /** Every command there is, bound to the world it runs in. */
 export function program(tools: Tools): Group {
   const config: Group = {
     name: "config",
     summary: "Look after the configuration file",
-    commands: [checkConfig(tools)],
+    commands: [checkConfigCommand(tools)],
   };
   const root: Group = {
     name: "ocrch",
     summary: "a self-hosted stablecoin checkout",
     commands: [
-      serve(tools),
-      migrate(tools),
+      serveCommand(tools),
+      migrateCommand(tools),
       config,
-      doctor(tools),
-      status(tools),
-      coverage(tools),
-      orders(tools),
-      deposits(tools),
-      transfers(tools),
-      wallets(tools),
-      inbox(tools),
-      assign(tools),
-      unassign(tools),
-      dismiss(tools),
-      markPaid(tools),
-      resendWebhook(tools),
+      doctorCommand(tools),
+      statusCommand(tools),
+      coverageCommand(tools),
+      ordersCommand(tools),
+      depositsCommand(tools),
+      transfersCommand(tools),
+      walletsCommand(tools),
+      inboxCommand(tools),
+      assignCommand(tools),
+      unassignCommand(tools),
+      dismissCommand(tools),
+      markPaidCommand(tools),
+      resendWebhookCommand(tools),
       openchargeCommands(tools),
-      help(tools, () => root),
+      helpCommand(tools, () => root),
     ],
   };
   return root;

@@ -5,23 +5,23 @@ import { Fault } from "../domain/errors.ts";
 import type { Operator } from "../services/operator.ts";
 import { adminOrderShape } from "../wire/shapes.ts";
 import { parseUuid } from "../wire/uuid.ts";
-import { about, withOperator } from "./appliance.ts";
-import { type Command, command, everywhere, json, type Tools, wholeNumber } from "./command.ts";
+import { withOperator, withSubject } from "./appliance.ts";
+import { type Command, command, commonFlags, integerArgument, jsonFlag, type Tools } from "./command.ts";
 import { printable, shortened } from "./table.ts";
 
 /** Who did it, in the audit log. */
 const actor = "cli";
 
-export const order = { type: "positional", required: true, description: "The order's UUID" } as const;
+export const orderArgument = { type: "positional", required: true, description: "The order's UUID" } as const;
 
 /** `ocrch mark-paid`. Faults: usage, resource_not_found. */
-export function markPaid(tools: Tools): Command {
+export function markPaidCommand(tools: Tools): Command {
   const reason = { type: "string", valueHint: "TEXT", description: "Kept in the audit log", default: "" } as const;
-  const args = { order, reason, ...json, ...everywhere } as const;
+  const args = { order: orderArgument, reason, ...jsonFlag, ...commonFlags } as const;
   return command("mark-paid", "Make an order paid by hand and tell the shop", args, async (args) => {
     const id = orderId(args.order);
     const { order, was } = await withOperator(tools, args, ({ operator }) =>
-      about(`order ${id}`, () => operator.markPaid(id, actor, args.reason)),
+      withSubject(`order ${id}`, () => operator.markPaid(id, actor, args.reason)),
     );
     if (args.json) return tools.world.print(JSON.stringify(adminOrderShape(order), null, 2));
     const done = was === "paid" ? "already paid; nothing sent" : `was ${was}; the shop will be told`;
@@ -31,15 +31,15 @@ export function markPaid(tools: Tools): Command {
 }
 
 /** `ocrch resend-webhook`. Faults: usage, resource_not_found, transfer_matched, no_unknown_transfer_url. */
-export function resendWebhook(tools: Tools): Command {
+export function resendWebhookCommand(tools: Tools): Command {
   const args = {
-    order: { ...order, required: false },
+    order: { ...orderArgument, required: false },
     transfer: { type: "string", valueHint: "ID", description: "A transfer that belongs to no order, instead of ORDER" },
-    ...everywhere,
+    ...commonFlags,
   } as const;
   return command("resend-webhook", "Send an order's or a transfer's webhook once more", args, async (args) => {
     const { subject, act } = resending(args.order, args.transfer);
-    await withOperator(tools, args, ({ operator }) => about(subject, () => act(operator)));
+    await withOperator(tools, args, ({ operator }) => withSubject(subject, () => act(operator)));
     tools.world.print(`${subject}: one more webhook is queued`);
   });
 }
@@ -49,7 +49,7 @@ function resending(order?: string, transfer?: string): { subject: string; act(op
     throw new Fault("usage", 'write either "ocrch resend-webhook ORDER" or "ocrch resend-webhook --transfer ID"');
   }
   if (transfer !== undefined) {
-    const id = wholeNumber("--transfer", transfer, 1, Number.MAX_SAFE_INTEGER);
+    const id = integerArgument("--transfer", transfer, 1, Number.MAX_SAFE_INTEGER);
     return { subject: `transfer ${id}`, act: (operator) => operator.resendTransfer(id, actor) };
   }
   const id = orderId(order ?? "");

@@ -2,7 +2,7 @@
 // stack trace.
 
 import { version } from "../../package.json";
-import { codeOf, errorCodes, Fault, wordsOf } from "../domain/errors.ts";
+import { errorCode, errorCodes, errorText, Fault } from "../domain/errors.ts";
 import { readArguments } from "./arguments.ts";
 import type { Tools } from "./command.ts";
 import { helpText } from "./help.ts";
@@ -23,10 +23,10 @@ export async function run(tools: Tools, argv: readonly string[]): Promise<number
     return 0;
   } catch (error) {
     for (const line of linesOf(error)) tools.world.warn(`ocrch: ${printable(line)}`);
-    return errorCodes[codeOf(error)].exit ?? failed;
+    return errorCodes[errorCode(error)].exit ?? failed;
   }
 }
 
 function linesOf(error: unknown): string[] {
-  return error instanceof Fault ? error.message.split("\n") : [`${errorCodes.internal.text}: ${wordsOf(error)}`];
+  return error instanceof Fault ? error.message.split("\n") : [`${errorCodes.internal.text}: ${errorText(error)}`];
 }

@@ -5,10 +5,10 @@ import { type App, startApp } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { configPath, type LoadOptions, loadConfig } from "../config/load.ts";
 import { parseListen } from "../config/place.ts";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import { extensionSections } from "../extensions.ts";
 import type { World } from "../world.ts";
-import { type Command, command, everywhere, type Tools } from "./command.ts";
+import { type Command, command, commonFlags, type Tools } from "./command.ts";
 
 /** The appliance itself stops sooner; a process that hangs all the same must not wait for a kill. */
 const stop_limit_ms = 9500;
@@ -21,7 +21,7 @@ const args = {
     description: "Address to listen on (else server.listen of the configuration)",
   },
   migrate: { type: "boolean", description: "Bring an older database to this version's schema first" },
-  ...everywhere,
+  ...commonFlags,
 } as const;
 
 interface Running {
@@ -30,7 +30,7 @@ interface Running {
 }
 
 /** `ocrch serve`. Faults: invalid_config and those of `startApp`; once it runs it ends the process itself. */
-export function serve(tools: Tools): Command {
+export function serveCommand(tools: Tools): Command {
   return command("serve", "Run the checkout", args, async (args) => {
     const { world, telemetry } = tools;
     checkListen(args.listen);
@@ -97,7 +97,7 @@ function reloadOnSignal(
       for (const key of fixedKeys(started_with, config)) telemetry.warn("config_needs_restart", { key });
       telemetry.info("config_reloaded", { path: config.path });
     } catch (error) {
-      const problems = error instanceof Fault ? error.message.split("\n") : [wordsOf(error)];
+      const problems = error instanceof Fault ? error.message.split("\n") : [errorText(error)];
       for (const problem of problems) telemetry.error("config_not_reloaded", { problem });
     }
   }

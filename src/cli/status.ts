@@ -10,8 +10,8 @@ import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
 import type { Reader } from "../storage/engine/database.ts";
 import { withOperator } from "./appliance.ts";
-import { type Command, command, everywhere, json, type Tools } from "./command.ts";
-import { isoSeconds, isoTime, printable, table } from "./table.ts";
+import { type Command, command, commonFlags, jsonFlag, type Tools } from "./command.ts";
+import { formatTable, isoSeconds, isoTime, printable } from "./table.ts";
 
 /** Fewer further orders of one amount than this are worth a warning. */
 const scarce_below = 50;
@@ -19,8 +19,8 @@ const scarce_below = 50;
 const unserved = 'no chain is watched and no shop is told; start "ocrch serve" or "systemctl start ocrch"';
 
 /** `ocrch status`. */
-export function status(tools: Tools): Command {
-  const args = { ...json, ...everywhere } as const;
+export function statusCommand(tools: Tools): Command {
+  const args = { ...jsonFlag, ...commonFlags } as const;
   return command("status", "Show orders, deliveries, chains and providers at a glance", args, async (args) => {
     const view = await withOperator(tools, args, ({ operator, database, is_served }) => {
       const status = operator.status();
@@ -148,7 +148,7 @@ function words(view: View, now: number): string {
   const unread = view.chains.filter((chain) => chain.unread_since !== null);
   const held = view.chains.filter((chain) => chain.held_since !== null);
   return [
-    table(
+    formatTable(
       [
         ["server", view.server === "running" ? view.server : `${view.server}: ${unserved}`],
         ...(view.clock_ahead_s === null ? [] : [["clock", clockWords(view.clock_ahead_s)] as const]),
@@ -157,7 +157,7 @@ function words(view: View, now: number): string {
       ] as const,
       [{ value: ([what]) => what }, { value: ([, counts]) => counts }],
     ),
-    table(view.chains, [
+    formatTable(view.chains, [
       { title: "CHAIN", value: (chain) => chain.blockchain },
       { title: "STATE", value: stateOf },
       { title: "HEAD", value: (chain) => chain.head_block, right: true },
@@ -173,7 +173,7 @@ function words(view: View, now: number): string {
     ...(scarce.length === 0
       ? []
       : [
-          table(scarce, [
+          formatTable(scarce, [
             { title: "CHAIN", value: (one) => one.blockchain },
             { title: "COIN", value: (one) => one.stablecoin },
             { title: "AMOUNT", value: (one) => one.amount, right: true },
@@ -201,7 +201,7 @@ function words(view: View, now: number): string {
     ...(checked.length === 0
       ? []
       : [
-          table(checked, [
+          formatTable(checked, [
             { title: "CHAIN", value: (chain) => chain.blockchain },
             { title: "MISSED BY SCAN", value: (chain) => chain.missed_by_scan, right: true },
             { title: "UNEXPLAINED BALANCES", value: (chain) => chain.unexplained_balances, right: true },
@@ -213,7 +213,7 @@ function words(view: View, now: number): string {
     ...(providers.length === 0
       ? []
       : [
-          table(providers, [
+          formatTable(providers, [
             { title: "CHAIN", value: (provider) => provider.chain },
             { title: "PROVIDER", value: (provider) => provider.provider },
             { title: "STATE", value: providerState },

@@ -14,7 +14,7 @@ const nothing = "-";
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /** Lines without the last line's end; empty and null cells show as `-`. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+export function formatTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const titled = columns.some((column) => column.title !== undefined);
   const lines = [
     ...(titled ? [columns.map((column) => column.title ?? "")] : []),

@@ -5,8 +5,8 @@ import { canonicalAddress } from "../domain/address.ts";
 import {
   type ChainId,
   type Coin,
+  chainFacts,
   chainIds,
-  chains,
   coins,
   explorerNames,
   type Token,
@@ -87,7 +87,7 @@ function buildChain(
   api_keys: ApiKeys,
 ): ChainSettings {
   const section = sections[id];
-  const facts = chains[id];
+  const facts = chainFacts[id];
   const chain_id = section?.chain_id ?? facts.chain_id;
   const rpc_urls = [...new Set(section?.rpc_urls ?? facts.public_rpc_urls)];
   const poll_ms = section?.poll ?? default_poll_ms;

@@ -2,7 +2,16 @@
 // Reads the file as it was written, whatever its shape, so that one fault does not hide another.
 
 import { canonicalAddress } from "../domain/address.ts";
-import { type ChainId, chainIds, chains, coins, explorerNames, isChainId, isCoin, tokens } from "../domain/assets.ts";
+import {
+  type ChainId,
+  chainFacts,
+  chainIds,
+  coins,
+  explorerNames,
+  isChainId,
+  isCoin,
+  tokens,
+} from "../domain/assets.ts";
 import { tokensOf, usualDecimals } from "./chains.ts";
 import { buildApiKeys, explorerOf } from "./explorers.ts";
 import { apiKeys, type ChainSection, chainSchema } from "./schema.ts";
@@ -100,10 +109,10 @@ function pollProblems(id: ChainId, section: ChainSection): string[] {
 
 function explorerProblems(id: ChainId, section: ChainSection, tree: Raw): string[] {
   const { explorer, rpc_urls } = section;
-  const { name, kind, chain_id, explorer: usual } = chains[id];
+  const { name, kind, chain_id, explorer: usual } = chainFacts[id];
   const keys = apiKeys.safeParse(tree.api_keys ?? {}).data;
   if (keys === undefined) return [];
-  const found = explorerOf(section, chains[id], section.chain_id ?? chain_id, buildApiKeys({ api_keys: keys }));
+  const found = explorerOf(section, chainFacts[id], section.chain_id ?? chain_id, buildApiKeys({ api_keys: keys }));
   const problems: string[] = [];
   if (rpc_urls?.length === 0 && found === null) {
     problems.push(`chains.${id}.rpc_urls: empty; remove the key or list a URL`);

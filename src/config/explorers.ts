@@ -1,13 +1,13 @@
 // Which block explorer may be asked about a chain, where and with which key. Asks for none unless the file names a key
 // or an address: a merchant's wallets are not told to a third party unasked.
 
-import { type ChainFacts, chains, type ExplorerKind } from "../domain/assets.ts";
+import { type ChainFacts, chainFacts, type ExplorerKind } from "../domain/assets.ts";
 import type { ApiKeys, ExplorerSettings } from "./config.ts";
 import type { ChainSection, File } from "./schema.ts";
 
 /** By chain id, because a configuration may give a chain another one. */
 const open_blockscouts = new Map(
-  Object.values(chains).flatMap(({ chain_id, blockscout_url }): [number, string][] =>
+  Object.values(chainFacts).flatMap(({ chain_id, blockscout_url }): [number, string][] =>
     blockscout_url === undefined ? [] : [[chain_id, blockscout_url]],
   ),
 );

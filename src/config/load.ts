@@ -2,7 +2,7 @@
 // only where asked to.
 
 import { resolve } from "node:path";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import type { Config } from "./config.ts";
 import { parseConfig } from "./parse.ts";
@@ -59,7 +59,7 @@ function readText(world: World, path: string): string {
   try {
     text = world.files.read(path);
   } catch (error) {
-    throw new Fault("invalid_config", `${path}: cannot be read (${wordsOf(error)})`);
+    throw new Fault("invalid_config", `${path}: cannot be read (${errorText(error)})`);
   }
   if (text === null) throw new Fault("invalid_config", `${path}: there is no such file; name yours with --config`);
   return text;
@@ -86,6 +86,6 @@ function storeHash(world: World, path: string, text: string, secret: string, has
     world.files.replace(path, changed);
     return null;
   } catch (error) {
-    return `the file cannot be written: ${wordsOf(error)}`;
+    return `the file cannot be written: ${errorText(error)}`;
   }
 }

@@ -3,13 +3,13 @@
 import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type * as z from "zod";
-import { wordsOf } from "../domain/errors.ts";
+import { errorText } from "../domain/errors.ts";
 import { buildChains, buildSpareChains, buildWallets, chainWarnings } from "./chains.ts";
 import type { Config } from "./config.ts";
 import { crossProblems } from "./cross.ts";
 import { buildApiKeys } from "./explorers.ts";
-import { type File, fileSchema, wordsForIssue } from "./schema.ts";
-import type { AroundSection, ConfigSection, SectionDraft } from "./section.ts";
+import { configIssueText, type File, fileSchema } from "./schema.ts";
+import type { ConfigSection, SectionContext, SectionDraft } from "./section.ts";
 import { listenAddress } from "./values.ts";
 
 const secret_min_chars = 16;
@@ -47,7 +47,7 @@ export function parseConfig(
 ): Parsed {
   const tree = parseToml(text, path);
   if (typeof tree === "string") return { draft: null, sections: {}, problems: [tree], warnings: [] };
-  const file = fileSchema(sections).safeParse(tree, { error: wordsForIssue });
+  const file = fileSchema(sections).safeParse(tree, { error: configIssueText });
   const listen = overrides.listen === undefined ? undefined : listenAddress.safeParse(overrides.listen);
   const problems = [
     ...(file.success ? [] : file.error.issues.flatMap(linesOf)),
@@ -122,7 +122,7 @@ function build(file: File, path: string, over: Over, sections: readonly ConfigSe
 function buildSections(
   file: Record<string, unknown>,
   sections: readonly ConfigSection[],
-  around: AroundSection,
+  around: SectionContext,
 ): Record<string, SectionDraft> {
   const present = sections.filter(({ name }) => file[name] !== undefined);
   return Object.fromEntries(present.map((section) => [section.name, section.build(file[section.name], around)]));
@@ -149,7 +149,7 @@ function parseToml(text: string, path: string): Record<string, unknown> | string
     return parse(text, { unsafeKeyBehaviour: "throw" });
   } catch (error) {
     if (!(error instanceof TomlError)) return `${path}: not readable as TOML`;
-    const words = wordsOf(error).replace(/^Invalid TOML document: /, "");
+    const words = errorText(error).replace(/^Invalid TOML document: /, "");
     return `${path}: line ${error.line}, column ${error.column}: ${words}`;
   }
 }

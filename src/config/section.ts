@@ -5,7 +5,7 @@ import type * as z from "zod";
 import type { World } from "../world.ts";
 
 /** What the rest of the file says that a section may build on. */
-export interface AroundSection {
+export interface SectionContext {
   /** merchant.name */
   shop: string;
   public_url: string | undefined;
@@ -20,7 +20,7 @@ export interface ConfigSection {
   /** Problems that only show with other keys, one line each. `tree` is the parsed file, of any shape. */
   crossProblems(tree: Record<string, unknown>): string[];
   /** `section` is what the schema made of it. */
-  build(section: unknown, around: AroundSection): SectionDraft;
+  build(section: unknown, around: SectionContext): SectionDraft;
 }
 
 /** A sound section whose secrets were not read yet. */

@@ -3,8 +3,8 @@
 
 import * as z from "zod";
 import { canonicalAddress, correctedChecksum } from "../domain/address.ts";
-import { type ChainId, chains } from "../domain/assets.ts";
-import { atMost, isAmount, scaleOf } from "../domain/money.ts";
+import { type ChainId, chainFacts } from "../domain/assets.ts";
+import { isAmount, isAtMost, scaleOf } from "../domain/money.ts";
 import { formatNetwork, type Network, parseNetwork } from "../domain/network.ts";
 import {
   highest_overpaid_percent,
@@ -31,13 +31,13 @@ const tx_hash_pattern = /^(?:0x)?[0-9a-f]{64}$/i;
 type Context = z.core.$RefinementCtx;
 
 /** Records a problem at the value being read, or at `path` below it. */
-export function refuse(context: Context, message: string, path: (string | number)[] = []): typeof z.NEVER {
+export function reportProblem(context: Context, message: string, path: (string | number)[] = []): typeof z.NEVER {
   context.addIssue({ code: "custom", message, path });
   return z.NEVER;
 }
 
 /** A table that knows its own keys, so that it can say what an unknown one was meant to be. */
-export function table<Shape extends z.core.$ZodLooseShape>(shape: Shape, missing?: string) {
+export function tomlTable<Shape extends z.core.$ZodLooseShape>(shape: Shape, missing?: string) {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) => {
@@ -53,7 +53,7 @@ function unknownKey(key: string, known: readonly string[]): string {
 }
 
 /** `"unknown"; did you mean X?` for a word out of a closed list; `aliases` are other names of its options. */
-export function word<const Option extends string>(
+export function oneOf<const Option extends string>(
   options: readonly Option[],
   aliases: Partial<Record<Option, string>> = {},
 ) {
@@ -76,11 +76,14 @@ export function writtenDuration(example: string, bounds: { from: number; to: num
     const ms = parseDuration(text);
     const shown = JSON.stringify(text);
     if (ms === null) {
-      return refuse(context, `${shown} is no duration; write a whole number with ms, s, m or h, such as "${example}"`);
+      return reportProblem(
+        context,
+        `${shown} is no duration; write a whole number with ms, s, m or h, such as "${example}"`,
+      );
     }
     if (ms >= bounds.from && ms <= bounds.to) return ms;
     const range = `${formatDuration(bounds.from)} to ${formatDuration(bounds.to)}`;
-    return refuse(context, `${shown} is out of bounds; allowed is ${range}`);
+    return reportProblem(context, `${shown} is out of bounds; allowed is ${range}`);
   });
 }
 
@@ -90,14 +93,14 @@ export function duration(fallback: string, bounds: { from: number; to: number })
 }
 
 /** A whole number within bounds, both inclusive. */
-export function whole(from: number, to: number = Number.MAX_SAFE_INTEGER) {
+export function integerBetween(from: number, to: number = Number.MAX_SAFE_INTEGER) {
   const range = to === Number.MAX_SAFE_INTEGER ? `from ${from}` : `from ${from} to ${to}`;
   return z.number().refine((value) => Number.isSafeInteger(value) && value >= from && value <= to, {
     error: (issue) => `${String(issue.input)} is out of bounds; expected a whole number ${range}`,
   });
 }
 
-export const filled = z
+export const nonEmptyText = z
   .string()
   .refine((text) => text.trim() !== "", { error: "empty; put a value between the quotes" });
 
@@ -107,7 +110,7 @@ export const apiKey = z
   .default("")
   .transform((text) => (text.trim() === "" ? null : text.trim()));
 
-export const secret = filled.refine((text) => !placeholders.includes(text), {
+export const secret = nonEmptyText.refine((text) => !placeholders.includes(text), {
   error: `${still_placeholder}; put a long random text of your own`,
 });
 
@@ -120,11 +123,11 @@ export const origin = z.string().transform((text, context) => {
   if (normal !== null) return normal;
   const cut = webUrl(text)?.origin;
   const cure = cut === undefined ? 'write scheme and host, such as "https://shop.example"' : `did you mean "${cut}"?`;
-  return refuse(context, `${JSON.stringify(text)} is no origin; ${cure}`);
+  return reportProblem(context, `${JSON.stringify(text)} is no origin; ${cure}`);
 });
 
 /** Not echoed when refused: addresses of webhooks and nodes carry keys. */
-export const webAddress = filled.refine((text) => text.trim() === "" || webUrl(text) !== null, {
+export const webAddress = nonEmptyText.refine((text) => text.trim() === "" || webUrl(text) !== null, {
   error: "no web address; it must begin with http:// or https:// and name a host",
 });
 
@@ -132,7 +135,7 @@ export const publicUrl = webAddress.transform((text, context) => {
   const url = webUrl(text);
   if (url === null) return z.NEVER;
   if (url.search !== "" || url.hash !== "" || url.username !== "") {
-    return refuse(context, "must be a plain address without user, ? or #");
+    return reportProblem(context, "must be a plain address without user, ? or #");
   }
   return url.href.replace(/\/+$/, "");
 });
@@ -140,21 +143,25 @@ export const publicUrl = webAddress.transform((text, context) => {
 export const listenAddress = z.string().transform((text, context) => {
   const place = parseListen(text);
   const cure = 'write host and port, such as "0.0.0.0:8080"';
-  return place ?? refuse(context, `${JSON.stringify(text)} is no address to listen on; ${cure}`);
+  return place ?? reportProblem(context, `${JSON.stringify(text)} is no address to listen on; ${cure}`);
 });
 
 export const network = z.string().transform((text, context): Network => {
   const parsed = parseNetwork(text);
   const shown = JSON.stringify(text);
   if (parsed === null) {
-    return refuse(context, `${shown} is no address or network; write it like "127.0.0.1", "10.0.0.0/8" or "fd00::/8"`);
+    return reportProblem(
+      context,
+      `${shown} is no address or network; write it like "127.0.0.1", "10.0.0.0/8" or "fd00::/8"`,
+    );
   }
-  if (parsed.prefix === 0) return refuse(context, `${shown} is everybody; name the addresses of your own proxies`);
+  if (parsed.prefix === 0)
+    return reportProblem(context, `${shown} is everybody; name the addresses of your own proxies`);
   const whole = formatNetwork(parsed);
   const host = text.split("/")[0] ?? "";
   const start = parseNetwork(host);
   if (start?.base !== parsed.base)
-    return refuse(context, `${shown} begins inside its network; did you mean "${whole}"?`);
+    return reportProblem(context, `${shown} begins inside its network; did you mean "${whole}"?`);
   return parsed;
 });
 
@@ -163,7 +170,7 @@ export const startingTx = z.string().transform((text, context) => {
   if (text.trim() === "") return null;
   return tx_hash_pattern.test(text)
     ? text
-    : refuse(context, "no transaction hash; expected 0x and 64 hexadecimal digits");
+    : reportProblem(context, "no transaction hash; expected 0x and 64 hexadecimal digits");
 });
 
 export const surcharge = z
@@ -172,7 +179,7 @@ export const surcharge = z
     (text) =>
       (isAmount(text) || /^0(\.0+)?$/.test(text)) &&
       scaleOf(text) <= surcharge_decimals &&
-      atMost(text, highest_surcharge),
+      isAtMost(text, highest_surcharge),
     { error: `expected an amount from "0" to "${highest_surcharge}" with at most ${surcharge_decimals} decimals` },
   );
 
@@ -181,11 +188,11 @@ function toleranceUpTo(highest_percent: bigint) {
   const words = `expected an amount from "0" to "${highest_tolerance}" with at most 6 decimals, a percentage from "0%" to "${highest_percent}%" with at most 4 decimals, or a list of both`;
   return z.unknown().transform((written, context): Tolerance => {
     const list: unknown[] = Array.isArray(written) ? written : [written];
-    if (list.length === 0) return refuse(context, "empty; remove the key or write a bound");
+    if (list.length === 0) return reportProblem(context, "empty; remove the key or write a bound");
     return list.map((text, index) => {
       const path = Array.isArray(written) ? [index] : [];
       const bound = typeof text === "string" ? parseBound(text, highest_percent) : null;
-      return bound ?? refuse(context, words, path);
+      return bound ?? reportProblem(context, words, path);
     });
   });
 }
@@ -200,7 +207,7 @@ export const overpaid = toleranceUpTo(highest_overpaid_percent);
 export function addressProblem(chain: ChainId, text: string): string {
   if (placeholders.includes(text)) return `${still_placeholder}; put the address of your own wallet`;
   const corrected = correctedChecksum(text);
-  if (chains[chain].kind === "tron") {
+  if (chainFacts[chain].kind === "tron") {
     const what = corrected === null ? "no Tron address" : "an address of another kind of chain";
     return `${JSON.stringify(text)} is ${what}; a Tron address begins with T and has 34 characters`;
   }

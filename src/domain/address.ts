@@ -3,7 +3,7 @@
 // sometimes fails to start under Bun.
 
 import { getAddress, isAddress } from "viem";
-import { type ChainId, chains } from "./assets.ts";
+import { type ChainId, chainFacts } from "./assets.ts";
 
 interface TronAddresses {
   isAddress(text: string): boolean;
@@ -26,7 +26,7 @@ const evm_pattern = /^0x[0-9a-fA-F]{40}$/;
  * EIP-55 checksum; all-lower and all-upper case carry none and are taken as they are.
  */
 export function canonicalAddress(chain: ChainId, text: string): string | null {
-  return chains[chain].kind === "tron" ? canonicalTron(text) : canonicalEvm(text);
+  return chainFacts[chain].kind === "tron" ? canonicalTron(text) : canonicalEvm(text);
 }
 
 /** The canonical form of an address that is valid on any chain, or null. */

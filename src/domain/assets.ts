@@ -1,7 +1,7 @@
 // Chains and coins as data. A token is its contract address, never its symbol. Adding a chain or a coin is
 // adding a row here, and nothing else. Facts as of 2026: block explorers, token lists and issuers agree on every address here.
 
-import type { Finality, FinalityTier, Pace } from "./finality.ts";
+import type { Finality, FinalityFacts, FinalityTier } from "./finality.ts";
 
 export const coins = ["USDT", "USDC", "DAI"] as const;
 export type Coin = (typeof coins)[number];
@@ -75,7 +75,7 @@ interface ChainRow extends StatedFacts {
   tokens: readonly Token[];
 }
 
-export interface ChainFacts extends StatedFacts, Pace {
+export interface ChainFacts extends StatedFacts, FinalityFacts {
   /** Blocks read again at each poll. */
   overlap: number;
   /** Widest block range asked for before anything was learned about the provider. */
@@ -88,7 +88,7 @@ const page_min_blocks = 1000;
 const page_max_blocks = 5000;
 
 /** Blocks that a chain makes in so many seconds, rounded up. */
-export function blocksIn(seconds: number, { block_s }: Pick<Pace, "block_s">): number {
+export function blocksIn(seconds: number, { block_s }: Pick<FinalityFacts, "block_s">): number {
   return Math.ceil(seconds / block_s);
 }
 
@@ -294,7 +294,7 @@ export function isChainId(text: unknown): text is ChainId {
 const rowOf = (id: ChainId): ChainRow => rows[id];
 
 /** Every chain, with depths and widths in blocks for its usual pace. */
-export const chains = Object.fromEntries(
+export const chainFacts = Object.fromEntries(
   chainIds.map((id) => [id, atPace<StatedFacts>(rowOf(id), rowOf(id).seconds_per_block.usual)]),
 ) as Record<ChainId, ChainFacts>;
 
@@ -306,6 +306,6 @@ export const tokens = Object.fromEntries(chainIds.map((id) => [id, rowOf(id).tok
 
 /** A chain's name in the CAIP-2 registry: `eip155:1`, `tron:0x2b6653dc`. */
 export function registeredName(id: ChainId): string {
-  const { kind, chain_id } = chains[id];
+  const { kind, chain_id } = chainFacts[id];
   return kind === "evm" ? `eip155:${chain_id}` : `tron:0x${chain_id.toString(16)}`;
 }

@@ -3,22 +3,22 @@
 
 import type { ChainId, Coin } from "./assets.ts";
 import { max_chain_clock_skew_s } from "./matching.ts";
-import { atMost, compareAmounts, differenceOf, scaleOf } from "./money.ts";
+import { compareAmounts, isAtMost, scaleOf, subtractAmounts } from "./money.ts";
 import type { OrderStatus } from "./order.ts";
 import type { InboxReason } from "./payment.ts";
-import { usual_fees } from "./slots.ts";
+import { usual_fees } from "./surcharge.ts";
 
 const candidates_max = 5;
 /** Of these, so many may be there for nothing but a claim: a transaction is public, and anybody can name it. */
 const claimed_only_max = 2;
 
 /** An amount that a payer was asked for. */
-export interface Asked {
+export interface QuotedAmount {
   order_id: string;
   merchant_order_id: string;
   status: OrderStatus;
   /** Null for an order whose payer never chose. */
-  pot: { chain: ChainId; coin: Coin; wallet: string } | null;
+  target: { chain: ChainId; coin: Coin; wallet: string } | null;
   /** Decimal text. */
   amount: string;
   /** What is left to pay after a part. */
@@ -32,7 +32,7 @@ export interface Asked {
 }
 
 /** The sides of a transfer that tell whose it is. */
-export interface Stray {
+export interface UnmatchedTransfer {
   chain: ChainId;
   /** Null for a contract that is accepted as no coin. */
   coin: Coin | null;
@@ -69,7 +69,7 @@ const claim_words = "its payer named this transaction";
 const status_ranks: Record<OrderStatus, number> = { pending: 0, expired: 1, cancelled: 1, paid: 2 };
 
 /** At most five orders, the likeliest first, each once and for the best of its reasons. */
-export function rankCandidates(stray: Stray, asked: readonly Asked[]): CandidateOrder[] {
+export function rankCandidates(stray: UnmatchedTransfer, asked: readonly QuotedAmount[]): CandidateOrder[] {
   const judged = asked.flatMap((one) => {
     const hints = hintsOf(stray, one);
     const rank = Math.min(...hints.map((hint) => hint.rank));
@@ -96,7 +96,7 @@ export function rankCandidates(stray: Stray, asked: readonly Asked[]): Candidate
     if (isLater(stray, one)) words.push("opened only after this transfer");
     orders.set(order_id, {
       ...{ order_id, merchant_order_id, status, amount },
-      difference: differenceOf(stray.amount, amount),
+      difference: subtractAmounts(stray.amount, amount),
       why: words.join("; "),
     });
   }
@@ -108,7 +108,7 @@ export function rankCandidates(stray: Stray, asked: readonly Asked[]): Candidate
  * it, that asks on another wallet, in another coin or on another chain for exactly this amount; where none does, for this
  * amount and a usual fee. Null when there is none or more than one.
  */
-export function likelyOwner(stray: Stray, asked: readonly Asked[]): string | null {
+export function likelyOrder(stray: UnmatchedTransfer, asked: readonly QuotedAmount[]): string | null {
   const open = asked.filter((one) => one.status === "pending" && !isLater(stray, one));
   const exact = open.filter((one) => compareAmounts(one.amount, stray.amount) === 0);
   const meant = exact.length > 0 ? exact : open.filter((one) => isShortened(stray, one));
@@ -123,8 +123,8 @@ export function likelyOwner(stray: Stray, asked: readonly Asked[]): string | nul
  * its wallet and in its coin, of an amount near to its own.
  */
 export function weakestClaim(
-  stray: Stray,
-  claims: readonly { order_id: string; asked: readonly Asked[] }[],
+  stray: UnmatchedTransfer,
+  claims: readonly { order_id: string; asked: readonly QuotedAmount[] }[],
 ): string | null {
   const weak = claims
     .map(({ order_id, asked }, index) => ({ order_id, index, best: asked.toSorted(byEvidence(stray))[0] ?? null }))
@@ -132,12 +132,12 @@ export function weakestClaim(
   return weak[0]?.order_id ?? null;
 }
 
-const byEvidence = (stray: Stray) => (a: Asked, b: Asked) => compareEvidence(stray, a, b);
+const byEvidence = (stray: UnmatchedTransfer) => (a: QuotedAmount, b: QuotedAmount) => compareEvidence(stray, a, b);
 
 /** Below zero when `a` speaks more for its order than `b`. */
-function compareEvidence(stray: Stray, a: Asked | null, b: Asked | null): number {
+function compareEvidence(stray: UnmatchedTransfer, a: QuotedAmount | null, b: QuotedAmount | null): number {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
-  const lacks: ((one: Asked) => boolean)[] = [
+  const lacks: ((one: QuotedAmount) => boolean)[] = [
     (one) => one.opened_at === null || isLater(stray, one),
     (one) => !one.known_sender,
     (one) => !isHere(stray, one),
@@ -148,10 +148,10 @@ function compareEvidence(stray: Stray, a: Asked | null, b: Asked | null): number
 
 const later_rank = 10;
 
-function hintsOf(stray: Stray, one: Asked): Hint[] {
+function hintsOf(stray: UnmatchedTransfer, one: QuotedAmount): Hint[] {
   const hints: Hint[] = [];
   const add = (rank: number, words: string) => void hints.push({ rank, words });
-  const { pot, amount } = one;
+  const { target, amount } = one;
   const what = one.rest ? "what is left to pay of it" : "this amount";
   const here = isHere(stray, one);
   const comparison = compareAmounts(stray.amount, amount);
@@ -163,51 +163,52 @@ function hintsOf(stray: Stray, one: Asked): Hint[] {
   if (shortened && here) add(2, "asked for this amount and a fee that exchanges usually keep");
   if (one.known_sender) add(3, "its payer sends from this address");
   if (one.claimed) add(4, claim_words);
-  if (comparison === 0 && pot !== null && !here) add(5, `asked for exactly ${what}, but ${elsewhere(stray, pot)}`);
-  if (shortened && pot !== null && !here)
-    add(6, `asked for this amount and a fee that exchanges usually keep, but ${elsewhere(stray, pot)}`);
+  if (comparison === 0 && target !== null && !here)
+    add(5, `asked for exactly ${what}, but ${elsewhere(stray, target)}`);
+  if (shortened && target !== null && !here)
+    add(6, `asked for this amount and a fee that exchanges usually keep, but ${elsewhere(stray, target)}`);
   if (comparison !== 0 && here && !cut && !shortened && isClose(stray, one))
     add(7, `asked for an amount close by, ${comparison < 0 ? "above" : "below"} this one`);
   return hints;
 }
 
 /** Only the last decimals are missing. */
-function isCut({ amount }: Stray, one: Asked): boolean {
-  const missing = differenceOf(one.amount, amount);
+function isCut({ amount }: UnmatchedTransfer, one: QuotedAmount): boolean {
+  const missing = subtractAmounts(one.amount, amount);
   return compareAmounts(missing, "0") > 0 && compareAmounts(missing, stepOf(amount)) < 0;
 }
 
 /** One of the last place that an amount is written with: 0.01 of 9.99, 1 of 10. */
 function stepOf(amount: string): string {
-  const scale = scaleOf(differenceOf(amount, "0"));
+  const scale = scaleOf(subtractAmounts(amount, "0"));
   return scale === 0 ? "1" : `0.${"0".repeat(scale - 1)}1`;
 }
 
-function isShortened({ amount }: Stray, one: Asked): boolean {
-  const missing = differenceOf(one.amount, amount);
+function isShortened({ amount }: UnmatchedTransfer, one: QuotedAmount): boolean {
+  const missing = subtractAmounts(one.amount, amount);
   return usual_fees.some((fee) => compareAmounts(fee, missing) === 0);
 }
 
 /** Off by at most a half of what was asked for. */
-function isClose(stray: Stray, one: Asked): boolean {
+function isClose(stray: UnmatchedTransfer, one: QuotedAmount): boolean {
   const off = distance(stray, one);
-  return atMost(off, differenceOf(one.amount, off));
+  return isAtMost(off, subtractAmounts(one.amount, off));
 }
 
-function elsewhere(stray: Stray, pot: NonNullable<Asked["pot"]>): string {
-  if (pot.chain !== stray.chain) return `in ${pot.coin} on ${pot.chain}`;
-  return pot.coin === stray.coin ? "on another wallet" : `in ${pot.coin}`;
+function elsewhere(stray: UnmatchedTransfer, target: NonNullable<QuotedAmount["target"]>): string {
+  if (target.chain !== stray.chain) return `in ${target.coin} on ${target.chain}`;
+  return target.coin === stray.coin ? "on another wallet" : `in ${target.coin}`;
 }
 
-function isHere({ chain, coin, wallet }: Stray, { pot }: Asked): boolean {
-  return pot !== null && pot.chain === chain && pot.coin === coin && pot.wallet === wallet;
+function isHere({ chain, coin, wallet }: UnmatchedTransfer, { target }: QuotedAmount): boolean {
+  return target !== null && target.chain === chain && target.coin === coin && target.wallet === wallet;
 }
 
 /** An order that was opened after the money had come is hardly what it was sent for. */
-function isLater(stray: Stray, { opened_at }: Asked): boolean {
+function isLater(stray: UnmatchedTransfer, { opened_at }: QuotedAmount): boolean {
   return opened_at !== null && (stray.block_time + max_chain_clock_skew_s) * 1000 < opened_at;
 }
 
-function distance(stray: Stray, { amount }: Asked): string {
-  return differenceOf(stray.amount, amount).replace(/^-/, "");
+function distance(stray: UnmatchedTransfer, { amount }: QuotedAmount): string {
+  return subtractAmounts(stray.amount, amount).replace(/^-/, "");
 }

@@ -20,7 +20,7 @@ export interface ClockReading {
 
 /** By how much our clock is wrong, in ms, above zero when it runs ahead; null while it is right or too few can tell. */
 export function ourClockError(readings: readonly ClockReading[]): number | null {
-  if (readings.some((one) => !isOff(one))) return null;
+  if (readings.some((one) => !isClockWrong(one))) return null;
   for (const one of readings) {
     const other = readings.find(
       (two) => (two.chain !== one.chain || two.provider !== one.provider) && saysTheSame(one, two),
@@ -31,7 +31,7 @@ export function ourClockError(readings: readonly ClockReading[]): number | null 
 }
 
 /** True where a reading says that our clock is wrong. */
-export function isOff({ ahead_ms, uncertainty_ms }: Pick<ClockReading, "ahead_ms" | "uncertainty_ms">): boolean {
+export function isClockWrong({ ahead_ms, uncertainty_ms }: Pick<ClockReading, "ahead_ms" | "uncertainty_ms">): boolean {
   return ahead_ms > clock_wrong_ms || ahead_ms + uncertainty_ms < -clock_wrong_ms;
 }
 

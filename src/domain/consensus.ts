@@ -1,17 +1,17 @@
 // What several providers together make of one transfer. Pure; two that contradict each other never add up to a verdict.
 
-import type { Verdict } from "./matching.ts";
+import type { ReceiptVerdict } from "./matching.ts";
 
 /** What one provider shows of a transfer. */
 export interface Opinion {
   provider: string;
   /** `absent`: it knows the transfer's block and no receipt of its transaction, which may also be an index that is late. */
-  verdict: Verdict | "absent";
+  verdict: ReceiptVerdict | "absent";
 }
 
 /** What the opinions come to. `wanting`: too few providers could say; `disputed`: they contradict each other. */
 export type Consensus =
-  | { state: "agreed"; verdict: Exclude<Verdict, "unclear"> }
+  | { state: "agreed"; verdict: Exclude<ReceiptVerdict, "unclear"> }
   | { state: "wanting" }
   | {
       state: "disputed";
@@ -49,6 +49,6 @@ export function isDenied(opinions: readonly Opinion[]): boolean {
   return denying >= 2 && denying > showing;
 }
 
-function textOf(verdict: Verdict): string {
+function textOf(verdict: ReceiptVerdict): string {
   return typeof verdict === "string" ? verdict : `moved ${verdict.moved.number} ${verdict.moved.hash}`;
 }

@@ -108,11 +108,11 @@ export class Fault extends Error {
 }
 
 /** The code of a fault, or `internal` for anything unexpected. */
-export function codeOf(error: unknown): Code {
+export function errorCode(error: unknown): Code {
   return error instanceof Fault ? error.code : "internal";
 }
 
 /** What an error says, on one line, for a log or an operator. */
-export function wordsOf(error: unknown): string {
+export function errorText(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 }

@@ -97,7 +97,7 @@ export function orderStatusBody(
 }
 
 /** What a webhook about a transfer says of it. */
-export interface ToldTransfer {
+export interface WebhookTransfer {
   id: number;
   chain: string;
   label: string;
@@ -108,16 +108,16 @@ export interface ToldTransfer {
 }
 
 /** The exact bytes of an unknown transfer's webhook. `order_id` is there when one order is the likely owner; `now` in ms. */
-export function unknownTransferBody(transfer: ToldTransfer & { likely_order: string | null }, now: number): string {
+export function unknownTransferBody(transfer: WebhookTransfer & { likely_order: string | null }, now: number): string {
   return transferBody("unknown_transfer", transfer, transfer.likely_order, now);
 }
 
 /** The exact bytes of the webhook about money that left the chain again. `order_id` is there when it pays one; `now` in ms. */
-export function paymentRevertedBody(transfer: ToldTransfer & { order_id: string | null }, now: number): string {
+export function paymentRevertedBody(transfer: WebhookTransfer & { order_id: string | null }, now: number): string {
   return transferBody("payment_reverted", transfer, transfer.order_id, now);
 }
 
-function transferBody(event_type: EventType, transfer: ToldTransfer, order_id: string | null, now: number): string {
+function transferBody(event_type: EventType, transfer: WebhookTransfer, order_id: string | null, now: number): string {
   return JSON.stringify({
     event_type,
     transfer_id: transfer.id,

@@ -1,6 +1,6 @@
 // When a block counts as confirmed: a value, not a number. Frozen on a transfer when it is first seen.
 
-import { atMost } from "./money.ts";
+import { isAtMost } from "./money.ts";
 
 export const finalityTags = ["safe", "finalized"] as const;
 export type FinalityTag = (typeof finalityTags)[number];
@@ -22,7 +22,7 @@ export interface FinalReach {
 }
 
 /** What depths are worked out with. */
-export interface Pace {
+export interface FinalityFacts {
   /** Blocks that stand in for a tag that no node serves. */
   tagless_depth: number;
   /** Seconds from one block to the next: the least that is to be expected. */
@@ -51,12 +51,12 @@ export interface Heads {
 
 /** The tier an amount (decimal text) falls into. */
 export function finalityFor(amount: string, tiers: readonly FinalityTier[]): Finality {
-  const tier = tiers.find((tier) => tier.up_to === null || atMost(amount, tier.up_to));
+  const tier = tiers.find((tier) => tier.up_to === null || isAtMost(amount, tier.up_to));
   return (tier ?? tiers.at(-1))?.finality ?? { tag: "finalized" };
 }
 
 /** A finality that asks for all that either of two asks for. */
-export function bothOf(one: Finality, other: Finality): Finality {
+export function combineFinalities(one: Finality, other: Finality): Finality {
   const { tag, ...counts } = one;
   const { tag: other_tag, ...other_counts } = other;
   const all: [string, number][] = [...Object.entries(counts), ...Object.entries(other_counts)];
@@ -80,7 +80,7 @@ export function withoutStaleTags(heads: Heads, stale_tag_s: number | null): Head
 }
 
 /** Up to where a finality is satisfied; number -1 when no block does yet. A depth stands in for an unknown tag. */
-export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: Pace): FinalReach {
+export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: FinalityFacts): FinalReach {
   const { latest } = heads;
   const byCount = latest.number + 1 - (finality.blocks ?? 1);
   const tagged =
@@ -92,11 +92,11 @@ export function finalReach(finality: Finality, heads: Heads, { tagless_depth }: 
  * The block that proves a finality of the block `number`: the tag's block, or the block at the required depth. A provider
  * without it answers from another branch. `hash` is null where any block of that number will do.
  */
-export function witnessOf(
+export function provingBlock(
   finality: Finality,
   number: number,
   heads: Heads,
-  { tagless_depth }: Pick<Pace, "tagless_depth">,
+  { tagless_depth }: Pick<FinalityFacts, "tagless_depth">,
 ): { number: number; hash: string | null } {
   const tagged = finality.tag === undefined ? null : heads[finality.tag];
   if (tagged !== null) return tagged;
@@ -108,7 +108,7 @@ export function witnessOf(
  * The highest block number that satisfies a finality; -1 when none does yet. Where nobody asked for the times of blocks,
  * seconds are counted as blocks of `block_s`.
  */
-export function finalBlock(finality: Finality, heads: Heads, pace: Pace): number {
+export function finalBlock(finality: Finality, heads: Heads, pace: FinalityFacts): number {
   const { number } = finalReach(finality, heads, pace);
   return Math.min(number, heads.latest.number - Math.ceil((finality.seconds ?? 0) / pace.block_s));
 }

@@ -18,7 +18,7 @@ export function isLookalike(address: string, known: string): boolean {
 }
 
 /** How an address that looks like this one may begin: its first characters in every mixture of small and capital letters. */
-export function beginningsLike(address: string): string[] {
+export function lookalikePrefixes(address: string): string[] {
   const bare = bareOf(address);
   const begin = address.slice(0, address.length - bare.length);
   let heads = [begin];

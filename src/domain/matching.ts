@@ -24,7 +24,7 @@ export interface ChainTime {
 }
 
 /** A promise of an amount of a coin on a wallet, open or in quarantine. */
-export interface Candidate {
+export interface Reservation {
   deposit: number;
   order_id: string;
   order_status: OrderStatus;
@@ -58,7 +58,7 @@ export type Match =
   | { reason: InboxReason; likely_order: string | null; held_for?: number };
 
 /** The sides of a transfer the rules look at, and what the product knows of its coin and sender. */
-export interface Arrival {
+export interface IncomingTransfer {
   sender: string;
   units: bigint;
   block: Pick<BlockRef, "number" | "time">;
@@ -77,7 +77,7 @@ export interface Arrival {
 }
 
 /** Decides what an arrival of a promised amount pays, or why it pays nothing. The first reason that holds counts. */
-export function matchExact(arrival: Arrival, candidates: readonly [Candidate, ...Candidate[]]): Match {
+export function matchExact(arrival: IncomingTransfer, candidates: readonly [Reservation, ...Reservation[]]): Match {
   const candidate =
     candidates.find((candidate) => candidate.sender === arrival.sender) ??
     candidates.find((candidate) => candidate.sender === null);
@@ -85,19 +85,19 @@ export function matchExact(arrival: Arrival, candidates: readonly [Candidate, ..
     return { reason: "other_sender", likely_order: candidates.length === 1 ? candidates[0].order_id : null };
   }
 
-  if (isOlder(arrival, candidate)) return { reason: "too_early", likely_order: null };
-  return settled(arrival, candidate, candidate.rest ? "part" : "match");
+  if (isOlderThanDeposit(arrival, candidate)) return { reason: "too_early", likely_order: null };
+  return matchFor(arrival, candidate, candidate.rest ? "part" : "match");
 }
 
 /** A match with a candidate that an arrival was meant for, or what speaks against it. */
-export function settled(
-  arrival: Pick<Arrival, "block">,
-  candidate: Candidate,
+export function matchFor(
+  arrival: Pick<IncomingTransfer, "block">,
+  candidate: Reservation,
   kind: Extract<Match, { deposit: number }>["kind"],
 ): Match {
   const { deposit, order_id } = candidate;
   const because = (reason: InboxReason): Match => ({ reason, likely_order: order_id });
-  if (arrival.block.time * 1000 > endsAt(candidate)) return because("late");
+  if (arrival.block.time * 1000 > orderEndOnChain(candidate)) return because("late");
   if (candidate.closed || candidate.order_status !== "pending") {
     return because(candidate.order_status === "expired" ? "late" : "order_ended");
   }
@@ -106,12 +106,15 @@ export function settled(
 }
 
 /** When an order ends in the time of a deposit's chain (ms): later than by our clock where that ran behind. */
-export function endsAt({ expires_at, opened_ahead_ms }: Pick<Candidate, "expires_at" | "opened_ahead_ms">): number {
+export function orderEndOnChain({
+  expires_at,
+  opened_ahead_ms,
+}: Pick<Reservation, "expires_at" | "opened_ahead_ms">): number {
   return expires_at + Math.max(0, opened_ahead_ms ?? 0);
 }
 
 /** When a deposit was opened in the time of its chain, and by how much that may be wrong, ms. */
-function openingOf({ opened_at, opened_ahead_ms, opened_uncertainty_ms }: Candidate) {
+function openingOf({ opened_at, opened_ahead_ms, opened_uncertainty_ms }: Reservation) {
   const uncertainty_ms = opened_ahead_ms === null ? null : opened_uncertainty_ms;
   return {
     opening: opened_at + (opened_ahead_ms ?? 0),
@@ -125,7 +128,11 @@ function buildingTime({ block_ms }: Pick<ChainTime, "block_ms">): number {
 }
 
 /** True where a block was there just after an opening, and was built before by the time it states. */
-function isBuiltBefore(block: Arrival["block"], deposit: Candidate, chain_time: Pick<ChainTime, "block_ms">): boolean {
+function isBuiltBefore(
+  block: IncomingTransfer["block"],
+  deposit: Reservation,
+  chain_time: Pick<ChainTime, "block_ms">,
+): boolean {
   const { opened_at, opened_ahead_ms, head_after_opening } = deposit;
   if (opened_ahead_ms === null || head_after_opening === null || block.number > head_after_opening) return false;
   return block.time < Math.floor((opened_at + opened_ahead_ms - buildingTime(chain_time)) / 1000);
@@ -135,9 +142,9 @@ function isBuiltBefore(block: Arrival["block"], deposit: Candidate, chain_time: 
  * True where the time of a head that was heard just after an opening is what the chain's clock lets expect. A head that is
  * too old is that of a chain that builds late blocks, or the clock was read wrong: then its height tells nothing.
  */
-export function isTimely(
+export function isHeadTimeExpected(
   head: Pick<BlockRef, "time">,
-  { opened_at, opened_ahead_ms }: Pick<Candidate, "opened_at" | "opened_ahead_ms">,
+  { opened_at, opened_ahead_ms }: Pick<Reservation, "opened_at" | "opened_ahead_ms">,
   { block_ms }: Pick<ChainTime, "block_ms">,
 ): boolean {
   if (opened_ahead_ms === null) return false;
@@ -145,9 +152,9 @@ export function isTimely(
 }
 
 /** A transfer never pays a deposit that was opened after it: neither by height, where that is known, nor by time. */
-export function isOlder(
-  { block, newest_deposit, chain_time }: Pick<Arrival, "block" | "newest_deposit" | "chain_time">,
-  candidate: Candidate,
+export function isOlderThanDeposit(
+  { block, newest_deposit, chain_time }: Pick<IncomingTransfer, "block" | "newest_deposit" | "chain_time">,
+  candidate: Reservation,
 ): boolean {
   // A transaction that is mined again in a later block is not newer for that.
   if (newest_deposit !== null && candidate.deposit > newest_deposit) return true;
@@ -158,7 +165,10 @@ export function isOlder(
 }
 
 /** Mined so soon after a deposit was opened that it may have been on its way, or mined, before. */
-export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_time">, deposit: Candidate): boolean {
+export function isYoungDeposit(
+  { block, chain_time }: Pick<IncomingTransfer, "block" | "chain_time">,
+  deposit: Reservation,
+): boolean {
   const { opening, uncertainty_ms } = openingOf(deposit);
   // A provider that lags makes a chain look late whose clock is right.
   const latest = Math.max(opening, deposit.opened_at) + uncertainty_ms;
@@ -166,13 +176,13 @@ export function isYoung({ block, chain_time }: Pick<Arrival, "block" | "chain_ti
 }
 
 /** What the second reading of a transfer's receipt says. `unclear`: the provider contradicts itself; ask again later. */
-export type Verdict = "confirmed" | "gone" | "unclear" | { moved: { number: number; hash: string } };
+export type ReceiptVerdict = "confirmed" | "gone" | "unclear" | { moved: { number: number; hash: string } };
 
 /**
  * Judges a ripe transfer by its receipt (null: the transaction is not mined) and the canonical header at its height
  * (null: the provider does not have it).
  */
-export function judge(transfer: Transfer, receipt: Receipt | null, header: BlockRef | null): Verdict {
+export function judgeReceipt(transfer: Transfer, receipt: Receipt | null, header: BlockRef | null): ReceiptVerdict {
   if (header === null) return "unclear";
   if (receipt === null) return header.hash === transfer.block.hash ? "unclear" : "gone";
   if (receipt.block.hash !== transfer.block.hash) {

@@ -67,7 +67,7 @@ export function commonUnit(decimals: number): bigint {
 }
 
 /** The smallest of some units; `first` among them. */
-export function leastOf(first: bigint, ...more: readonly bigint[]): bigint {
+export function minUnits(first: bigint, ...more: readonly bigint[]): bigint {
   return more.reduce((least, one) => {
     if (one < least) return one;
     return least;
@@ -75,7 +75,7 @@ export function leastOf(first: bigint, ...more: readonly bigint[]): bigint {
 }
 
 /** The largest of some units; `first` among them. */
-export function mostOf(first: bigint, ...more: readonly bigint[]): bigint {
+export function maxUnits(first: bigint, ...more: readonly bigint[]): bigint {
   return more.reduce((most, one) => {
     if (one > most) return one;
     return most;
@@ -83,7 +83,7 @@ export function mostOf(first: bigint, ...more: readonly bigint[]): bigint {
 }
 
 /** True when `amount` <= `limit`, both decimal texts. */
-export function atMost(amount: string, limit: string): boolean {
+export function isAtMost(amount: string, limit: string): boolean {
   return exact(amount).lte(exact(limit));
 }
 
@@ -93,6 +93,6 @@ export function compareAmounts(a: string, b: string): number {
 }
 
 /** `a` less `b`, decimal texts, without trailing zeros; with a minus when `b` is the greater. */
-export function differenceOf(a: string, b: string): string {
+export function subtractAmounts(a: string, b: string): string {
   return exact(a).minus(exact(b)).toFixed();
 }

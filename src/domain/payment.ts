@@ -74,7 +74,7 @@ export type InboxReason = keyof typeof inboxReasons;
 const warned_from = "1";
 
 /** True for an amount, in whole coins, that is ignored when its sender only looks like a known one. */
-export function isPetty(amount: string): boolean {
+export function isIgnorableAmount(amount: string): boolean {
   return compareAmounts(amount, warned_from) < 0;
 }
 
@@ -82,12 +82,12 @@ export function isPetty(amount: string): boolean {
  * True for a transfer that is kept and told to nobody: dust, and less than one coin from a look-alike address. Real money
  * from such an address is shown with its reason as a warning.
  */
-export function isNoise({ reason, amount }: { reason: EntryReason | null; amount: string }): boolean {
-  return reason === "dust" || (reason === "lookalike" && isPetty(amount));
+export function isIgnored({ reason, amount }: { reason: EntryReason | null; amount: string }): boolean {
+  return reason === "dust" || (reason === "lookalike" && isIgnorableAmount(amount));
 }
 
 /** True when orders are known that it may be meant for, though not which: it waits for a match like one whose order is known. */
-export function isShared(reason: InboxReason): boolean {
+export function hasSeveralCandidates(reason: InboxReason): boolean {
   return reason === "short" || reason === "ambiguous";
 }
 

@@ -9,7 +9,7 @@ export const providerStates = ["well", "resting", "on_trial", "frozen", "on_prob
 export type ProviderState = (typeof providerStates)[number];
 
 /** Calls within one UTC day; `day` counts from 1970. */
-export interface Usage {
+export interface DailyUsage {
   day: number;
   day_calls: number;
 }

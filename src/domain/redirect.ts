@@ -14,7 +14,7 @@ export function isRedirect(status: number): boolean {
  * What is wrong with an answer that is a redirect: scheme, host and path of its target and that it was not followed.
  * Credentials, query, fragment and parts of the path that may be keys are left out. Null for every other answer.
  */
-export function redirectWords(status: number, location: string | null, asked: URL): string | null {
+export function redirectProblem(status: number, location: string | null, asked: URL): string | null {
   if (!isRedirect(status)) return null;
   const target = targetOf(location, asked);
   return `redirected ${target === null ? "without saying where to" : `to ${target}`}; redirects are not followed`;

@@ -1,13 +1,13 @@
 // How much less than asked still pays, and how much more: a fixed amount, a share of what was asked, or the smaller of
 // several such bounds. Compares in base units and rounds nothing in the payer's favour.
 
-import { isAmount, leastOf, scaleOf, toUnits } from "./money.ts";
+import { isAmount, minUnits, scaleOf, toUnits } from "./money.ts";
 
 /** One bound: a decimal amount, or a share in millionths of what is asked. */
-export type Bound = { amount: string } | { millionths: bigint };
+export type ToleranceBound = { amount: string } | { millionths: bigint };
 
 /** All of them hold; none at all: not a unit less. */
-export type Tolerance = readonly Bound[];
+export type Tolerance = readonly ToleranceBound[];
 
 /** USDT and USDC cannot hold more. */
 const amount_decimals = 6;
@@ -21,7 +21,7 @@ export const highest_tolerated_percent = 10n;
 export const highest_overpaid_percent = 100n;
 
 /** Reads `"0.10"` or `"0.5%"`; null for anything else, and for more than is allowed. Zero tolerates nothing. */
-export function parseBound(text: string, highest_percent: bigint): Bound | null {
+export function parseBound(text: string, highest_percent: bigint): ToleranceBound | null {
   const percent = text.endsWith("%") ? text.slice(0, -1) : null;
   const number = percent ?? text;
   if (!isAmount(number) && !/^0{1,18}(\.0{1,18})?$/.test(number)) return null;
@@ -35,11 +35,11 @@ export function parseBound(text: string, highest_percent: bigint): Bound | null 
 }
 
 /** The highest price that `units` of a coin with `decimals` still pay: a fixed amount forgives no larger share than a percentage may. */
-export function highestPaid(tolerance: Tolerance, units: bigint, decimals: number): bigint {
+export function maxPricePaidBy(tolerance: Tolerance, units: bigint, decimals: number): bigint {
   const [first = units, ...more] = tolerance.map((bound) =>
     "amount" in bound ? units + (toUnits(bound.amount, decimals) ?? 0n) : forgiven(units, bound.millionths),
   );
-  return leastOf(first, ...more, forgiven(units, highest_tolerated_percent * millionths_in_percent));
+  return minUnits(first, ...more, forgiven(units, highest_tolerated_percent * millionths_in_percent));
 }
 
 /** The price of which `units` are all but this share. */
@@ -48,10 +48,10 @@ function forgiven(units: bigint, millionths: bigint): bigint {
 }
 
 /** The most base units that a payment of `due` may bring and still pay by itself; `due` where nothing above is tolerated. */
-export function highestPaying(tolerance: Tolerance, due: bigint, decimals: number): bigint {
+export function maxPaymentFor(tolerance: Tolerance, due: bigint, decimals: number): bigint {
   const bounds = tolerance.map((bound) =>
     "amount" in bound ? (toUnits(bound.amount, decimals) ?? 0n) : (due * bound.millionths) / million,
   );
   const [first = 0n, ...more] = bounds;
-  return due + leastOf(first, ...more, (due * highest_overpaid_percent) / 100n);
+  return due + minUnits(first, ...more, (due * highest_overpaid_percent) / 100n);
 }

@@ -1,6 +1,6 @@
 // Transaction hashes in their one spelling per chain: as the chain's own explorers show them.
 
-import { type ChainId, chains } from "./assets.ts";
+import { type ChainId, chainFacts } from "./assets.ts";
 
 const pattern = /^(?:0x)?([0-9a-f]{64})$/i;
 
@@ -24,5 +24,5 @@ export function hashInText(text: string): string | null {
 export function canonicalTxHash(chain: ChainId, text: string): string | null {
   const digits = pattern.exec(text)?.[1]?.toLowerCase();
   if (digits === undefined) return null;
-  return chains[chain].kind === "tron" ? digits : `0x${digits}`;
+  return chainFacts[chain].kind === "tron" ? digits : `0x${digits}`;
 }

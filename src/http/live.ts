@@ -1,7 +1,7 @@
 // The WebSocket feed of orders: a view of the event log for whoever watches an order. Reads committed rows only and
 // never waits for a socket.
 
-import { wordsOf } from "../domain/errors.ts";
+import { errorText } from "../domain/errors.ts";
 import { isTerminal, type OrderStatus } from "../domain/order.ts";
 import type { OrderFeed } from "../services/order-feed.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -120,7 +120,7 @@ export function createLive(needs: { world: World; orderFeed: OrderFeed; telemetr
   }
 
   function report(error: unknown): void {
-    telemetry.error("live_feed_failed", { error: wordsOf(error) });
+    telemetry.error("live_feed_failed", { error: errorText(error) });
   }
 
   return {

@@ -3,7 +3,7 @@
 
 import { Hono } from "hono";
 import type { LiveConfig } from "../config/config.ts";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import { createWindowCounter } from "../limits/window-counter.ts";
 import type { Checkout } from "../services/checkout.ts";
 import type { Claims } from "../services/claims.ts";
@@ -112,7 +112,7 @@ export function createHttp(needs: {
       if (is_signed) logRefusal(fault, about);
       return refusal(fault);
     }
-    telemetry.error("request_failed", { request: id, client: address, method, route, error: wordsOf(error) });
+    telemetry.error("request_failed", { request: id, client: address, method, route, error: errorText(error) });
     return refusal(new Fault("internal"));
   }
 

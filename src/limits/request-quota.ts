@@ -2,7 +2,7 @@
 // never exceeded; near its end only a trickle is allowed, so that the chain stays read.
 
 import { Fault } from "../domain/errors.ts";
-import type { Usage } from "../domain/provider.ts";
+import type { DailyUsage } from "../domain/provider.ts";
 import type { World } from "../world.ts";
 
 const day_ms = 86_400_000;
@@ -29,13 +29,17 @@ export interface RequestQuota {
   /** True while the trickle is open: one poll may be made. */
   trickles(): boolean;
   /** Calls of this day so far. */
-  usage(): Usage;
+  usage(): DailyUsage;
   /** Null without a daily limit. */
   per_day: number | null;
 }
 
 /** A quota of which `used` is spent already. */
-export function createRequestQuota(needs: { world: World; limits: QuotaLimits; used: Usage | null }): RequestQuota {
+export function createRequestQuota(needs: {
+  world: World;
+  limits: QuotaLimits;
+  used: DailyUsage | null;
+}): RequestQuota {
   const { world } = needs;
   const { per_second, per_day } = needs.limits;
   const kept = Math.floor((per_day ?? 0) * trickle_share);
@@ -44,7 +48,7 @@ export function createRequestQuota(needs: { world: World; limits: QuotaLimits; u
   let paid_at = Number.NEGATIVE_INFINITY;
   let trickle = { from: Number.NEGATIVE_INFINITY, next: Number.NEGATIVE_INFINITY };
 
-  function today(): Usage {
+  function today(): DailyUsage {
     const day = Math.floor(world.now() / day_ms);
     if (spent.day !== day) spent = { day, day_calls: 0 };
     return spent;

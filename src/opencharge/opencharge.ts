@@ -15,7 +15,7 @@ import { createOpenchargeHttp } from "./http/api.ts";
 import { createOpenchargeAccess } from "./services/access.ts";
 import { createDirectory } from "./services/directory.ts";
 import { createGateway } from "./services/gateway.ts";
-import { createOwnIdentities } from "./services/identity.ts";
+import { createLocalIdentitySource } from "./services/identity.ts";
 import { createIssuers } from "./services/issuers.ts";
 import { createNetworkLimits } from "./services/limits.ts";
 import { createOpenchargeMerchant } from "./services/merchant.ts";
@@ -29,7 +29,7 @@ export const opencharge = {
   hooks: openchargeHooks,
 
   /** Fault invalid_config for a key that is none of the curve. */
-  check: (config: Config) => void createOwnIdentities({ config: liveConfig(config) }).current(),
+  check: (config: Config) => void createLocalIdentitySource({ config: liveConfig(config) }).current(),
 
   changeWarnings: ({ opencharge: before = null }: Config, { opencharge: after = null }: Config, now_ms: number) =>
     lateRotations(before, after, now_ms),
@@ -44,7 +44,7 @@ export const opencharge = {
     telemetry: Telemetry;
     checkout: Checkout;
   }) {
-    const identities = createOwnIdentities(needs);
+    const identities = createLocalIdentitySource(needs);
     const directory = createDirectory({ ...needs, identities });
     const limits = createNetworkLimits(needs);
     const issuers = createIssuers({ ...needs, directory, identities });

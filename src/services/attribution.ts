@@ -3,49 +3,51 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import { type Around, attribute } from "../domain/attribution.ts";
-import { beginningsLike, isLookalike } from "../domain/lookalike.ts";
+import { attribute, type NearbyReservations } from "../domain/attribution.ts";
+import { isLookalike, lookalikePrefixes } from "../domain/lookalike.ts";
 import {
-  type Arrival,
-  type Candidate,
   type ChainTime,
-  isOlder,
-  isYoung,
+  type IncomingTransfer,
+  isOlderThanDeposit,
+  isYoungDeposit,
   type Match,
-  settled,
+  matchFor,
+  type Reservation,
 } from "../domain/matching.ts";
-import { compareAmounts, mostOf } from "../domain/money.ts";
-import { isPetty, isShared } from "../domain/payment.ts";
-import { feesOf, finerThan, stepOf } from "../domain/slots.ts";
-import { highestPaid, highestPaying } from "../domain/tolerance.ts";
+import { compareAmounts, maxUnits } from "../domain/money.ts";
+import { hasSeveralCandidates, isIgnorableAmount } from "../domain/payment.ts";
+import { finerThan, lastDigitUnit, usualFees } from "../domain/surcharge.ts";
+import { maxPaymentFor, maxPricePaidBy } from "../domain/tolerance.ts";
 import { secondsPerBlock } from "../storage/chains.ts";
 import { isWatchedWallet, watchesOf, watchFor } from "../storage/coverage.ts";
+import {
+  depositsDueExactly,
+  depositsReservedSince,
+  endedRemaindersOf,
+  remaindersOf,
+} from "../storage/deposit-search.ts";
 import { depositById } from "../storage/deposits.ts";
 import type { Reader } from "../storage/engine/database.ts";
 import {
-  candidateOfSender,
-  candidatesElsewhere,
-  candidatesFor,
-  dueExactly,
-  endedRemaindersOf,
-  promisesBelow,
-  promisesBetween,
-  promisesOf,
-  remaindersOf,
-  reservedBefore,
-  surchargedNear,
-  unpaidBefore,
+  earlierReservationsFor,
+  reservationOfSender,
+  reservationsBelow,
+  reservationsBetween,
+  reservationsElsewhere,
+  reservationsFor,
+  surchargedReservationsNear,
+  unpaidReservationsBefore,
 } from "../storage/reservation-search.ts";
+import type { PaymentTarget } from "../storage/reservations.ts";
 import {
   depositsExpecting,
   depositsOfSender,
   hasPaidOrders,
   isSharedSender,
-  partsUnconfirmed,
-  payersLike,
-  unallocatedOf,
+  payersWithPrefix,
+  unallocatedTransfers,
+  unconfirmedParts,
 } from "../storage/senders.ts";
-import type { Pot } from "../storage/slots.ts";
 import type { TransferRow } from "../storage/transfers.ts";
 
 /** Less than this, in whole coins, is dust. */
@@ -53,7 +55,7 @@ const dust_below = "0.01";
 /** Promises up to this many times as high may have been meant by what is too little for them. */
 const short_most_times = 10n;
 /** Transfers of one sender that are added up; of more, none is certain. */
-export const added_up_max = 10;
+export const added_transfers_max = 10;
 /** A promise is close to an amount within this share of it. */
 const close_share = 20n;
 
@@ -66,12 +68,12 @@ export interface Attribution {
    */
   decideFinally(at: Reader, row: TransferRow): Match;
   /** True for a transfer mined before a deposit was opened. */
-  isOlderThan(at: Reader, row: TransferRow, deposit: Candidate): boolean;
+  isOlderThan(at: Reader, row: TransferRow, deposit: Reservation): boolean;
   /**
    * True where nothing speaks against a transfer as a part of a deposit: not its time, not how new the deposit was, and no
    * other unpaid order that it may be meant for.
    */
-  mayBePartOf(at: Reader, row: TransferRow, deposit: Candidate): boolean;
+  mayBePartOf(at: Reader, row: TransferRow, deposit: Reservation): boolean;
 }
 
 /** Attribution with the live settings' tolerance. */
@@ -80,13 +82,13 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
 
   function tolerantRange(units: bigint, decimals: number) {
     const { underpaid_tolerance } = config.current().orders;
-    return { above: units, through: highestPaid(underpaid_tolerance, units, decimals) };
+    return { above: units, through: maxPricePaidBy(underpaid_tolerance, units, decimals) };
   }
 
-  function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): Around {
+  function around(at: Reader, row: TransferRow, coin: Coin | null, decimals: number): NearbyReservations {
     const expected = depositsExpecting(at, row.chain, row.sender, row.id);
     const lookalike = expected.length === 0 && looksLikeKnown(at, row);
-    if (coin === null || (lookalike && isPetty(row.amount))) {
+    if (coin === null || (lookalike && isIgnorableAmount(row.amount))) {
       return {
         lookalike,
         mine: [],
@@ -99,104 +101,116 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         expected: [],
         elsewhere: [],
         reserved: [],
-        highestPaying: (due) => due,
+        maxPayment: (due) => due,
       };
     }
-    const pot: Pot = { chain: row.chain, coin, wallet: row.wallet };
+    const target: PaymentTarget = { chain: row.chain, coin, wallet: row.wallet };
     const units = BigInt(row.units);
-    const between = (range: { above: bigint; through: bigint }) => promisesBetween(at, pot, range, row.id);
+    const between = (range: { above: bigint; through: bigint }) => reservationsBetween(at, target, range, row.id);
     return {
       lookalike,
-      mine: depositsOfSender(at, pot, row.sender, decimals, row.id),
+      mine: depositsOfSender(at, target, row.sender, decimals, row.id),
       tolerant: between(tolerantRange(units, decimals)).filter((one) => isDue(at, one)),
-      cut: between({ above: units, through: units + stepOf(units, decimals) - 1n }),
-      shortened: promisesOf(
+      cut: between({ above: units, through: units + lastDigitUnit(units, decimals) - 1n }),
+      shortened: earlierReservationsFor(
         at,
-        pot,
-        feesOf(decimals).map((fee) => units + fee),
+        target,
+        usualFees(decimals).map((fee) => units + fee),
         row.id,
       ),
       close: between({ above: units - units / close_share - 1n, through: units + units / close_share }),
-      below: promisesBelow(at, pot, units, row.id),
+      below: reservationsBelow(at, target, units, row.id),
       above: between({ above: units, through: units * short_most_times }),
       expected,
-      elsewhere: candidatesElsewhere(at, pot, row.amount, row.id),
-      reserved: reservedBefore(at, pot, units, row.block_time * 1000 - config.current().orders.late_window_ms, row.id),
-      highestPaying: (due) => highestPaying(config.current().orders.overpaid_tolerance, due, decimals),
+      elsewhere: reservationsElsewhere(at, target, row.amount, row.id),
+      reserved: depositsReservedSince(
+        at,
+        target,
+        units,
+        row.block_time * 1000 - config.current().orders.late_window_ms,
+        row.id,
+      ),
+      maxPayment: (due) => maxPaymentFor(config.current().orders.overpaid_tolerance, due, decimals),
     };
   }
 
-  /** Unpaid orders that were asked for before a deposit and may be meant by a transfer; complete below `around_max`. */
+  /** Unpaid orders that were asked for before a deposit and may be meant by a transfer; complete below `nearby_max`. */
   function olderThan(
     at: Reader,
-    pot: Pot,
+    target: PaymentTarget,
     row: TransferRow,
-    deposit: Pick<Candidate, "deposit" | "order_id">,
+    deposit: Pick<Reservation, "deposit" | "order_id">,
     decimals: number,
-  ): Candidate[] {
+  ): Reservation[] {
     const units = BigInt(row.units);
     const { above, through } = finerThan(units, decimals);
     const before = { deposit: deposit.deposit, order_id: deposit.order_id, sender: row.sender, transfer: row.id };
     const near = {
-      amounts: feesOf(decimals).map((fee) => units + fee),
+      amounts: usualFees(decimals).map((fee) => units + fee),
       ranges: [
         { above, through: units - 1n },
-        { above: units, through: mostOf(through, tolerantRange(units, decimals).through) },
+        { above: units, through: maxUnits(through, tolerantRange(units, decimals).through) },
       ],
     };
-    const isBefore = (one: Candidate) => one.deposit < deposit.deposit && one.order_id !== deposit.order_id;
+    const isBefore = (one: Reservation) => one.deposit < deposit.deposit && one.order_id !== deposit.order_id;
     const left = [
-      ...remaindersOf(at, pot, { units, sender: row.sender, transfer: row.id }),
-      ...endedRemaindersOf(at, pot, units, row.id),
+      ...remaindersOf(at, target, { units, sender: row.sender, transfer: row.id }),
+      ...endedRemaindersOf(at, target, units, row.id),
     ];
-    const own = isSharedSender(at, row.sender) ? [] : depositsOfSender(at, pot, row.sender, decimals, row.id);
+    const own = isSharedSender(at, row.sender) ? [] : depositsOfSender(at, target, row.sender, decimals, row.id);
     return [
-      ...unpaidBefore(at, pot, before, near),
+      ...unpaidReservationsBefore(at, target, before, near),
       ...left.filter((one) => isBefore(one) && (one.sender === null || one.sender === row.sender)),
       ...own.filter(isBefore),
     ];
   }
 
   /** Whether another unpaid order than the one of a deposit may be meant by a transfer: exactly, or as in `olderThan`. */
-  function mayMeanOther(at: Reader, row: TransferRow, { order_id }: Candidate): boolean {
+  function mayMeanOther(at: Reader, row: TransferRow, { order_id }: Reservation): boolean {
     const { chain, coin, wallet, units } = row;
     if (coin === null) return false;
-    const pot: Pot = { chain, coin, wallet };
-    const exact = candidatesFor(at, pot, [BigInt(units)], row.id).filter((one) => one.order_status !== "paid");
+    const target: PaymentTarget = { chain, coin, wallet };
+    const exact = reservationsFor(at, target, [BigInt(units)], row.id).filter((one) => one.order_status !== "paid");
     const near = olderThan(
       at,
-      pot,
+      target,
       row,
       { deposit: Number.MAX_SAFE_INTEGER, order_id },
       watchFor(at, row)?.decimals ?? 0,
     );
     const when = whenOf(at, row);
-    return [...exact, ...near].some((one) => one.order_id !== order_id && !isOlder(when, one));
+    return [...exact, ...near].some((one) => one.order_id !== order_id && !isOlderThanDeposit(when, one));
   }
 
-  function surchargedBeside(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate, decimals: number): Candidate[] {
+  function surchargedBeside(
+    at: Reader,
+    target: PaymentTarget,
+    row: TransferRow,
+    deposit: Reservation,
+    decimals: number,
+  ): Reservation[] {
     const units = BigInt(row.units);
     const { above, through } = finerThan(units, decimals);
     const than = { order_id: deposit.order_id, sender: row.sender, transfer: row.id };
     const near = {
-      amounts: feesOf(decimals).map((fee) => units + fee),
+      amounts: usualFees(decimals).map((fee) => units + fee),
       ranges: [
         { above, through: units - 1n },
         { above: units, through },
       ],
     };
-    return surchargedNear(at, pot, than, near);
+    return surchargedReservationsNear(at, target, than, near);
   }
 
   /**
    * Unpaid orders of which exactly a transfer and the newest others of its sender that count for nothing yet are due
    * together, where a deposit was opened only after those, or just before.
    */
-  function completedBy(at: Reader, pot: Pot, row: TransferRow, deposit: Candidate): Candidate[] {
+  function completedBy(at: Reader, target: PaymentTarget, row: TransferRow, deposit: Reservation): Reservation[] {
     const { id: transfer, sender } = row;
     if (isSharedSender(at, sender)) return [];
-    const others = [unallocatedOf, partsUnconfirmed]
-      .flatMap((find) => find(at, pot, sender, added_up_max))
+    const others = [unallocatedTransfers, unconfirmedParts]
+      .flatMap((find) => find(at, target, sender, added_transfers_max))
       .filter(({ id }) => id !== transfer)
       .sort((a, b) => b.block_number - a.block_number || b.log_index - a.log_index);
     let units = BigInt(row.units);
@@ -204,13 +218,13 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       units += BigInt(other.units);
       const when = whenOf(at, other);
       // Once a part of the sender's own order counts, what is left of that order comes first.
-      if (other.deposit === null && !isOlder(when, deposit) && !isYoung(when, deposit)) return [];
-      return dueExactly(at, pot, { units, sender, transfer }).filter(
+      if (other.deposit === null && !isOlderThanDeposit(when, deposit) && !isYoungDeposit(when, deposit)) return [];
+      return depositsDueExactly(at, target, { units, sender, transfer }).filter(
         (one) =>
           one.order_id !== deposit.order_id &&
           one.order_status !== "paid" &&
           (one.sender === null || one.sender === sender) &&
-          !isOlder(when, one),
+          !isOlderThanDeposit(when, one),
       );
     });
   }
@@ -219,12 +233,12 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
     const { chain, coin, wallet, sender } = row;
     const watch = watchFor(at, row);
     const units = BigInt(row.units);
-    const pot: Pot | null = coin === null ? null : { chain, coin, wallet };
+    const target: PaymentTarget | null = coin === null ? null : { chain, coin, wallet };
     // Whoever expects this very sender, and then the others: of them only a few are looked at.
     const exact =
-      pot === null
+      target === null
         ? []
-        : [...candidateOfSender(at, pot, units, sender, row.id), ...candidatesFor(at, pot, [units], row.id)];
+        : [...reservationOfSender(at, target, units, sender, row.id), ...reservationsFor(at, target, [units], row.id)];
     return attribute(
       {
         sender,
@@ -234,7 +248,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         offered: watch?.offered ?? false,
         own: isWatchedWallet(at, sender),
         dust: compareAmounts(row.amount, dust_below) < 0,
-        petty: isPetty(row.amount),
+        petty: isIgnorableAmount(row.amount),
       },
       exact,
       {
@@ -242,20 +256,22 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
         isShared: () => isSharedSender(at, sender),
         hasPaidSeveral: () => hasPaidOrders(at, sender, 2),
         around: () => around(at, row, coin, watch?.decimals ?? 0),
-        surcharged: (deposit) => (pot === null ? [] : surchargedBeside(at, pot, row, deposit, watch?.decimals ?? 0)),
-        completed: (deposit) => (pot === null ? [] : completedBy(at, pot, row, deposit)),
-        olderThan: (deposit) => (pot === null ? [] : olderThan(at, pot, row, deposit, watch?.decimals ?? 0)),
+        surcharged: (deposit) =>
+          target === null ? [] : surchargedBeside(at, target, row, deposit, watch?.decimals ?? 0),
+        completed: (deposit) => (target === null ? [] : completedBy(at, target, row, deposit)),
+        olderThan: (deposit) => (target === null ? [] : olderThan(at, target, row, deposit, watch?.decimals ?? 0)),
       },
     );
   }
 
   return {
     decide,
-    isOlderThan: (at, row, deposit) => isOlder(whenOf(at, row), deposit),
+    isOlderThan: (at, row, deposit) => isOlderThanDeposit(whenOf(at, row), deposit),
     mayBePartOf(at, row, deposit) {
       const when = whenOf(at, row);
-      if (isOlder(when, deposit) || isYoung(when, deposit) || mayMeanOther(at, row, deposit)) return false;
-      return "deposit" in settled(when, deposit, "part");
+      if (isOlderThanDeposit(when, deposit) || isYoungDeposit(when, deposit) || mayMeanOther(at, row, deposit))
+        return false;
+      return "deposit" in matchFor(when, deposit, "part");
     },
     decideFinally(at, row) {
       const [found, before] = [decide(at, row), orderOnSight(at, row)];
@@ -271,7 +287,7 @@ export function createAttribution(needs: { config: LiveConfig }): Attribution {
       if ("deposit" in found) return found.order_id === before ? found : { reason: "ambiguous", likely_order: before };
       const isTooMuch = found.reason === "no_such_amount" && (found.likely_order ?? before) !== before;
       if (isTooMuch) return { reason: "ambiguous", likely_order: before };
-      return isShared(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
+      return hasSeveralCandidates(found.reason) ? found : { ...found, likely_order: found.likely_order ?? before };
     },
   };
 }
@@ -284,13 +300,13 @@ function ownRemainders(at: Reader, { id, chain, coin, wallet, sender, units }: T
 }
 
 /** True where a reserved amount is what is due of its deposit: parts leave the whole amount reserved beside what is left. */
-function isDue(at: Reader, { deposit, units }: Candidate): boolean {
+function isDue(at: Reader, { deposit, units }: Reservation): boolean {
   const left = depositById(at, deposit)?.remainder ?? null;
   return left === null || left === units.toString();
 }
 
 /** When a transfer was mined and first seen. */
-function whenOf(at: Reader, row: TransferRow): Pick<Arrival, "block" | "newest_deposit" | "chain_time"> {
+function whenOf(at: Reader, row: TransferRow): Pick<IncomingTransfer, "block" | "newest_deposit" | "chain_time"> {
   const block = { number: row.block_number, time: row.block_time };
   return { block, newest_deposit: row.newest_deposit, chain_time: chainTime(at, row.chain) };
 }
@@ -307,7 +323,7 @@ function orderOnSight(at: Reader, { deposit, likely_order }: TransferRow): strin
 
 /** Whether the sender only looks like somebody who paid on this wallet, or like a wallet of the merchant. */
 function looksLikeKnown(at: Reader, { chain, wallet, sender }: TransferRow): boolean {
-  const payers = beginningsLike(sender).flatMap((begin) => payersLike(at, { chain, wallet }, begin));
+  const payers = lookalikePrefixes(sender).flatMap((begin) => payersWithPrefix(at, { chain, wallet }, begin));
   if (payers.includes(sender)) return false;
   return [...payers, ...watchesOf(at, chain).map((watch) => watch.wallet)].some((known) => isLookalike(sender, known));
 }

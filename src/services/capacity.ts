@@ -3,10 +3,16 @@
 
 import { type Config, coinDecimals, offeredCoins, walletsFor } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import { distinctness, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
-import { countAsked } from "../storage/deposits.ts";
+import {
+  distinctnessLevels,
+  reservedAmounts,
+  surchargeRange,
+  surchargeScales,
+  surcharges,
+} from "../domain/surcharge.ts";
+import { countAskedAmounts } from "../storage/deposits.ts";
 import type { Reader } from "../storage/engine/database.ts";
-import { countPromised, promisedBetween } from "../storage/slots.ts";
+import { countReserved, reservedBetween } from "../storage/reservations.ts";
 import { priceOf } from "./offers.ts";
 
 const pace_ms = 60 * 60 * 1000;
@@ -36,8 +42,8 @@ export interface CoinCapacity {
 
 /** The capacity of every coin that is offered, in the order of the settings. */
 export function capacityOf(at: Reader, settings: Config, now: number): CoinCapacity[] {
-  const asked = countAsked(at, now - pace_ms);
-  const promised = countPromised(at);
+  const asked = countAskedAmounts(at, now - pace_ms);
+  const promised = countReserved(at);
   return [...settings.chains.keys()].flatMap((chain) =>
     [...offeredCoins(settings, chain)].map((coin) => {
       const isHere = (one: { chain: ChainId; coin: Coin }) => one.chain === chain && one.coin === coin;
@@ -62,16 +68,16 @@ function leftOf(at: Reader, settings: Config, wanted: { chain: ChainId; coin: Co
   const decimals = coinDecimals(settings, chain, coin);
   const price = decimals === null ? null : priceOf(amount, decimals, settings);
   if (price === null) return 0;
-  const { above, through } = reachOf(price);
+  const { above, through } = surchargeRange(price);
   let left = 0;
   for (const { address: wallet } of walletsFor(settings, chain, coin)) {
-    const taken = promisedOf(promisedBetween(at, { chain, coin, wallet }, above, through));
+    const taken = reservedAmounts(reservedBetween(at, { chain, coin, wallet }, above, through));
     if (!taken.has(price.units)) {
       taken.add(price.units);
       left += 1;
     }
-    for (const distinct of distinctness) {
-      for (const scale of scalesOf(price)) {
+    for (const distinct of distinctnessLevels) {
+      for (const scale of surchargeScales(price)) {
         for (const surcharged of surcharges(price, scale, taken, distinct)) {
           taken.add(surcharged);
           left += 1;

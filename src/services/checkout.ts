@@ -4,7 +4,7 @@
 import { type Config, coinDecimals, type LiveConfig } from "../config/config.ts";
 import { type ChainId, type Coin, isChainId, isCoin } from "../domain/assets.ts";
 import { errorCodes, Fault } from "../domain/errors.ts";
-import { fromCommon, mostOf, toCommon, toUnits } from "../domain/money.ts";
+import { fromCommon, maxUnits, toCommon, toUnits } from "../domain/money.ts";
 import { isTerminal } from "../domain/order.ts";
 import { literalTarget } from "../outbound.ts";
 import { receivedFor } from "../storage/allocations.ts";
@@ -21,7 +21,7 @@ import {
   ordersOfMerchant,
 } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
-import { isFree, isPromisedTo } from "../storage/slots.ts";
+import { isFree, isReservedFor } from "../storage/reservations.ts";
 import type { Crediting } from "./crediting.ts";
 import { chooseOffer } from "./offers.ts";
 
@@ -100,14 +100,14 @@ export function createCheckout(needs: {
   function dueOf(at: Reader, deposit: DepositRow): string {
     const received = receivedFor(at, deposit.order_id);
     if (received === 0n) return deposit.amount;
-    return crediting.leftOf(at, deposit)?.amount ?? fromCommon(mostOf(0n, toCommon(deposit.amount) - received));
+    return crediting.leftOf(at, deposit)?.amount ?? fromCommon(maxUnits(0n, toCommon(deposit.amount) - received));
   }
 
   function safelyDue(at: Reader, deposit: DepositRow): string | null {
     if (receivedFor(at, deposit.order_id) === 0n) return deposit.amount;
     const left = crediting.leftOf(at, deposit);
     if (left === null) return null;
-    const isSafe = isPromisedTo(at, deposit.id, left.units) || isFree(at, deposit, left.units, deposit.sender);
+    const isSafe = isReservedFor(at, deposit.id, left.units) || isFree(at, deposit, left.units, deposit.sender);
     return isSafe ? left.amount : null;
   }
 

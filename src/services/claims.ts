@@ -4,14 +4,14 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
 import { weakestClaim } from "../domain/candidates.ts";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import { addressGroup } from "../domain/network.ts";
 import type { ClaimStatus, Transfer } from "../domain/payment.ts";
 import { canonicalTxHash, hashInText } from "../domain/tx-hash.ts";
 import { createWindowCounter } from "../limits/window-counter.ts";
 import { paidOrder } from "../storage/allocations.ts";
-import { askedByClaimant } from "../storage/candidate-search.ts";
-import { claimantsOf, deleteClaim, insertClaim, transfersOf } from "../storage/claims.ts";
+import { quotesOfClaimant } from "../storage/candidate-search.ts";
+import { claimantsOf, deleteClaim, insertClaim, transfersOfTransaction } from "../storage/claims.ts";
 import { depositsOf } from "../storage/deposits.ts";
 import type { Database, Tx } from "../storage/engine/database.ts";
 import { orderById } from "../storage/orders.ts";
@@ -44,7 +44,7 @@ export interface ClaimAnswer {
 }
 
 /** The transfers of one transaction to watched wallets, as the chain shows them; null while it is not mined. Faults: provider_*. */
-export type LookUp = (chain: ChainId, tx_hash: string) => Promise<Transfer[] | null>;
+export type TransferLookup = (chain: ChainId, tx_hash: string) => Promise<Transfer[] | null>;
 
 export interface Claims {
   /**
@@ -86,7 +86,7 @@ export function createClaims(needs: {
   database: Database;
   config: LiveConfig;
   settlement: Settlement;
-  lookUp: LookUp;
+  lookUp: TransferLookup;
   world: World;
   telemetry: Telemetry;
 }): Claims {
@@ -121,7 +121,7 @@ export function createClaims(needs: {
     order_id: string,
   ): Promise<{ place: Place; rows: TransferRow[] } | null> {
     for (const place of places) {
-      const rows = database.read((at) => transfersOf(at, place.chain, place.tx_hash));
+      const rows = database.read((at) => transfersOfTransaction(at, place.chain, place.tx_hash));
       if (rows.length > 0) return { place, rows };
     }
     const lane = first.take(order_id) === 0 ? first_ones : further_ones;
@@ -135,7 +135,7 @@ export function createClaims(needs: {
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         unheard = true;
-        telemetry.warn("claim_not_looked_up", { chain: place.chain, code: error.code, error: wordsOf(error) });
+        telemetry.warn("claim_not_looked_up", { chain: place.chain, code: error.code, error: errorText(error) });
       }
     }
     if (unheard) throw new Fault("not_looked_up", undefined, not_looked_up_retry_s);
@@ -174,7 +174,7 @@ export function createClaims(needs: {
     if (known.includes(order_id)) return;
     insertClaim(tx, row.id, order_id);
     if (known.length < claims_per_transfer_max) return;
-    const claims = [...known, order_id].map((id) => ({ order_id: id, asked: askedByClaimant(tx, row, id) }));
+    const claims = [...known, order_id].map((id) => ({ order_id: id, asked: quotesOfClaimant(tx, row, id) }));
     const weakest = weakestClaim(row, claims);
     if (weakest !== null) deleteClaim(tx, row.id, weakest);
   }

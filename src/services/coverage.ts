@@ -14,20 +14,20 @@ import {
   type OpenCase,
   openCases,
 } from "../storage/checks.ts";
-import { coveredOn, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import { coverageByWatch, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Reader } from "../storage/engine/database.ts";
 
 /** Gaps listed one by one; of the rest only the number is told. */
 const gaps_listed_max = 10;
 
 /** The end of a stretch: a block, and its time in seconds where that is known. */
-export interface StretchEnd {
+export interface GapEnd {
   block: number;
   time: number | null;
 }
 
 /** A change of a balance that recorded transfers do not explain. */
-export interface Unexplained {
+export interface UnexplainedChange {
   id: number;
   /** It happened after this block, */
   after_block: number;
@@ -51,9 +51,9 @@ export interface WatchCoverage {
   /** False for a wallet that left the configuration and is read for as long as somebody may still pay to it. */
   configured: boolean;
   /** Where the watch begins; null until its chain was reached for the first time. */
-  from: StretchEnd | null;
+  from: GapEnd | null;
   /** Every transfer from `from` to here is accounted for; null while not even the first block was read. */
-  through: StretchEnd | null;
+  through: GapEnd | null;
   /** Blocks up to the head that were not read; null while that is unknown. */
   outstanding: number | null;
   /** The first of the stretches that were not read, and how many there are. */
@@ -65,7 +65,7 @@ export interface WatchCoverage {
   providers: string[];
   /** Between these blocks every change of the balance was compared with recorded transfers; null before the first reading. */
   balance: { since_block: number; block: number; time: number } | null;
-  unexplained: Unexplained[];
+  unexplained: UnexplainedChange[];
 }
 
 export interface ChainCoverage {
@@ -89,7 +89,7 @@ export function coverageOf(at: Reader, config: Config): ChainCoverage[] {
     const watches = watchesOf(at, chain);
     if (watches.length === 0 && !config.chains.has(chain)) return [];
     const row = rows.get(chain) ?? null;
-    const [all, final] = [coveredOn(at, chain), coveredOn(at, chain, "final")];
+    const [all, final] = [coverageByWatch(at, chain), coverageByWatch(at, chain, "final")];
     const head = row?.head_number ?? null;
     const [checkpoints, cases] = [checkpointsOn(at, chain), openCases(at, chain)];
     return {
@@ -110,7 +110,7 @@ function balanceOf(row: CheckpointRow | undefined): WatchCoverage["balance"] {
   return row === undefined ? null : { since_block: row.since_block, block: row.block, time: row.block_time };
 }
 
-function unexplainedOf(row: OpenCase): Unexplained {
+function unexplainedOf(row: OpenCase): UnexplainedChange {
   const units = BigInt(row.difference);
   const amount = fromUnits(units < 0n ? -units : units, row.decimals);
   return {

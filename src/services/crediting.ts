@@ -4,11 +4,11 @@
 import { coinDecimals, type LiveConfig } from "../config/config.ts";
 import { Fault } from "../domain/errors.ts";
 import { unknownTransferBody } from "../domain/events.ts";
-import { commonUnit, fromCommon, fromUnits, mostOf, toCommon, unitsCovering } from "../domain/money.ts";
+import { commonUnit, fromCommon, fromUnits, maxUnits, toCommon, unitsCovering } from "../domain/money.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import type { AllocationKind, InboxReason } from "../domain/payment.ts";
-import { coarserThan, feesOf, finerThan } from "../domain/slots.ts";
-import { highestPaid } from "../domain/tolerance.ts";
+import { coarserThan, finerThan, usualFees } from "../domain/surcharge.ts";
+import { maxPricePaidBy } from "../domain/tolerance.ts";
 import { allocate, allocatedTo, receivedFor } from "../storage/allocations.ts";
 import {
   type DepositRow,
@@ -16,14 +16,14 @@ import {
   isRemainderOfOther,
   type NewDeposit,
   openDepositsOf,
-  promiseRest,
+  reserveRemainder,
   setRemainder,
 } from "../storage/deposits.ts";
 import type { Reader, Tx } from "../storage/engine/database.ts";
 import { recordTransition, type Transition } from "../storage/ledger.ts";
 import { type OrderRow, orderById } from "../storage/orders.ts";
 import { appendEvent } from "../storage/outbox.ts";
-import { isFree, isPromisedTo, isReservedByOther } from "../storage/slots.ts";
+import { isFree, isReservedByOther, isReservedFor } from "../storage/reservations.ts";
 import { judgeTransfer, type TransferRow } from "../storage/transfers.ts";
 
 const common_decimals = 18;
@@ -48,11 +48,11 @@ export interface CreditRequest {
  *   (`order_ended`) until the order is paid.
  * - `refused`: this kind of credit does nothing to an order in this state.
  */
-export type Effect = "pays" | "part" | "attaches" | "refused";
+export type CreditEffect = "pays" | "part" | "attaches" | "refused";
 
 /** What a credit means for its order. Amounts are decimal texts over all coins, this transfer included. */
 export interface CreditOutcome {
-  effect: Effect;
+  effect: CreditEffect;
   order: OrderRow;
   /** Money that left the chain again does not count. */
   received: string;
@@ -72,7 +72,7 @@ type Ended = Pick<Transition, "changed" | "order">;
 
 export interface Crediting {
   /** What `credit` would do, without doing it. Fault: order_not_found. */
-  foresee(at: Reader, request: CreditRequest): CreditOutcome;
+  previewCredit(at: Reader, request: CreditRequest): CreditOutcome;
   /**
    * Allocates a transfer to an order and does what `foresee` says, in the caller's transaction: transfer `matched`
    * (flagged `overpaid` when the order had asked for less), allocation, transition with its event and webhook, or
@@ -98,16 +98,16 @@ export interface Crediting {
   /** Ends an order; parts that pay nothing any more, its own or those of its pages, go to the inbox. As `recordTransition`. */
   end(tx: Tx, order_id: string, command: OrderCommand): Ended;
   /** True for a paid order whose money left the chain, so that what stands covers it no more. */
-  isBereft(at: Reader, order: OrderRow): boolean;
+  isUncoveredByReorg(at: Reader, order: OrderRow): boolean;
   /** Appends the event about a transfer that pays nothing, with its webhook. */
-  tellStranger(tx: Tx, row: TransferRow): void;
+  notifyUnmatched(tx: Tx, row: TransferRow): void;
 }
 
 /** Crediting with the live settings' tolerance, decimals and webhook address. */
 export function createCrediting(needs: { config: LiveConfig }): Crediting {
   const { config } = needs;
 
-  function foresee(at: Reader, request: CreditRequest): CreditOutcome {
+  function previewCredit(at: Reader, request: CreditRequest): CreditOutcome {
     const { transfer, order_id, kind } = request;
     const order = orderById(at, order_id);
     if (order === null) throw new Fault("order_not_found");
@@ -116,7 +116,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     const covers = isCovered(order, received);
     const asked = mostAsked(at, order);
     return {
-      effect: effectOn(order, covers, kind, isBereft(at, order)),
+      effect: effectOn(order, covers, kind, isUncoveredByReorg(at, order)),
       order,
       received: fromCommon(received),
       remaining: covers ? "0" : fromCommon(price - received),
@@ -132,10 +132,10 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
 
   function isCovered(order: OrderRow, received: bigint): boolean {
     const { underpaid_tolerance } = config.current().orders;
-    return received > 0n && highestPaid(underpaid_tolerance, received, common_decimals) >= toCommon(order.amount);
+    return received > 0n && maxPricePaidBy(underpaid_tolerance, received, common_decimals) >= toCommon(order.amount);
   }
 
-  function isBereft(at: Reader, order: OrderRow): boolean {
+  function isUncoveredByReorg(at: Reader, order: OrderRow): boolean {
     if (order.status !== "paid" || isCovered(order, receivedFor(at, order.id))) return false;
     return allocatedTo(at, order.id).some((row) => row.reverted_at !== null);
   }
@@ -144,7 +144,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     return end(tx, order.id, order.status === "pending" ? "pay" : "mark_paid").order;
   }
 
-  function tellStranger(tx: Tx, row: TransferRow): void {
+  function notifyUnmatched(tx: Tx, row: TransferRow): void {
     appendEvent(tx, {
       type: "unknown_transfer",
       order_id: row.likely_order,
@@ -156,7 +156,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
 
   function end(tx: Tx, order_id: string, command: OrderCommand): Ended {
     const { changed, order, released } = recordTransition(tx, order_id, command);
-    for (const row of released) if (row.reverted_at === null) tellStranger(tx, row);
+    for (const row of released) if (row.reverted_at === null) notifyUnmatched(tx, row);
     return { changed, order };
   }
 
@@ -198,7 +198,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     const units = isBegun && left !== null ? left.units : null;
     setRemainder(tx, deposit.id, units);
     if (units === null) return;
-    if (isPromisedTo(tx, deposit.id, units) || !isMistakable(tx, deposit, units)) promiseRest(tx, deposit, units);
+    if (isReservedFor(tx, deposit.id, units) || !isMistakable(tx, deposit, units)) reserveRemainder(tx, deposit, units);
   }
 
   /** Whether a remainder and an amount of another order may be taken for one another. */
@@ -206,33 +206,33 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
     const { chain, coin, wallet, order_id } = deposit;
     const decimals = coinDecimals(config.current(), chain, coin);
     if (decimals === null) return true;
-    const pot = { chain, coin, wallet };
+    const target = { chain, coin, wallet };
     const { underpaid_tolerance } = config.current().orders;
     const { above, through } = finerThan(units, decimals);
-    const fees = feesOf(decimals).flatMap((fee) => [units + fee, units - fee]);
+    const fees = usualFees(decimals).flatMap((fee) => [units + fee, units - fee]);
     const near = {
       amounts: [...coarserThan(units, decimals), ...fees],
       ranges: [
         { above, through: units - 1n },
-        { above: units, through: mostOf(through, highestPaid(underpaid_tolerance, units, decimals)) },
+        { above: units, through: maxUnits(through, maxPricePaidBy(underpaid_tolerance, units, decimals)) },
       ],
     };
-    return isReservedByOther(at, pot, order_id, near) || isRemainderOfOther(at, pot, units, order_id);
+    return isReservedByOther(at, target, order_id, near) || isRemainderOfOther(at, target, units, order_id);
   }
 
   return {
-    foresee,
+    previewCredit,
     leftOf,
     canReserveLeft,
     promiseLeft,
     end,
-    isBereft,
-    tellStranger,
+    isUncoveredByReorg,
+    notifyUnmatched,
 
     credit(tx, request) {
       const place = request.place ?? placeFor(tx, request);
       const { transfer, order_id, kind } = request;
-      const foreseen = foresee(tx, request);
+      const foreseen = previewCredit(tx, request);
       const isHeldBack = request.isFollowed === true && foreseen.effect === "pays";
       const outcome: CreditOutcome = isHeldBack ? { ...foreseen, effect: "part" } : foreseen;
       const { effect, order, excess } = outcome;
@@ -267,7 +267,7 @@ export function createCrediting(needs: { config: LiveConfig }): Crediting {
   };
 }
 
-function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind, bereft: boolean): Effect {
+function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind, bereft: boolean): CreditEffect {
   if (order.status === "pending") return covers ? "pays" : "part";
   if (kind !== "assign") return "refused";
   if (order.status === "paid") return order.cause === "mark_paid" || bereft ? "attaches" : "refused";
@@ -275,14 +275,14 @@ function effectOn(order: OrderRow, covers: boolean, kind: AllocationKind, bereft
 }
 
 /** Why a transfer that is credited stays in the inbox all the same. */
-function flagOf(effect: Effect, order: OrderRow, excess: string): InboxReason | null {
+function flagOf(effect: CreditEffect, order: OrderRow, excess: string): InboxReason | null {
   if (effect === "attaches" && order.status !== "paid") return "order_ended";
   return effect !== "part" && excess !== "0" ? "overpaid" : null;
 }
 
 /** The most a payer was ever asked to send: the order's amount, or that of a deposit with a surcharge. */
 function mostAsked(at: Reader, order: OrderRow): bigint {
-  return mostOf(toCommon(order.amount), ...depositsOf(at, order.id).map(({ amount }) => toCommon(amount)));
+  return maxUnits(toCommon(order.amount), ...depositsOf(at, order.id).map(({ amount }) => toCommon(amount)));
 }
 
 function placeFor(at: Reader, { transfer, order_id }: CreditRequest): CreditRequest["place"] {

@@ -3,7 +3,7 @@
 // again.
 
 import { type Config, type LiveConfig, merchantSecrets } from "../config/config.ts";
-import { codeOf, Fault, wordsOf } from "../domain/errors.ts";
+import { errorCode, errorText, Fault } from "../domain/errors.ts";
 import { proofRetryDelay, retryDelay } from "../domain/events.ts";
 import type { Outbound } from "../outbound.ts";
 import type { Database } from "../storage/engine/database.ts";
@@ -98,7 +98,7 @@ export function createDelivery(needs: {
       });
     } catch (error) {
       // Not recorded: the delivery is still due and is attempted again.
-      telemetry.error("delivery_not_recorded", { delivery: row.id, code: codeOf(error) });
+      telemetry.error("delivery_not_recorded", { delivery: row.id, code: errorCode(error) });
     } finally {
       inFlight.delete(row.id);
       lane.busy.delete(row.id);
@@ -171,7 +171,7 @@ export function createDelivery(needs: {
       };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return { status: null, error: error.code, reason: wordsOf(error), final: false };
+      return { status: null, error: error.code, reason: errorText(error), final: false };
     }
   }
 
@@ -204,7 +204,7 @@ export function createDelivery(needs: {
       };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return { status: null, error: error.code, reason: wordsOf(error), final: false };
+      return { status: null, error: error.code, reason: errorText(error), final: false };
     }
   }
 

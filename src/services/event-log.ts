@@ -1,17 +1,17 @@
 // The event log after a restore: a database that is behind the number kept beside it was restored from a copy, and the
 // log goes on in a new generation. Gives no number out twice.
 
-import { wordsOf } from "../domain/errors.ts";
+import { errorText } from "../domain/errors.ts";
 import { firstOfGeneration, logRestoredBody } from "../domain/events.ts";
 import type { Database } from "../storage/engine/database.ts";
 import {
   insertGeneration,
-  keepEvent,
   lastEventPath,
   newestGeneration,
-  readKeptEvent,
-  recordEventKept,
-  wasEventKept,
+  readLastEvent,
+  recordLastEventWritten,
+  wasLastEventWritten,
+  writeLastEvent,
 } from "../storage/generations.ts";
 import { lastEvent } from "../storage/outbox.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -52,7 +52,7 @@ export function createEventLog(needs: {
     database.transact((tx) => {
       const last = lastEvent(tx);
       // Beside a server a missing file was deleted while it ran; what it serves is no copy.
-      const is_restored = kept === null ? wasEventKept(tx) && !is_served : kept > last;
+      const is_restored = kept === null ? wasLastEventWritten(tx) && !is_served : kept > last;
       if (!is_restored) return last;
 
       const first = firstOfGeneration(last, kept, tx.now);
@@ -65,11 +65,11 @@ export function createEventLog(needs: {
 
   return {
     async resume() {
-      const last = await beginIfRestored(readKeptEvent(world, path));
+      const last = await beginIfRestored(readLastEvent(world, path));
       if (is_served) return;
-      keepEvent(world, path, last);
+      writeLastEvent(world, path, last);
       written = last;
-      if (!database.read(wasEventKept)) await database.transact(recordEventKept);
+      if (!database.read(wasLastEventWritten)) await database.transact(recordLastEventWritten);
     },
 
     keep() {
@@ -77,11 +77,11 @@ export function createEventLog(needs: {
       try {
         const last = database.read(lastEvent);
         if (last <= written) return;
-        keepEvent(world, path, last);
+        writeLastEvent(world, path, last);
         written = last;
         is_failing = false;
       } catch (error) {
-        if (!is_failing) telemetry.warn("last_event_not_kept", { path: lastEventPath(path), error: wordsOf(error) });
+        if (!is_failing) telemetry.warn("last_event_not_kept", { path: lastEventPath(path), error: errorText(error) });
         is_failing = true;
       }
     },
@@ -89,7 +89,7 @@ export function createEventLog(needs: {
 }
 
 /** `database`, where the event log is resumed before the first transaction. */
-export function resumedFirst(database: Database, log: EventLog): Database {
+export function withResumedLog(database: Database, log: EventLog): Database {
   let resumed: Promise<void> | null = null;
   return {
     ...database,

@@ -4,7 +4,7 @@
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { coveredThrough, type Interval } from "../domain/coverage.ts";
-import { endsAt } from "../domain/matching.ts";
+import { orderEndOnChain } from "../domain/matching.ts";
 import { isPaymentSeen } from "../storage/bound-transfers.ts";
 import { clockError } from "../storage/clocks.ts";
 import { coveredBlocks, watchesOf } from "../storage/coverage.ts";
@@ -136,7 +136,7 @@ function mayExpire(at: Reader, order: OrderRow, { now, view, late_window_ms, clo
   // Paying a dependent order pays this one: it ends after them, and they end by this very rule.
   if (isBeingPaid(at, order.id)) return false;
   const open = openDepositsOf(at, order.id).map((deposit) => {
-    return { deposit, ends_at: endsAt({ ...deposit, expires_at: order.expires_at }) };
+    return { deposit, ends_at: orderEndOnChain({ ...deposit, expires_at: order.expires_at }) };
   });
   // A restored database knows nothing of what was paid since its copy was made: the chains come first.
   const restored_at = newestGeneration(at)?.began_at ?? 0;

@@ -4,8 +4,8 @@
 import type { LiveConfig } from "../config/config.ts";
 import { type CandidateOrder, rankCandidates } from "../domain/candidates.ts";
 import { errorCodes, Fault } from "../domain/errors.ts";
-import { differenceOf } from "../domain/money.ts";
-import { type EntryReason, isNoise } from "../domain/payment.ts";
+import { subtractAmounts } from "../domain/money.ts";
+import { type EntryReason, isIgnored } from "../domain/payment.ts";
 import {
   type AllocationRow,
   allocationOf,
@@ -13,16 +13,16 @@ import {
   reverseAllocation,
   reversedAllocationOf,
 } from "../storage/allocations.ts";
-import { askedNear } from "../storage/candidate-search.ts";
+import { quotesNear } from "../storage/candidate-search.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
 import type { Database, Reader, Tx } from "../storage/engine/database.ts";
 import { type InboxFilter, listInbox, setDismissed } from "../storage/inbox.ts";
 import { type ListedOrder, listedOrder, orderById } from "../storage/orders.ts";
-import { appendEvent, isAudited, paidAndAssigned, recordAudit } from "../storage/outbox.ts";
+import { appendEvent, isAudited, paidAndAssignedEvents, recordAudit } from "../storage/outbox.ts";
 import { type ListedTransfer, listedTransfer } from "../storage/transfer-lists.ts";
 import { judgeTransfer, type TransferRow, transferById } from "../storage/transfers.ts";
 import type { Crediting, CreditOutcome } from "./crediting.ts";
-import type { Page } from "./operator.ts";
+import type { ListPage } from "./operator.ts";
 
 /** A transfer in the inbox, why it is there, and whose it may be, the likeliest first. */
 export interface InboxEntry {
@@ -41,7 +41,7 @@ export interface Assignment {
 
 export interface Inbox {
   /** Newest first. */
-  list(filter: InboxFilter, page: Page): InboxEntry[];
+  list(filter: InboxFilter, page: ListPage): InboxEntry[];
   /**
    * Says that a confirmed transfer that pays nothing is money for this order: it pays a pending order or a part of it, an
    * expired or cancelled one when it is enough, and is kept with one that was marked paid by hand or whose payment left
@@ -107,7 +107,7 @@ export function createInbox(needs: { database: Database; config: LiveConfig; cre
         if (transfer.confirmed_at === null) throw new Fault("transfer_not_confirmed");
         if (transfer.reverted_at !== null) throw new Fault("transfer_reverted");
         const request = { transfer, order_id, kind: "assign" as const };
-        if (crediting.foresee(tx, request).effect === "refused") {
+        if (crediting.previewCredit(tx, request).effect === "refused") {
           throw new Fault("order_not_pending", `${errorCodes.order_not_pending.text}: other money paid it`);
         }
 
@@ -182,7 +182,7 @@ function hasPaid(at: Reader, { transfer, order_id, kind }: AllocationRow): boole
   if (order?.status !== "paid") return false;
   if (order.cause === "mark_paid" && isAudited(at, "mark_paid", `order:${order_id}`)) return false;
   if (kind !== "assign") return true;
-  const { paid, assigned } = paidAndAssigned(at, order_id, transfer);
+  const { paid, assigned } = paidAndAssignedEvents(at, order_id, transfer);
   return paid === null || assigned === null || assigned < paid;
 }
 
@@ -194,11 +194,11 @@ function reasonOf(row: TransferRow): EntryReason | null {
 function candidatesOf(at: Reader, row: TransferRow): CandidateOrder[] {
   const paid = paidOrder(at, row.id);
   if (paid === null) {
-    return isNoise(row) ? [] : rankCandidates(row, askedNear(at, row));
+    return isIgnored(row) ? [] : rankCandidates(row, quotesNear(at, row));
   }
   const order = orderById(at, paid);
   if (order === null) return [];
   const { id: order_id, merchant_order_id, status, amount } = order;
-  const difference = differenceOf(row.amount, amount);
+  const difference = subtractAmounts(row.amount, amount);
   return [{ order_id, merchant_order_id, status, amount, difference, why: "it was credited to this order" }];
 }

@@ -2,8 +2,8 @@
 // transfer or an order.
 
 import type { ChainId } from "../domain/assets.ts";
-import { failCheck, recordCheck } from "../storage/checks.ts";
-import { recordCompared, walletsInUse, wantComparison, wantedComparisons } from "../storage/compared.ts";
+import { recordCheck, recordCheckFailure } from "../storage/checks.ts";
+import { recordCompared, requestComparison, requestedComparisons, walletsInUse } from "../storage/compared.ts";
 import type { Database } from "../storage/engine/database.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -14,7 +14,7 @@ const wanted_for_ms = 86_400_000;
 const wish_slack_ms = 3_600_000;
 
 /** One comparison of a wallet, through a block that was read finally; null while none has come to its end. */
-export interface Compared {
+export interface WalletComparison {
   chain: ChainId;
   wallet: string;
   block: number | null;
@@ -33,7 +33,7 @@ export interface IndexReconciliation {
   /** Notes which wallets of a chain are in use, so that they are compared from now on and for a day. */
   want(chain: ChainId): Promise<void>;
   /** A wallet was compared. */
-  done(result: Compared): Promise<void>;
+  done(result: WalletComparison): Promise<void>;
   /** The index could not be asked. */
   failed(chain: ChainId, error: string): Promise<void>;
 }
@@ -49,12 +49,12 @@ export function createIndexReconciliation(needs: {
     async want(chain) {
       const stale = database.read((at) => {
         const soon = world.now() + wanted_for_ms - wish_slack_ms;
-        const wished = new Set(wantedComparisons(at, chain, soon).map((row) => row.wallet));
+        const wished = new Set(requestedComparisons(at, chain, soon).map((row) => row.wallet));
         return walletsInUse(at, chain).filter((wallet) => !wished.has(wallet));
       });
       if (stale.length === 0) return;
       await database.transact((tx) => {
-        for (const wallet of stale) wantComparison(tx, chain, wallet, tx.now + wanted_for_ms);
+        for (const wallet of stale) requestComparison(tx, chain, wallet, tx.now + wanted_for_ms);
       });
     },
 
@@ -73,6 +73,6 @@ export function createIndexReconciliation(needs: {
       }
     },
 
-    failed: (chain, error) => database.transact((tx) => failCheck(tx, { chain, kind: "history" }, error)),
+    failed: (chain, error) => database.transact((tx) => recordCheckFailure(tx, { chain, kind: "history" }, error)),
   };
 }

@@ -6,17 +6,24 @@ import { canonicalAddress } from "../domain/address.ts";
 import type { ChainId, Coin } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { fromUnits, scaleOf, toUnits } from "../domain/money.ts";
-import { distinctness, type Price, promisedOf, reachOf, scalesOf, surcharges } from "../domain/slots.ts";
+import {
+  distinctnessLevels,
+  type Price,
+  reservedAmounts,
+  surchargeRange,
+  surchargeScales,
+  surcharges,
+} from "../domain/surcharge.ts";
 import type { Reader } from "../storage/engine/database.ts";
 import type { OrderRow } from "../storage/orders.ts";
-import { firstQuarantine, isFree, type Pot, promisedBetween } from "../storage/slots.ts";
+import { firstQuarantine, isFree, type PaymentTarget, reservedBetween } from "../storage/reservations.ts";
 
 const retry_min_s = 60;
 const retry_max_s = 3600;
 /** Offers looked at for one whose remainder can be reserved. */
 const offers_fitted_max = 50;
 
-export interface Offer extends Pot {
+export interface Offer extends PaymentTarget {
   amount: string;
   units: bigint;
 }
@@ -36,16 +43,18 @@ export function chooseOffer(
 ): Offer {
   const { chain, coin, now } = choice;
   const decimals = coinDecimals(settings, chain, coin);
-  const pots = walletsFor(settings, chain, coin).map(({ address }): Pot => ({ chain, coin, wallet: address }));
+  const targets = walletsFor(settings, chain, coin).map(
+    ({ address }): PaymentTarget => ({ chain, coin, wallet: address }),
+  );
   // Nobody could pay where the one who is expected has no address.
   const unpayable = order.sender !== null && canonicalAddress(chain, order.sender) === null;
   const forbidden = (order.chain ?? chain) !== chain || (order.coin ?? coin) !== coin || unpayable;
   const price = decimals === null ? null : priceOf(order.amount, decimals, settings);
-  if (price === null || forbidden || pots.length === 0) throw new Fault("no_wallet_available");
+  if (price === null || forbidden || targets.length === 0) throw new Fault("no_wallet_available");
 
   let first: Offer | null = null;
   let looked = 0;
-  for (const offer of offersOf(at, order, price, pots)) {
+  for (const offer of offersOf(at, order, price, targets)) {
     if (choice.isFitting(offer)) return offer;
     first ??= offer;
     looked += 1;
@@ -53,22 +62,27 @@ export function chooseOffer(
   }
   if (first !== null) return first;
   const { units, limit } = price;
-  const began = pots.map((pot) => firstQuarantine(at, pot, units - 1n, units + limit) ?? Number.POSITIVE_INFINITY);
+  const began = targets.map(
+    (target) => firstQuarantine(at, target, units - 1n, units + limit) ?? Number.POSITIVE_INFINITY,
+  );
   throw new Fault("no_free_amount", undefined, retryAfter(Math.min(...began) + settings.orders.late_window_ms - now));
 }
 
 /** Free amounts on the wallets, in the order of `chooseOffer`. */
-function* offersOf(at: Reader, order: OrderRow, price: Price, pots: readonly Pot[]): Generator<Offer> {
-  for (const pot of pots) {
-    if (isFree(at, pot, price.units, order.sender)) yield { ...pot, amount: order.amount, units: price.units };
+function* offersOf(at: Reader, order: OrderRow, price: Price, targets: readonly PaymentTarget[]): Generator<Offer> {
+  for (const target of targets) {
+    if (isFree(at, target, price.units, order.sender)) yield { ...target, amount: order.amount, units: price.units };
   }
-  const { above, through } = reachOf(price);
-  const crowded = pots.map((pot) => ({ pot, taken: promisedOf(promisedBetween(at, pot, above, through)) }));
-  for (const distinct of distinctness) {
-    for (const scale of scalesOf(price)) {
-      for (const { pot, taken } of crowded) {
+  const { above, through } = surchargeRange(price);
+  const crowded = targets.map((target) => ({
+    target,
+    taken: reservedAmounts(reservedBetween(at, target, above, through)),
+  }));
+  for (const distinct of distinctnessLevels) {
+    for (const scale of surchargeScales(price)) {
+      for (const { target, taken } of crowded) {
         for (const units of surcharges(price, scale, taken, distinct)) {
-          yield { ...pot, amount: fromUnits(units, price.decimals, shownScale(price)), units };
+          yield { ...target, amount: fromUnits(units, price.decimals, shownScale(price)), units };
         }
       }
     }
@@ -84,7 +98,7 @@ export function priceOf(amount: string, decimals: number, settings: Config): Pri
 
 /** An amount with a surcharge is written with as many decimals as the coarsest of its kind. */
 function shownScale(price: Price): number {
-  return scalesOf(price)[0] ?? price.decimals;
+  return surchargeScales(price)[0] ?? price.decimals;
 }
 
 /** Seconds to wait for something that is `ms` away, within bounds: an order may also end before, or the chain lag behind. */

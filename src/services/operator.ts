@@ -3,7 +3,7 @@
 
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import { canonicalAnywhere } from "../domain/address.ts";
-import { type ChainId, type Coin, chains } from "../domain/assets.ts";
+import { type ChainId, type Coin, chainFacts } from "../domain/assets.ts";
 import { Fault } from "../domain/errors.ts";
 import { paymentRevertedBody, unknownTransferBody } from "../domain/events.ts";
 import type { OrderStatus } from "../domain/order.ts";
@@ -22,7 +22,7 @@ import {
   orderById,
 } from "../storage/orders.ts";
 import { appendEvent, countDeliveries, recordAudit } from "../storage/outbox.ts";
-import { countSlots } from "../storage/slots.ts";
+import { countReservations } from "../storage/reservations.ts";
 import { type ListedTransfer, listTransfers, type TransferFilter } from "../storage/transfer-lists.ts";
 import { transferById } from "../storage/transfers.ts";
 import { givenUpOn } from "../storage/unserved.ts";
@@ -30,7 +30,7 @@ import { type CoinCapacity, capacityOf } from "./capacity.ts";
 import { type ChainCoverage, coverageOf } from "./coverage.ts";
 import type { Crediting } from "./crediting.ts";
 
-export interface Page {
+export interface ListPage {
   limit: number;
   offset: number;
 }
@@ -65,9 +65,9 @@ export interface Status {
 }
 
 export interface Operator {
-  orders(filter: OrderFilter, page: Page): ListedOrder[];
-  deposits(filter: DepositFilter, page: Page): ListedDeposit[];
-  transfers(filter: TransferFilter, page: Page): ListedTransfer[];
+  orders(filter: OrderFilter, page: ListPage): ListedOrder[];
+  deposits(filter: DepositFilter, page: ListPage): ListedDeposit[];
+  transfers(filter: TransferFilter, page: ListPage): ListedTransfer[];
   wallets(): WalletView[];
   status(): Status;
   /** How many more orders of the amounts most asked for can be told apart; `now` in ms. */
@@ -104,7 +104,7 @@ export function createOperator(needs: { database: Database; config: LiveConfig; 
     status: () =>
       database.read((at) => {
         const rows = new Map(allChains(at).map((row) => [row.chain, row]));
-        const slots = new Map(countSlots(at).map((row) => [row.chain, row]));
+        const slots = new Map(countReservations(at).map((row) => [row.chain, row]));
         const providers = allProviders(at);
         const checks = allChecks(at);
         // A chain that lost its wallets is read for as long as it owes somebody an amount.
@@ -182,6 +182,6 @@ function anyCase(text: string): string | null {
 
 /** Nothing is stated of the pace of a chain that has an id of the merchant's own. */
 function usualPace(id: ChainId, settings: ChainSettings | undefined): ChainStatus["usual_pace"] {
-  const { chain_id, seconds_per_block } = chains[id];
+  const { chain_id, seconds_per_block } = chainFacts[id];
   return settings === undefined || settings.chain_id === chain_id ? seconds_per_block : null;
 }

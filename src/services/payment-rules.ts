@@ -4,13 +4,13 @@
 import type { LiveConfig } from "../config/config.ts";
 import { type Attribution, createAttribution } from "./attribution.ts";
 import { type Crediting, createCrediting } from "./crediting.ts";
-import { createSplits, type Splits } from "./splits.ts";
+import { createSplitPayments, type SplitPayments } from "./split-payments.ts";
 import { createTiers, type Tiers } from "./tiers.ts";
 
 export interface PaymentRules {
   attribution: Attribution;
   crediting: Crediting;
-  splits: Splits;
+  splits: SplitPayments;
   tiers: Tiers;
 }
 
@@ -18,5 +18,10 @@ export interface PaymentRules {
 export function createPaymentRules({ config }: { config: LiveConfig }): PaymentRules {
   const attribution = createAttribution({ config });
   const crediting = createCrediting({ config });
-  return { attribution, crediting, splits: createSplits({ attribution, crediting }), tiers: createTiers({ config }) };
+  return {
+    attribution,
+    crediting,
+    splits: createSplitPayments({ attribution, crediting }),
+    tiers: createTiers({ config }),
+  };
 }

@@ -4,9 +4,9 @@
 import type { LiveConfig } from "../config/config.ts";
 import { gaps, type Interval, type Range } from "../domain/coverage.ts";
 import { clockError } from "../storage/clocks.ts";
-import { intervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
+import { coveredIntervals, type WatchRow, watchesOf } from "../storage/coverage.ts";
 import type { Database, Reader } from "../storage/engine/database.ts";
-import { type ClosedSlot, closedSlots, releaseSlots } from "../storage/slots.ts";
+import { type ClosedReservation, closedReservations, releaseReservations } from "../storage/reservations.ts";
 import { allUnserved, forgetUnserved, giveUpUnserved, noteUnserved, type UnservedRow } from "../storage/unserved.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
@@ -67,7 +67,7 @@ export function createRelease(needs: {
     return run - first >= runs_before_giving_up_min;
   }
 
-  async function carryOut(due: readonly ClosedSlot[], late_window_ms: number): Promise<number> {
+  async function carryOut(due: readonly ClosedReservation[], late_window_ms: number): Promise<number> {
     // Most of the time there is nothing to write.
     if (isEmpty(database.read((at) => planOf(at, { due, late_window_ms, now: world.now(), isTried })))) return 0;
     const { released, given_up, forgotten } = await database.transact((tx) => {
@@ -75,7 +75,7 @@ export function createRelease(needs: {
       for (const row of plan.forget) forgetUnserved(tx, row);
       for (const hole of plan.note) noteUnserved(tx, hole.watch.id, hole);
       for (const { watch, from } of plan.give_up) giveUpUnserved(tx, { watch: watch.id, from_block: from });
-      return { released: releaseSlots(tx, plan.release), given_up: plan.give_up, forgotten: plan.forget };
+      return { released: releaseReservations(tx, plan.release), given_up: plan.give_up, forgotten: plan.forget };
     });
     for (const row of forgotten) found_in.delete(keyOf(row.watch, row.from_block));
     for (const { watch, from, to } of given_up) {
@@ -95,7 +95,7 @@ export function createRelease(needs: {
       run += 1;
       for (let calls = 0; calls < calls_per_run_max; calls++) {
         const closed_before = world.now() - late_window_ms;
-        const due = database.read((at) => closedSlots(at, closed_before, after, slots_per_call_max));
+        const due = database.read((at) => closedReservations(at, closed_before, after, slots_per_call_max));
         const last = due.at(-1);
         after = last === undefined || due.length < slots_per_call_max ? start : last;
         released += await carryOut(due, late_window_ms);
@@ -107,7 +107,7 @@ export function createRelease(needs: {
 }
 
 interface Due {
-  due: readonly ClosedSlot[];
+  due: readonly ClosedReservation[];
   late_window_ms: number;
   now: number;
   /** True when enough runs have found this hole. */
@@ -150,7 +150,7 @@ function isEmpty({ release, note, give_up, forget }: Plan): boolean {
 }
 
 const keyOf = (watch: number, from: number) => `${watch} ${from}`;
-const finalIntervals = (at: Reader, watch: number) => intervals(at, watch, "final");
+const finalIntervals = (at: Reader, watch: number) => coveredIntervals(at, watch, "final");
 
 /** The stretches below the end of what is covered that are missing. */
 function holesIn(covered: readonly Interval[], start: number | null): Range[] {
@@ -158,7 +158,7 @@ function holesIn(covered: readonly Interval[], start: number | null): Range[] {
 }
 
 /** The contracts of an amount's coin on its wallet, each read once. */
-function sights(at: Reader): (slot: ClosedSlot) => Sight[] {
+function sights(at: Reader): (slot: ClosedReservation) => Sight[] {
   const watches = new Map<string, WatchRow[]>();
   const seen = new Map<number, Sight>();
   return ({ chain, coin, wallet }) => {
@@ -181,7 +181,7 @@ function sights(at: Reader): (slot: ClosedSlot) => Sight[] {
  * The holes between the opening of an amount's deposit and the end of its late window, of every contract; null while one
  * was not read finally past that end.
  */
-function holesBefore(slot: ClosedSlot, all: readonly Sight[], late_window_ms: number): Hole[] | null {
+function holesBefore(slot: ClosedReservation, all: readonly Sight[], late_window_ms: number): Hole[] | null {
   const ends = slot.closed_at + late_window_ms;
   const found: Hole[] = [];
   for (const { watch, covered, holes } of all) {

@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import { paymentRevertedBody } from "../domain/events.ts";
-import { isNoise, type Transfer } from "../domain/payment.ts";
+import { isIgnored, type Transfer } from "../domain/payment.ts";
 import { paidOrder } from "../storage/allocations.ts";
 import { openDepositsOf } from "../storage/deposits.ts";
 import type { Tx } from "../storage/engine/database.ts";
@@ -13,7 +13,7 @@ import { appendEvent, isAudited, recordAudit } from "../storage/outbox.ts";
 import { moveBlock, type TransferRow, transferById, transferOf } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Crediting } from "./crediting.ts";
-import type { Splits } from "./splits.ts";
+import type { SplitPayments } from "./split-payments.ts";
 
 export interface Reverts {
   /** Takes a confirmed transfer for reverted: event, webhook, inbox. Once, however often its block is missed. */
@@ -35,7 +35,7 @@ export function createReverts(needs: {
   config: LiveConfig;
   telemetry: Telemetry;
   crediting: Crediting;
-  splits: Splits;
+  splits: SplitPayments;
 }): Reverts {
   const { config, telemetry, crediting, splits } = needs;
 
@@ -64,7 +64,7 @@ export function createReverts(needs: {
       order_id,
       transfer: row.id,
       body: paymentRevertedBody({ ...row, order_id }, tx.now),
-      url: isNoise(row) ? null : config.current().merchant.unknown_transfer_webhook_url,
+      url: isIgnored(row) ? null : config.current().merchant.unknown_transfer_webhook_url,
     });
   }
 
@@ -88,9 +88,9 @@ export function createReverts(needs: {
     });
     if (order_id !== null) crediting.recount(tx, order_id, row);
     // Its order may have ended while it was gone: then nobody was told that it waits.
-    else if (row.reason !== null && !isNoise(row)) {
+    else if (row.reason !== null && !isIgnored(row)) {
       holdForSplit(tx, row.id);
-      crediting.tellStranger(tx, row);
+      crediting.notifyUnmatched(tx, row);
     }
   }
 
@@ -105,7 +105,7 @@ export function createReverts(needs: {
   return {
     revert,
     remine(tx, row, transfer) {
-      if (!isSame(transferOf(row), transfer)) {
+      if (!isSameTransfer(transferOf(row), transfer)) {
         if (paidOrder(tx, row.id) === null) return false;
         noteChange(tx, row, transfer);
         revert(tx, row);
@@ -129,7 +129,7 @@ export function createReverts(needs: {
 }
 
 /** Whether a transaction that was mined again did what it did before. */
-export function isSame(before: Transfer, now: Transfer): boolean {
+export function isSameTransfer(before: Transfer, now: Transfer): boolean {
   return (
     before.token === now.token &&
     before.sender === now.sender &&

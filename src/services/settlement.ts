@@ -3,36 +3,43 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { likelyOwner } from "../domain/candidates.ts";
-import { codeOf } from "../domain/errors.ts";
+import { likelyOrder } from "../domain/candidates.ts";
+import { errorCode } from "../domain/errors.ts";
 import type { BlockRef } from "../domain/finality.ts";
-import type { Match, Verdict } from "../domain/matching.ts";
+import type { Match, ReceiptVerdict } from "../domain/matching.ts";
 import { fromUnits } from "../domain/money.ts";
-import { type InboxReason, isNoise, isShared, type Transfer } from "../domain/payment.ts";
-import { countPayments, unboundWaiting, waitingBeside } from "../storage/bound-transfers.ts";
-import { askedElsewhere } from "../storage/candidate-search.ts";
-import { countZeroValue, forgetFinalBlocks, recordPoll, rememberBlock } from "../storage/chains.ts";
+import { hasSeveralCandidates, type InboxReason, isIgnored, type Transfer } from "../domain/payment.ts";
+import { boundPaymentOf, countPayments, unboundWaiting } from "../storage/bound-transfers.ts";
+import { quotesElsewhere } from "../storage/candidate-search.ts";
+import { countZeroValue, forgetFinalBlocks, recordPoll, saveHeader } from "../storage/chains.ts";
 import { claimantsOf } from "../storage/claims.ts";
 import { cover, uncoverAbove, type WatchRow, watchFor } from "../storage/coverage.ts";
 import { depositById } from "../storage/deposits.ts";
 import type { Database, Tx } from "../storage/engine/database.ts";
 import { appendEvent, recordAudit } from "../storage/outbox.ts";
 import {
-  type FirstSight,
+  type FirstSeen,
   insertTransfer,
   judgeTransfer,
   knownTransfer,
   moveBlock,
-  movePlace,
+  moveTransfer,
   setFinality,
   type TransferRow,
   transferById,
   transferOf,
 } from "../storage/transfers.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { type Page, parts, readParts, slice_max_transfers, slices, transfers_per_call_max } from "./page.ts";
 import type { PaymentRules } from "./payment-rules.ts";
-import { createReverts, isSame } from "./reverts.ts";
+import { createReverts, isSameTransfer } from "./reverts.ts";
+import {
+  chunks,
+  type ScannedRange,
+  slice_max_transfers,
+  sliceTransfers,
+  transfers_per_call_max,
+  withoutUnread,
+} from "./scanned-range.ts";
 
 const confirm_max_transfers = 100;
 /** Waiting transfers that are matched again when one gives up its deposit: of its amount, and of those held for its order. */
@@ -43,16 +50,16 @@ export const parts_per_order_max = 200;
 const guessed: readonly InboxReason[] = ["no_such_amount", "coin_not_offered", "unknown_token"];
 
 /** Where a transfer stands now. `log_index`: of its log in that block; absent where its receipt has no such log any more. */
-export interface Moved {
+export interface MovedTransfer {
   moved: BlockRef;
   log_index?: number | undefined;
 }
 
 /** What the second reading said of one transfer, and the block it was read in. */
-export interface Judged {
+export interface ConfirmationResult {
   id: number;
   block_hash: string;
-  verdict: Exclude<Verdict, "unclear" | { moved: unknown }> | Moved;
+  verdict: Exclude<ReceiptVerdict, "unclear" | { moved: unknown }> | MovedTransfer;
 }
 
 export interface Settlement {
@@ -60,7 +67,7 @@ export interface Settlement {
    * Stores a page: transfers that are gone, transfers, matches on sight, coverage. Resolves when all of it is durable. A
    * page takes several transactions. Coverage comes last, so that what a crash leaves undone is read again.
    */
-  ingest(page: Page): Promise<void>;
+  ingest(page: ScannedRange): Promise<void>;
   /**
    * Stores transfers that were found another way than by reading ranges, as if a range had held them; `why` goes to the
    * audit log with each one that was new. Each must stand in a canonical block, at its position in its receipt. Moves no
@@ -68,7 +75,7 @@ export interface Settlement {
    */
   admit(transfers: readonly Transfer[], why: string): Promise<TransferRow[]>;
   /** Confirms, drops or re-points ripe transfers; a confirmed one pays its order or goes to the inbox. */
-  confirm(chain: ChainId, judged: readonly Judged[]): Promise<void>;
+  confirm(chain: ChainId, judged: readonly ConfirmationResult[]): Promise<void>;
 }
 
 /** Settlement over one database with the live settings' policies and webhook address. */
@@ -78,7 +85,7 @@ export function createSettlement(
   const { database, telemetry, attribution, crediting, splits, tiers } = needs;
   const reverts = createReverts(needs);
 
-  function firstSight(transfer: Transfer, watch: WatchRow): FirstSight {
+  function firstSight(transfer: Transfer, watch: WatchRow): FirstSeen {
     const amount = fromUnits(transfer.units, watch.decimals);
     return { coin: watch.coin, label: watch.label, amount, finality: tiers.policyFor(transfer.chain, amount) };
   }
@@ -89,14 +96,14 @@ export function createSettlement(
     const stands =
       known?.block_hash === transfer.block.hash &&
       known.reverted_at === null &&
-      (known.confirmed_at !== null || isSame(transferOf(known), transfer));
+      (known.confirmed_at !== null || isSameTransfer(transferOf(known), transfer));
     if (stands && known.status !== "failed_to_confirm") return;
     if (known !== null && known.confirmed_at !== null && reverts.remine(tx, known, transfer)) return;
     const watch = watchFor(tx, transfer);
     if (watch === null) throw new Error("a transfer of a contract that is not watched");
     const sight = firstSight(transfer, watch);
     if (known !== null) recordMove(tx, known, transfer.block);
-    const row = known === null ? insertTransfer(tx, transfer, sight) : movePlace(tx, known.id, transfer, sight);
+    const row = known === null ? insertTransfer(tx, transfer, sight) : moveTransfer(tx, known.id, transfer, sight);
 
     const found = bind(tx, row);
     if (known !== null && known.deposit !== null && known.deposit !== ("deposit" in found ? found.deposit : null))
@@ -177,7 +184,7 @@ export function createSettlement(
   }
 
   /** Drops transfers whose block left the chain. Takes coverage back first: a crash in between is made up for. */
-  async function dropAll({ gone, watches, from, pass }: Page): Promise<void> {
+  async function dropAll({ gone, watches, from, pass }: ScannedRange): Promise<void> {
     const rows = database.read((at) => gone.flatMap((id) => transferById(at, id) ?? []));
     if (rows.length === 0) return;
     // The final pass has not covered the page yet.
@@ -197,8 +204,8 @@ export function createSettlement(
   /** Acts on each row, over as many transactions as it takes. At most a slice at a time waits in the queue before others. */
   async function inCalls<T, R>(rows: readonly T[], act: (tx: Tx, row: T) => R): Promise<R[]> {
     const results: R[] = [];
-    for (const slice of parts(rows, slice_max_transfers)) {
-      const calls = parts(slice, transfers_per_call_max).map((part) =>
+    for (const slice of chunks(rows, slice_max_transfers)) {
+      const calls = chunks(slice, transfers_per_call_max).map((part) =>
         database.transact((tx) => part.map((row) => act(tx, row))),
       );
       results.push(...(await Promise.all(calls)).flat());
@@ -210,7 +217,7 @@ export function createSettlement(
   function decideAmong(tx: Tx, row: TransferRow): { found: Match; displaced: TransferRow | null } {
     const found = refuseCrowd(tx, row, attribution.decideFinally(tx, row));
     const isBeside = "reason" in found && found.reason === "duplicate" && row.coin !== null;
-    const holder = isBeside ? waitingBeside(tx, { ...row, order_id: found.likely_order }) : null;
+    const holder = isBeside ? boundPaymentOf(tx, { ...row, order_id: found.likely_order }) : null;
     if (holder === null) return { found, displaced: null };
     const held = { status: holder.status, confirmed_at: null, part: false, likely_order: null };
     judgeTransfer(tx, holder.id, { ...held, deposit: null, reason: "duplicate" });
@@ -224,7 +231,7 @@ export function createSettlement(
   function refuseCrowd(tx: Tx, row: TransferRow, found: Match): Match {
     if (!("deposit" in found) || found.kind !== "part") return found;
     const { order_id } = found;
-    if (crediting.foresee(tx, { transfer: row, order_id, kind: "part" }).effect === "pays") return found;
+    if (crediting.previewCredit(tx, { transfer: row, order_id, kind: "part" }).effect === "pays") return found;
     const before = countPayments(tx, order_id, row.id, parts_per_order_max);
     return before < parts_per_order_max ? found : { reason: "short", likely_order: order_id };
   }
@@ -259,7 +266,7 @@ export function createSettlement(
     }
     const likely_order = split?.order_id ?? found.likely_order ?? guess(tx, row, found.reason);
     const stranger = judgeTransfer(tx, row.id, {
-      status: likely_order === null && !isShared(found.reason) ? "no_matched_deposit" : "waiting_for_match",
+      status: likely_order === null && !hasSeveralCandidates(found.reason) ? "no_matched_deposit" : "waiting_for_match",
       deposit: null,
       part: false,
       ...found,
@@ -267,7 +274,7 @@ export function createSettlement(
       confirmed_at: tx.now,
       held_for: split?.deposit ?? found.held_for ?? null,
     });
-    if (!isNoise(stranger)) crediting.tellStranger(tx, stranger);
+    if (!isIgnored(stranger)) crediting.notifyUnmatched(tx, stranger);
   }
 
   return {
@@ -275,17 +282,17 @@ export function createSettlement(
       const { chain, provider, pass } = page;
       await dropAll(page);
       let from = page.from;
-      for (const slice of slices(page)) {
+      for (const slice of sliceTransfers(page)) {
         const range = { from, to: slice.end.number, hash: slice.end.hash, time: slice.end.time, provider };
         const last = slice.transfers.splice(-transfers_per_call_max);
         await inCalls(slice.transfers, takeIn);
         await database.transact((tx) => {
           for (const transfer of last) takeIn(tx, transfer);
-          for (const part of readParts(range, page.unread ?? [])) cover(tx, page.watches, pass, part);
+          for (const part of withoutUnread(range, page.unread ?? [])) cover(tx, page.watches, pass, part);
           if (slice.end.number < page.end.number) return;
 
           if (page.zero_value > 0) countZeroValue(tx, chain, page.zero_value);
-          rememberBlock(tx, chain, page.end);
+          saveHeader(tx, chain, page.end);
           forgetFinalBlocks(tx, chain, page.chainEnd.final.number);
           recordPoll(tx, chain, page.chainEnd);
         });
@@ -314,7 +321,7 @@ export function createSettlement(
         for (const result of await Promise.allSettled(results)) {
           if (result.status === "fulfilled") continue;
           // One transfer that cannot be settled must not hold up the others; it stays waiting and is tried again.
-          telemetry.error("settlement_failed", { chain, code: codeOf(result.reason), error: String(result.reason) });
+          telemetry.error("settlement_failed", { chain, code: errorCode(result.reason), error: String(result.reason) });
         }
       }
     },
@@ -323,7 +330,7 @@ export function createSettlement(
 
 /** The one order that asks for just this amount elsewhere, where nothing else is known. */
 function guess(tx: Tx, row: TransferRow, reason: InboxReason): string | null {
-  return guessed.includes(reason) ? likelyOwner(row, askedElsewhere(tx, row)) : null;
+  return guessed.includes(reason) ? likelyOrder(row, quotesElsewhere(tx, row)) : null;
 }
 
 function transferTerms(row: TransferRow): Omit<Transfer, "block"> {

@@ -3,9 +3,9 @@
 
 import type { LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import { bothOf, finalityFor, formatFinality, parseFinality } from "../domain/finality.ts";
+import { combineFinalities, finalityFor, formatFinality, parseFinality } from "../domain/finality.ts";
 import { compareAmounts } from "../domain/money.ts";
-import { totalWith, waitingPayments } from "../storage/bound-transfers.ts";
+import { totalReceivedWith, waitingPayments } from "../storage/bound-transfers.ts";
 import type { Reader, Tx } from "../storage/engine/database.ts";
 import { setFinality, type TransferRow } from "../storage/transfers.ts";
 
@@ -28,18 +28,18 @@ export function createTiers({ config }: { config: LiveConfig }): Tiers {
   function policyAt(row: TransferRow, total: string): string {
     // By itself it keeps the policy that it was seen with, also after the settings have changed.
     if (compareAmounts(total, row.amount) <= 0) return row.finality;
-    return formatFinality(bothOf(parseFinality(row.finality), policyOf(row.chain, total)));
+    return formatFinality(combineFinalities(parseFinality(row.finality), policyOf(row.chain, total)));
   }
 
   return {
     policyFor: (chain, amount) => formatFinality(policyOf(chain, amount)),
     policyAt,
-    policyWith: (at, row, order_id) => policyAt(row, totalWith(at, order_id, row)),
+    policyWith: (at, row, order_id) => policyAt(row, totalReceivedWith(at, order_id, row)),
     raise(tx, order_id) {
       const waiting = waitingPayments(tx, order_id);
       const [first] = waiting;
       if (first === undefined) return;
-      const total = totalWith(tx, order_id, first);
+      const total = totalReceivedWith(tx, order_id, first);
       for (const row of waiting) {
         const needed = policyAt(row, total);
         if (needed !== row.finality) setFinality(tx, row.id, needed);

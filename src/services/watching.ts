@@ -21,9 +21,9 @@ import {
   recordStall,
   recordUnread,
 } from "../storage/chains.ts";
-import { forgetReadings, keepReading } from "../storage/clocks.ts";
+import { forgetReadings, saveReading } from "../storage/clocks.ts";
 import {
-  everWatched,
+  allWatchIds,
   forgetStartsAbove,
   type NewWatch,
   type Pass,
@@ -35,7 +35,7 @@ import { forgetOpenedClocks, forgetOpenedHeads, setHeadAfterOpening } from "../s
 import type { Database, Tx } from "../storage/engine/database.ts";
 import { keepServedTag, type ServedTag } from "../storage/finality-tags.ts";
 import { endOfCopy } from "../storage/generations.ts";
-import { someReserved } from "../storage/slots.ts";
+import { anyReserved } from "../storage/reservations.ts";
 
 export interface Watching {
   /**
@@ -93,7 +93,7 @@ export function createWatching(needs: { database: Database }): Watching {
 
     pace: (chain, ms_per_block) => database.transact((tx) => recordPace(tx, chain, ms_per_block)),
 
-    clock: (reading) => database.transact((tx) => keepReading(tx, reading)),
+    clock: (reading) => database.transact((tx) => saveReading(tx, reading)),
 
     forgetClock: (chain) => database.transact((tx) => forgetReadings(tx, chain)),
 
@@ -113,7 +113,7 @@ export function createWatching(needs: { database: Database }): Watching {
 
     rewind: (chain, top, passes = ["head"]) =>
       database.transact((tx) => {
-        for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);
+        for (const watch of allWatchIds(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);
         forgetBlocksAbove(tx, chain, top);
         forgetStartsAbove(tx, chain, top);
         forgetOpenedHeads(tx, chain, top);
@@ -158,7 +158,7 @@ function wantedWatches(config: Config, chain: ChainId): NewWatch[] {
 /** Amounts are compared in base units: a contract with other decimals would be paid with other money. */
 function checkDecimals(tx: Tx, { id, tokens }: ChainSettings): void {
   for (const { coin, decimals } of tokens) {
-    const reserved = coin === null ? null : someReserved(tx, id, coin);
+    const reserved = coin === null ? null : anyReserved(tx, id, coin);
     if (reserved === null || toUnits(reserved.amount, decimals)?.toString() === reserved.units) continue;
     throw new Fault(
       "invalid_config",

@@ -5,13 +5,13 @@ import { and, asc, desc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import { toCommon } from "../domain/money.ts";
 import type { AllocationKind } from "../domain/payment.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { allocations, transfers } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Allocates a transfer to an order. The unique index refuses a second live allocation of one transfer. Returns its id. */
 export function allocate(tx: Tx, transfer: number, order_id: string, kind: AllocationKind): number {
-  return returned(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
+  return requireRow(insertAllocation(tx).get({ transfer, order_id, kind, now: tx.now })).id;
 }
 
 const insertAllocation = statement((db) =>

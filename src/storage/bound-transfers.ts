@@ -54,7 +54,7 @@ const selectHeld = selectUnbound(
 );
 
 /** The waiting transfer that is bound as the one payment of an order in this pot, or null. */
-export function waitingBeside(
+export function boundPaymentOf(
   at: Reader,
   place: { chain: ChainId; coin: Coin | null; wallet: string; order_id: string | null },
 ): TransferRow | null {
@@ -132,7 +132,7 @@ const selectWaitingOf = statement((db) =>
 );
 
 /** Decimal text of what an order received, what is bound to it and waits, and this transfer. */
-export function totalWith(at: Reader, order_id: string, row: Pick<TransferRow, "id" | "amount">): string {
+export function totalReceivedWith(at: Reader, order_id: string, row: Pick<TransferRow, "id" | "amount">): string {
   const others = waitingPayments(at, order_id).filter((one) => one.id !== row.id);
   const waiting = [row, ...others].reduce((sum, { amount }) => sum + toCommon(amount), 0n);
   return fromCommon(receivedFor(at, order_id) + waiting);

@@ -3,17 +3,17 @@
 
 import { and, asc, desc, eq, gte, isNotNull, isNull, lte, ne, type SQL, sql } from "drizzle-orm";
 import type { ChainId, Coin } from "../domain/assets.ts";
-import type { Asked } from "../domain/candidates.ts";
+import type { QuotedAmount } from "../domain/candidates.ts";
 import { fromUnits, toUnits } from "../domain/money.ts";
-import { feesOf } from "../domain/slots.ts";
+import { usualFees } from "../domain/surcharge.ts";
 import { claimantsOf } from "./claims.ts";
 import { watchFor } from "./coverage.ts";
 import type { Reader } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
 import { orderById } from "./orders.ts";
-import { isInPot } from "./reservation-search.ts";
-import { deposits, orders, slots, transfers, watches } from "./schema.ts";
-import { type Pot, spans } from "./slots.ts";
+import { isOnTarget } from "./reservation-search.ts";
+import { equalLengthRanges, type PaymentTarget } from "./reservations.ts";
+import { deposits, orders, reservations, transfers, watches } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Rows of each kind: more would not make a person surer. */
@@ -39,7 +39,7 @@ interface Row {
   deposit: number;
   order_id: string;
   merchant_order_id: string;
-  status: Asked["status"];
+  status: QuotedAmount["status"];
   chain: ChainId;
   coin: Coin;
   wallet: string;
@@ -48,7 +48,7 @@ interface Row {
   opened_at: number;
 }
 
-type Known = (found: Row, rest?: string | null) => Asked;
+type Known = (found: Row, rest?: string | null) => QuotedAmount;
 
 /** Makes rows into what was asked, with what the transfer's sender and its claims say of them. */
 function knownOf(row: TransferRow, claimed: ReadonlySet<string>, payers: readonly Row[]): Known {
@@ -61,7 +61,7 @@ function knownOf(row: TransferRow, claimed: ReadonlySet<string>, payers: readonl
 }
 
 /** What one order asked for whose payer named the transfer: the newest few of its deposits. */
-export function askedByClaimant(at: Reader, row: TransferRow, order_id: string): Asked[] {
+export function quotesOfClaimant(at: Reader, row: TransferRow, order_id: string): QuotedAmount[] {
   const asked = knownOf(row, new Set([order_id]), ordersPaidBy(at, row));
   return selectOfOrder(at)
     .all({ order_id })
@@ -69,7 +69,7 @@ export function askedByClaimant(at: Reader, row: TransferRow, order_id: string):
 }
 
 /** Everything that a person should compare the transfer with, in no order and perhaps more than once. */
-export function askedNear(at: Reader, row: TransferRow): Asked[] {
+export function quotesNear(at: Reader, row: TransferRow): QuotedAmount[] {
   const claimed = new Set(claimantsOf(at, row.id));
   const payers = ordersPaidBy(at, row);
   const asked = knownOf(row, claimed, payers);
@@ -87,15 +87,15 @@ export function askedNear(at: Reader, row: TransferRow): Asked[] {
 }
 
 /** Who was asked anywhere for exactly the transfer's amount, or for that and a usual fee. */
-export function askedElsewhere(at: Reader, row: Pick<TransferRow, "amount">): Asked[] {
+export function quotesElsewhere(at: Reader, row: Pick<TransferRow, "amount">): QuotedAmount[] {
   return [...equals(at, row), ...shortened(at, row, equals_max)].map((found) => plain(found, null));
 }
 
-function plain(found: Row, rest: string | null): Asked {
+function plain(found: Row, rest: string | null): QuotedAmount {
   const { order_id, merchant_order_id, status, chain, coin, wallet, opened_at } = found;
   return {
     ...{ order_id, merchant_order_id, status, opened_at },
-    pot: { chain, coin, wallet },
+    target: { chain, coin, wallet },
     amount: rest ?? found.amount,
     rest: rest !== null,
     known_sender: false,
@@ -156,12 +156,14 @@ function nearest(at: Reader, row: TransferRow): Near[] {
   const { chain, coin, wallet } = row;
   const decimals = watchFor(at, row)?.decimals;
   if (coin === null || decimals === undefined) return [];
-  const pot = { chain, coin, wallet };
+  const target = { chain, coin, wallet };
   const units = BigInt(row.units);
-  const above = spans(units - 1n, units * 2n).flatMap((span) => selectAbove(at).all({ ...pot, ...span }));
-  const below = spans((units * 2n) / 3n - 1n, units - 1n)
+  const above = equalLengthRanges(units - 1n, units * 2n).flatMap((span) =>
+    selectAbove(at).all({ ...target, ...span }),
+  );
+  const below = equalLengthRanges((units * 2n) / 3n - 1n, units - 1n)
     .reverse()
-    .flatMap((span) => selectBelow(at).all({ ...pot, ...span }));
+    .flatMap((span) => selectBelow(at).all({ ...target, ...span }));
   return [...above.slice(0, nearest_max), ...below.slice(0, nearest_max)].map(({ slot_units, is_rest, ...rest }) => ({
     ...rest,
     rest: is_rest ? fromUnits(BigInt(slot_units), decimals) : null,
@@ -171,18 +173,18 @@ function nearest(at: Reader, row: TransferRow): Near[] {
 function selectNear(order: SQL) {
   return statement((db) =>
     db
-      .select({ ...columns, slot_units: slots.units, is_rest: slots.rest })
-      .from(slots)
-      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .select({ ...columns, slot_units: reservations.units, is_rest: reservations.rest })
+      .from(reservations)
+      .innerJoin(deposits, eq(deposits.id, reservations.deposit))
       .innerJoin(orders, eq(orders.id, deposits.order_id))
       .where(
         and(
-          eq(slots.chain, sql.placeholder("chain")),
-          eq(slots.coin, sql.placeholder("coin")),
-          eq(slots.wallet, sql.placeholder("wallet")),
-          gte(slots.units, sql.placeholder("from")),
-          lte(slots.units, sql.placeholder("to")),
-          sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+          eq(reservations.chain, sql.placeholder("chain")),
+          eq(reservations.coin, sql.placeholder("coin")),
+          eq(reservations.wallet, sql.placeholder("wallet")),
+          gte(reservations.units, sql.placeholder("from")),
+          lte(reservations.units, sql.placeholder("to")),
+          sql`length(${reservations.units}) = ${sql.placeholder("digits")}`,
         ),
       )
       .orderBy(order)
@@ -191,8 +193,8 @@ function selectNear(order: SQL) {
   );
 }
 
-const selectAbove = selectNear(asc(slots.units));
-const selectBelow = selectNear(desc(slots.units));
+const selectAbove = selectNear(asc(reservations.units));
+const selectBelow = selectNear(desc(reservations.units));
 
 /** Who was ever asked anywhere for this amount and one of the fees that exchanges usually keep: so many of each amount. */
 function shortened(at: Reader, { amount }: Pick<TransferRow, "amount">, each_max: number): Row[] {
@@ -201,7 +203,7 @@ function shortened(at: Reader, { amount }: Pick<TransferRow, "amount">, each_max
     .flatMap(({ chain, coin, wallet, decimals }) => {
       const units = toUnits(amount, decimals);
       if (units === null || coin === null) return [];
-      const amounts = JSON.stringify(feesOf(decimals).map((fee) => (units + fee).toString()));
+      const amounts = JSON.stringify(usualFees(decimals).map((fee) => (units + fee).toString()));
       return selectAmong(at).all({ chain, coin, wallet, amounts, each_max });
     });
 }
@@ -257,11 +259,11 @@ const selectOfOrder = statement((db) =>
 );
 
 /** An order that was named although its payer never chose. */
-function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): Asked[] {
+function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): QuotedAmount[] {
   const order = orderById(at, order_id);
   if (order === null) return [];
   const { merchant_order_id, status, amount } = order;
-  const facts = { pot: null, rest: false, opened_at: null, known_sender: false, claimed: claimed.has(order_id) };
+  const facts = { target: null, rest: false, opened_at: null, known_sender: false, claimed: claimed.has(order_id) };
   return [{ order_id, merchant_order_id, status, amount, ...facts }];
 }
 
@@ -269,30 +271,30 @@ function unchosen(at: Reader, order_id: string, claimed: ReadonlySet<string>): A
  * True where another pending order than `order_id`, which `sender` may pay, asks for more than `units` in this payment
  * target, and did when a transfer was first seen (`newest_deposit`): the transfer may be a part of it.
  */
-export function isLessThanOther(
+export function isLessThanOtherOrder(
   at: Reader,
-  pot: Pot,
+  target: PaymentTarget,
   units: bigint,
   { order_id, sender, newest_deposit }: { order_id: string; sender: string; newest_deposit: number | null },
 ): boolean {
   const text = units.toString();
   const newest = newest_deposit ?? Number.MAX_SAFE_INTEGER;
-  return selectLarger(at).get({ ...pot, units: text, digits: text.length, order_id, sender, newest }) !== undefined;
+  return selectLarger(at).get({ ...target, units: text, digits: text.length, order_id, sender, newest }) !== undefined;
 }
 
 const selectLarger = statement((db) =>
   db
-    .select({ id: slots.id })
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .select({ id: reservations.id })
+    .from(reservations)
+    .innerJoin(deposits, eq(deposits.id, reservations.deposit))
     .where(
       and(
-        isInPot,
-        sql`(length(${slots.units}), ${slots.units}) > (${sql.placeholder("digits")}, ${sql.placeholder("units")})`,
-        isNull(slots.closed_at),
+        isOnTarget,
+        sql`(length(${reservations.units}), ${reservations.units}) > (${sql.placeholder("digits")}, ${sql.placeholder("units")})`,
+        isNull(reservations.closed_at),
         lte(deposits.id, sql.placeholder("newest")),
         ne(deposits.order_id, sql.placeholder("order_id")),
-        sql`${slots.sender} in ('', ${sql.placeholder("sender")})`,
+        sql`${reservations.sender} in ('', ${sql.placeholder("sender")})`,
       ),
     )
     .limit(1)

@@ -2,9 +2,9 @@
 // what it was.
 
 import { and, asc, desc, eq, gt, lte, sql } from "drizzle-orm";
-import { type ChainId, chains as chainFacts } from "../domain/assets.ts";
+import { type ChainId, chainFacts } from "../domain/assets.ts";
 import type { BlockRef } from "../domain/finality.ts";
-import type { Usage } from "../domain/provider.ts";
+import type { DailyUsage } from "../domain/provider.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
 import { blocks, chains, providers, zero_value_logs } from "./schema.ts";
@@ -26,7 +26,7 @@ const insertChainRow = statement((db) =>
 );
 
 /** Remembers a header at the end of a poll. */
-export function rememberBlock(tx: Tx, chain: ChainId, block: BlockRef): void {
+export function saveHeader(tx: Tx, chain: ChainId, block: BlockRef): void {
   upsertBlock(tx).run({ chain, ...block });
 }
 
@@ -47,7 +47,7 @@ const upsertBlock = statement((db) =>
 );
 
 /** The newest remembered header at or below a block. */
-export function markAtOrBelow(at: Reader, chain: ChainId, number: number): BlockRef | null {
+export function headerAtOrBelow(at: Reader, chain: ChainId, number: number): BlockRef | null {
   return selectMark(at).get({ chain, number }) ?? null;
 }
 
@@ -62,7 +62,7 @@ const selectMark = statement((db) =>
 );
 
 /** Remembered headers at or below a block, newest first. */
-export function marksBelow(at: Reader, chain: ChainId, number: number, limit: number): BlockRef[] {
+export function headersBelow(at: Reader, chain: ChainId, number: number, limit: number): BlockRef[] {
   return at
     .live()
     .select({ number: blocks.number, hash: blocks.hash, time: blocks.time })
@@ -286,7 +286,7 @@ const selectProviders = statement((db) =>
 );
 
 /** What a provider was asked on the last day it was; null for one that is not known. */
-export function usageOf(at: Reader, chain: ChainId, provider: string): Usage | null {
+export function usageOf(at: Reader, chain: ChainId, provider: string): DailyUsage | null {
   const row = allProviders(at).find((row) => row.chain === chain && row.provider === provider);
   return row === undefined ? null : { day: row.day, day_calls: row.day_calls };
 }

@@ -3,7 +3,7 @@
 
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import type { Held, Movement, Stretch } from "../domain/balances.ts";
+import type { BalanceAt, BalanceChange, BalanceGap } from "../domain/balances.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
 import { balanceCases, checkpoints, checks, transfers, watches } from "./schema.ts";
@@ -58,7 +58,7 @@ export function incomingBetween(
   of: { chain: ChainId; wallet: string; token: string },
   after: number,
   through: number,
-): Movement[] {
+): BalanceChange[] {
   return selectIncoming(at)
     .all({ ...of, after, through })
     .map(({ block, units }) => ({ block, units: BigInt(units) }));
@@ -113,8 +113,8 @@ export function openCasesOf(at: Reader, watch: number): CaseRow[] {
 }
 
 /** The unexplained stretch a case is about. */
-export function stretchOfCase(row: CaseRow): Stretch {
-  const held = (block: number, units: string): Held => ({ block, units: BigInt(units) });
+export function gapOfCase(row: CaseRow): BalanceGap {
+  const held = (block: number, units: string): BalanceAt => ({ block, units: BigInt(units) });
   return {
     from: held(row.from_block, row.from_units),
     to: held(row.to_block, row.to_units),
@@ -123,7 +123,7 @@ export function stretchOfCase(row: CaseRow): Stretch {
 }
 
 /** Opens a case. */
-export function insertCase(tx: Tx, watch: number, stretch: Stretch): void {
+export function insertCase(tx: Tx, watch: number, stretch: BalanceGap): void {
   tx.live()
     .insert(balanceCases)
     .values({ watch, ...columnsOf(stretch), opened_at: tx.now })
@@ -131,14 +131,14 @@ export function insertCase(tx: Tx, watch: number, stretch: Stretch): void {
 }
 
 /** What a look into a case came to. */
-export interface Look {
+export interface CaseProgress {
   answered_by: string;
   /** The code of what keeps it from being narrowed further. */
   stuck: string | null;
 }
 
 /** Writes a look down, with the stretch that is left unexplained after it. */
-export function narrowCase(tx: Tx, id: number, stretch: Stretch, look: Look): void {
+export function narrowCase(tx: Tx, id: number, stretch: BalanceGap, look: CaseProgress): void {
   tx.live()
     .update(balanceCases)
     .set({ ...columnsOf(stretch), ...look, looks: sql`${balanceCases.looks} + 1`, looked_at: tx.now })
@@ -155,7 +155,7 @@ export function closeCase(tx: Tx, id: number, because: NonNullable<CaseRow["clos
     .run();
 }
 
-function columnsOf({ from, to, difference }: Stretch) {
+function columnsOf({ from, to, difference }: BalanceGap) {
   return {
     from_block: from.block,
     from_units: from.units.toString(),
@@ -195,7 +195,7 @@ export function recordCheck(
 }
 
 /** Writes down that a comparison could not be made, and why. */
-export function failCheck(tx: Tx, of: Pick<CheckRow, "chain" | "kind">, error: string): void {
+export function recordCheckFailure(tx: Tx, of: Pick<CheckRow, "chain" | "kind">, error: string): void {
   const failure = { error, error_at: tx.now };
   tx.live()
     .insert(checks)

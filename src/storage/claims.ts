@@ -8,7 +8,7 @@ import { claims, transfers } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /** Transfers of one transaction that are believed to be on the chain. */
-export function transfersOf(at: Reader, chain: ChainId, tx_hash: string): TransferRow[] {
+export function transfersOfTransaction(at: Reader, chain: ChainId, tx_hash: string): TransferRow[] {
   return selectOfTransaction(at).all({ chain, tx_hash });
 }
 

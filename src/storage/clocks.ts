@@ -2,14 +2,14 @@
 
 import { and, eq, gte, lte } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
-import { type ClockReading, isOff, ourClockError } from "../domain/clock.ts";
+import { type ClockReading, isClockWrong, ourClockError } from "../domain/clock.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { clock_readings } from "./schema.ts";
 
 const good_for_ms = 600_000;
 
 /** Keeps a reading in place of the one before of the same provider. */
-export function keepReading(tx: Tx, reading: ClockReading): void {
+export function saveReading(tx: Tx, reading: ClockReading): void {
   const { chain, provider, ...set } = { ...reading, read_at: tx.now };
   tx.live()
     .insert(clock_readings)
@@ -46,8 +46,8 @@ export function clockError(at: Reader, now: number): number | null {
 export function chainClock(at: Reader, chain: ChainId): Pick<ClockReading, "ahead_ms" | "uncertainty_ms"> | null {
   const all = at.live().select().from(clock_readings).all();
   const newest = Math.max(...all.map(({ read_at }) => read_at));
-  const isOursRight = all.some((one) => !isOff(one) && one.read_at >= newest - good_for_ms);
-  const own = all.filter((one) => one.chain === chain && !(isOursRight && one.ahead_ms > 0 && isOff(one)));
+  const isOursRight = all.some((one) => !isClockWrong(one) && one.read_at >= newest - good_for_ms);
+  const own = all.filter((one) => one.chain === chain && !(isOursRight && one.ahead_ms > 0 && isClockWrong(one)));
   const best = own.reduce<ClockReading | null>(
     (best, one) => (best !== null && best.ahead_ms >= one.ahead_ms ? best : one),
     null,

@@ -4,7 +4,7 @@ import { and, asc, eq, gt, isNull, lte, or, sql } from "drizzle-orm";
 import type { ChainId } from "../domain/assets.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
-import { compared, slots, transfers, watches } from "./schema.ts";
+import { compared, reservations, transfers, watches } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
 export type ComparedRow = typeof compared.$inferSelect;
@@ -24,14 +24,14 @@ const selectInUse = statement((db) =>
       and(
         eq(watches.chain, sql.placeholder("chain")),
         // With the coin the question is one step into the index of slots.
-        sql`exists (select 1 from ${slots} s where s.chain = ${watches.chain} and s.coin = ${watches.coin} and s.wallet = ${watches.wallet})`,
+        sql`exists (select 1 from ${reservations} s where s.chain = ${watches.chain} and s.coin = ${watches.coin} and s.wallet = ${watches.wallet})`,
       ),
     )
     .prepare(),
 );
 
 /** Asks for a wallet's comparison until a moment (ms). */
-export function wantComparison(tx: Tx, chain: ChainId, wallet: string, wanted_until: number): void {
+export function requestComparison(tx: Tx, chain: ChainId, wallet: string, wanted_until: number): void {
   tx.live()
     .insert(compared)
     .values({ chain, wallet, wanted_until })
@@ -40,7 +40,7 @@ export function wantComparison(tx: Tx, chain: ChainId, wallet: string, wanted_un
 }
 
 /** Wallets whose comparison is wanted at `now` (ms), by name. */
-export function wantedComparisons(at: Reader, chain: ChainId, now: number): ComparedRow[] {
+export function requestedComparisons(at: Reader, chain: ChainId, now: number): ComparedRow[] {
   return at
     .live()
     .select()

@@ -6,7 +6,7 @@ import { cutAbove, extend, type Interval } from "../domain/coverage.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
-import { coverage, slots, watches } from "./schema.ts";
+import { coverage, reservations, watches } from "./schema.ts";
 
 export type WatchRow = typeof watches.$inferSelect;
 export type Pass = "head" | "final";
@@ -53,7 +53,7 @@ const upsertWatch = statement((db) =>
       target: [watches.chain, watches.wallet, watches.token],
       set: {
         // A coin that is taken out of use pays what was promised in it until that is over.
-        coin: sql`coalesce(excluded.coin, case when exists (select 1 from ${slots} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet} and s.coin = ${watches.coin}) then ${watches.coin} end)`,
+        coin: sql`coalesce(excluded.coin, case when exists (select 1 from ${reservations} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet} and s.coin = ${watches.coin}) then ${watches.coin} end)`,
         label: sql`excluded.label`,
         decimals: sql`excluded.decimals`,
         offered: sql`excluded.offered`,
@@ -77,7 +77,7 @@ const selectWatches = statement((db) =>
         eq(watches.chain, sql.placeholder("chain")),
         or(
           eq(watches.active, true),
-          sql`exists (select 1 from ${slots} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet})`,
+          sql`exists (select 1 from ${reservations} s where s.chain = ${watches.chain} and s.wallet = ${watches.wallet})`,
         ),
       ),
     )
@@ -86,7 +86,7 @@ const selectWatches = statement((db) =>
 );
 
 /** Every watch of a chain there ever was: what a rewritten chain takes back, it takes from those out of use as well. */
-export function everWatched(at: Reader, chain: ChainId): number[] {
+export function allWatchIds(at: Reader, chain: ChainId): number[] {
   return at
     .live()
     .select({ id: watches.id })
@@ -262,7 +262,7 @@ const insertInterval = statement((db) =>
 );
 
 /** The intervals of one watch in one pass, lowest first. */
-export function intervals(at: Reader, watch: number, pass: Pass): Interval[] {
+export function coveredIntervals(at: Reader, watch: number, pass: Pass): Interval[] {
   return selectIntervals(at).all({ watch, pass }).map(intervalOf);
 }
 
@@ -272,7 +272,7 @@ export function coveredBlocks(at: Reader, watch: number): Interval[] {
 }
 
 /** What is covered on a chain, lowest first, by watch: by either pass, or by one of them. */
-export function coveredOn(at: Reader, chain: ChainId, pass?: Pass): Map<number, Interval[]> {
+export function coverageByWatch(at: Reader, chain: ChainId, pass?: Pass): Map<number, Interval[]> {
   const rows = selectOfChain(at).all({ chain, pass: pass ?? "head", or_pass: pass ?? "final" });
   const found = new Map<number, Interval[]>();
   for (const { watch, ...one } of rows) {

@@ -5,11 +5,18 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderCommand } from "../domain/order.ts";
 import { chainClock } from "./clocks.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { nextId } from "./generations.ts";
 import { forgetHeld } from "./held.ts";
-import { chains, deposits, slots } from "./schema.ts";
-import { closeSlots, isFree, type Pot, releaseOldRests, releaseRest, takeSlot } from "./slots.ts";
+import {
+  closeReservations,
+  insertReservation,
+  isFree,
+  type PaymentTarget,
+  releaseOldRemainders,
+  releaseRemainder,
+} from "./reservations.ts";
+import { chains, deposits, reservations } from "./schema.ts";
 
 /**
  * What was left of a deposit after its newest parts stays promised: a payer who was shown it may be about to send it.
@@ -98,8 +105,8 @@ export function openDeposit(tx: Tx, deposit: NewDeposit): DepositRow {
     opened_ahead_ms: clock?.ahead_ms ?? null,
     opened_uncertainty_ms: clock?.uncertainty_ms ?? null,
   };
-  const row = returned(insert(tx).get({ ...deposit, units, ...opened }));
-  takeSlot(tx, { ...deposit, deposit: row.id, rest: false });
+  const row = requireRow(insert(tx).get({ ...deposit, units, ...opened }));
+  insertReservation(tx, { ...deposit, deposit: row.id, rest: false });
   return row;
 }
 
@@ -117,8 +124,8 @@ const updateRemainder = statement((db) =>
 );
 
 /** True when exactly this is left to pay of another order's open deposit. */
-export function isRemainderOfOther(at: Reader, pot: Pot, units: bigint, order_id: string): boolean {
-  return selectRemainderOfOther(at).get({ ...pot, units: units.toString(), order_id }) !== undefined;
+export function isRemainderOfOther(at: Reader, target: PaymentTarget, units: bigint, order_id: string): boolean {
+  return selectRemainderOfOther(at).get({ ...target, units: units.toString(), order_id }) !== undefined;
 }
 
 const selectRemainderOfOther = statement((db) =>
@@ -144,14 +151,14 @@ const selectRemainderOfOther = statement((db) =>
  * Reserves what is left of an open deposit for its payer; the oldest of what was left of it before is let go. False when
  * that amount is reserved for somebody else. What it reserved before it keeps.
  */
-export function promiseRest(tx: Tx, deposit: DepositRow, units: bigint): boolean {
+export function reserveRemainder(tx: Tx, deposit: DepositRow, units: bigint): boolean {
   const { chain, coin, wallet, sender, id } = deposit;
-  const pot = { chain, coin, wallet };
+  const target = { chain, coin, wallet };
   // What was left before and is left again, after a part was taken back, becomes the newest.
-  releaseRest(tx, id, units);
-  if (!isFree(tx, pot, units, sender)) return false;
-  takeSlot(tx, { ...pot, units, sender, deposit: id, rest: true });
-  releaseOldRests(tx, id, rests_kept_max);
+  releaseRemainder(tx, id, units);
+  if (!isFree(tx, target, units, sender)) return false;
+  insertReservation(tx, { ...target, units, sender, deposit: id, rest: true });
+  releaseOldRemainders(tx, id, rests_kept_max);
   return true;
 }
 
@@ -191,7 +198,7 @@ export function closeDepositsOf(tx: Tx, order_id: string, reason: OrderCommand):
   for (const { id, chain } of openDepositsOf(tx, order_id)) {
     const closed_at = tx.now + Math.max(0, chainClock(tx, chain)?.ahead_ms ?? 0);
     closeDeposit(tx).run({ deposit: id, now: closed_at, reason });
-    closeSlots(tx, id, closed_at);
+    closeReservations(tx, id, closed_at);
     forgetHeld(tx, id);
   }
 }
@@ -241,7 +248,7 @@ export function forgetOpenedClocks(tx: Tx, chain: ChainId, since: number): void 
     .set({ opened_ahead_ms: null })
     .where(and(eq(deposits.chain, chain), gte(deposits.opened_at, since)))
     .run();
-  for (const table of [deposits, slots]) {
+  for (const table of [deposits, reservations]) {
     const isLater = and(eq(table.chain, chain), gt(table.closed_at, tx.now));
     tx.live().update(table).set({ closed_at: tx.now }).where(isLater).run();
   }
@@ -285,7 +292,10 @@ export function listDeposits(at: Reader, filter: DepositFilter, limit: number, o
 const counted_max = 5000;
 
 /** How often each price was asked for in a coin since `since` (ms), most often first, over the newest 5,000 deposits. */
-export function countAsked(at: Reader, since: number): { chain: ChainId; coin: Coin; amount: string; times: number }[] {
+export function countAskedAmounts(
+  at: Reader,
+  since: number,
+): { chain: ChainId; coin: Coin; amount: string; times: number }[] {
   return at.live().all(sql`
     select d.chain, d.coin, o.amount, count(*) as times
     from (select chain, coin, order_id, opened_at from deposits order by id desc limit ${counted_max}) d

@@ -2,11 +2,11 @@
 // Opens read-only; changes nothing.
 
 import { Database as Sqlite } from "bun:sqlite";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import { schema_version, versionOf } from "./engine/migrations.ts";
-import { cureFor, isServed } from "./engine/open.ts";
-import { readKeptEvent } from "./generations.ts";
+import { cureFor, isDatabaseServed } from "./engine/open.ts";
+import { readLastEvent } from "./generations.ts";
 
 const problems_max = 3;
 const recent_deliveries_max = 1000;
@@ -40,7 +40,7 @@ export function examineDatabase({ world, path }: { world: World; path: string })
   if (bytes === null) return null;
   let raw: Sqlite | null = null;
   try {
-    const kept = readKeptEvent(world, world.files.behindLinks(path));
+    const kept = readLastEvent(world, world.files.behindLinks(path));
     raw = new Sqlite(path, { readonly: true });
     const version = versionOf(raw);
     const found = raw.query<{ integrity_check: string }, []>(`PRAGMA integrity_check(${problems_max})`).all();
@@ -53,12 +53,12 @@ export function examineDatabase({ world, path }: { world: World; path: string })
         ...found.map((row) => row.integrity_check).filter((line) => line !== "ok"),
         ...strays.slice(0, 1).map((row) => `${strays.length} rows point nowhere, the first in ${row.table}`),
       ].slice(0, problems_max),
-      is_restored: version === schema_version && !isServed(world, path) && isRestored(raw, kept),
+      is_restored: version === schema_version && !isDatabaseServed(world, path) && isRestored(raw, kept),
       webhook_origins: originsOf(raw),
     };
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw new Fault("database_unusable", `${path} cannot be read: ${wordsOf(error)}${cureFor(error)}`);
+    throw new Fault("database_unusable", `${path} cannot be read: ${errorText(error)}${cureFor(error)}`);
   } finally {
     raw?.close();
   }

@@ -1,10 +1,10 @@
 // Generations of the event log, and where the number of its newest event is kept beside the database. Decides nothing.
 
 import { desc, eq, lt, max, type SQL, sql } from "drizzle-orm";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import type { World } from "../world.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { chains, events, meta } from "./schema.ts";
 
 const file_suffix = ".last-event";
@@ -18,7 +18,7 @@ export function lastEventPath(path: string): string {
 }
 
 /** The event number kept beside the database at `path`; null when no file holds one. Fault: database_unusable. */
-export function readKeptEvent({ files }: Pick<World, "files">, path: string): number | null {
+export function readLastEvent({ files }: Pick<World, "files">, path: string): number | null {
   const kept = lastEventPath(path);
   try {
     const text = files.read(kept);
@@ -29,7 +29,7 @@ export function readKeptEvent({ files }: Pick<World, "files">, path: string): nu
 }
 
 /** Writes an event number beside the database at `path`, without fsync. Fault: database_unusable. */
-export function keepEvent({ files }: Pick<World, "files">, path: string, n: number): void {
+export function writeLastEvent({ files }: Pick<World, "files">, path: string, n: number): void {
   const kept = lastEventPath(path);
   try {
     files.overwrite(kept, `${String(n).padStart(number_digits, "0")}\n`, path);
@@ -40,11 +40,11 @@ export function keepEvent({ files }: Pick<World, "files">, path: string, n: numb
 
 function unusable(path: string, how: string, error: unknown): Fault {
   const cure = "it must be a file that the user that runs ocrch may read and write";
-  return new Fault("database_unusable", `database.path: ${path} cannot be ${how}: ${wordsOf(error)}; ${cure}`);
+  return new Fault("database_unusable", `database.path: ${path} cannot be ${how}: ${errorText(error)}; ${cure}`);
 }
 
 /** Whether an event number was ever kept beside this database, or beside the one it is a copy of. */
-export function wasEventKept(at: Reader): boolean {
+export function wasLastEventWritten(at: Reader): boolean {
   return selectKeptAt(at).get() !== undefined;
 }
 
@@ -53,7 +53,7 @@ const selectKeptAt = statement((db) =>
 );
 
 /** Records that an event number is kept beside this database. Must follow the first writing of it. */
-export function recordEventKept(tx: Tx): void {
+export function recordLastEventWritten(tx: Tx): void {
   tx.live().insert(meta).values({ name: "last_event_kept_at", value: tx.now }).onConflictDoNothing().run();
 }
 
@@ -61,7 +61,7 @@ export function recordEventKept(tx: Tx): void {
 export function newestGeneration(at: Reader): { first: number; number: number; began_at: number } | null {
   const newest = selectNewestGeneration(at).get();
   if (newest === undefined) return null;
-  const { count } = returned(countGenerations(at).get());
+  const { count } = requireRow(countGenerations(at).get());
   return { first: newest.n, number: count + 1, began_at: newest.began_at };
 }
 

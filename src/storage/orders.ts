@@ -4,7 +4,7 @@ import { and, asc, desc, eq, isNull, lte, min, notExists, sql } from "drizzle-or
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { OrderStatus } from "../domain/order.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { creations, deliveries, deposits, orders } from "./schema.ts";
 
 /** How far a clock may be set back without a creation being forgotten that a request could still repeat. */
@@ -142,7 +142,7 @@ const selectDueAfter = statement((db) =>
 export function insertOrder(tx: Tx, order: NewOrder): OrderRow {
   const { options = no_options, ...terms } = order;
   const row = { ...terms, ...options, created_at: tx.now };
-  const { seq } = returned(insert(tx).get(row));
+  const { seq } = requireRow(insert(tx).get(row));
   return { ...row, seq, status: "pending", ended_at: null, cause: null };
 }
 

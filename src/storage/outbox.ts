@@ -3,7 +3,7 @@
 import { and, asc, desc, eq, gt, isNotNull, lte, or, sql } from "drizzle-orm";
 import { type EventType, eventTypes, older_event_wait_max_ms, retry_delay_max_ms } from "../domain/events.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { attempts, audit, deliveries, events } from "./schema.ts";
 
 export type EventRow = typeof events.$inferSelect;
@@ -64,7 +64,7 @@ const makeDue = statement((db) =>
 
 /** Appends an event and, where its type pushes and it has a URL, its delivery. The order's earlier deliveries become due. Returns its number. */
 export function appendEvent(tx: Tx, event: NewEvent): number {
-  const { n } = returned(insertEvent(tx).get({ ...event, now: tx.now }));
+  const { n } = requireRow(insertEvent(tx).get({ ...event, now: tx.now }));
   if (eventTypes[event.type].webhook === null || event.url === null) return n;
   const kind = event.transfer === null ? "order" : "transfer";
   if (kind === "order") makeDue(tx).run({ order_id: event.order_id, now: tx.now });
@@ -280,12 +280,12 @@ const selectStatusesAfter = statement((db) =>
 );
 
 /** Numbers of the event by which an order first became paid, and of the newest that gave it a transfer by hand. */
-export function paidAndAssigned(
+export function paidAndAssignedEvents(
   at: Reader,
   order_id: string,
   transfer: number,
 ): { paid: number | null; assigned: number | null } {
-  return returned(selectPaidAndAssigned(at).get({ order_id, transfer }));
+  return requireRow(selectPaidAndAssigned(at).get({ order_id, transfer }));
 }
 
 const selectPaidAndAssigned = statement((db) =>

@@ -212,7 +212,7 @@ export const deposits = sqliteTable("deposits", {
   opened_uncertainty_ms: integer(),
 });
 
-export const slots = sqliteTable("slots", {
+export const reservations = sqliteTable("slots", {
   id: integer().primaryKey(),
   chain: text({ enum: chainIds }).notNull(),
   coin: text({ enum: coins }).notNull(),

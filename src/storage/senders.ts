@@ -3,15 +3,16 @@
 
 import { and, asc, desc, eq, gt, gte, isNotNull, isNull, lt, ne, type SQL, sql } from "drizzle-orm";
 import { type ChainId, chainIds } from "../domain/assets.ts";
-import { around_max } from "../domain/attribution.ts";
-import type { Candidate } from "../domain/matching.ts";
+import { nearby_max } from "../domain/attribution.ts";
+import type { Reservation } from "../domain/matching.ts";
 import { toCommon, unitsCovering } from "../domain/money.ts";
 import { receivedFor } from "./allocations.ts";
+import { deposit_columns } from "./deposit-search.ts";
 import type { Reader } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
-import { candidateOf, deposit_columns, isInPot, isInSight } from "./reservation-search.ts";
-import { allocations, deposits, orders, slots, transfers } from "./schema.ts";
-import type { Pot } from "./slots.ts";
+import { isKnownAtArrival, isOnTarget, reservationOf } from "./reservation-search.ts";
+import type { PaymentTarget } from "./reservations.ts";
+import { allocations, deposits, orders, reservations, transfers } from "./schema.ts";
 import type { TransferRow } from "./transfers.ts";
 
 /**
@@ -21,39 +22,39 @@ import type { TransferRow } from "./transfers.ts";
  */
 export function depositsOfSender(
   at: Reader,
-  pot: Pot,
+  target: PaymentTarget,
   sender: string,
   decimals: number,
   transfer: number,
-): Candidate[] {
-  const where = { ...pot, sender, transfer };
+): Reservation[] {
+  const where = { ...target, sender, transfer };
   const bound = selectBound(at).all(where);
   const begun = selectOrdersPaid(at).all(where).length === 1 ? selectBegunInPot(at).all(where) : [];
   const own = new Map([...bound, ...begun].map((row) => [row.deposit, row]));
   return [...own.values()].map((row) => {
     const left = toCommon(row.amount) - receivedFor(at, row.order_id);
     const units = left > 0n ? unitsCovering(left, decimals) : BigInt(row.units);
-    return candidateOf({ ...row, rest: false, units: units.toString() });
+    return reservationOf({ ...row, rest: false, units: units.toString() });
   });
 }
 
 /** Of promises that expect a sender; the literal lets the planner use their index. */
 const isExpecting = and(
-  eq(slots.sender, sql.placeholder("sender")),
-  sql`${slots.sender} <> ''`,
+  eq(reservations.sender, sql.placeholder("sender")),
+  sql`${reservations.sender} <> ''`,
   ne(orders.status, "paid"),
-  eq(slots.rest, false),
-  isInSight,
+  eq(reservations.rest, false),
+  isKnownAtArrival,
 );
 
 const selectBound = statement((db) =>
   db
     .select(deposit_columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .from(reservations)
+    .innerJoin(deposits, eq(deposits.id, reservations.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
-    .where(and(isInPot, isExpecting))
-    .limit(around_max)
+    .where(and(isOnTarget, isExpecting))
+    .limit(nearby_max)
     .prepare(),
 );
 
@@ -95,7 +96,7 @@ function selectPartPaid(where?: SQL) {
           where,
         ),
       )
-      .limit(around_max)
+      .limit(nearby_max)
       .prepare(),
   );
 }
@@ -110,26 +111,26 @@ const selectBegunInPot = selectPartPaid(
  * Deposits in whichever pot that expect a sender (those that ended unpaid among them while their amount is kept), and
  * open ones on its chain that it has paid in part with another transfer than `transfer`. Only time says what came first.
  */
-export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Candidate[] {
+export function depositsExpecting(at: Reader, chain: ChainId, sender: string, transfer: number): Reservation[] {
   const rows = [...selectExpecting(at).all({ sender, transfer }), ...selectBegun(at).all({ chain, sender, transfer })];
-  return rows.map((row) => candidateOf({ ...row, rest: false, opened_head: null, head_after_opening: null }));
+  return rows.map((row) => reservationOf({ ...row, rest: false, opened_head: null, head_after_opening: null }));
 }
 
 const selectExpecting = statement((db) =>
   db
     .select(deposit_columns)
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .from(reservations)
+    .innerJoin(deposits, eq(deposits.id, reservations.deposit))
     .innerJoin(orders, eq(orders.id, deposits.order_id))
     .where(isExpecting)
-    .limit(around_max)
+    .limit(nearby_max)
     .prepare(),
 );
 
 /** Addresses that begin with `prefix` and have paid a deposit on this wallet; a few, each found by one step in the index. */
-export function payersLike(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
+export function payersWithPrefix(at: Reader, place: { chain: ChainId; wallet: string }, prefix: string): string[] {
   const found: string[] = [];
-  for (let below = `${prefix}~`; found.length < around_max; ) {
+  for (let below = `${prefix}~`; found.length < nearby_max; ) {
     const payer = selectPayer(at).get({ ...place, prefix, below })?.sender;
     if (payer === undefined) break;
     found.push(payer);
@@ -227,8 +228,8 @@ const selectNextPaid = statement((db) =>
  * Transfers of a sender to a pot that pay nothing and stand on the chain, confirmed or not, newest first. Without those
  * that an operator has seen to.
  */
-export function unallocatedOf(at: Reader, pot: Pot, sender: string, limit: number): TransferRow[] {
-  return selectUnallocated(at).all({ ...pot, sender, limit });
+export function unallocatedTransfers(at: Reader, target: PaymentTarget, sender: string, limit: number): TransferRow[] {
+  return selectUnallocated(at).all({ ...target, sender, limit });
 }
 
 const selectUnallocated = statement((db) =>
@@ -254,8 +255,8 @@ const selectUnallocated = statement((db) =>
 );
 
 /** Unconfirmed transfers of a sender to a pot that are to pay a part of an open deposit, the newest deposits' first. */
-export function partsUnconfirmed(at: Reader, pot: Pot, sender: string, limit: number): TransferRow[] {
-  return selectPartsUnconfirmed(at).all({ ...pot, sender, limit });
+export function unconfirmedParts(at: Reader, target: PaymentTarget, sender: string, limit: number): TransferRow[] {
+  return selectPartsUnconfirmed(at).all({ ...target, sender, limit });
 }
 
 const selectPartsUnconfirmed = statement((db) =>

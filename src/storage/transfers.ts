@@ -6,7 +6,7 @@ import type { ChainId, Coin } from "../domain/assets.ts";
 import type { FinalReach } from "../domain/finality.ts";
 import type { InboxReason, Transfer, TransferStatus } from "../domain/payment.ts";
 import type { Reader, Tx } from "./engine/database.ts";
-import { returned, statement } from "./engine/statement.ts";
+import { requireRow, statement } from "./engine/statement.ts";
 import { nextId } from "./generations.ts";
 import { deposits, transfers } from "./schema.ts";
 
@@ -121,7 +121,7 @@ export function knownTransfer(
 }
 
 /** What the product adds to a transfer when it first sees it. */
-export interface FirstSight {
+export interface FirstSeen {
   coin: Coin | null;
   label: string;
   /** Decimal text of the units. */
@@ -131,13 +131,13 @@ export interface FirstSight {
 }
 
 /** Inserts a transfer that waits for confirmation. Throws SQLite's constraint error when it is known already. */
-export function insertTransfer(tx: Tx, transfer: Transfer, sight: FirstSight): TransferRow {
-  return returned(insert(tx).get({ ...placeOf(transfer), ...sight, now: tx.now }));
+export function insertTransfer(tx: Tx, transfer: Transfer, sight: FirstSeen): TransferRow {
+  return requireRow(insert(tx).get({ ...placeOf(transfer), ...sight, now: tx.now }));
 }
 
 /** Re-points a row that pays nothing at the transfer as it stands on the chain now; it waits for confirmation again. */
-export function movePlace(tx: Tx, id: number, transfer: Transfer, sight: FirstSight): TransferRow {
-  return returned(updatePlace(tx).get({ id, ...placeOf(transfer), ...sight }));
+export function moveTransfer(tx: Tx, id: number, transfer: Transfer, sight: FirstSeen): TransferRow {
+  return requireRow(updatePlace(tx).get({ id, ...placeOf(transfer), ...sight }));
 }
 
 /** Re-points a confirmed row at another block and changes nothing else: a re-mined transaction pays once. */
@@ -155,7 +155,7 @@ function placeOf(transfer: Transfer) {
   };
 }
 
-export interface Judgement {
+export interface TransferJudgement {
   status: TransferStatus;
   /** The deposit it pays. */
   deposit: number | null;
@@ -170,10 +170,10 @@ export interface Judgement {
 }
 
 /** Writes what was decided about a transfer. */
-export function judgeTransfer(tx: Tx, id: number, judgement: Judgement): TransferRow {
+export function judgeTransfer(tx: Tx, id: number, judgement: TransferJudgement): TransferRow {
   const { status, deposit, part, reason, likely_order, confirmed_at, held_for = null } = judgement;
   const words = { status, deposit, part: part ? 1 : 0, reason, likely_order, confirmed_at, held_for };
-  return returned(updateVerdict(tx).get({ id, ...words }));
+  return requireRow(updateVerdict(tx).get({ id, ...words }));
 }
 
 /** Replaces the confirmation policy of a transfer (`formatFinality`). */

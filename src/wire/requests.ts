@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { canonicalAddress, canonicalAnywhere, correctedChecksum } from "../domain/address.ts";
-import { type ChainId, type Coin, chains } from "../domain/assets.ts";
+import { type ChainId, type Coin, chainFacts } from "../domain/assets.ts";
 import { errorCodes, Fault } from "../domain/errors.ts";
 import { chain, coin } from "./enums.ts";
 import * as fields from "./fields.ts";
@@ -207,7 +207,7 @@ export function readDismissal(json: unknown): string {
 function readSender(claimed: string, chain: ChainId | null): string {
   const canonical = chain === null ? canonicalAnywhere(claimed) : canonicalAddress(chain, claimed);
   if (canonical !== null) return canonical;
-  const takes_evm = chain === null || chains[chain].kind === "evm";
+  const takes_evm = chain === null || chainFacts[chain].kind === "evm";
   const mistyped = takes_evm && correctedChecksum(claimed) !== null;
   const where = chain === null ? "any chain" : chain;
   const problem = mistyped ? "it fails its checksum" : `it is no address on ${where}`;

@@ -5,7 +5,7 @@ import type { History } from "../chains/history.ts";
 import type { Providers, Source } from "../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../config/config.ts";
 import type { ChainId } from "../domain/assets.ts";
-import type { Balances } from "../services/balances.ts";
+import type { BalanceComparison } from "../services/balance-comparison.ts";
 import type { IndexReconciliation } from "../services/index-reconciliation.ts";
 import type { Settlement } from "../services/settlement.ts";
 import type { Watching } from "../services/watching.ts";
@@ -51,7 +51,7 @@ export function createChainWorkers(needs: {
   config: LiveConfig;
   database: Database;
   settlement: Settlement;
-  balances: Balances;
+  balances: BalanceComparison;
   indexReconciliation: IndexReconciliation;
   /** The index of a chain to compare with; null where the settings name none. */
   history(settings: ChainSettings): History | null;
@@ -125,7 +125,7 @@ export function createChainWorkers(needs: {
 }
 
 /** The chains that must be read whether they have a wallet or not. */
-export function owingChains(database: Database): ChainId[] {
+export function chainsToRead(database: Database): ChainId[] {
   const known = database.read((at) => allChains(at)).map((row) => row.chain);
   return known.filter((chain) => owes(database, chain));
 }

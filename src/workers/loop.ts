@@ -1,7 +1,7 @@
 // Recurring work: a period, a wake-up, a back-off after failures. One run at a time, stops cleanly, counted.
 
 import { backoffMs } from "../domain/backoff.ts";
-import { codeOf, wordsOf } from "../domain/errors.ts";
+import { errorCode, errorText } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 
@@ -73,8 +73,8 @@ export function createLoop(options: LoopOptions): Loop {
       telemetry.count("loop_failures", { loop: name });
       telemetry.warn("loop_failed", {
         loop: name,
-        code: codeOf(error),
-        error: wordsOf(error),
+        code: errorCode(error),
+        error: errorText(error),
         failures,
         wait_ms: wait,
       });

@@ -7,7 +7,7 @@ import { createTronSource } from "../../src/chains/tron/tron-dialect.ts";
 import { createTronGridSource } from "../../src/chains/tron/trongrid-source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
 import { tronAddress } from "../../src/domain/address.ts";
-import { chains } from "../../src/domain/assets.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
@@ -59,14 +59,14 @@ const rpcTroubles: [string, Behaviour][] = [
 
 /** A stand on anvil behind JSON-RPC proxies; `connect` makes the source under test from their URLs. */
 async function rpcStand(proxies: number, connect: (urls: string[]) => Source): Promise<SourceStand> {
-  const anvil = await startAnvil({ chainId: chains.eth.chain_id, slotsInAnEpoch: 2 });
+  const anvil = await startAnvil({ chainId: chainFacts.eth.chain_id, slotsInAnEpoch: 2 });
   const all: ProviderProxy[] = Array.from({ length: proxies }, () => startProviderProxy(anvil.url));
   const behave = (behaviour: Behaviour) => {
     for (const proxy of all) proxy.behave(behaviour);
   };
   return {
     chain: "eth",
-    chain_id: chains.eth.chain_id,
+    chain_id: chainFacts.eth.chain_id,
     anvil,
     source: () => connect(all.map(({ url }) => url)),
     providers: all.map(({ host }) => host),
@@ -88,13 +88,13 @@ async function rpcStand(proxies: number, connect: (urls: string[]) => Source): P
 
 sourceContract("JSON-RPC of an EVM node", () =>
   rpcStand(1, ([url = ""]) =>
-    createEvmSource({ chain: "eth", chain_id: chains.eth.chain_id, url, page_blocks, ...needs() }),
+    createEvmSource({ chain: "eth", chain_id: chainFacts.eth.chain_id, url, page_blocks, ...needs() }),
   ),
 );
 
 sourceContract("a pool of two", () =>
   rpcStand(2, (rpc_urls) => {
-    const facts = chains.eth;
+    const facts = chainFacts.eth;
     const settings: ChainSettings = {
       id: "eth",
       facts,
@@ -120,11 +120,11 @@ const bare = (hex: string) => hex.slice(2);
 /** A stand on an emulated Tron node; `make` reads it one way or another. */
 async function tronStand(make: (tron: TronEmulator) => Omit<SourceStand, "chain" | "chain_id" | "anvil" | "stop">) {
   const tron = await startTronEmulator();
-  const { chain_id } = chains.tron;
+  const { chain_id } = chainFacts.tron;
   return { chain: "tron" as const, chain_id, anvil: tron.anvil, stop: tron.stop, ...make(tron) };
 }
 
-const { chain_id: tron_id } = chains.tron;
+const { chain_id: tron_id } = chainFacts.tron;
 
 sourceContract("JSON-RPC of a Tron node", () =>
   tronStand((tron) => ({

@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createEvmSource } from "../../src/chains/rpc/evm-rpc.ts";
 import type { Source } from "../../src/chains/source.ts";
-import { codeOf } from "../../src/domain/errors.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
@@ -48,7 +48,7 @@ const held = (wallet: string) => ({ wallet, token: usdt.address });
 const failure = (asked: Promise<unknown>) =>
   asked.then(
     () => "no failure",
-    (error) => codeOf(error),
+    (error) => errorCode(error),
   );
 
 describe("balances", () => {
@@ -101,6 +101,6 @@ test("a log from a wallet that was not asked for refuses the outgoing side", asy
   const error = await source()
     .read(asked)
     .catch((error: unknown) => error);
-  expect(codeOf(error)).toBe("provider_inconsistent");
+  expect(errorCode(error)).toBe("provider_inconsistent");
   expect(String(error)).toContain("from a wallet that was not asked for");
 });

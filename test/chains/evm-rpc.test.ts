@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { getAddress } from "viem";
 import { createEvmSource } from "../../src/chains/rpc/evm-rpc.ts";
-import type { ProviderReport, Question, Source } from "../../src/chains/source.ts";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import type { LogQuery, ProviderReport, Source } from "../../src/chains/source.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -81,14 +81,14 @@ function source({ page_blocks = 1000, expect_id = chain_id, world: changed = {} 
   return createEvmSource({ chain: "eth", chain_id: expect_id, url, page_blocks, outbound, world, telemetry });
 }
 
-function question(changed: Partial<Question> = {}): Question {
+function question(changed: Partial<LogQuery> = {}): LogQuery {
   return { from: 1, to: head, wallets: [shop], tokens: [usdt.address, dai.address], mark: null, ...changed };
 }
 
 async function codeOfFailure(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => "no failure",
-    (error) => codeOf(error),
+    (error) => errorCode(error),
   );
 }
 
@@ -700,7 +700,7 @@ describe("an answer that is no answer", () => {
     for (const behaviour of leaks) {
       proxy.behave(behaviour);
       const one = source();
-      const words = await one.heads([]).then(String, wordsOf);
+      const words = await one.heads([]).then(String, errorText);
       expect(words).toStartWith(`${proxy.host}: `);
       const shown = `${words} ${JSON.stringify(one.reports())}`.toLowerCase();
       expect(shown).not.toContain(secret);

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { getAddress } from "viem";
 import { connectHistory } from "../../src/chains/connect.ts";
-import { faultOf, readAnswer, readTokenRows } from "../../src/chains/explorers/etherscan-answers.ts";
+import { readAnswer, readTokenRows, refusalFault } from "../../src/chains/explorers/etherscan-answers.ts";
 import type { History } from "../../src/chains/history.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
-import { type ChainId, chains, type ExplorerKind } from "../../src/domain/assets.ts";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { type ChainId, chainFacts, type ExplorerKind } from "../../src/domain/assets.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import { createRateLimiters, type RateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -66,7 +66,7 @@ interface Options {
 
 function history({ chain = "eth", kind = "etherscan", key = secret, ...given }: Options = {}): History {
   const world = given.world ?? hurriedWorld();
-  const facts = chains[chain];
+  const facts = chainFacts[chain];
   const url = emulator.etherscan;
   const settings: ChainSettings = {
     id: chain,
@@ -99,7 +99,7 @@ function asked(changed: { from?: number; to?: number; wallet?: string; tokens?: 
 async function failure(promise: Promise<unknown>): Promise<{ code: string; words: string; retry_after_s?: number }> {
   return promise.then(
     () => ({ code: "no failure", words: "" }),
-    (error) => ({ code: codeOf(error), words: wordsOf(error), retry_after_s: error.retry_after_s }),
+    (error) => ({ code: errorCode(error), words: errorText(error), retry_after_s: error.retry_after_s }),
   );
 }
 
@@ -380,7 +380,8 @@ describe("refusals", () => {
     for (const { body, class: kind } of recorded.etherscan_answers) {
       const answer = readAnswer(body);
       if (kind === "empty") expect(answer).toEqual({ result: [] });
-      else expect(expected[kind]).toContain("refusal" in answer ? faultOf(answer.refusal, refuser).code : "a result");
+      else
+        expect(expected[kind]).toContain("refusal" in answer ? refusalFault(answer.refusal, refuser).code : "a result");
     }
     const rowsOf = (body: unknown) => {
       const answer = readAnswer(body);

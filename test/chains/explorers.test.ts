@@ -7,8 +7,8 @@ import { createExplorerSource } from "../../src/chains/explorers/explorer-source
 import { connectExplorer } from "../../src/chains/explorers/explorers.ts";
 import type { Source } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
-import { type ChainId, chains, type ExplorerKind } from "../../src/domain/assets.ts";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { type ChainId, chainFacts, type ExplorerKind } from "../../src/domain/assets.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
@@ -31,7 +31,7 @@ import { type SourceStand, sourceContract } from "../support/source-contract.ts"
 const key = "K3Y0123456789ABCDEFSECRET";
 
 function settingsOf(chain: ChainId, kind: ExplorerKind, url: string, rpc_urls: string[] = []): ChainSettings {
-  const facts = chains[chain];
+  const facts = chainFacts[chain];
   return {
     id: chain,
     facts,
@@ -57,7 +57,7 @@ function needs(world: World) {
 function source(chain: ChainId, kind: ExplorerKind, url: string, world = hurriedWorld()): Source {
   const explorer = connectExplorer({ settings: settingsOf(chain, kind, url), ...needs(world) });
   if (explorer === null) throw new Error("the settings name an explorer");
-  const { chain_id } = chains[chain];
+  const { chain_id } = chainFacts[chain];
   return createExplorerSource({ chain, chain_id, explorer, world, telemetry: createTelemetry(world) });
 }
 
@@ -94,12 +94,12 @@ async function stand(
   kind: ExplorerKind,
   more: { lacks: SourceStand["lacks"]; troubles: [string, Manner][] },
 ): Promise<SourceStand> {
-  const anvil = await startAnvil({ chainId: chains[chain].chain_id, slotsInAnEpoch: 2 });
+  const anvil = await startAnvil({ chainId: chainFacts[chain].chain_id, slotsInAnEpoch: 2 });
   const emulator = startExplorerEmulator(anvil);
   const url = kind === "blockscout" ? emulator.blockscout : emulator.etherscan;
   return {
     chain,
-    chain_id: chains[chain].chain_id,
+    chain_id: chainFacts[chain].chain_id,
     anvil,
     source: () => source(chain, kind, url),
     providers: [emulator.host],
@@ -180,7 +180,7 @@ describe("an explorer, where it differs from a node", () => {
   const failure = (promise: Promise<unknown>) =>
     promise.then(
       () => ({ code: "no failure", words: "" }),
-      (error) => ({ code: codeOf(error), words: wordsOf(error) }),
+      (error) => ({ code: errorCode(error), words: errorText(error) }),
     );
 
   test("a range with many transactions is answered in parts that end with a block, and no part is lost", async () => {

@@ -3,11 +3,11 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../../src/chains/connect.ts";
-import type { Providers, Question } from "../../src/chains/source.ts";
+import type { LogQuery, Providers } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
-import { chains } from "../../src/domain/assets.ts";
-import { codeOf } from "../../src/domain/errors.ts";
-import type { Usage } from "../../src/domain/provider.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
+import { errorCode } from "../../src/domain/errors.ts";
+import type { DailyUsage } from "../../src/domain/provider.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
@@ -67,7 +67,7 @@ afterAll(async () => {
 interface Setting {
   urls?: readonly string[];
   requests?: Partial<ChainSettings["requests"]>;
-  used?: Usage;
+  used?: DailyUsage;
 }
 
 /** Providers behind one face. The shortest back-off; a sleep moves the clock. */
@@ -95,7 +95,7 @@ function connected({ urls = all.map(({ url }) => url), requests = {}, used }: Se
       pass(ms);
     },
   };
-  const facts = chains.eth;
+  const facts = chainFacts.eth;
   const settings: ChainSettings = {
     id: "eth",
     facts,
@@ -121,14 +121,14 @@ function pass(ms: number): void {
   now += ms;
 }
 
-function question(from = 1): Question {
+function question(from = 1): LogQuery {
   return { from, to: 3, wallets: [shop], tokens: [usdt.address], mark: null };
 }
 
 const codeOfFailure = (promise: Promise<unknown>) =>
   promise.then(
     () => "no failure",
-    (error) => codeOf(error),
+    (error) => errorCode(error),
   );
 const wordsOfFailure = (promise: Promise<unknown>) =>
   promise.then(

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain } from "../../src/chains/connect.ts";
-import type { Providers, Question } from "../../src/chains/source.ts";
+import type { LogQuery, Providers } from "../../src/chains/source.ts";
 import type { ChainSettings } from "../../src/config/config.ts";
-import { chains } from "../../src/domain/assets.ts";
-import { codeOf } from "../../src/domain/errors.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
@@ -62,7 +62,7 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Prov
     random: (bytes) => new Uint8Array(bytes).fill(chance),
     warn: (line) => void lines.push(line),
   };
-  const facts = chains.eth;
+  const facts = chainFacts.eth;
   const settings: ChainSettings = {
     id: "eth",
     facts,
@@ -89,14 +89,14 @@ function connected(urls: readonly string[] = [a.url, b.url], chance = 255): Prov
   return source ?? expect.unreachable("an EVM chain is watched");
 }
 
-function question(): Question {
+function question(): LogQuery {
   return { from: 1, to: 3, wallets: [shop], tokens: [usdt.address], mark: null };
 }
 
 const codeOfFailure = (promise: Promise<unknown>) =>
   promise.then(
     () => "no failure",
-    (error) => codeOf(error),
+    (error) => errorCode(error),
   );
 
 describe("two providers as one", () => {

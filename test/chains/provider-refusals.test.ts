@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { providerUrl } from "../../src/chains/rpc/provider-url.ts";
-import { fewerCalls, narrower, type RefusalKind, readRefusal } from "../../src/chains/rpc/refusals.ts";
+import { fewerCalls, narrowedRange, type RefusalKind, readRefusal } from "../../src/chains/rpc/refusals.ts";
 import recorded from "../support/recorded-refusals.json";
 
 const asked = 1000;
@@ -108,20 +108,20 @@ describe("what a refusal means", () => {
     test(`HTTP ${status} ${words(error)} is ${kind}${blocks ? `, then ${blocks} blocks` : ""}`, () => {
       const refusal = readRefusal({ status, error });
       expect(refusal.kind).toBe(kind);
-      if (blocks !== undefined) expect(narrower(refusal.text, asked)?.blocks).toBe(blocks);
+      if (blocks !== undefined) expect(narrowedRange(refusal.text, asked)?.blocks).toBe(blocks);
     });
   }
 
   test("a single block that is refused cannot be narrowed", () => {
-    expect(narrower("block range is too wide", 1)).toBeNull();
+    expect(narrowedRange("block range is too wide", 1)).toBeNull();
   });
 
   test("a suggestion as wide as the request is no progress and is ignored", () => {
-    expect(narrower("this block range should work: [0x0, 0x3e7]", 1000)).toEqual({ blocks: 500, stated: false });
+    expect(narrowedRange("this block range should work: [0x0, 0x3e7]", 1000)).toEqual({ blocks: 500, stated: false });
   });
 
   test("a suggestion written backwards still counts by its width", () => {
-    expect(narrower("this block range should work: [0x64, 0x5b]", 1000)).toEqual({ blocks: 10, stated: true });
+    expect(narrowedRange("this block range should work: [0x64, 0x5b]", 1000)).toEqual({ blocks: 10, stated: true });
   });
 
   test("a refused batch is cut to the number the provider states, else in half", () => {
@@ -138,7 +138,7 @@ describe("refusals recorded from live providers", () => {
       expect(refusal.kind).toBe(kind as RefusalKind);
       if (kind !== "range") return;
       const wide = 0x2000000;
-      const blocks = narrower(refusal.text, wide)?.blocks ?? 0;
+      const blocks = narrowedRange(refusal.text, wide)?.blocks ?? 0;
       expect(blocks).toBeGreaterThan(0);
       expect(blocks).toBeLessThan(wide);
     });

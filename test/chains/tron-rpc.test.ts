@@ -2,11 +2,11 @@
 // adapter-contract.test.ts.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Question, Source } from "../../src/chains/source.ts";
+import type { LogQuery, Source } from "../../src/chains/source.ts";
 import { createTronSource } from "../../src/chains/tron/tron-dialect.ts";
 import { tronAddress } from "../../src/domain/address.ts";
-import { chains } from "../../src/domain/assets.ts";
-import { codeOf } from "../../src/domain/errors.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { realWorld } from "../../src/world.ts";
@@ -16,7 +16,7 @@ import { startTronEmulator, type TronEmulator } from "../support/tron-emulator.t
 import recorded from "../support/tron-recorded.json";
 
 const [, payer, shop] = accounts;
-const { chain_id } = chains.tron;
+const { chain_id } = chainFacts.tron;
 
 let tron: TronEmulator;
 let usdt: Coin;
@@ -42,7 +42,7 @@ function source(url = tron.rpc_url, page_blocks = 1000): Source {
   return createTronSource({ chain: "tron", chain_id, url, page_blocks, ...needs });
 }
 
-function question(changed: Partial<Question> = {}): Question {
+function question(changed: Partial<LogQuery> = {}): LogQuery {
   return {
     from: 1,
     to: 100,
@@ -56,7 +56,7 @@ function question(changed: Partial<Question> = {}): Question {
 const failure = (promise: Promise<unknown>) =>
   promise.then(
     () => ({ code: "none" }),
-    (error: { retry_after_s?: number }) => ({ code: codeOf(error), retry_after_s: error.retry_after_s }),
+    (error: { retry_after_s?: number }) => ({ code: errorCode(error), retry_after_s: error.retry_after_s }),
   );
 
 describe("a Tron node's JSON-RPC", () => {

@@ -3,15 +3,15 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connectChain, connectHistory } from "../../src/chains/connect.ts";
-import type { Question } from "../../src/chains/source.ts";
-import { createTronWay } from "../../src/chains/tron/tron-way.ts";
+import type { LogQuery } from "../../src/chains/source.ts";
+import { createTronHttpClient } from "../../src/chains/tron/tron-http-client.ts";
 import { createTronGridHistory, createTronGridSource } from "../../src/chains/tron/trongrid-source.ts";
 import { createTronscan } from "../../src/chains/tron/tronscan.ts";
 import { type ApiKeys, type ChainSettings, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
-import { chains } from "../../src/domain/assets.ts";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import type { BlockRef } from "../../src/domain/finality.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
@@ -23,7 +23,7 @@ import recorded from "../support/tron-recorded.json";
 
 const [, payer, shop, stranger] = accounts;
 const chain = "tron";
-const { chain_id } = chains.tron;
+const { chain_id } = chainFacts.tron;
 const page_blocks = 1000;
 const key = "k3y-of-trongrid";
 
@@ -71,7 +71,7 @@ allowed_origins = []\n[[wallets]]\nblockchain = "tron"\naddress = "${tronAddress
   return found ?? expect.unreachable("there is a wallet on Tron");
 }
 
-function question(to: number, changed: Partial<Question> = {}): Question {
+function question(to: number, changed: Partial<LogQuery> = {}): LogQuery {
   return { from: 1, to, wallets: [tronAddress(shop)], tokens: [tronAddress(usdt.address)], mark: null, ...changed };
 }
 
@@ -79,8 +79,8 @@ const failure = (promise: Promise<unknown>) =>
   promise.then(
     () => ({ code: "no failure", words: "", retry_after_s: undefined }),
     (error: { retry_after_s?: number }) => ({
-      code: codeOf(error),
-      words: wordsOf(error),
+      code: errorCode(error),
+      words: errorText(error),
       retry_after_s: error.retry_after_s,
     }),
   );
@@ -104,7 +104,7 @@ describe("the key", () => {
         return new Response("{}");
       },
     });
-    const way = createTronWay({
+    const way = createTronHttpClient({
       outbound,
       rateLimiters: createRateLimiters({ world }),
       service: "trongrid",

@@ -23,7 +23,7 @@ import { normaliseOrigin, parseListen } from "../../src/config/place.ts";
 import { replaceAdminSecret } from "../../src/config/secret.ts";
 import { closest } from "../../src/config/suggest.ts";
 import { type ChainId, chainIds, coins, tokens } from "../../src/domain/assets.ts";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import type { FinalityTier } from "../../src/domain/finality.ts";
 import { formatNetwork, isWithin, parseNetwork } from "../../src/domain/network.ts";
 import { extensionSections } from "../../src/extensions.ts";
@@ -985,7 +985,7 @@ describe("loading", () => {
       () => null,
       (error: unknown) => error,
     );
-    return { code: codeOf(error), words: error instanceof Error ? error.message : wordsOf(error) };
+    return { code: errorCode(error), words: error instanceof Error ? error.message : errorText(error) };
   };
 
   beforeEach(() => {

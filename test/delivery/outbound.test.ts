@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { errorCode, errorText } from "../../src/domain/errors.ts";
 import { createOutbound, isPublicAddress, literalTarget, type OutboundRequest } from "../../src/outbound.ts";
 import { realWorld, type World } from "../../src/world.ts";
 
@@ -85,7 +85,7 @@ async function refusal(sent: Promise<unknown>): Promise<{ code: string; words: s
   try {
     await sent;
   } catch (error) {
-    return { code: codeOf(error), words: wordsOf(error) };
+    return { code: errorCode(error), words: errorText(error) };
   }
   throw new Error("nothing was refused");
 }

@@ -15,11 +15,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { chainIds, chains, tokens } from "../../src/domain/assets.ts";
+import { chainFacts, chainIds, tokens } from "../../src/domain/assets.ts";
 import type { Finality } from "../../src/domain/finality.ts";
 import { transitionTable } from "../../src/domain/order.ts";
 import { entryReasons } from "../../src/domain/payment.ts";
-import { usual_fees } from "../../src/domain/slots.ts";
+import { usual_fees } from "../../src/domain/surcharge.ts";
 import type { Order, Signature } from "../../src/sdk/index.ts";
 import {
   type Appliance,
@@ -90,7 +90,7 @@ describe("printed from the code", () => {
         ...(seconds === undefined ? [] : [`${seconds} s`]),
       ].join(" and ");
     const rows = chainIds.map((id) => {
-      const { name, chain_id, finality } = chains[id];
+      const { name, chain_id, finality } = chainFacts[id];
       const coins = new Map(
         tokens[id].flatMap(({ coin, on_request }) => (coin === null ? [] : [[coin, on_request === true]])),
       );

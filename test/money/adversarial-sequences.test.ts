@@ -2,7 +2,7 @@
 // order? None, over a real database.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { codeOf } from "../../src/domain/errors.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { createWatching } from "../../src/services/watching.ts";
@@ -329,7 +329,7 @@ describe("after the clock was set back", () => {
   const refusal = (id: number) =>
     unassign(id).then(
       () => null,
-      (error: unknown) => codeOf(error),
+      (error: unknown) => errorCode(error),
     );
 
   test("what an order was paid with is not taken back: what came first is told by the log, not by the clock", async () => {

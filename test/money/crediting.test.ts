@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { AllocationKind } from "../../src/domain/payment.ts";
-import type { Effect } from "../../src/services/crediting.ts";
+import type { CreditEffect } from "../../src/services/crediting.ts";
 import { orderById } from "../../src/storage/orders.ts";
 import { exchange, startTill, type Till } from "../support/till.ts";
 
@@ -18,7 +18,7 @@ afterEach(async () => {
 const credit = (transfer: number, order_id: string, kind: AllocationKind = "assign") =>
   till.database.transact((tx) => till.crediting.credit(tx, { transfer: till.transfer(transfer), order_id, kind }));
 const foresee = (transfer: number, order_id: string, kind: AllocationKind = "assign") =>
-  till.database.read((at) => till.crediting.foresee(at, { transfer: till.transfer(transfer), order_id, kind }));
+  till.database.read((at) => till.crediting.previewCredit(at, { transfer: till.transfer(transfer), order_id, kind }));
 
 /** Money that fits nothing and waits for a person. */
 const found = async (amount: string, coin: "USDT" | "USDC" = "USDT") => (await till.receive({ amount, coin })).id;
@@ -53,7 +53,7 @@ describe("what a transfer would do to an order", () => {
     state: State,
     amount: string,
     kind: AllocationKind,
-    effect: Effect,
+    effect: CreditEffect,
     remaining: string,
     excess: string,
   ][] = [

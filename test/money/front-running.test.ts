@@ -2,7 +2,7 @@
 // payer's is paid, and a payment that is held meanwhile pays by itself later.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { usual_fees } from "../../src/domain/slots.ts";
+import { usual_fees } from "../../src/domain/surcharge.ts";
 import { createHeldTransfers } from "../../src/services/held.ts";
 import { createInbox } from "../../src/services/inbox.ts";
 import { insertClaim } from "../../src/storage/claims.ts";

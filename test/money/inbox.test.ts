@@ -2,7 +2,13 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type ChainId, type Coin, tokens } from "../../src/domain/assets.ts";
-import { type Asked, likelyOwner, rankCandidates, type Stray, weakestClaim } from "../../src/domain/candidates.ts";
+import {
+  likelyOrder,
+  type QuotedAmount,
+  rankCandidates,
+  type UnmatchedTransfer,
+  weakestClaim,
+} from "../../src/domain/candidates.ts";
 import { Fault } from "../../src/domain/errors.ts";
 import type { OrderStatus } from "../../src/domain/order.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
@@ -23,7 +29,7 @@ const sender = "0x8617E340B3D01FA5F11F306F4090FD50E238070D";
 const other_wallet = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
 describe("the ranking of candidates", () => {
-  const stray: Stray = {
+  const stray: UnmatchedTransfer = {
     chain: "eth",
     coin: "USDT",
     wallet: evm_wallet,
@@ -32,11 +38,11 @@ describe("the ranking of candidates", () => {
     reason: null,
     likely_order: null,
   };
-  const asked = (order_id: string, more: Partial<Asked> = {}): Asked => ({
+  const asked = (order_id: string, more: Partial<QuotedAmount> = {}): QuotedAmount => ({
     order_id,
     merchant_order_id: `m-${order_id}`,
     status: "pending",
-    pot: { chain: "eth", coin: "USDT", wallet: evm_wallet },
+    target: { chain: "eth", coin: "USDT", wallet: evm_wallet },
     amount: "10.00",
     rest: false,
     opened_at: start_ms - 1000,
@@ -44,15 +50,15 @@ describe("the ranking of candidates", () => {
     claimed: false,
     ...more,
   });
-  const pot = (chain: ChainId, coin: Coin, wallet = evm_wallet) => ({ pot: { chain, coin, wallet } });
+  const target = (chain: ChainId, coin: Coin, wallet = evm_wallet) => ({ target: { chain, coin, wallet } });
   const exact = "asked for exactly this amount";
 
-  const rows: [what: string, Partial<Asked>, difference: string | null, why: string | null][] = [
+  const rows: [what: string, Partial<QuotedAmount>, difference: string | null, why: string | null][] = [
     ["the same amount here", {}, "0", `${exact} here`],
     ["the rest of it", { rest: true }, "0", "asked for exactly what is left to pay of it here"],
-    ["the same amount on another wallet", pot("eth", "USDT", other_wallet), "0", `${exact}, but on another wallet`],
-    ["the same amount in another coin", pot("eth", "USDC"), "0", `${exact}, but in USDC`],
-    ["the same amount on another chain", pot("base", "USDC"), "0", `${exact}, but in USDC on base`],
+    ["the same amount on another wallet", target("eth", "USDT", other_wallet), "0", `${exact}, but on another wallet`],
+    ["the same amount in another coin", target("eth", "USDC"), "0", `${exact}, but in USDC`],
+    ["the same amount on another chain", target("base", "USDC"), "0", `${exact}, but in USDC on base`],
     ["a little more", { amount: "11.3" }, "-1.3", "asked for an amount close by, above this one"],
     [
       "it with decimals",
@@ -64,17 +70,17 @@ describe("the ranking of candidates", () => {
     ["a little less", { amount: "9.9" }, "0.1", "asked for an amount close by, below this one"],
     [
       "it and a fee in another coin",
-      { ...pot("base", "USDC"), amount: "10.5" },
+      { ...target("base", "USDC"), amount: "10.5" },
       "-0.5",
       "asked for this amount and a fee that exchanges usually keep, but in USDC on base",
     ],
     ["half as much more", { amount: "19.5" }, "-9.5", "asked for an amount close by, above this one"],
     ["more than that", { amount: "20.01" }, null, null],
-    ["another amount elsewhere", { ...pot("base", "USDC"), amount: "10.01" }, null, null],
-    ["another amount without a choice", { pot: null, opened_at: null, amount: "3" }, null, null],
+    ["another amount elsewhere", { ...target("base", "USDC"), amount: "10.01" }, null, null],
+    ["another amount without a choice", { target: null, opened_at: null, amount: "3" }, null, null],
     [
       "a claim without a choice",
-      { pot: null, opened_at: null, claimed: true, amount: "3" },
+      { target: null, opened_at: null, claimed: true, amount: "3" },
       "7",
       "its payer named this transaction",
     ],
@@ -92,14 +98,14 @@ describe("the ranking of candidates", () => {
     else expect(one).toMatchObject({ order_id: "a", merchant_order_id: "m-a", difference, why });
   });
 
-  const order = (...all: Asked[]) => rankCandidates(stray, all).map((one) => one.order_id);
+  const order = (...all: QuotedAmount[]) => rankCandidates(stray, all).map((one) => one.order_id);
 
   test("puts strong reasons before weak ones, whatever the order's status", () => {
     expect(
       order(
         asked("close", { amount: "11.3" }),
         asked("cut", { amount: "10.01" }),
-        asked("elsewhere", pot("base", "USDC")),
+        asked("elsewhere", target("base", "USDC")),
         asked("sender", { amount: "500", known_sender: true }),
         asked("claimed", { amount: "700", claimed: true }),
         asked("exact", { status: "paid" }),
@@ -114,7 +120,8 @@ describe("the ranking of candidates", () => {
   });
 
   test("then pending before ended before paid, then the nearest, then the newest", () => {
-    const status = (status: OrderStatus, id: string, more: Partial<Asked> = {}) => asked(id, { status, ...more });
+    const status = (status: OrderStatus, id: string, more: Partial<QuotedAmount> = {}) =>
+      asked(id, { status, ...more });
     expect(
       order(
         status("paid", "p"),
@@ -129,21 +136,21 @@ describe("the ranking of candidates", () => {
   test("names an order once, for its best reason, and five at most", () => {
     const many = Array.from({ length: 9 }, (_, index) => asked(`o${index}`, { opened_at: start_ms - index }));
     expect(order(...many)).toEqual(["o0", "o1", "o2", "o3", "o4"]);
-    const twice = rankCandidates(stray, [asked("a", pot("base", "USDC")), asked("a")]);
+    const twice = rankCandidates(stray, [asked("a", target("base", "USDC")), asked("a")]);
     expect(twice.map((one) => one.why)).toEqual([`${exact} here`]);
   });
 
   test("names at most two orders for nothing but a claim, however many claim it", () => {
     const strangers = Array.from({ length: 9 }, (_, index) => asked(`s${index}`, { amount: "700", claimed: true }));
-    const payer = asked("payer", { ...pot("base", "USDC") });
+    const payer = asked("payer", { ...target("base", "USDC") });
     expect(order(...strangers, payer)).toEqual(["s0", "s1", "payer"]);
   });
 
-  const claims: [what: string, better: Partial<Asked>, worse: Partial<Asked>][] = [
+  const claims: [what: string, better: Partial<QuotedAmount>, worse: Partial<QuotedAmount>][] = [
     ["a deposit from before the transfer", {}, { opened_at: start_ms + 60_000 }],
-    ["any deposit", { amount: "700" }, { pot: null, opened_at: null }],
+    ["any deposit", { amount: "700" }, { target: null, opened_at: null }],
     ["a known sender", { known_sender: true, amount: "700" }, {}],
-    ["a deposit on the wallet it came to", { amount: "12" }, pot("base", "USDC")],
+    ["a deposit on the wallet it came to", { amount: "12" }, target("base", "USDC")],
     ["the nearer amount", { amount: "10.2" }, { amount: "9" }],
   ];
   test.each(claims)("of two claims keeps the one with %s", (_what, better, worse) => {
@@ -160,28 +167,28 @@ describe("the ranking of candidates", () => {
     expect(weakestClaim(stray, [])).toBe(null);
   });
 
-  const owners: [what: string, asked: Asked[], owner: string | null][] = [
+  const owners: [what: string, asked: QuotedAmount[], owner: string | null][] = [
     ["nobody", [], null],
-    ["the only one who was asked for it elsewhere", [asked("a", pot("base", "DAI"))], "a"],
-    ["one who chose twice", [asked("a", pot("base", "DAI")), asked("a", pot("arb", "DAI"))], "a"],
-    ["nobody when two were asked", [asked("a", pot("base", "DAI")), asked("b", pot("arb", "DAI"))], null],
-    ["nobody when it ended", [asked("a", { ...pot("base", "DAI"), status: "expired" })], null],
-    ["nobody when it came later", [asked("a", { ...pot("base", "DAI"), opened_at: start_ms + 60_000 })], null],
+    ["the only one who was asked for it elsewhere", [asked("a", target("base", "DAI"))], "a"],
+    ["one who chose twice", [asked("a", target("base", "DAI")), asked("a", target("arb", "DAI"))], "a"],
+    ["nobody when two were asked", [asked("a", target("base", "DAI")), asked("b", target("arb", "DAI"))], null],
+    ["nobody when it ended", [asked("a", { ...target("base", "DAI"), status: "expired" })], null],
+    ["nobody when it came later", [asked("a", { ...target("base", "DAI"), opened_at: start_ms + 60_000 })], null],
     ["nobody of another amount", [asked("a", { amount: "10.01" })], null],
-    ["who was asked for it and a fee elsewhere", [asked("a", { ...pot("base", "DAI"), amount: "10.8" })], "a"],
+    ["who was asked for it and a fee elsewhere", [asked("a", { ...target("base", "DAI"), amount: "10.8" })], "a"],
     [
       "who was asked for just it, before who was asked for a fee more",
-      [asked("a", pot("base", "DAI")), asked("b", { ...pot("arb", "DAI"), amount: "11" })],
+      [asked("a", target("base", "DAI")), asked("b", { ...target("arb", "DAI"), amount: "11" })],
       "a",
     ],
     [
       "nobody when two were asked for it and a fee",
-      [asked("a", { ...pot("base", "DAI"), amount: "10.8" }), asked("b", { ...pot("arb", "DAI"), amount: "11" })],
+      [asked("a", { ...target("base", "DAI"), amount: "10.8" }), asked("b", { ...target("arb", "DAI"), amount: "11" })],
       null,
     ],
   ];
   test.each(owners)("takes for the likely owner %s", (_what, all, owner) => {
-    expect(likelyOwner(stray, all)).toBe(owner);
+    expect(likelyOrder(stray, all)).toBe(owner);
   });
 });
 

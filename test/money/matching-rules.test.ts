@@ -2,12 +2,17 @@
 // answer last.
 
 import { describe, expect, test } from "bun:test";
-import { type Around, around_max, attribute, type Context } from "../../src/domain/attribution.ts";
-import { beginningsLike, isLookalike } from "../../src/domain/lookalike.ts";
-import { type Arrival, type Candidate, isTimely, type Match } from "../../src/domain/matching.ts";
+import {
+  type AttributionContext,
+  attribute,
+  type NearbyReservations,
+  nearby_max,
+} from "../../src/domain/attribution.ts";
+import { isLookalike, lookalikePrefixes } from "../../src/domain/lookalike.ts";
+import { type IncomingTransfer, isHeadTimeExpected, type Match, type Reservation } from "../../src/domain/matching.ts";
 
 const usd = (amount: number): bigint => BigInt(Math.round(amount * 1e6));
-const arrival: Arrival = {
+const arrival: IncomingTransfer = {
   sender: "payer",
   units: usd(10),
   block: { number: 50, time: 1000 },
@@ -19,7 +24,7 @@ const arrival: Arrival = {
   dust: false,
   petty: false,
 };
-const open: Candidate = {
+const open: Reservation = {
   deposit: 7,
   order_id: "order-7",
   order_status: "pending",
@@ -35,7 +40,7 @@ const open: Candidate = {
   closed: false,
   taken: false,
 };
-const nothing: Around = {
+const nothing: NearbyReservations = {
   lookalike: false,
   mine: [],
   tolerant: [],
@@ -47,10 +52,10 @@ const nothing: Around = {
   expected: [],
   elsewhere: [],
   reserved: [],
-  highestPaying: (due) => due + due / 10n,
+  maxPayment: (due) => due + due / 10n,
 };
 
-const alone: Context = {
+const alone: AttributionContext = {
   remainders: () => [],
   isShared: () => false,
   hasPaidSeveral: () => false,
@@ -66,14 +71,14 @@ function words(found: Match): string {
 }
 
 const head_49 = { number: 49, time: 1000 };
-const expired: Partial<Candidate> = { closed: true, order_status: "expired" };
-const cancelled: Partial<Candidate> = { closed: true, order_status: "cancelled" };
-const paid: Partial<Candidate> = { closed: true, order_status: "paid" };
+const expired: Partial<Reservation> = { closed: true, order_status: "expired" };
+const cancelled: Partial<Reservation> = { closed: true, order_status: "cancelled" };
+const paid: Partial<Reservation> = { closed: true, order_status: "paid" };
 
 describe("a transfer of an amount that was promised", () => {
-  const other: Candidate = { ...open, deposit: 8, order_id: "order-8", sender: "somebody else" };
+  const other: Reservation = { ...open, deposit: 8, order_id: "order-8", sender: "somebody else" };
   const unknown = { ...open, opened_head: null };
-  const rows: [what: string, arrival: Partial<Arrival>, candidates: Candidate[], answer: string][] = [
+  const rows: [what: string, arrival: Partial<IncomingTransfer>, candidates: Reservation[], answer: string][] = [
     ["of a watched but not accepted contract", { accepted: false }, [], "unknown_token"],
     ["between own wallets", { own: true }, [open], "from_own_wallet"],
     ["between own wallets, of a contract that is not accepted", { own: true, accepted: false }, [], "unknown_token"],
@@ -103,7 +108,7 @@ describe("a transfer of an amount that was promised", () => {
     ["beside another that pays the deposit", {}, [{ ...open, taken: true }], "duplicate order-7"],
   ];
   test.each(rows)("%s", (_what, changes, candidates, answer) => {
-    const never = (): Around => {
+    const never = (): NearbyReservations => {
       if (candidates.length > 0 && answer !== "too_early")
         throw new Error("an exact amount asks for nothing around it");
       return nothing;
@@ -114,11 +119,11 @@ describe("a transfer of an amount that was promised", () => {
 
 describe("a transfer at or below the head that the chain showed just after the opening", () => {
   // Opened at 990 s by our clock.
-  const heard: Partial<Candidate> = { opened_at: 990_000, opened_ahead_ms: 0, head_after_opening: 52 };
+  const heard: Partial<Reservation> = { opened_at: 990_000, opened_ahead_ms: 0, head_after_opening: 52 };
   const at = (time: number, number = 52) => ({ block: { number, time } });
   const chain = (block_ms: number) => ({ chain_time: { block_ms } });
   const base = chain(200);
-  const rows: [what: string, arrival: Partial<Arrival>, deposit: Partial<Candidate>, answer: string][] = [
+  const rows: [what: string, arrival: Partial<IncomingTransfer>, deposit: Partial<Reservation>, answer: string][] = [
     ["in a block of more than two seconds before the opening", at(987), {}, "too_early"],
     ["in a block of two seconds before, which may have been built later", at(988), {}, "match pays 7"],
     ["in a block of the same second", at(990), {}, "match pays 7"],
@@ -153,25 +158,30 @@ describe("a transfer at or below the head that the chain showed just after the o
     ["behind a chain that is ahead", 982, 8000, 12_000, false],
     ["of a chain whose clock is not known", 990, null, 12_000, false],
   ])("that head counts by its time: %s", (_what, time, opened_ahead_ms, block_ms, counts) => {
-    expect(isTimely({ time }, { opened_at: 990_000, opened_ahead_ms }, { block_ms })).toBe(counts);
+    expect(isHeadTimeExpected({ time }, { opened_at: 990_000, opened_ahead_ms }, { block_ms })).toBe(counts);
   });
 });
 
 describe("a transfer of 10 that nobody was asked for exactly", () => {
-  const at = (amount: number, deposit = 7, changes: Partial<Candidate> = {}): Candidate => ({
+  const at = (amount: number, deposit = 7, changes: Partial<Reservation> = {}): Reservation => ({
     ...open,
     deposit,
     order_id: `order-${deposit}`,
     units: usd(amount),
     ...changes,
   });
-  const many = (amount: number) => Array.from({ length: around_max }, () => at(amount));
+  const many = (amount: number) => Array.from({ length: nearby_max }, () => at(amount));
   const late = { expires_at: 999_000 };
   const later = { opened_head: 50 };
   const newer = (amount: number) => many(amount).map((one) => ({ ...one, ...later, opened_at: 1_020_000 }));
   const bound = { sender: "payer" };
   const foreign = { sender: "somebody else" };
-  const rows: [what: string, arrival: Partial<Arrival>, around: Partial<Around>, answer: string][] = [
+  const rows: [
+    what: string,
+    arrival: Partial<IncomingTransfer>,
+    around: Partial<NearbyReservations>,
+    answer: string,
+  ][] = [
     // Noise
     ["dust, even in tolerance", { dust: true }, { tolerant: [at(10.05)] }, "dust"],
     ["dust of a contract that is not accepted", { dust: true, accepted: false }, {}, "dust"],
@@ -401,10 +411,10 @@ describe("a transfer of 10 that nobody was asked for exactly", () => {
 });
 
 describe("a transfer of exactly what is left of a deposit its sender has paid in part", () => {
-  const mine: Candidate = { ...open, order_id: "order-5", deposit: 5, rest: true };
-  const also: Candidate = { ...mine, order_id: "order-6", deposit: 6 };
+  const mine: Reservation = { ...open, order_id: "order-5", deposit: 5, rest: true };
+  const also: Reservation = { ...mine, order_id: "order-6", deposit: 6 };
   const later = { opened_head: 50 };
-  const rows: [what: string, remainders: Candidate[], exact: Candidate[], shared: boolean, answer: string][] = [
+  const rows: [what: string, remainders: Reservation[], exact: Reservation[], shared: boolean, answer: string][] = [
     ["and nobody else was asked for", [mine], [], false, "part pays 5"],
     ["and that a stranger was asked for", [mine], [open], false, "part pays 5"],
     ["and that is left of another of the sender's", [mine, also], [], false, "ambiguous"],
@@ -427,7 +437,7 @@ describe("a transfer of exactly what is left of a deposit its sender has paid in
 });
 
 describe("a transfer of exactly what a deposit asks for that was just opened", () => {
-  const older: Candidate = { ...open, order_id: "order-5", deposit: 5, units: usd(11), opened_at: 900_000 };
+  const older: Reservation = { ...open, order_id: "order-5", deposit: 5, units: usd(11), opened_at: 900_000 };
   const after_it = { opened_at: 1_020_000 };
   const expected = { sender: "payer" };
   // Opened at 990 s by our clock: young are payments up to 15 s of uncertainty and two blocks of 12 s later.
@@ -436,9 +446,9 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
   const ahead = { opened_ahead_ms: 2000, opened_uncertainty_ms: 1000 };
   const rows: [
     what: string,
-    arrival: Partial<Arrival>,
-    deposit: Partial<Candidate>,
-    older: Candidate[],
+    arrival: Partial<IncomingTransfer>,
+    deposit: Partial<Reservation>,
+    older: Reservation[],
     shared: boolean,
     answer: string,
   ][] = [
@@ -450,7 +460,7 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
       "with more than are looked at",
       {},
       {},
-      Array.from({ length: around_max }, () => ({ ...older, ...after_it })),
+      Array.from({ length: nearby_max }, () => ({ ...older, ...after_it })),
       false,
       "ambiguous",
     ],
@@ -503,7 +513,7 @@ describe("a transfer of exactly what a deposit asks for that was just opened", (
   });
 
   test("pays no guess either: a little less, or a little more", () => {
-    const context = (near: Partial<Around>): Context => ({
+    const context = (near: Partial<NearbyReservations>): AttributionContext => ({
       ...alone,
       around: () => ({ ...nothing, ...near }),
       olderThan: () => [older],
@@ -532,13 +542,13 @@ describe("an address that looks like another", () => {
   });
 
   test("begins in one of a few ways", () => {
-    expect(beginningsLike("0x70aBffffffffffffffffffffffffffffffff79C8")).toEqual([
+    expect(lookalikePrefixes("0x70aBffffffffffffffffffffffffffffffff79C8")).toEqual([
       "0x70ab",
       "0x70aB",
       "0x70Ab",
       "0x70AB",
     ]);
-    expect(beginningsLike(tron)).toHaveLength(16);
-    expect(beginningsLike(tron)).toContain("TJCnK");
+    expect(lookalikePrefixes(tron)).toHaveLength(16);
+    expect(lookalikePrefixes(tron)).toContain("TJCnK");
   });
 });

@@ -6,7 +6,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { tokens } from "../../src/domain/assets.ts";
-import { codeOf } from "../../src/domain/errors.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import { type Checkout, createCheckout } from "../../src/services/checkout.ts";
 import { createExpiry, type Expiry } from "../../src/services/expiry.ts";
 import { createSettlement, type Settlement } from "../../src/services/settlement.ts";
@@ -175,7 +175,7 @@ async function turns(count: number): Promise<void> {
 const settled = (act: Promise<unknown>) =>
   act.then(
     () => "done",
-    (error: unknown) => codeOf(error),
+    (error: unknown) => errorCode(error),
   );
 
 /** Two acts begun in every way they can meet: which first, and how many turns of the event loop apart. */

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Config, liveConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
 import type { Transfer } from "../../src/domain/payment.ts";
-import { type Page, slices } from "../../src/services/page.ts";
 import { createPaymentRules } from "../../src/services/payment-rules.ts";
+import { type ScannedRange, sliceTransfers } from "../../src/services/scanned-range.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { allocate } from "../../src/storage/allocations.ts";
@@ -69,7 +69,7 @@ describe("a page", () => {
   test.each(cuts)("%s", (_what, perBlock, parts) => {
     let index = 0;
     const transfers = perBlock.flatMap((count, at) => Array.from({ length: count }, () => transfer(index++, at + 1)));
-    const cut = slices({ transfers, end: block(99) });
+    const cut = sliceTransfers({ transfers, end: block(99) });
     expect(cut.map((part) => [part.transfers.length, part.end.number])).toEqual(parts as number[][]);
     expect(cut.flatMap((part) => part.transfers)).toEqual(transfers);
   });
@@ -117,7 +117,7 @@ describe("ingest", () => {
     const rules = createPaymentRules({ config: live });
     return createSettlement({ ...rules, database: temp.database, config: live, telemetry: silent });
   };
-  const page = (transfers: Transfer[], more: Partial<Page> = {}): Page => ({
+  const page = (transfers: Transfer[], more: Partial<ScannedRange> = {}): ScannedRange => ({
     chain: "eth",
     pass: "head",
     watches: ids(),

@@ -4,17 +4,17 @@
 import { describe, expect, test } from "bun:test";
 import { fromUnits, scaleOf, toUnits } from "../../src/domain/money.ts";
 import {
-  type Distinct,
-  distinctness,
+  type Distinctness,
+  distinctnessLevels,
   finerThan,
+  lastDigitUnit,
   type Price,
-  promisedOf,
-  reachOf,
-  scalesOf,
-  stepOf,
+  reservedAmounts,
+  surchargeRange,
+  surchargeScales,
   surcharges,
   usual_fees,
-} from "../../src/domain/slots.ts";
+} from "../../src/domain/surcharge.ts";
 
 const u = (text: string, decimals = 6): bigint => {
   const units = toUnits(text, decimals);
@@ -27,13 +27,13 @@ const price = (amount: string, limit = "0.99", decimals = 6): Price => ({
   decimals,
   scale: scaleOf(amount),
 });
-const promised = (list: readonly bigint[]) => promisedOf([...new Set(list)].sort((a, b) => (a < b ? -1 : 1)));
+const promised = (list: readonly bigint[]) => reservedAmounts([...new Set(list)].sort((a, b) => (a < b ? -1 : 1)));
 
 /** The least surcharge of the fewest decimals, the most distinct first, as checkout takes it. */
-function chosen(wanted: Price, taken: readonly bigint[]): { units: bigint; distinct: Distinct } | null {
+function chosen(wanted: Price, taken: readonly bigint[]): { units: bigint; distinct: Distinctness } | null {
   const known = promised(taken);
-  for (const distinct of distinctness) {
-    for (const scale of scalesOf(wanted)) {
+  for (const distinct of distinctnessLevels) {
+    for (const scale of surchargeScales(wanted)) {
       const { value } = surcharges(wanted, scale, known, distinct).next();
       if (value !== undefined) return { units: value, distinct };
     }
@@ -54,7 +54,7 @@ describe("the place of the last digit", () => {
     ["10", 0, "1"],
     ["0.5", 18, "0.1"],
   ])("of %p in %p decimals is that of %p", (amount, decimals, step) => {
-    expect(stepOf(u(amount, decimals), decimals)).toBe(u(step, decimals));
+    expect(lastDigitUnit(u(amount, decimals), decimals)).toBe(u(step, decimals));
   });
 
   test("amounts that become 19.9 once digits are dropped or rounded away lie around it", () => {
@@ -125,7 +125,7 @@ describe("the amount beside a price that is promised already", () => {
     const wanted = price("10.00");
     const known = promised([wanted.units]);
     const seen = new Set<bigint>();
-    for (const scale of scalesOf(wanted)) {
+    for (const scale of surchargeScales(wanted)) {
       for (const amount of surcharges(wanted, scale, known, "scale")) {
         if (seen.size >= 10_000) break;
         seen.add(amount);
@@ -135,13 +135,13 @@ describe("the amount beside a price that is promised already", () => {
     expect(seen.size).toBe(10_000);
     const all = [...known.between(0n, u("100"))];
     const probes = { count: 0 };
-    const counted = promisedOf(all);
+    const counted = reservedAmounts(all);
     const has = (amount: bigint) => {
       probes.count += 1;
       return counted.has(amount);
     };
     expect(choose(wanted, all)).not.toBe(null);
-    for (const scale of scalesOf(wanted))
+    for (const scale of surchargeScales(wanted))
       if (!surcharges(wanted, scale, { ...counted, has }, "scale").next().done) break;
     // Some three questions for each promise there is: never one for each pair of them.
     expect(probes.count).toBeLessThan(100_000);
@@ -221,7 +221,7 @@ describe("a world of promises", () => {
 
   test("knows that promises out of reach have no say", () => {
     const wanted = price("10.00");
-    const { above, through } = reachOf(wanted);
+    const { above, through } = surchargeRange(wanted);
     const below = chance(7);
     for (let count = 0; count < 200; count++) {
       const all = Array.from({ length: 300 }, () => BigInt(1 + below(40_000_000))).concat(wanted.units);

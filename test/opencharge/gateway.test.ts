@@ -8,10 +8,10 @@ import type { Transfer } from "../../src/domain/payment.ts";
 import type { OpenchargeSettings } from "../../src/opencharge/config/settings.ts";
 import { createDirectory } from "../../src/opencharge/services/directory.ts";
 import { createGateway, type Gateway, type OpenedSession } from "../../src/opencharge/services/gateway.ts";
-import { createOwnIdentities } from "../../src/opencharge/services/identity.ts";
+import { createLocalIdentitySource } from "../../src/opencharge/services/identity.ts";
 import { createProofs, type Proofs } from "../../src/opencharge/services/proofs.ts";
 import { storeProof } from "../../src/opencharge/storage/gateway.ts";
-import { isRefusal, type Refusal } from "../../src/opencharge/wire/errors.ts";
+import { isRefusal, type NetworkRefusal } from "../../src/opencharge/wire/errors.ts";
 import { newSecretKey } from "../../src/opencharge/wire/keys.ts";
 import { metadataDocument } from "../../src/opencharge/wire/metadata-document.ts";
 import { readCheckoutCreate, readOrdersCheckout } from "../../src/opencharge/wire/readers.ts";
@@ -44,7 +44,7 @@ let gateway: Gateway;
 let proofs: Proofs;
 let host: ReturnType<typeof Bun.serve>;
 let world = realWorld();
-let identities: ReturnType<typeof createOwnIdentities>;
+let identities: ReturnType<typeof createLocalIdentitySource>;
 let directory: ReturnType<typeof createDirectory>;
 
 beforeEach(() => {
@@ -62,7 +62,7 @@ beforeEach(() => {
   settings = { ...testConfig({ webhooks: { allow_private_targets: true } }), opencharge: section() };
   const config = liveConfig(settings);
   const outbound = createOutbound({ world });
-  identities = createOwnIdentities({ config });
+  identities = createLocalIdentitySource({ config });
   directory = createDirectory({ config, outbound, world, telemetry: silent, identities });
   const rules = createPaymentRules({ config });
   const network = { ...rules, database: temp.database, config, world, telemetry: silent, identities, directory };
@@ -155,12 +155,13 @@ async function checkout({ from = caller, signed = merchant.signOrder(order()), u
   return isRefusal(request) ? request : gateway.open(await callerOf(from), request, "checkout");
 }
 
-function opened(result: OpenedSession | Refusal): OpenedSession {
+function opened(result: OpenedSession | NetworkRefusal): OpenedSession {
   if (isRefusal(result)) throw new Error(`${result.refused}: ${result.message}`);
   return result;
 }
 
-const codeOf = (result: OpenedSession | Refusal) => (isRefusal(result) ? `${result.status} ${result.refused}` : "open");
+const codeOf = (result: OpenedSession | NetworkRefusal) =>
+  isRefusal(result) ? `${result.status} ${result.refused}` : "open";
 
 const orderOf = ({ id }: OpenedSession) => {
   const session = gateway.session(id);
@@ -368,7 +369,7 @@ describe("a checkout", () => {
 
   test("is not hosted by an appliance that is no gateway", async () => {
     const none = liveConfig({ ...settings, opencharge: { ...section(), gateway_ocid: null, merchant_ocid: ours } });
-    const own = createOwnIdentities({ config: none });
+    const own = createLocalIdentitySource({ config: none });
     const rules = createPaymentRules({ config: none });
     const needs = { ...rules, database: temp.database, config: none, world, telemetry: silent, directory };
     gateway = createGateway({ ...needs, identities: own });
@@ -411,7 +412,7 @@ describe("a proof of payment", () => {
     const agreed = { ocid: caller_ocid, same_currencies: [], proof_recipient: "gateway" as const };
     const network = { ...settings.opencharge, ...section(), partners: [agreed] };
     const config = liveConfig({ ...settings, opencharge: network });
-    identities = createOwnIdentities({ config });
+    identities = createLocalIdentitySource({ config });
     const rules = createPaymentRules({ config });
     const needs = { ...rules, database: temp.database, config, world, telemetry: silent, identities, directory };
     gateway = createGateway(needs);

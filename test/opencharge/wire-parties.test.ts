@@ -11,7 +11,7 @@ import {
   newNonce,
   readRequestAuth,
   signRequest,
-  staleness,
+  timestampRefusal,
   verifyRequest,
 } from "../../src/opencharge/wire/request-auth.ts";
 import { signResponse, verifyResponse } from "../../src/opencharge/wire/response-auth.ts";
@@ -56,7 +56,7 @@ beforeAll(async () => {
     const answer = async () => {
       const auth = readRequestAuth(request.headers);
       if (isRefusal(auth)) return auth;
-      const stale = staleness(auth.timestamp, world.now());
+      const stale = timestampRefusal(auth.timestamp, world.now());
       if (stale !== null) return stale;
       const sender = parties.find((party) => party.ocid === auth.ocid);
       const keys = sender === undefined ? [] : keysForRequest(await metadataOf(sender), world.now());

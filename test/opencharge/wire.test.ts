@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { codeOf } from "../../src/domain/errors.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import * as answers from "../../src/opencharge/wire/answers.ts";
 import { checkAccepts, checkMerchant, checkRecipient } from "../../src/opencharge/wire/audience.ts";
 import { canonicalForms, canonicalIn, canonicalJson } from "../../src/opencharge/wire/canonical.ts";
 import {
   errorEnvelope,
   isRefusal,
+  type NetworkRefusal,
   networkCodes,
-  type Refusal,
+  networkRefusal,
   readErrorEnvelope,
-  refuse,
   refuseSubmitted,
 } from "../../src/opencharge/wire/errors.ts";
 import {
@@ -22,7 +22,7 @@ import {
   verifyText,
 } from "../../src/opencharge/wire/keys.ts";
 import { keysForObject, keysForRequest, type Metadata, readMetadata } from "../../src/opencharge/wire/metadata.ts";
-import { type Identity, metadataDocument } from "../../src/opencharge/wire/metadata-document.ts";
+import { metadataDocument, type NetworkIdentity } from "../../src/opencharge/wire/metadata-document.ts";
 import { type Order, orderObject, proofObject } from "../../src/opencharge/wire/orders.ts";
 import {
   checkReturnUrls,
@@ -38,10 +38,10 @@ import {
   claimsIdentity,
   newNonce,
   type RequestAuth,
+  type RequestRules,
   readRequestAuth,
   signRequest,
-  staleness,
-  type Tolerance,
+  timestampRefusal,
   verifyRequest,
 } from "../../src/opencharge/wire/request-auth.ts";
 import { signResponse, verifyResponse } from "../../src/opencharge/wire/response-auth.ts";
@@ -68,8 +68,8 @@ import { vector, vectors } from "../support/opencharge/vectors.ts";
 const { secret, public_key } = given;
 const bytes = (text: string) => new TextEncoder().encode(text);
 const keys = [public_key];
-const strict: Tolerance = { base_path: "/opencharge", accept_relative_path: false, accept_der: false };
-const tolerant: Tolerance = { ...strict, accept_relative_path: true };
+const strict: RequestRules = { base_path: "/opencharge", accept_relative_path: false, accept_der: false };
+const tolerant: RequestRules = { ...strict, accept_relative_path: true };
 
 function sure<T>(value: T | null | undefined): T {
   if (value === null || value === undefined) throw new Error("there is no value");
@@ -77,7 +77,7 @@ function sure<T>(value: T | null | undefined): T {
 }
 
 /** The value of something that may be refused; fails the test when it is. */
-function accepted<T>(value: T | Refusal): T {
+function accepted<T>(value: T | NetworkRefusal): T {
   if (isRefusal(value)) throw new Error(`refused: ${JSON.stringify(value)}`);
   return value;
 }
@@ -267,7 +267,7 @@ describe("JSON that is signed", () => {
       try {
         canonicalJson(value);
       } catch (error) {
-        code = codeOf(error);
+        code = errorCode(error);
       }
       expect(code).toBe("invalid_request");
     });
@@ -483,7 +483,7 @@ describe("the headers of a request", () => {
   ];
   for (const [off_s, ms, expected] of moments) {
     test(`a timestamp ${off_s} s before a now that is ${ms} ms into its second: ${expected}`, () => {
-      expect(verdict(staleness(1706500000 - off_s, 1706500000_000 + ms))).toBe(expected);
+      expect(verdict(timestampRefusal(1706500000 - off_s, 1706500000_000 + ms))).toBe(expected);
     });
   }
 });
@@ -893,7 +893,7 @@ describe("a metadata document", () => {
     expect(signed).toEqual([true, false, false]);
   });
 
-  const identity: Identity = {
+  const identity: NetworkIdentity = {
     name: "Shop",
     description: "Coffee",
     icon: null,
@@ -1220,18 +1220,18 @@ describe("errors", () => {
 
   test("are this closed list, each with its status, and another where a body carried the fault", () => {
     const listed = networkCodes.map((code) => {
-      const [own, submitted] = [refuse(code).status, refuseSubmitted(code).status];
+      const [own, submitted] = [networkRefusal(code).status, refuseSubmitted(code).status];
       return `${code} ${own === submitted ? own : `${own}/${submitted}`}`;
     });
     expect(listed.join(", ")).toBe(statuses);
   });
 
   test("travel in one envelope, with details only where there are some", () => {
-    expect(errorEnvelope(refuse("NONCE_REUSED"))).toEqual({
+    expect(errorEnvelope(networkRefusal("NONCE_REUSED"))).toEqual({
       error: { code: "NONCE_REUSED", message: "the nonce was used before" },
     });
     const details = { providedIssuer: 7, acceptedIssuers: [100] };
-    expect(errorEnvelope(refuse("ISSUER_NOT_ACCEPTED", { message: "no", details }))).toEqual({
+    expect(errorEnvelope(networkRefusal("ISSUER_NOT_ACCEPTED", { message: "no", details }))).toEqual({
       error: { code: "ISSUER_NOT_ACCEPTED", message: "no", details },
     });
   });

@@ -2,13 +2,13 @@
 // the usual and the measured pace sets the depths.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { type ChainId, chains } from "../../src/domain/assets.ts";
+import { type ChainId, chainFacts } from "../../src/domain/assets.ts";
 import { Fault } from "../../src/domain/errors.ts";
 import type { BlockRef, Finality } from "../../src/domain/finality.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { chainRow, secondsPerBlock } from "../../src/storage/chains.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
-import { examine } from "../../src/workers/doctor/examine.ts";
+import { runDoctor } from "../../src/workers/doctor/examine.ts";
 import { createPaceWatch } from "../../src/workers/scan/pace-watch.ts";
 import { testConfig } from "../support/server.ts";
 import { type TempDatabase, tempDatabase } from "../support/temp-database.ts";
@@ -29,7 +29,7 @@ afterEach(() => temp.close());
 
 const block = (number: number, time: number): BlockRef => ({ number, hash: `0x${number}`, time });
 
-async function watch(chain: ChainId, block_s: () => number | null, chain_id = chains[chain].chain_id) {
+async function watch(chain: ChainId, block_s: () => number | null, chain_id = chainFacts[chain].chain_id) {
   const world = { ...temp.world, elapsed: () => elapsed_ms, warn: (line: string) => void log.push(line) };
   const config = testConfig({ wallets: [{ chain, address: wallet, coins: ["USDC"], starting_tx: null }] as never });
   const settings = { ...(config.chains.get(chain) as NonNullable<ReturnType<typeof config.chains.get>>), chain_id };
@@ -133,12 +133,12 @@ test("a young chain, and a provider without the older header, are asked again a 
 });
 
 test("doctor warns of a policy of blocks alone that is over in a few seconds, and of no other", async () => {
-  const finding = async (chain: ChainId, finality: Finality, chain_id = chains[chain].chain_id) => {
+  const finding = async (chain: ChainId, finality: Finality, chain_id = chainFacts[chain].chain_id) => {
     const config = testConfig({ wallets: [{ chain, address: wallet, coins: ["USDC"], starting_tx: null }] as never });
     const settings = config.chains.get(chain);
     if (settings === undefined) throw new Error("the chain has a wallet");
     const changed = { ...settings, chain_id, finality: [{ up_to: null, finality }] };
-    const checks = await examine({ world: temp.world, config: { ...config, chains: new Map([[chain, changed]]) } });
+    const checks = await runDoctor({ world: temp.world, config: { ...config, chains: new Map([[chain, changed]]) } });
     return checks.filter(({ check }) => check === "finality").map(({ verdict, words }) => [verdict, words]);
   };
   expect(await finding("base", { blocks: 10 })).toEqual([
@@ -154,7 +154,7 @@ test("doctor warns of a policy of blocks alone that is over in a few seconds, an
 test("nothing is stated of the pace of a chain that has an id of the merchant's own", async () => {
   const till = await startTill();
   const stated = () => till.operator.status().chains.find(({ id }) => id === "eth")?.usual_pace;
-  expect(stated()).toEqual(chains.eth.seconds_per_block);
+  expect(stated()).toEqual(chainFacts.eth.seconds_per_block);
   const current = till.config.current();
   const eth = current.chains.get("eth");
   if (eth === undefined) throw new Error("eth is not configured");

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Providers } from "../../src/chains/source.ts";
 import { Fault } from "../../src/domain/errors.ts";
 import { createWatching } from "../../src/services/watching.ts";
-import { recordPoll, rememberBlock } from "../../src/storage/chains.ts";
-import { cover, intervals, watchesOf } from "../../src/storage/coverage.ts";
+import { recordPoll, saveHeader } from "../../src/storage/chains.ts";
+import { cover, coveredIntervals, watchesOf } from "../../src/storage/coverage.ts";
 import { createTelemetry } from "../../src/telemetry.ts";
 import { createRewinding } from "../../src/workers/scan/rewinding.ts";
 import { testConfig } from "../support/server.ts";
@@ -36,7 +36,7 @@ async function misread(read_finally_to: number, operators: number) {
     blocks: (numbers: readonly number[]) => Promise.resolve(numbers.map((number) => block(number))),
   } as unknown as Providers;
   await temp.database.transact((tx) => {
-    for (const one of [block(90), block(104, "false"), block(120, "false")]) rememberBlock(tx, "eth", one);
+    for (const one of [block(90), block(104, "false"), block(120, "false")]) saveHeader(tx, "eth", one);
     const range = { from: 0, hash: null, time: null, provider: "a" };
     cover(tx, watches, "head", { ...range, to: 120 });
     cover(tx, watches, "final", { ...range, to: read_finally_to });
@@ -46,7 +46,7 @@ async function misread(read_finally_to: number, operators: number) {
   const rewinding = createRewinding({ chain: "eth", source, database: temp.database, watching, telemetry });
   const end = { head: block(200), final: { number: 185, hash: null, time: null } };
   const topOf = (pass: "head" | "final" = "head") =>
-    temp.database.read((at) => intervals(at, watches[0] ?? 0, pass)).at(-1)?.to;
+    temp.database.read((at) => coveredIntervals(at, watches[0] ?? 0, pass)).at(-1)?.to;
   return { rewind: () => rewinding.rewind(block(120, "false"), end), topOf };
 }
 

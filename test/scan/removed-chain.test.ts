@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { createWatching } from "../../src/services/watching.ts";
-import { owingChains } from "../../src/workers/chain-workers.ts";
+import { chainsToRead } from "../../src/workers/chain-workers.ts";
 import { startTill, type Till } from "../support/till.ts";
 
 let till: Till;
@@ -18,7 +18,7 @@ test("a chain that was taken out of the configuration is read while a transfer o
   const wallets = config.wallets.filter(({ chain }) => chain !== "eth");
   const chains = new Map([...config.chains].filter(([chain]) => chain !== "eth"));
   await createWatching(till).sync({ ...config, wallets, chains });
-  expect(owingChains(till.database)).toContain("eth");
+  expect(chainsToRead(till.database)).toContain("eth");
   await till.confirm(id);
-  expect(owingChains(till.database)).not.toContain("eth");
+  expect(chainsToRead(till.database)).not.toContain("eth");
 });

@@ -54,7 +54,7 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "amounts are free again at once",
     "src/storage/deposits.ts",
-    ["closeSlots(tx, id, closed_at);", "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);"],
+    ["closeReservations(tx, id, closed_at);", "tx.live().run(`DELETE FROM slots WHERE deposit = ${id}`);"],
     /released early|not in quarantine/,
   ),
   fault(
@@ -67,15 +67,15 @@ export const faults: readonly PlantedFault[] = [
     "an old transfer pays a new order",
     "src/domain/matching.ts",
     [
-      'if (isOlder(arrival, candidate)) return { reason: "too_early", likely_order: null };',
-      "isOlder(arrival, candidate);",
+      'if (isOlderThanDeposit(arrival, candidate)) return { reason: "too_early", likely_order: null };',
+      "isOlderThanDeposit(arrival, candidate);",
     ],
     /opened after it|opened above its block/,
   ),
   fault(
     "a late transfer pays",
     "src/domain/matching.ts",
-    ['if (arrival.block.time * 1000 > endsAt(candidate)) return because("late");', ""],
+    ['if (arrival.block.time * 1000 > orderEndOnChain(candidate)) return because("late");', ""],
     /expired before it/,
   ),
   fault(
@@ -139,10 +139,10 @@ export const faults: readonly PlantedFault[] = [
     changes: [
       {
         file: "src/services/watching.ts",
-        find: "for (const watch of everWatched(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);",
+        find: "for (const watch of allWatchIds(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch, top, pass);",
         put: "for (const watch of watchesOf(tx, chain)) for (const pass of passes) uncoverAbove(tx, watch.id, top, pass);",
       },
-      { file: "src/services/watching.ts", find: "  everWatched,\n", put: "  watchesOf,\n" },
+      { file: "src/services/watching.ts", find: "  allWatchIds,\n", put: "  watchesOf,\n" },
     ],
     words: /answered another branch|covered and not stored/,
     from: 201,
@@ -199,7 +199,7 @@ export const faults: readonly PlantedFault[] = [
     "an overpayment never pays",
     "src/domain/attribution.ts",
     [
-      'return unlessContested(arrival, settled(arrival, meant.candidate, "over"), [meant.candidate], context);',
+      'return unlessContested(arrival, matchFor(arrival, meant.candidate, "over"), [meant.candidate], context);',
       "return null;",
     ],
     /had to pay/,
@@ -208,10 +208,7 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "an overpayment of any size pays",
     "src/domain/attribution.ts",
-    [
-      "return arrival.units <= highestPaying(due) && ",
-      "return arrival.units >= due && highestPaying !== undefined && ",
-    ],
+    ["return arrival.units <= maxPayment(due) && ", "return arrival.units >= due && maxPayment !== undefined && "],
     /were due/,
   ),
   fault(
@@ -236,12 +233,15 @@ export const faults: readonly PlantedFault[] = [
   fault(
     "a deposit opened just now takes what an older order could mean",
     "src/domain/attribution.ts",
-    ["(isYoung(arrival, deposit) ? context.olderThan(deposit) : [])", "(isYoung(arrival, deposit) ? [] : [])"],
+    [
+      "(isYoungDeposit(arrival, deposit) ? context.olderThan(deposit) : [])",
+      "(isYoungDeposit(arrival, deposit) ? [] : [])",
+    ],
     /it was opened just now/,
   ),
   fault(
     "transfers that are an order's amount together never pay",
-    "src/services/splits.ts",
+    "src/services/split-payments.ts",
     ["(may_be_part.includes(reason) ? findSplit", "(may_be_part.includes(reason) && row.id < 0 ? findSplit"],
     /had to pay together/,
   ),

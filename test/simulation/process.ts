@@ -6,7 +6,7 @@ import type { App, startApp } from "../../src/app.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { parseConfig } from "../../src/config/parse.ts";
 import type { extensionHooks, extensionSections } from "../../src/extensions.ts";
-import type { createEventLog, resumedFirst } from "../../src/services/event-log.ts";
+import type { createEventLog, withResumedLog } from "../../src/services/event-log.ts";
 import type { createOperator } from "../../src/services/operator.ts";
 import type { createPaymentRules } from "../../src/services/payment-rules.ts";
 import type { migrateDatabase, openForCommand } from "../../src/storage/engine/open.ts";
@@ -24,7 +24,7 @@ export interface Product {
   extensionSections: typeof extensionSections;
   migrateDatabase: typeof migrateDatabase;
   createEventLog: typeof createEventLog;
-  resumedFirst: typeof resumedFirst;
+  resumedFirst: typeof withResumedLog;
   createOperator: typeof createOperator;
   createPaymentRules: typeof createPaymentRules;
 }

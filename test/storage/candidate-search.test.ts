@@ -3,23 +3,27 @@
 
 import { Database as Sqlite } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { around_max } from "../../src/domain/attribution.ts";
+import { nearby_max } from "../../src/domain/attribution.ts";
 import { countPayments, unboundWaiting } from "../../src/storage/bound-transfers.ts";
-import { askedNear } from "../../src/storage/candidate-search.ts";
+import { quotesNear } from "../../src/storage/candidate-search.ts";
+import { endedRemaindersOf, remaindersOf } from "../../src/storage/deposit-search.ts";
 import type { Reader } from "../../src/storage/engine/database.ts";
 import { heldTransfers, isHeldFor } from "../../src/storage/held.ts";
 import {
-  candidateOfSender,
-  candidatesElsewhere,
-  candidatesFor,
-  endedRemaindersOf,
-  promisesBelow,
-  promisesBetween,
-  remaindersOf,
-  surchargedNear,
-  unpaidBefore,
+  reservationOfSender,
+  reservationsBelow,
+  reservationsBetween,
+  reservationsElsewhere,
+  reservationsFor,
+  surchargedReservationsNear,
+  unpaidReservationsBefore,
 } from "../../src/storage/reservation-search.ts";
-import { depositsExpecting, depositsOfSender, payersLike, unallocatedOf } from "../../src/storage/senders.ts";
+import {
+  depositsExpecting,
+  depositsOfSender,
+  payersWithPrefix,
+  unallocatedTransfers,
+} from "../../src/storage/senders.ts";
 import { transferById, waitingPolicies, waitingTransfers } from "../../src/storage/transfers.ts";
 import { plansOf } from "../support/plans.ts";
 import { evm_wallet } from "../support/server.ts";
@@ -51,26 +55,29 @@ describe("is found", () => {
   const units = (rows: readonly { units: bigint }[]) => rows.map((row) => row.units / six);
 
   test("for several exact amounts at once", () => {
-    expect(units(read((at) => candidatesFor(at, pot, [70n * six, 80n * six, 81n * six], nobody)))).toEqual([70n, 80n]);
-    expect(read((at) => candidatesFor(at, pot, [], nobody))).toEqual([]);
+    expect(units(read((at) => reservationsFor(at, pot, [70n * six, 80n * six, 81n * six], nobody)))).toEqual([
+      70n,
+      80n,
+    ]);
+    expect(read((at) => reservationsFor(at, pot, [], nobody))).toEqual([]);
   });
 
   test("below an amount from the highest down, over the lengths of the numbers, as many as are looked at", () => {
-    const below = (amount: bigint) => units(read((at) => promisesBelow(at, pot, amount * six, nobody)));
+    const below = (amount: bigint) => units(read((at) => reservationsBelow(at, pot, amount * six, nobody)));
     expect(below(10n)).toEqual([]);
     expect(below(100n)).toEqual([90n, 80n, 70n, 60n, 50n, 40n, 30n, 20n, 10n]);
     expect(below(120n)).toEqual([110n, 100n, 90n, 80n, 70n, 60n, 50n, 40n, 30n, 20n, 10n]);
     const all = below(1_000_000n);
-    expect(all).toHaveLength(around_max);
+    expect(all).toHaveLength(nearby_max);
     expect(all.slice(0, 2)).toEqual([300n, 290n]);
   });
 
   test("who has paid here under an address that begins alike, each payer once", () => {
-    const like = (begin: string) => read((at) => payersLike(at, pot, begin));
+    const like = (begin: string) => read((at) => payersWithPrefix(at, pot, begin));
     expect(like("0x")).toEqual([ann, exchange]);
     expect(like(exchange.slice(0, 6))).toEqual([exchange]);
     expect(like(bob.slice(0, 6))).toEqual([]);
-    expect(read((at) => payersLike(at, { ...pot, chain: "polygon" }, "0x"))).toEqual([]);
+    expect(read((at) => payersWithPrefix(at, { ...pot, chain: "polygon" }, "0x"))).toEqual([]);
   });
 });
 
@@ -84,12 +91,12 @@ describe("is read by index:", () => {
     [
       "an exact amount",
       ["sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=?)"],
-      (at) => candidatesFor(at, pot, [1n], nobody),
+      (at) => reservationsFor(at, pot, [1n], nobody),
     ],
     [
       "an exact amount of one sender",
       ["sqlite_autoindex_slots_1 (chain=? AND coin=? AND wallet=? AND units=? AND sender=?)"],
-      (at) => candidateOfSender(at, pot, 1n, ann, nobody),
+      (at) => reservationOfSender(at, pot, 1n, ann, nobody),
     ],
     [
       "other orders with a surcharge near an amount",
@@ -98,7 +105,7 @@ describe("is read by index:", () => {
         "slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units>? AND units<?)",
       ],
       (at) =>
-        surchargedNear(
+        surchargedReservationsNear(
           at,
           pot,
           { order_id: "order", sender: ann, transfer: nobody },
@@ -108,7 +115,7 @@ describe("is read by index:", () => {
     [
       "amounts between two",
       ["slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units>? AND units<?)"],
-      (at) => promisesBetween(at, pot, { above: 100n, through: 200n }, nobody),
+      (at) => reservationsBetween(at, pot, { above: 100n, through: 200n }, nobody),
     ],
     [
       "amounts below",
@@ -116,7 +123,7 @@ describe("is read by index:", () => {
         "slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units<?)",
         "slots_size (chain=? AND coin=? AND wallet=? AND <expr><?)",
       ],
-      (at) => promisesBelow(at, pot, 1n, nobody),
+      (at) => reservationsBelow(at, pot, 1n, nobody),
     ],
     [
       "what one sender pays here",
@@ -143,7 +150,7 @@ describe("is read by index:", () => {
     [
       "payers alike",
       ["transfers_payer (chain=? AND wallet=? AND sender>? AND sender<?)"],
-      (at) => payersLike(at, pot, bob.slice(0, 6)),
+      (at) => payersWithPrefix(at, pot, bob.slice(0, 6)),
     ],
     [
       "waiting payments of one policy",
@@ -174,7 +181,7 @@ describe("is read by index:", () => {
     [
       "what a sender has sent that pays nothing",
       ["transfers_unallocated (chain=? AND coin=? AND wallet=? AND sender=?)"],
-      (at) => unallocatedOf(at, pot, ann, 11),
+      (at) => unallocatedTransfers(at, pot, ann, 11),
     ],
     [
       "unpaid orders that were asked before",
@@ -183,7 +190,7 @@ describe("is read by index:", () => {
         "slots_size (chain=? AND coin=? AND wallet=? AND <expr>=? AND units>? AND units<?)",
       ],
       (at) =>
-        unpaidBefore(
+        unpaidReservationsBefore(
           at,
           pot,
           { deposit: 9, order_id: "order", sender: ann, transfer: nobody },
@@ -207,8 +214,8 @@ describe("is read by index:", () => {
   });
 
   const wide: [what: string, run: (at: Reader) => unknown][] = [
-    ["the same amount elsewhere", (at) => candidatesElsewhere(at, pot, "5", nobody)],
-    ["what a person compares it with", (at) => askedNear(at, row())],
+    ["the same amount elsewhere", (at) => reservationsElsewhere(at, pot, "5", nobody)],
+    ["what a person compares it with", (at) => quotesNear(at, row())],
   ];
   test.each(wide)("%s reads no more than the list of watches whole", (_, run) => {
     const plans = plansOf(raw, run).flat();

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { firstOfGeneration } from "../../src/domain/events.ts";
-import { createEventLog, resumedFirst } from "../../src/services/event-log.ts";
+import { createEventLog, withResumedLog } from "../../src/services/event-log.ts";
 import type { Database } from "../../src/storage/engine/database.ts";
 import { migrateDatabase, openForCommand, openForServing } from "../../src/storage/engine/open.ts";
 import { newestGeneration } from "../../src/storage/generations.ts";
@@ -208,7 +208,7 @@ describe("a command on a restored database", () => {
     const opened = openForCommand({ world, telemetry, path });
     const eventLog = createEventLog({ world, telemetry, database: opened.database, path, is_served });
     try {
-      await act(resumedFirst(opened.database, eventLog));
+      await act(withResumedLog(opened.database, eventLog));
     } finally {
       eventLog.keep();
       await opened.close();

@@ -3,7 +3,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { encodeAbiParameters, keccak256 } from "viem";
-import { createBalances } from "../../src/services/balances.ts";
+import { createBalanceComparison } from "../../src/services/balance-comparison.ts";
 import { insertChain } from "../../src/storage/chains.ts";
 import { openCases } from "../../src/storage/checks.ts";
 import { syncWatches, watchesOf } from "../../src/storage/coverage.ts";
@@ -335,7 +335,7 @@ test("a wallet whose balance changes in ever new ways has eight open cases and n
     ]);
   });
   const watch = database.read((at) => watchesOf(at, "eth"))[0] ?? expect.unreachable("it is watched");
-  const balances = createBalances({ database, telemetry: silent });
+  const balances = createBalanceComparison({ database, telemetry: silent });
   const open = () => database.read((at) => openCases(at, "eth"));
   for (let block = 1; block <= 12; block++) {
     const at = { number: block * 10, hash: `h${block}`, time: block };

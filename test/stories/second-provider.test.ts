@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { parseConfig } from "../../src/config/parse.ts";
 import { type Consensus, consensus, type Opinion } from "../../src/domain/consensus.ts";
-import type { Verdict } from "../../src/domain/matching.ts";
+import type { ReceiptVerdict } from "../../src/domain/matching.ts";
 import { configText } from "../support/appliance.ts";
 import { payer, type Story, type StoryOptions, startStory, usd, wallet } from "../support/chain-story.ts";
 import { altering, alteringLogs, answering, type Behaviour, type Call } from "../support/provider-proxy.ts";
@@ -12,7 +12,7 @@ const moved = { moved: { number: 7, hash: "0x07" } };
 const elsewhere = { moved: { number: 7, hash: "0x77" } };
 
 describe("what opinions come to", () => {
-  const agreed = (verdict: Exclude<Verdict, "unclear">): Consensus => ({ state: "agreed", verdict });
+  const agreed = (verdict: Exclude<ReceiptVerdict, "unclear">): Consensus => ({ state: "agreed", verdict });
   const wanting: Consensus = { state: "wanting" };
   const disputed = (...outvoted: string[]): Consensus => ({ state: "disputed", outvoted });
   const rows: [Opinion["verdict"][], number, Consensus][] = [

@@ -9,7 +9,7 @@ import { parseConfig } from "../../src/config/parse.ts";
 import { tronAddress } from "../../src/domain/address.ts";
 import { createRateLimiters } from "../../src/limits/rate-limiter.ts";
 import { createOutbound } from "../../src/outbound.ts";
-import { createBalances } from "../../src/services/balances.ts";
+import { createBalanceComparison } from "../../src/services/balance-comparison.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
 import { createClaims } from "../../src/services/claims.ts";
 import { createExpiry } from "../../src/services/expiry.ts";
@@ -30,7 +30,7 @@ import { createIndexCheck } from "../../src/workers/reconcile/index-check.ts";
 import { createClockAlarm } from "../../src/workers/scan/clock-watch.ts";
 import { createEvidence } from "../../src/workers/scan/evidence.ts";
 import { createScan } from "../../src/workers/scan/scan.ts";
-import { createLookUp } from "../../src/workers/scan/transfer-lookup.ts";
+import { createTransferLookup } from "../../src/workers/scan/transfer-lookup.ts";
 import { realWorld } from "../../src/world.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import { type ChainConfig, configText, type TestConfig } from "./appliance.ts";
@@ -147,7 +147,7 @@ export async function startStory(options: StoryOptions = {}) {
   const release = createRelease({ database, config, world, telemetry });
   const operator = createOperator({ ...rules, database, config });
   const inbox = createInbox({ ...rules, database, config });
-  const lookUp = createLookUp({ database, sourceOf: (asked) => (asked === chain ? source : null) });
+  const lookUp = createTransferLookup({ database, sourceOf: (asked) => (asked === chain ? source : null) });
   const claims = createClaims({ database, config, settlement, lookUp, world, telemetry });
   await watching.sync(config.current());
   /** A fresh worker, as after a restart: nothing it knew in memory survives. */
@@ -156,7 +156,7 @@ export async function startStory(options: StoryOptions = {}) {
     createScan({ settings, source, config, database, settlement, watching, world, telemetry, clockAlarm });
   let scan = makeScan();
   const makeCheck = () => {
-    const balances = createBalances({ database, telemetry });
+    const balances = createBalanceComparison({ database, telemetry });
     const of = {
       chain: settings.id,
       settings: () => settings,

@@ -1,7 +1,7 @@
 // Another process on the same database: cancels each order it is told of, at once, and says how that went. Run as
 // `bun rival.ts DATABASE`, order ids on stdin, one outcome per line on stdout.
 
-import { codeOf } from "../../src/domain/errors.ts";
+import { errorCode } from "../../src/domain/errors.ts";
 import { openForCommand } from "../../src/storage/engine/open.ts";
 import { recordTransition } from "../../src/storage/ledger.ts";
 import { realWorld } from "../../src/world.ts";
@@ -16,7 +16,7 @@ for await (const order_id of console) {
     .transact((tx) => {
       recordTransition(tx, order_id, "cancel");
     })
-    .then(() => "done", codeOf);
+    .then(() => "done", errorCode);
   console.log(outcome);
 }
 await close();

@@ -4,12 +4,12 @@
 import { createHmac } from "node:crypto";
 import { connect } from "node:net";
 import { type Config, type LiveConfig, liveConfig, type Wallet } from "../../src/config/config.ts";
-import { type ChainId, chains, tokens } from "../../src/domain/assets.ts";
+import { type ChainId, chainFacts, tokens } from "../../src/domain/assets.ts";
 import { extensions } from "../../src/extensions.ts";
 import { createHttp, type HttpDoor, max_body_bytes } from "../../src/http/server.ts";
 import { createOutbound } from "../../src/outbound.ts";
 import { createCheckout } from "../../src/services/checkout.ts";
-import type { Claims, LookUp } from "../../src/services/claims.ts";
+import type { Claims, TransferLookup } from "../../src/services/claims.ts";
 import { createInbox, type Inbox } from "../../src/services/inbox.ts";
 import { createOperator, type Operator } from "../../src/services/operator.ts";
 import { createOrderFeed, type OrderFeed } from "../../src/services/order-feed.ts";
@@ -96,13 +96,13 @@ export function testConfig(settings: Settings = {}): Config {
 function chainSettings(id: ChainId) {
   return {
     id,
-    facts: chains[id],
-    chain_id: chains[id].chain_id,
+    facts: chainFacts[id],
+    chain_id: chainFacts[id].chain_id,
     rpc_urls: ["http://127.0.0.1:1"],
     public_endpoints: false,
     explorer: null,
     api_keys: no_keys,
-    finality: chains[id].finality,
+    finality: chainFacts[id].finality,
     poll_ms: 1000,
     idle_poll_ms: 1000,
     start_block: null,
@@ -172,7 +172,7 @@ export interface UserOptions {
 
 export interface ServerOptions {
   /** Stands in for the chains when a payer names a transaction; without it nothing is mined. */
-  lookUp?: LookUp;
+  lookUp?: TransferLookup;
   settings?: Settings;
   world?: Partial<World>;
 }

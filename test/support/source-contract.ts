@@ -2,9 +2,9 @@
 // adapter and the ways its provider can fail; the transfers and what is expected of them are made here.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Answer, Question, Source } from "../../src/chains/source.ts";
+import type { LogPage, LogQuery, Source } from "../../src/chains/source.ts";
 import type { ChainId } from "../../src/domain/assets.ts";
-import { codeOf, Fault } from "../../src/domain/errors.ts";
+import { errorCode, Fault } from "../../src/domain/errors.ts";
 import type { Anvil } from "./anvil.ts";
 import { accounts, type Coin, deployCoin, mined } from "./coin.ts";
 
@@ -88,7 +88,7 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
     afterAll(() => stand.stop());
 
     /** All that was sent to one shop in both coins. */
-    function question(changed: Partial<Question> = {}): Question {
+    function question(changed: Partial<LogQuery> = {}): LogQuery {
       const tokens = [stand.address(usdt.address), stand.address(dai.address)];
       return { from: 1, to: head, wallets: [stand.address(shop)], tokens, mark: null, ...changed };
     }
@@ -101,7 +101,7 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
       return { number, hash: stand.block(block.hash), time: Number(block.timestamp) };
     }
 
-    const told = ({ transferLogs }: Answer) =>
+    const told = ({ transferLogs }: LogPage) =>
       transferLogs.map(({ tx_hash, token, units }) => ({ tx_hash, token, units }));
 
     function toShop() {
@@ -288,7 +288,7 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
           .catch((error: unknown) => error);
         stand.mend();
         if (outcome instanceof Fault) expect(outcome.code).toMatch(/^provider_|^wrong_chain_id$/);
-        else expect({ what, found: told(outcome as Answer) }).toEqual({ what, found: toShop() });
+        else expect({ what, found: told(outcome as LogPage) }).toEqual({ what, found: toShop() });
       }
     });
 
@@ -381,6 +381,6 @@ export function sourceContract(name: string, makeStand: () => Promise<SourceStan
 function codeOfFailure(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => "no failure",
-    (error) => codeOf(error),
+    (error) => errorCode(error),
   );
 }

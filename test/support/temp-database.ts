@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { extensionHooks } from "../../src/extensions.ts";
-import type { Database, Gathering } from "../../src/storage/engine/database.ts";
+import type { BatchLimits, Database } from "../../src/storage/engine/database.ts";
 import { openForServing } from "../../src/storage/engine/open.ts";
 import type { Telemetry } from "../../src/telemetry.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -29,7 +29,7 @@ export function tempDatabase(
   options: {
     now?: () => number;
     elapsed?: () => number;
-    gather?: Gathering;
+    gather?: BatchLimits;
     world?: World;
     telemetry?: Telemetry;
   } = {},

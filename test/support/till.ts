@@ -16,7 +16,7 @@ import { createRelease } from "../../src/services/release.ts";
 import { createSettlement } from "../../src/services/settlement.ts";
 import { createWatching } from "../../src/services/watching.ts";
 import { watchesOf } from "../../src/storage/coverage.ts";
-import { closedSlots, releaseSlots } from "../../src/storage/slots.ts";
+import { closedReservations, releaseReservations } from "../../src/storage/reservations.ts";
 import { type TransferRow, transferById } from "../../src/storage/transfers.ts";
 import { uuid7 } from "../../src/wire/uuid.ts";
 import { realWorld, type World } from "../../src/world.ts";
@@ -163,9 +163,9 @@ export async function startTill(settings: Settings = {}, world_parts: Partial<Wo
     /** Ends the quarantine of every amount now, or of those on one wallet. */
     releaseAll: (wallet?: string) =>
       database.transact((tx) => {
-        const closed = closedSlots(tx, tx.now, { closed_at: 0, id: 0 }, Number.MAX_SAFE_INTEGER);
+        const closed = closedReservations(tx, tx.now, { closed_at: 0, id: 0 }, Number.MAX_SAFE_INTEGER);
         const ended = closed.filter((slot) => wallet === undefined || slot.wallet === wallet);
-        return releaseSlots(
+        return releaseReservations(
           tx,
           ended.map((slot) => slot.id),
         );

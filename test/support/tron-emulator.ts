@@ -1,7 +1,7 @@
 // A Tron node on this machine: anvil with Tron's chain id behind a proxy that answers JSON-RPC as java-tron does, with
 // its limits and refusals, under the path TronGrid has it, and TronGrid's REST beside it from trongrid-emulator.ts.
 
-import { chains } from "../../src/domain/assets.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
 import { type Anvil, startAnvil } from "./anvil.ts";
 import {
   altering,
@@ -65,7 +65,7 @@ export interface TronEmulator {
 /** Starts one; `automine` false: blocks are mined by hand. */
 export async function startTronEmulator(options: { automine?: boolean } = {}): Promise<TronEmulator> {
   const anvil = await startAnvil({
-    chainId: chains.tron.chain_id,
+    chainId: chainFacts.tron.chain_id,
     slotsInAnEpoch: slots_in_an_epoch,
     automine: options.automine ?? true,
   });

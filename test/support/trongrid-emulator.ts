@@ -2,7 +2,7 @@
 // bodies that were recorded of the real ones.
 
 import { tronAddress, tronBytes } from "../../src/domain/address.ts";
-import { chains } from "../../src/domain/assets.ts";
+import { chainFacts } from "../../src/domain/assets.ts";
 import type { Anvil } from "./anvil.ts";
 
 const transfer_topic = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
@@ -70,7 +70,7 @@ export function createTronGridApi(anvil: Anvil, failed: ReadonlySet<string>, moo
     if (found === null) return {};
     const number = Number(found.number);
     const id = bare(found.hash);
-    const chain_id = chains.tron.chain_id.toString(16).padStart(8, "0");
+    const chain_id = chainFacts.tron.chain_id.toString(16).padStart(8, "0");
     return {
       blockID: number === 0 ? id.slice(0, -8) + chain_id : id,
       block_header: {

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { canonicalAddress, canonicalAnywhere, tronAddress, tronBytes } from "../../src/domain/address.ts";
-import { atPace, type ChainId, chainIds, chains, coins, registeredName, tokens } from "../../src/domain/assets.ts";
-import { middleOf } from "../../src/domain/balances.ts";
+import { atPace, type ChainId, chainFacts, chainIds, coins, registeredName, tokens } from "../../src/domain/assets.ts";
+import { middleBlock } from "../../src/domain/balances.ts";
 import {
   coveredThrough,
   cutAbove,
@@ -24,7 +24,7 @@ import {
   unknownTransferBody,
 } from "../../src/domain/events.ts";
 import {
-  bothOf,
+  combineFinalities,
   type Finality,
   finalBlock,
   finalityFor,
@@ -32,25 +32,25 @@ import {
   formatFinality,
   type Heads,
   parseFinality,
+  provingBlock,
   withoutStaleTags,
-  witnessOf,
 } from "../../src/domain/finality.ts";
-import { judge } from "../../src/domain/matching.ts";
+import { judgeReceipt } from "../../src/domain/matching.ts";
 import {
-  atMost,
   compareAmounts,
-  differenceOf,
   fromCommon,
   fromUnits,
   isAmount,
+  isAtMost,
   scaleOf,
+  subtractAmounts,
   toCommon,
   toUnits,
   unitsCovering,
 } from "../../src/domain/money.ts";
 import { orderCommands, orderStatuses, transition } from "../../src/domain/order.ts";
-import { isNoise, type Receipt, type Transfer } from "../../src/domain/payment.ts";
-import { highestPaid, highestPaying, parseBound, type Tolerance } from "../../src/domain/tolerance.ts";
+import { isIgnored, type Receipt, type Transfer } from "../../src/domain/payment.ts";
+import { maxPaymentFor, maxPricePaidBy, parseBound, type Tolerance } from "../../src/domain/tolerance.ts";
 import { canonicalTxHash, hashInText } from "../../src/domain/tx-hash.ts";
 
 describe("money", () => {
@@ -118,8 +118,8 @@ describe("money", () => {
         expect([compareAmounts(text, more), compareAmounts(more, text), compareAmounts(text, text)]).toEqual([
           -1, 1, 0,
         ]);
-        expect(atMost(more, text)).toBe(false);
-        expect(differenceOf(more, text)).toBe(written(1n, decimals));
+        expect(isAtMost(more, text)).toBe(false);
+        expect(subtractAmounts(more, text)).toBe(written(1n, decimals));
       }
       expect(fromCommon(toCommon(written(units, 18)))).toBe(written(units, 18));
     }
@@ -141,8 +141,8 @@ describe("money", () => {
 
   test("the scale is what was written", () => {
     expect(["19.90", "19", "0.000"].map(scaleOf)).toEqual([2, 0, 3]);
-    expect(atMost("1000", "1000.0")).toBe(true);
-    expect(atMost("1000.000000000000000001", "1000")).toBe(false);
+    expect(isAtMost("1000", "1000.0")).toBe(true);
+    expect(isAtMost("1000.000000000000000001", "1000")).toBe(false);
   });
 });
 
@@ -180,7 +180,7 @@ describe("a bound of what still pays", () => {
     // However large the fixed amount, a tenth of the price is the most that is forgiven.
     [[{ amount: "100" }], "9", "10"],
   ])("%p: %p pays a price of up to %p", (bounds, received, price) => {
-    expect(highestPaid(bounds, units(received), 6)).toBe(units(price));
+    expect(maxPricePaidBy(bounds, units(received), 6)).toBe(units(price));
   });
 
   test.each<[bounds: Tolerance, due: string, most: string]>([
@@ -191,7 +191,7 @@ describe("a bound of what still pays", () => {
     // However large the fixed amount, twice what is due is the most that pays.
     [[{ amount: "100" }], "20", "40"],
   ])("%p: of a payment for %p up to %p pays", (bounds, due, most) => {
-    expect(highestPaying(bounds, units(due), 6)).toBe(units(most));
+    expect(maxPaymentFor(bounds, units(due), 6)).toBe(units(most));
   });
 });
 
@@ -271,13 +271,13 @@ describe("assets", () => {
         const precisions = rows.filter((token) => token.coin === coin).map((token) => token.decimals);
         expect(new Set(precisions).size).toBeLessThanOrEqual(1);
       }
-      expect(chains[chain].finality.at(-1)?.up_to).toBe(null);
+      expect(chainFacts[chain].finality.at(-1)?.up_to).toBe(null);
     },
   );
 });
 
 test("a page of logs covers about half an hour of a chain, within what most providers serve", () => {
-  expect(Object.fromEntries(chainIds.map((chain) => [chain, chains[chain].page_blocks]))).toMatchObject({
+  expect(Object.fromEntries(chainIds.map((chain) => [chain, chainFacts[chain].page_blocks]))).toMatchObject({
     ...{ eth: 1000, polygon: 1000, base: 5000, arb: 5000, op: 1000, linea: 1000, avaxc: 1177, tron: 1000 },
   });
 });
@@ -291,15 +291,15 @@ test("contracts that few wallets expect are offered on request only", () => {
 
 test("a stretch of one block is not narrowed any further", () => {
   const middle = (from: number, to: number) =>
-    middleOf({ from: { block: from, units: 0n }, to: { block: to, units: 1n }, difference: 1n });
+    middleBlock({ from: { block: from, units: 0n }, to: { block: to, units: 1n }, difference: 1n });
   expect([middle(7, 8), middle(7, 9), middle(7, 10)]).toEqual([null, 8, 8]);
 });
 
 test("what looks like a known address is ignored below one coin, and shown from one coin on", () => {
   const amounts = ["0.999999", "1", "1.000001"];
-  expect(amounts.map((amount) => isNoise({ reason: "lookalike", amount }))).toEqual([true, false, false]);
-  expect(isNoise({ reason: "dust", amount: "0.01" })).toBe(true);
-  expect(isNoise({ reason: "short", amount: "0.5" })).toBe(false);
+  expect(amounts.map((amount) => isIgnored({ reason: "lookalike", amount }))).toEqual([true, false, false]);
+  expect(isIgnored({ reason: "dust", amount: "0.01" })).toBe(true);
+  expect(isIgnored({ reason: "short", amount: "0.5" })).toBe(false);
 });
 
 describe("two finalities together ask for all that either asks for:", () => {
@@ -312,8 +312,8 @@ describe("two finalities together ask for all that either asks for:", () => {
     ["finalized", "finalized", "finalized"],
   ];
   test.each(pairs)("%s and %s is %s", (one, other, both) => {
-    expect(formatFinality(bothOf(parseFinality(one), parseFinality(other)))).toBe(both);
-    expect(formatFinality(bothOf(parseFinality(other), parseFinality(one)))).toBe(both);
+    expect(formatFinality(combineFinalities(parseFinality(one), parseFinality(other)))).toBe(both);
+    expect(formatFinality(combineFinalities(parseFinality(other), parseFinality(one)))).toBe(both);
   });
 });
 
@@ -349,14 +349,14 @@ describe("finality", () => {
       { number: 69, hash: null },
     ],
   ])("%p of block 50 is witnessed by a block", (finality, at, witness) => {
-    expect(witnessOf(finality, 50, at, { tagless_depth: 20 })).toMatchObject(witness);
+    expect(provingBlock(finality, 50, at, { tagless_depth: 20 })).toMatchObject(witness);
   });
 
   test("all parts must hold: of blocks that share one time, those that are too young by time or by number do not count", () => {
     const at = (number: number, time: number) => ({ number, hash: `h${number}`, time });
     // Five blocks a second, as on Base.
     const fast: Heads = { latest: at(1000, 200), safe: null, finalized: null };
-    const reach = (finality: Finality) => finalReach(finality, fast, chains.base);
+    const reach = (finality: Finality) => finalReach(finality, fast, chainFacts.base);
     expect(reach({ blocks: 10 })).toEqual({ number: 991, time: 200 });
     expect(reach({ blocks: 10, seconds: 20 })).toEqual({ number: 991, time: 180 });
     expect(reach({ tag: "finalized" })).toEqual({ number: 1001 - 3000, time: 200 });
@@ -377,17 +377,17 @@ describe("finality", () => {
   });
 
   test("depths hold in blocks and in seconds: a faster chain is read deeper", () => {
-    expect(chains.base).toMatchObject({ tagless_depth: 3000, overlap: 150, page_blocks: 5000, block_s: 0.2 });
-    expect(chains.eth).toMatchObject({ tagless_depth: 96, overlap: 14, page_blocks: 1000, block_s: 12 });
-    expect(atPace(chains.op, 0.2)).toMatchObject({
+    expect(chainFacts.base).toMatchObject({ tagless_depth: 3000, overlap: 150, page_blocks: 5000, block_s: 0.2 });
+    expect(chainFacts.eth).toMatchObject({ tagless_depth: 96, overlap: 14, page_blocks: 1000, block_s: 12 });
+    expect(atPace(chainFacts.op, 0.2)).toMatchObject({
       tagless_depth: 3000,
       overlap: 150,
       page_blocks: 5000,
       block_s: 0.2,
     });
-    expect(atPace(chains.base, 2)).toMatchObject({ tagless_depth: 300, overlap: 15, page_blocks: 1000 });
+    expect(atPace(chainFacts.base, 2)).toMatchObject({ tagless_depth: 300, overlap: 15, page_blocks: 1000 });
     for (const id of chainIds) {
-      const { least, usual, most } = chains[id].seconds_per_block;
+      const { least, usual, most } = chainFacts[id].seconds_per_block;
       expect([id, least < usual, usual < most]).toEqual([id, true, true]);
     }
   });
@@ -402,7 +402,7 @@ describe("finality", () => {
   });
 
   test("the tier is found by exact comparison of amounts", () => {
-    const tiers = chains.eth.finality;
+    const tiers = chainFacts.eth.finality;
     expect(finalityFor("1000", tiers)).toEqual({ blocks: 12, seconds: 120 });
     expect(finalityFor("1000.000001", tiers)).toEqual({ tag: "finalized" });
   });
@@ -498,7 +498,7 @@ describe("the second reading of a transfer", () => {
     ["the log is missing", { ...receipt, logs: [] }, header, "gone"],
   ];
   test.each(rows)("%s", (_what, receipt, header, verdict) => {
-    expect<unknown>(judge(transfer, receipt, header)).toEqual(verdict);
+    expect<unknown>(judgeReceipt(transfer, receipt, header)).toEqual(verdict);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { type Code, codeOf, wordsOf } from "../../src/domain/errors.ts";
+import { type Code, errorCode, errorText } from "../../src/domain/errors.ts";
 import { exactText, numberSource, parseJson, readUtf8 } from "../../src/wire/json.ts";
 import {
   isWebhookEvent,
@@ -44,7 +44,7 @@ function faultOf(act: () => unknown): Code {
   try {
     act();
   } catch (error) {
-    return codeOf(error);
+    return errorCode(error);
   }
   throw new Error("nothing was refused");
 }
@@ -406,7 +406,7 @@ describe("creating an order", () => {
       try {
         read(fields);
       } catch (error) {
-        return wordsOf(error).split(":", 1)[0];
+        return errorText(error).split(":", 1)[0];
       }
       return "nothing";
     };
@@ -883,7 +883,7 @@ test("what a refused request is told never repeats it", () => {
   try {
     readCreateOrder({ order_id: "a", amount: "1", webhook_url: `ftp://shop.example/${key}` });
   } catch (error) {
-    return expect(wordsOf(error)).not.toContain(key);
+    return expect(errorText(error)).not.toContain(key);
   }
   throw new Error("nothing was refused");
 });

@@ -11,7 +11,7 @@ import { headerCall } from "../rpc/evm-node.ts";
 import { readHeader, readQuantity } from "../rpc/evm-shapes.ts";
 import { createJsonRpc, type JsonRpc, type RpcOutcome } from "../rpc/json-rpc.ts";
 import { readIndexing, readTransfers } from "./blockscout-answers.ts";
-import type { Explorer, IndexQuestion, IndexRow } from "./explorer.ts";
+import type { Explorer, IndexQuery, IndexRow } from "./explorer.ts";
 import type { ExplorerHttp } from "./explorer-http.ts";
 
 /** Calls in one request that instances take. */
@@ -46,7 +46,7 @@ export function createBlockscout({ facts, http, limiter, outbound, world }: Bloc
     finished_at = world.elapsed();
   }
 
-  async function transfers({ wallet, side, tokens, from, to }: IndexQuestion): Promise<IndexRow[]> {
+  async function transfers({ wallet, side, tokens, from, to }: IndexQuery): Promise<IndexRow[]> {
     await needFinished();
     const found: IndexRow[] = [];
     const path = `/api/v2/addresses/${wallet}/token-transfers`;

@@ -27,7 +27,7 @@ export function readAnswer(body: unknown): EtherscanAnswer {
 
 const envelope = z.object({ status: z.enum(["0", "1"]), message: z.string(), result: z.unknown() });
 
-export interface Refuser {
+export interface RefusingService {
   /** Name of the service, for people. */
   name: string;
   chain_name: string;
@@ -39,7 +39,7 @@ export interface Refuser {
 }
 
 /** The Fault a refusal amounts to. A range that was too much is `provider_range_too_large`; unknown ones may pass. */
-export function faultOf(sentence: string, refuser: Refuser): Fault {
+export function refusalFault(sentence: string, refuser: RefusingService): Fault {
   const { name, chain_name, chain, key_name } = refuser;
   const shown = refuser.redact(sentence);
   const instead = `correct ${key_name}, or list chains.${chain}.rpc_urls`;

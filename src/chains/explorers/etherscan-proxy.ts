@@ -5,12 +5,12 @@ import { numberToHex } from "viem";
 import { Fault } from "../../domain/errors.ts";
 import type { JsonRpc, RpcCall, RpcOutcome } from "../rpc/json-rpc.ts";
 import { readRefusal, refusal_codes } from "../rpc/refusals.ts";
-import { faultOf, type Refuser } from "./etherscan-answers.ts";
+import { type RefusingService, refusalFault } from "./etherscan-answers.ts";
 import type { ExplorerHttp } from "./explorer-http.ts";
 
 export interface ProxyNeeds {
   http: ExplorerHttp;
-  refuser: Refuser;
+  refuser: RefusingService;
   /** What names the chain in each question. */
   chain: Readonly<Record<string, string>>;
   chain_id: number;
@@ -29,7 +29,7 @@ export function createProxyRpc({ http, refuser, chain, chain_id }: ProxyNeeds): 
       return { result: numberToHex(chain_id) };
     }
     if (sentence !== null) {
-      const fault = faultOf(sentence, refuser);
+      const fault = refusalFault(sentence, refuser);
       if (fault.code === "provider_refused" || fault.code === "provider_rate_limited") throw http.heeded(fault);
       return { refusal: readRefusal({ status: 200, error: sentence }) };
     }

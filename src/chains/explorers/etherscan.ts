@@ -3,9 +3,9 @@
 
 import { Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
-import { faultOf, type Refuser, readAnswer, readBlockNumber, readTokenRows } from "./etherscan-answers.ts";
+import { type RefusingService, readAnswer, readBlockNumber, readTokenRows, refusalFault } from "./etherscan-answers.ts";
 import { createProxyRpc } from "./etherscan-proxy.ts";
-import type { Explorer, IndexQuestion, IndexRow } from "./explorer.ts";
+import type { Explorer, IndexQuery, IndexRow } from "./explorer.ts";
 import type { ExplorerHttp } from "./explorer-http.ts";
 
 /** The most a free plan gives in one answer. */
@@ -21,7 +21,7 @@ const pages_max = 200;
 
 export interface EtherscanNeeds {
   http: ExplorerHttp;
-  refuser: Refuser;
+  refuser: RefusingService;
   chain_id: number;
   /** Etherscan serves all chains at one address and wants the chain named in each question. */
   names_chain: boolean;
@@ -43,7 +43,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
   async function ask(query: Record<string, string>, patience_ms?: number): Promise<unknown> {
     const answer = readAnswer(await http.get("", { ...chain, ...query }, patience_ms));
     if ("result" in answer) return answer.result;
-    throw http.heeded(faultOf(answer.refusal, refuser));
+    throw http.heeded(refusalFault(answer.refusal, refuser));
   }
 
   /** Rows of all contracts, or of one, in block order; null when the range is too much for one answer. */
@@ -102,7 +102,7 @@ export function createEtherscan({ http, refuser, chain_id, names_chain, world }:
     return found;
   }
 
-  async function transfers({ wallet, side, tokens, from, to }: IndexQuestion): Promise<IndexRow[]> {
+  async function transfers({ wallet, side, tokens, from, to }: IndexQuery): Promise<IndexRow[]> {
     const found: IndexRow[] = [];
     let width = to - from + 1;
     for (let start = from, pages = 0; start <= to; pages++) {

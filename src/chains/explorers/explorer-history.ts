@@ -1,6 +1,6 @@
 // The history of one wallet out of an explorer's index, for comparing notes with what was read from the chain.
 
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { History } from "../history.ts";
 import type { Explorer } from "./explorer.ts";
 
@@ -19,7 +19,7 @@ export function createExplorerHistory(explorer: Explorer): History {
           .map(({ tx_hash, token, units, block, time }) => ({ tx_hash, token, wallet, units, block, time }));
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        throw new Fault(error.code, `${provider}: ${wordsOf(error)}`, error.retry_after_s);
+        throw new Fault(error.code, `${provider}: ${errorText(error)}`, error.retry_after_s);
       }
     },
   };

@@ -8,15 +8,15 @@ import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { Receipt, TransferLog } from "../../domain/payment.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createBooks } from "../books.ts";
-import { byPlace, isBorneOut, readNarrowing, transfersIn } from "../index-reading.ts";
+import { compareByPosition, isInReceipt, readNarrowing, transfersIn } from "../index-reading.ts";
+import { createProviderStats } from "../provider-stats.ts";
 import { createEvmNode, headerCall } from "../rpc/evm-node.ts";
 import { readHeader } from "../rpc/evm-shapes.ts";
 import { createRangeLimit } from "../rpc/range-limit.ts";
-import type { Refusal } from "../rpc/refusals.ts";
-import type { Answer, Question, Source } from "../source.ts";
+import type { ProviderRefusal } from "../rpc/refusals.ts";
+import type { LogPage, LogQuery, Source } from "../source.ts";
 import type { Explorer, IndexRow } from "./explorer.ts";
-import { createReceiptShelf } from "./receipt-shelf.ts";
+import { createReceiptCache } from "./receipt-cache.ts";
 
 /** Transactions looked at for one answer; a range that holds more is answered up to a block where they are fewer. */
 const transactions_per_read_max = 100;
@@ -39,8 +39,8 @@ export interface ExplorerSourceNeeds {
 export function createExplorerSource({ chain, chain_id, explorer, world, telemetry }: ExplorerSourceNeeds): Source {
   const { rpc, host: provider } = explorer;
   const { ask, need, balances, blocks, receipts, identity } = createEvmNode({ rpc, chain_id, world });
-  const { counted, report } = createBooks({ chain, provider, world, telemetry });
-  const shelf = createReceiptShelf();
+  const { counted, report } = createProviderStats({ chain, provider, world, telemetry });
+  const shelf = createReceiptCache();
   const range = createRangeLimit({ page_blocks: Number.POSITIVE_INFINITY, world });
   const tags = new Map<FinalityTag, { block: BlockRef | null; until: number }>();
   let indexed = -1;
@@ -73,12 +73,12 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
     return { latest, safe: of("safe"), finalized: of("finalized") };
   }
 
-  async function read(question: Question): Promise<Answer> {
+  async function read(question: LogQuery): Promise<LogPage> {
     await waitForIndex(question.to);
     return readNarrowing(question, { range, tries_max: range_tries_max, readRange });
   }
 
-  async function readRange(question: Question): Promise<Answer> {
+  async function readRange(question: LogQuery): Promise<LogPage> {
     const { from, wallets, tokens, mark, side = "in" } = question;
     const rows: IndexRow[] = [];
     for (const wallet of tokens.length === 0 ? [] : wallets) {
@@ -133,7 +133,7 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
   function transferLogsOf(
     rows: readonly IndexRow[],
     found: ReadonlyMap<string, Receipt>,
-    question: Question,
+    question: LogQuery,
     known: readonly BlockRef[],
   ): TransferLog[] {
     const { from, to } = question;
@@ -158,10 +158,10 @@ export function createExplorerSource({ chain, chain_id, explorer, world, telemet
 
       transferLogs.push(...transfersIn({ logs, tx_hash }, { number, hash, time }, { ...question, chain }));
       for (const row of mentioned) {
-        if (!isBorneOut(row, { logs })) throw refuse(row, "its receipt does not hold what the index says");
+        if (!isInReceipt(row, { logs })) throw refuse(row, "its receipt does not hold what the index says");
       }
     }
-    return transferLogs.sort(byPlace);
+    return transferLogs.sort(compareByPosition);
   }
 
   return {
@@ -194,6 +194,6 @@ function reach(rows: readonly IndexRow[], from: number, to: number): number {
 }
 
 /** True when a tag is what is refused, not the request. */
-function isNoTag({ kind, text }: Refusal): boolean {
+function isNoTag({ kind, text }: ProviderRefusal): boolean {
   return kind === "tag" || kind === "lagging" || (kind === "other" && /invalid|not supported|unsupported/.test(text));
 }

@@ -18,7 +18,7 @@ export interface IndexRow {
   time: number;
 }
 
-export interface IndexQuestion {
+export interface IndexQuery {
   wallet: string;
   /** Where the wallet stands in the transfers: it receives (`in`) or it sends. */
   side: "in" | "out";
@@ -35,7 +35,7 @@ export interface Explorer {
   /** The last block the index vouches for, some seconds behind its newest. */
   head(): Promise<number>;
   /** All transfers of the contracts to or from the wallet in the range, oldest first. True only as far as `head` says. */
-  transfers(asked: IndexQuestion): Promise<IndexRow[]>;
+  transfers(asked: IndexQuery): Promise<IndexRow[]>;
   /** The explorer's own node. */
   rpc: JsonRpc;
   /** True where that node answers calls of contracts as they were at a past block. */

@@ -1,16 +1,16 @@
 // One provider of a pool: asked or left alone, believed or not, and how well it does. Counts; never chooses.
 
 import type { ChainId } from "../../domain/assets.ts";
-import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
+import { type Code, errorText, Fault } from "../../domain/errors.ts";
 import type { ProviderState } from "../../domain/provider.ts";
 import { createRequestQuota, type RequestQuota } from "../../limits/request-quota.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { ProviderHealth, Source } from "../source.ts";
-import { createRefusals, isAlive, mayConcernItems, type Refusals } from "./apart.ts";
 import { type CircuitState, createCircuit } from "./circuit.ts";
 import { createHealth, type Health } from "./health.ts";
-import { createTrust, type Trust } from "./trust.ts";
+import { createItemRefusals, type ItemRefusals, isAlive, mayConcernItems } from "./item-refusals.ts";
+import { createProviderQuarantine, type ProviderQuarantine } from "./quarantine.ts";
 
 /** The question was too much for this provider, or ahead of it: the next is asked, but nobody is unwell. */
 const no_illness: readonly Code[] = [
@@ -47,7 +47,7 @@ export interface Member {
 export interface PoolMember extends Member {
   quota: RequestQuota;
   health: Health;
-  trust: Trust;
+  trust: ProviderQuarantine;
   /** May be asked now, back to that depth (null: for nothing that is old). */
   isFree(depth: Depth | null): boolean;
   /** The same, with what is left of a day's allowance that is nearly used up. */
@@ -56,7 +56,7 @@ export interface PoolMember extends Member {
   isTooOld(depth: Depth | null): boolean;
   last_fault(): Fault | null;
   /** What it refuses of receipts and headers. */
-  refusals: Refusals;
+  refusals: ItemRefusals;
   /** Asks it and takes note of how that went, of failures only with `notes_failure`. Throws what the source throws. */
   ask<T>(
     verb: (source: Source, provider: string) => Promise<T>,
@@ -81,8 +81,8 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
   const { provider, source, quota = createRequestQuota({ world, limits: no_limits, used: null }) } = member;
   const circuit = createCircuit({ world });
   const health = createHealth({ world });
-  const trust = createTrust({ world });
-  const refusals = createRefusals({ world });
+  const trust = createProviderQuarantine({ world });
+  const refusals = createItemRefusals({ world });
   const refused = new Map<Depth["of"], { through: number; until: number }>();
   let told_spent_on: number | null = null;
 
@@ -116,7 +116,7 @@ export function createMember(member: Member, { chain, world, telemetry }: Member
     }
     health.failed(illness_points);
     const pause_ms = Math.round(circuit.fail(fault));
-    telemetry.warn("provider_failed", { chain, provider, code: fault.code, error: wordsOf(fault), pause_ms });
+    telemetry.warn("provider_failed", { chain, provider, code: fault.code, error: errorText(fault), pause_ms });
   }
 
   /** Once a day. */

@@ -1,13 +1,13 @@
 // Several providers of one chain as one Source: the best one that is well answers, and what it cannot answer the next
 // one is asked. It never waits: when all are being left alone it says so at once, and the caller's own period is the wait.
 
-import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
+import { type Code, errorText, Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
 import { operatorOf } from "../../domain/provider.ts";
 import type { EvidenceQuery, ProviderEvidence, ProviderHeads, Providers, Source } from "../source.ts";
+import { createHealthCheck } from "./health-check.ts";
 import { createMember, type Depth, type Member, type MemberNeeds, type PoolMember } from "./member.ts";
-import { createSurvey } from "./survey.ts";
 import { completeTags } from "./tags.ts";
 
 /** How much better another provider must do before a place in the list is worth less. */
@@ -36,7 +36,7 @@ interface Wish {
 export function createPool(needs: PoolNeeds): Providers {
   const { chain, world, telemetry } = needs;
   const members = needs.members.map((member) => createMember(member, needs));
-  const survey = createSurvey({ ...needs, members, fetchFrom });
+  const survey = createHealthCheck({ ...needs, members, fetchFrom });
   let preferred = 0;
   let alarmed_at = Number.NEGATIVE_INFINITY;
 
@@ -107,7 +107,7 @@ export function createPool(needs: PoolNeeds): Providers {
   function alarm(fault: Fault): Fault {
     if (!alarming.includes(fault.code) || world.elapsed() - alarmed_at < alarm_interval_ms) return fault;
     alarmed_at = world.elapsed();
-    telemetry.error("all_providers_refuse", { chain, code: fault.code, error: wordsOf(fault) });
+    telemetry.error("all_providers_refuse", { chain, code: fault.code, error: errorText(fault) });
     telemetry.count("all_providers_refuse", { chain, code: fault.code });
     return fault;
   }
@@ -124,7 +124,7 @@ export function createPool(needs: PoolNeeds): Providers {
       if (free.length > 0) return await inTurn(free, verb, null);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      throw missing(excluded, wordsOf(error));
+      throw missing(excluded, errorText(error));
     }
     throw missing(
       excluded,

@@ -9,7 +9,7 @@ import type { ChainHeads, ProviderHeads } from "../source.ts";
 const others_max = 2;
 
 /** One more provider that can be asked for tags. */
-export interface Another {
+export interface TagSource {
   provider: string;
   ask(tags: readonly FinalityTag[]): Promise<Heads>;
 }
@@ -21,7 +21,7 @@ export interface Another {
 export async function completeTags(
   { provider, heads }: ProviderHeads,
   tags: readonly FinalityTag[],
-  others: Iterable<Another>,
+  others: Iterable<TagSource>,
   stands: (block: BlockRef) => Promise<boolean>,
 ): Promise<ChainHeads> {
   const own = (tag: FinalityTag) => (heads[tag] === null ? null : provider);

@@ -20,7 +20,7 @@ export interface FoundTransfer {
   stated_time: number | null;
 }
 
-export interface LogsQuestion {
+export interface EvmLogQuery {
   from: number;
   to: number;
   tokens: readonly string[];
@@ -32,7 +32,7 @@ export interface LogsQuestion {
 const wallet_topic = { in: 2, out: 1 } as const;
 
 /** The parameter of `eth_getLogs` for transfers of these contracts to these wallets, or from them. */
-export function logsFilter({ from, to, tokens, wallets, side }: LogsQuestion): object {
+export function logsFilter({ from, to, tokens, wallets, side }: EvmLogQuery): object {
   const list = wallets.map((wallet) => pad(wallet.toLowerCase() as Hex));
   return {
     fromBlock: numberToHex(from),
@@ -42,8 +42,8 @@ export function logsFilter({ from, to, tokens, wallets, side }: LogsQuestion): o
   };
 }
 
-export interface LogsPart {
-  question: LogsQuestion;
+export interface EvmLogPart {
+  question: EvmLogQuery;
   raw: unknown;
 }
 
@@ -51,7 +51,7 @@ export interface LogsPart {
  * The transfers in the answers to the parts of one question, by block and log index, and how many of value zero were
  * left out. A log that comes twice, equal in every field, counts once. `known` are headers of the same batch. Throws Fault `provider_malformed` or `provider_inconsistent`.
  */
-export function readLogs(parts: readonly LogsPart[], known: readonly BlockRef[]) {
+export function readLogs(parts: readonly EvmLogPart[], known: readonly BlockRef[]) {
   const hashes = new Map(known.map(({ number, hash }) => [number, hash]));
   const blocks = new Map<string, string>();
   const places = new Map<string, string>();

@@ -2,11 +2,11 @@
 // chain it is configured for. Says nothing a node of another chain answered.
 
 import { type Address, encodeFunctionData, numberToHex } from "viem";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { errorCode, Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
 import type { World } from "../../world.ts";
-import type { Balances, Holding, Identity } from "../source.ts";
+import type { BalancesAtBlock, Holding, NodeIdentity } from "../source.ts";
 import { erc20, readBalance, readChainId, readDecimals, readHeader, readReceipt } from "./evm-shapes.ts";
 import type { JsonRpc, RpcCall, RpcOutcome } from "./json-rpc.ts";
 
@@ -35,11 +35,11 @@ export interface EvmNode {
   /** The result of a call that must have one. */
   need(outcome: RpcOutcome | undefined): unknown;
   /** As `Source.balances`. */
-  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<Omit<Balances, "provider">>;
+  balances(holdings: readonly Holding[], block: number, or_later?: boolean): Promise<Omit<BalancesAtBlock, "provider">>;
   blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]>;
   receipts(hashes: readonly string[]): Promise<(Receipt | null)[]>;
   /** Never throws `wrong_chain_id`: it is how a caller finds out. */
-  identity(tokens: readonly string[]): Promise<Identity>;
+  identity(tokens: readonly string[]): Promise<NodeIdentity>;
 }
 
 /** The node behind `rpc`, believed only while it states `chain_id`. Its verbs throw Faults `provider_*`. */
@@ -78,7 +78,10 @@ export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmN
   }
 
   /** The newest state is that of one block when the block is the newest before and after. */
-  async function newestBalances(holdings: readonly Holding[], oldest: number): Promise<Omit<Balances, "provider">> {
+  async function newestBalances(
+    holdings: readonly Holding[],
+    oldest: number,
+  ): Promise<Omit<BalancesAtBlock, "provider">> {
     for (let tries = 0; tries < newest_tries_max; tries++) {
       const newest = headerCall("latest");
       const [first, ...rest] = await ask([newest, ...balanceCalls(holdings, "latest"), newest]);
@@ -99,7 +102,7 @@ export function createEvmNode({ rpc, chain_id, past_states = true, world }: EvmN
       const outcomes = await ask(hashes.map((hash) => ({ method: "eth_getTransactionReceipt", params: [hash] })));
       return hashes.map((hash, i) => readReceipt(need(outcomes[i]), hash));
     } catch (error) {
-      if (codeOf(error) !== "provider_range_too_large" || hashes.length === 1) throw error;
+      if (errorCode(error) !== "provider_range_too_large" || hashes.length === 1) throw error;
       const half = Math.ceil(hashes.length / 2);
       return [...(await receipts(hashes.slice(0, half))), ...(await receipts(hashes.slice(half)))];
     }

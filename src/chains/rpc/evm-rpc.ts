@@ -3,21 +3,21 @@
 
 import { numberToHex } from "viem";
 import type { ChainId } from "../../domain/assets.ts";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { errorCode, Fault } from "../../domain/errors.ts";
 import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { TransferLog } from "../../domain/payment.ts";
 import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createBooks } from "../books.ts";
-import type { Answer, Question, Source } from "../source.ts";
+import { createProviderStats } from "../provider-stats.ts";
+import type { LogPage, LogQuery, Source } from "../source.ts";
 import { type FoundTransfer, logsFilter, readLogs } from "./evm-logs.ts";
 import { createEvmNode, headerCall } from "./evm-node.ts";
 import { readHeader } from "./evm-shapes.ts";
 import { createJsonRpc } from "./json-rpc.ts";
 import { createRangeLimit } from "./range-limit.ts";
-import type { Refusal, RefusalKind } from "./refusals.ts";
+import type { ProviderRefusal, RefusalKind } from "./refusals.ts";
 
 /** Attempts to find a range the provider takes: enough to come from any page size down to one block. */
 const range_tries_max = 24;
@@ -56,7 +56,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   const range = createRangeLimit({ page_blocks: needs.page_blocks, world });
   const provider = needs.provider ?? rpc.host;
   const unknown_until = new Map<FinalityTag, number>();
-  const books = createBooks({ chain, provider, world, telemetry });
+  const books = createProviderStats({ chain, provider, world, telemetry });
   const { counted } = books;
   let wallets_per_call = wallets_per_call_max;
 
@@ -86,7 +86,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
     return found;
   }
 
-  async function read(question: Question): Promise<Answer> {
+  async function read(question: LogQuery): Promise<LogPage> {
     let to = range.reach(question.from, question.to);
     for (let tries = 1; ; tries++) {
       const page = { ...question, to };
@@ -105,16 +105,16 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   }
 
   /** A provider that answered its head and nothing to this, again and again, is asked for less the next time. */
-  function silent({ from, to }: Question, error: unknown): never {
+  function silent({ from, to }: LogQuery, error: unknown): never {
     if (error instanceof Fault && error.code === "provider_unreachable") {
-      const refusal: Refusal = { kind: "other", words: error.message, text: error.message };
+      const refusal: ProviderRefusal = { kind: "other", words: error.message, text: error.message };
       if (range.suspects(refusal)) range.narrow(from, to, null);
     }
     throw error;
   }
 
   /** The last block of the next attempt; null when the refusal must stand. */
-  function nextTry({ from, to, wallets }: Question, refusal: Refusal | null): number | null {
+  function nextTry({ from, to, wallets }: LogQuery, refusal: ProviderRefusal | null): number | null {
     const in_call = Math.min(wallets_per_call, wallets.length);
     if (refusal?.kind === "filters" && in_call > 1) {
       wallets_per_call = Math.floor(in_call / 2);
@@ -125,7 +125,7 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
   }
 
   /** One batch for one range: the answer, or the provider's refusal of its logs. */
-  async function readPage({ from, to, wallets, tokens, mark, side = "in" }: Question): Promise<Answer | Refused> {
+  async function readPage({ from, to, wallets, tokens, mark, side = "in" }: LogQuery): Promise<LogPage | Refused> {
     // An empty list of contracts would ask for all there are.
     const chunks = tokens.length === 0 ? [] : chunked(wallets, wallets_per_call);
     const questions = chunks.map((wallets) => ({ from, to, tokens, wallets, side }));
@@ -194,13 +194,13 @@ export function createEvmSource(needs: EvmSourceNeeds): Source {
 
 interface Refused {
   /** Null when the provider said nothing: its answer was larger than is taken. */
-  refusal: Refusal | null;
+  refusal: ProviderRefusal | null;
   fault: Fault;
 }
 
 /** An answer too large to take is a range too wide, as much as a refusal is. */
 function oversized(error: unknown): Refused | null {
-  const is_oversized = error instanceof Fault && codeOf(error) === "provider_range_too_large";
+  const is_oversized = error instanceof Fault && errorCode(error) === "provider_range_too_large";
   return is_oversized ? { refusal: null, fault: error } : null;
 }
 

@@ -5,7 +5,7 @@ import { Fault } from "../../domain/errors.ts";
 import type { RequestQuota } from "../../limits/request-quota.ts";
 import type { Outbound, OutboundAnswer } from "../../outbound.ts";
 import { providerUrl } from "./provider-url.ts";
-import { fewerCalls, type Refusal, type RefusalKind, readRefusal, refusal_codes } from "./refusals.ts";
+import { fewerCalls, type ProviderRefusal, type RefusalKind, readRefusal, refusal_codes } from "./refusals.ts";
 
 const rpc_timeout_ms = 10_000;
 const rpc_answer_max_bytes = 32 * 1024 * 1024;
@@ -27,7 +27,7 @@ export interface RpcCall {
 }
 
 /** What one call came to. A refusal is the provider's answer; whether it is a failure is for the caller to say. */
-export type RpcOutcome = { result: unknown } | { refusal: Refusal };
+export type RpcOutcome = { result: unknown } | { refusal: ProviderRefusal };
 
 export interface JsonRpc {
   /** Host name of the provider. */
@@ -35,7 +35,7 @@ export interface JsonRpc {
   /** Outcomes in the order of the calls, in one HTTP request where the provider takes that many. Throws Fault `provider_*`. */
   send(calls: readonly RpcCall[]): Promise<RpcOutcome[]>;
   /** The Fault a refusal amounts to. */
-  fault(refusal: Refusal): Fault;
+  fault(refusal: ProviderRefusal): Fault;
   /** HTTP requests made so far. */
   requests(): number;
   /** False once the provider has refused a batch and answered its first call alone. */

@@ -2,7 +2,7 @@
 // bad moment does not leave it at single blocks for ever.
 
 import type { World } from "../../world.ts";
-import { narrower, type Refusal } from "./refusals.ts";
+import { narrowedRange, type ProviderRefusal } from "./refusals.ts";
 
 /** A limit the provider named is kept for a day; one found by halving may have been a matter of one busy block. */
 const stated_limit_ms = 24 * 3_600_000;
@@ -16,9 +16,9 @@ export interface RangeLimit {
   /** The block to read to, starting at `from`. */
   reach(from: number, to: number): number;
   /** The block to try next after `from..to` was refused; null when a single block was. Null `refusal`: no words. */
-  narrow(from: number, to: number, refusal: Refusal | null): number | null;
+  narrow(from: number, to: number, refusal: ProviderRefusal | null): number | null;
   /** True when this refusal, though it names no reason, is likely one of the width. */
-  suspects(refusal: Refusal): boolean;
+  suspects(refusal: ProviderRefusal): boolean;
   /** A range was answered. */
   answered(): void;
   /** A single block was refused: it, not the width, may be why wider ranges were. Forgets a guessed limit. */
@@ -38,7 +38,7 @@ export function createRangeLimit({ page_blocks, world }: { page_blocks: number; 
     learned,
     reach: (from, to) => Math.min(to, from + Math.min(page_blocks, learned() ?? page_blocks) - 1),
     narrow(from, to, refusal) {
-      const next = narrower(refusal?.text ?? "", to - from + 1);
+      const next = narrowedRange(refusal?.text ?? "", to - from + 1);
       if (next === null) return null;
       const until = world.elapsed() + (next.stated ? stated_limit_ms : guessed_limit_ms);
       limit = { blocks: next.blocks, until, stated: next.stated };

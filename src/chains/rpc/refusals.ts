@@ -10,7 +10,7 @@ import type { Code } from "../../domain/errors.ts";
  */
 export type RefusalKind = "lagging" | "archive" | "rate" | "batch" | "filters" | "range" | "key" | "tag" | "other";
 
-export interface Refusal {
+export interface ProviderRefusal {
   kind: RefusalKind;
   /** The provider's own words, which may repeat our URL: redact before showing. */
   words: string;
@@ -20,7 +20,7 @@ export interface Refusal {
 }
 
 /** What was refused: the HTTP status, the error object (or body text) and the `Retry-After` header in seconds. */
-export interface Refused {
+export interface RefusedRequest {
   status: number;
   error: unknown;
   retry_after_s?: number | undefined;
@@ -48,11 +48,11 @@ const is = {
 const order = ["lagging", "archive", "batch", "filters", "range", "rate", "key", "tag"] as const;
 
 /** Places a refusal. */
-export function readRefusal({ status, error, retry_after_s }: Refused): Refusal {
+export function readRefusal({ status, error, retry_after_s }: RefusedRequest): ProviderRefusal {
   const { code, words, text } = spoken(error);
   const said = order.find((kind) => is[kind].test(text));
   const kind = status === rate_status || code === rate_code ? "rate" : (said ?? unsaid(status));
-  const refusal: Refusal = { kind, words: words === "" ? `HTTP ${status}` : words, text };
+  const refusal: ProviderRefusal = { kind, words: words === "" ? `HTTP ${status}` : words, text };
   const wished_s = retry_after_s ?? suspension(text);
   return wished_s === undefined ? refusal : { ...refusal, retry_after_s: wished_s };
 }
@@ -115,7 +115,7 @@ const stated_caps = [
   /blocks? range, the limit is (\d+)(k?)/,
 ];
 
-export interface Narrowed {
+export interface NarrowedRange {
   /** Blocks to ask for next: at least one, fewer than were refused. */
   blocks: number;
   /** True when the provider named the number, so it is worth remembering for long. */
@@ -123,7 +123,7 @@ export interface Narrowed {
 }
 
 /** How many blocks to ask for after `blocks` were refused; null when one block was. A suggestion that is no progress is ignored. */
-export function narrower(text: string, blocks: number): Narrowed | null {
+export function narrowedRange(text: string, blocks: number): NarrowedRange | null {
   if (blocks <= 1) return null;
   for (const suggestion of suggested_ranges) {
     const [, from, to] = suggestion.exec(text) ?? [];

@@ -11,7 +11,7 @@ const page_sure_rows = 20;
 /** Pages of one list; a longer one is a range too wide. */
 const pages_max = 25;
 
-export interface RowsQuestion {
+export interface TronTransferQuery {
   wallet: string;
   /** The wallet receives or sends. */
   side: "in" | "out";
@@ -25,7 +25,7 @@ export interface RowsQuestion {
  * All transfers of one contract to or from a wallet in a stretch of time, oldest first, approvals left out. Faults
  * `provider_range_too_large` where that is too much for one list, and the other `provider_*`.
  */
-export async function listTransfers(http: TronGridHttp, asked: RowsQuestion): Promise<Row[]> {
+export async function listTronTransfers(http: TronGridHttp, asked: TronTransferQuery): Promise<Row[]> {
   const { wallet, side, token, from_ms, to_ms } = asked;
   const found: Row[] = [];
   let since = from_ms;
@@ -62,7 +62,7 @@ export async function listTransfers(http: TronGridHttp, asked: RowsQuestion): Pr
   throw new Fault("provider_range_too_large", `lists more than ${pages_max} pages`);
 }
 
-function check(row: Row, { wallet, side, token, from_ms, to_ms }: RowsQuestion, before: Row | undefined): void {
+function check(row: Row, { wallet, side, token, from_ms, to_ms }: TronTransferQuery, before: Row | undefined): void {
   const refuse = (words: string) => new Fault("provider_inconsistent", `row of ${row.tx_hash}: ${words}`);
   if (row.token !== token) throw refuse("of a contract that was not asked for");
   if ((side === "in" ? row.wallet : row.sender) !== wallet) throw refuse("of a wallet that was not asked for");

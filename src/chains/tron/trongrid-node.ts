@@ -6,7 +6,7 @@ import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
 import type { World } from "../../world.ts";
-import type { Identity } from "../source.ts";
+import type { NodeIdentity } from "../source.ts";
 import { bareHash } from "./tron-dialect.ts";
 import type { TronGridHttp } from "./trongrid-http.ts";
 import { readBlock, readDecimalsCall, readInfo, readInfos } from "./trongrid-shapes.ts";
@@ -26,7 +26,7 @@ export interface TronGridNode {
   block(number: number): Promise<BlockRef | null>;
   /** In the order asked; null for a transaction that is not mined. */
   mined(hashes: readonly string[]): Promise<(Mined | null)[]>;
-  identity(tokens: readonly string[]): Promise<Identity>;
+  identity(tokens: readonly string[]): Promise<NodeIdentity>;
 }
 
 /** A receipt and the time of its block, seconds. */

@@ -9,21 +9,21 @@ import type { ReceiptLog } from "../../domain/payment.ts";
 import { readDecimals, readTransfer, shaped } from "../rpc/evm-shapes.ts";
 import { tronLog } from "./tron-dialect.ts";
 
-export const hash = z
+export const hashShape = z
   .string()
   .regex(/^[\da-f]{64}$/i, "is no hash")
   .transform((text) => text.toLowerCase());
 const whole = z.number().int().nonnegative();
-export const address = z.string().refine((text) => canonicalAddress("tron", text) !== null, "is no address");
+export const addressShape = z.string().refine((text) => canonicalAddress("tron", text) !== null, "is no address");
 
 const block = z.object({
-  blockID: hash,
+  blockID: hashShape,
   block_header: z.object({ raw_data: z.object({ number: whole.default(0), timestamp: whole.default(0) }) }),
-  transactions: z.array(z.object({ txID: hash })).default([]),
+  transactions: z.array(z.object({ txID: hashShape })).default([]),
 });
 
 const info = z.object({
-  id: hash,
+  id: hashShape,
   blockNumber: whole,
   /** `FAILED`, or absent. */
   result: z.string().optional(),
@@ -32,7 +32,7 @@ const info = z.object({
     .array(
       z.object({
         address: z.string().regex(/^[\da-f]{40}$/i, "is no address of 20 bytes"),
-        topics: z.array(hash).default([]),
+        topics: z.array(hashShape).default([]),
         data: z
           .string()
           .regex(/^([\da-f]{2})*$/i, "is no byte string")
@@ -51,11 +51,11 @@ export interface TransactionInfo {
 }
 
 const row = z.object({
-  transaction_id: hash,
-  token_info: z.object({ address }),
+  transaction_id: hashShape,
+  token_info: z.object({ address: addressShape }),
   block_timestamp: whole,
-  from: address,
-  to: address,
+  from: addressShape,
+  to: addressShape,
   type: z.string(),
   value: z.string().regex(/^\d{1,78}$/, "is no amount"),
 });

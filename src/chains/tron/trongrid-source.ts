@@ -1,11 +1,11 @@
 // The two faces of TronGrid's REST API: a Source beside the JSON-RPC of Tron's nodes, and the History of one wallet for
 // comparing notes.
 
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Telemetry } from "../../telemetry.ts";
-import { createBooks } from "../books.ts";
 import type { History } from "../history.ts";
+import { createProviderStats } from "../provider-stats.ts";
 import type { Source } from "../source.ts";
 import { createTronGrid, type TronGridNeeds } from "./trongrid.ts";
 
@@ -16,7 +16,7 @@ export function createTronGridSource(needs: TronGridNeeds & { telemetry: Telemet
 } {
   const grid = createTronGrid(needs);
   const { provider, node } = grid;
-  const { counted, report } = createBooks({ ...needs, provider });
+  const { counted, report } = createProviderStats({ ...needs, provider });
 
   async function blocks(numbers: readonly number[]): Promise<(BlockRef | null)[]> {
     await node.verify();
@@ -59,7 +59,7 @@ export function createTronGridHistory(needs: TronGridNeeds): History {
           });
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        throw new Fault(error.code, `${provider}: ${wordsOf(error)}`, error.retry_after_s);
+        throw new Fault(error.code, `${provider}: ${errorText(error)}`, error.retry_after_s);
       }
     },
   };

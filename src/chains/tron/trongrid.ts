@@ -8,11 +8,11 @@ import type { BlockRef, FinalityTag, Heads } from "../../domain/finality.ts";
 import type { Receipt } from "../../domain/payment.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
-import { byPlace, isBorneOut, readNarrowing, transfersIn } from "../index-reading.ts";
+import { compareByPosition, isInReceipt, readNarrowing, transfersIn } from "../index-reading.ts";
 import { createRangeLimit, type RangeLimit } from "../rpc/range-limit.ts";
-import type { Answer, Question } from "../source.ts";
+import type { LogPage, LogQuery } from "../source.ts";
 import { createTronGridHttp } from "./trongrid-http.ts";
-import { listTransfers } from "./trongrid-index.ts";
+import { listTronTransfers } from "./trongrid-index.ts";
 import { createTronGridNode, type TronGridNode } from "./trongrid-node.ts";
 import type { Row } from "./trongrid-shapes.ts";
 
@@ -41,7 +41,7 @@ export interface TronGrid {
   node: TronGridNode;
   range: RangeLimit;
   heads(tags: readonly FinalityTag[]): Promise<Heads>;
-  read(question: Question): Promise<Answer>;
+  read(question: LogQuery): Promise<LogPage>;
   /** Fault `provider_lagging` unless the list is vouched for up to this block. */
   waitFor(number: number): Promise<void>;
   /** Transfers the list has in a stretch of the chain, those of value zero too; wallet by wallet. */
@@ -94,12 +94,12 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
       throw new Fault("provider_lagging", `its list is vouched for up to ${vouched}, not ${number}`);
   }
 
-  async function read(question: Question): Promise<Answer> {
+  async function read(question: LogQuery): Promise<LogPage> {
     await waitFor(question.to);
     return readNarrowing(question, { range, tries_max: range_tries_max, readRange });
   }
 
-  async function readRange(question: Question): Promise<Answer> {
+  async function readRange(question: LogQuery): Promise<LogPage> {
     const { from, to, wallets, tokens, mark, side = "in" } = question;
     const [first, last] = [await need(from), await need(to)];
     const rows = await rowsOf({ wallets, tokens, side, first, last });
@@ -127,7 +127,7 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
       if (number < from || number > to) return [];
       return transfersIn(receipt, { number, hash, time }, { ...question, chain });
     });
-    transferLogs.sort(byPlace);
+    transferLogs.sort(compareByPosition);
     return { from, to, end, mark: marked, transferLogs, zero_value: rows.length - valued.length, provider };
   }
 
@@ -137,7 +137,7 @@ export function createTronGrid(needs: TronGridNeeds): TronGrid {
       for (const token of tokens) {
         // Times of blocks are whole seconds apart: a second's worth of ms covers the last block.
         const [from_ms, to_ms] = [first.time * 1000, last.time * 1000 + 999];
-        rows.push(...(await listTransfers(http, { wallet, side, token, from_ms, to_ms })));
+        rows.push(...(await listTronTransfers(http, { wallet, side, token, from_ms, to_ms })));
       }
     }
     return rows;
@@ -163,7 +163,7 @@ function checkBorneOut(rows: readonly Row[], receipt: Receipt, time: number): vo
   }
   // What failed moved nothing, whatever the list says of it.
   if (!success) return;
-  if (!rows.every((row) => isBorneOut(row, receipt))) {
+  if (!rows.every((row) => isInReceipt(row, receipt))) {
     throw new Fault("provider_inconsistent", `the receipt of ${tx_hash} does not hold what its row says`);
   }
 }

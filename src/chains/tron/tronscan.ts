@@ -2,12 +2,12 @@
 // read. Its pages are counted from the newest row and end after ten thousand, so a longer list is asked for in halves.
 
 import { z } from "zod";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { Outbound } from "../../outbound.ts";
-import type { History, Mention } from "../history.ts";
+import type { History, IndexHint } from "../history.ts";
 import { shaped } from "../rpc/evm-shapes.ts";
 import { createTronGridHttp, type TronGridHttp } from "./trongrid-http.ts";
-import { address, hash } from "./trongrid-shapes.ts";
+import { addressShape, hashShape } from "./trongrid-shapes.ts";
 
 /** Longer pages are cut without a word. */
 const page_max_rows = 50;
@@ -21,11 +21,11 @@ const page = z.object({
   total: z.number().int().nonnegative().optional(),
   token_transfers: z.array(
     z.object({
-      transaction_id: hash,
+      transaction_id: hashShape,
       block_ts: z.number().int().nonnegative(),
       block: z.number().int().nonnegative(),
-      to_address: address,
-      contract_address: address,
+      to_address: addressShape,
+      contract_address: addressShape,
       quant: z.string().regex(/^\d{1,78}$/, "is no amount"),
       finalResult: z.string().optional(),
       revert: z.boolean().optional(),
@@ -52,7 +52,7 @@ export function createTronscan({ url, outbound }: { url: string; outbound: Outbo
         const { database } = shaped(status, await http.get("/api/system/status", {}), "status");
         const known = database.confirmedBlock;
         if (known < to.number) throw new Fault("provider_lagging", `has indexed up to ${known}, not ${to.number}`);
-        const found: Mention[] = [];
+        const found: IndexHint[] = [];
         for (const token of tokens) {
           found.push(
             ...(await listAll(http, { wallet, token, from_ms: from.time * 1000, to_ms: to.time * 1000 + 999 })),
@@ -63,18 +63,18 @@ export function createTronscan({ url, outbound }: { url: string; outbound: Outbo
           .sort((a, b) => a.time - b.time);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        throw new Fault(error.code, `${provider}: ${wordsOf(error)}`, error.retry_after_s);
+        throw new Fault(error.code, `${provider}: ${errorText(error)}`, error.retry_after_s);
       }
     },
   };
 }
 
-async function listAll(http: TronGridHttp, whole: Stretch): Promise<Mention[]> {
-  const found: Mention[] = [];
+async function listAll(http: TronGridHttp, whole: Stretch): Promise<IndexHint[]> {
+  const found: IndexHint[] = [];
   const open = [whole];
   let pages = 0;
   for (let stretch = open.pop(); stretch !== undefined; stretch = open.pop()) {
-    const part: Mention[] = [];
+    const part: IndexHint[] = [];
     for (let start = 0; ; start += page_max_rows) {
       const { rows, total, mentions } = await listPage(http, stretch, start);
       if (++pages > pages_max) throw new Fault("provider_range_too_large", `lists more than ${pages_max} pages`);
@@ -106,7 +106,7 @@ async function listPage(http: TronGridHttp, { wallet, token, from_ms, to_ms }: S
     limit: String(page_max_rows),
   });
   const { token_transfers: rows, total = 0 } = shaped(page, answer, "page");
-  const mentions = rows.flatMap((row): Mention[] => {
+  const mentions = rows.flatMap((row): IndexHint[] => {
     if (row.to_address !== wallet || row.contract_address !== token) {
       throw new Fault("provider_inconsistent", `row of ${row.transaction_id}: of a wallet that was not asked for`);
     }

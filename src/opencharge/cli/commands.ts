@@ -3,10 +3,18 @@
 
 import { resolve } from "node:path";
 import { withOperator } from "../../cli/appliance.ts";
-import { type Command, choice, command, everywhere, type Group, json, type Tools } from "../../cli/command.ts";
-import { pageOf, paging, show } from "../../cli/lists.ts";
+import {
+  type Command,
+  choiceArgument,
+  command,
+  commonFlags,
+  type Group,
+  jsonFlag,
+  type Tools,
+} from "../../cli/command.ts";
+import { pageOf, paging, printList } from "../../cli/lists.ts";
 import { isoTime, shortened } from "../../cli/table.ts";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import { proofOutcomes, proofWords } from "../domain/proof.ts";
 import { createProofList } from "../services/proof-list.ts";
 import { addressOf, createSigner, newSecretKey } from "../wire/keys.ts";
@@ -38,7 +46,7 @@ function keygen(tools: Tools): Command {
     try {
       files.create(place, `${secret}\n`);
     } catch (error) {
-      throw new Fault("usage", `${place}: cannot be written (${wordsOf(error)})`);
+      throw new Fault("usage", `${place}: cannot be written (${errorText(error)})`);
     }
     print(
       [
@@ -54,14 +62,14 @@ function keygen(tools: Tools): Command {
 
 /** `ocrch opencharge proofs`. */
 function proofs(tools: Tools): Command {
-  const outcome = choice(proofOutcomes, "Only with this outcome");
-  const args = { outcome, ...paging, ...json, ...everywhere } as const;
+  const outcome = choiceArgument(proofOutcomes, "Only with this outcome");
+  const args = { outcome, ...paging, ...jsonFlag, ...commonFlags } as const;
   return command("proofs", "List proofs of payment that verified, and what became of them", args, async (args) => {
     const page = pageOf(args);
     const rows = await withOperator(tools, args, ({ database }) =>
       createProofList({ database }).proofs({ outcome: args.outcome }, page),
     );
-    show(tools, args.json, rows, adminProofShape, [
+    printList(tools, args.json, rows, adminProofShape, [
       { title: "RECEIVED", value: (row) => isoTime(row.received_at) },
       { title: "ISSUER", value: (row) => row.issuer, right: true },
       { title: "TXID", value: (row) => shortened(row.txid) },

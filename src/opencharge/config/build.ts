@@ -3,7 +3,7 @@
 
 import { resolve } from "node:path";
 import type * as z from "zod";
-import type { AroundSection } from "../../config/section.ts";
+import type { SectionContext } from "../../config/section.ts";
 import type { openchargeSchema } from "./schema.ts";
 import { type KeyFiles, type OpenchargeDraft, opencharge_path } from "./settings.ts";
 
@@ -12,7 +12,7 @@ const not_asked = 'not used; it belongs to orders = "approval"';
 type Section = z.output<typeof openchargeSchema>;
 
 /** The section as settings, its key files still unread. */
-export function buildOpencharge(section: Section, around: AroundSection): OpenchargeDraft {
+export function buildOpencharge(section: Section, around: SectionContext): OpenchargeDraft {
   const { public_url, folder } = around;
   const endpoint = section.endpoint ?? (public_url === undefined ? undefined : `${public_url}${opencharge_path}`);
   if (endpoint === undefined) throw new Error("a section without an endpoint was to be refused");

@@ -1,7 +1,7 @@
 // The secret keys of [opencharge], from the environment or from files that nobody else may read. Never writes, logs or
 // quotes one.
 
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
 import type { KeyFiles, OpenchargeDraft, OpenchargeKey, OpenchargeSettings } from "./settings.ts";
 
@@ -48,7 +48,7 @@ function readKey(world: World, setting: string, path: string | null): string {
     text = world.files.read(path);
     mode = world.files.mode(path);
   } catch (error) {
-    fail(`cannot be read (${wordsOf(error)})`);
+    fail(`cannot be read (${errorText(error)})`);
   }
   if (text === null || mode === null)
     return fail(`${path}: there is no such file; \`ocrch opencharge keygen\` makes one`);

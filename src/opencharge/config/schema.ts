@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import * as value from "../../config/values.ts";
-import { refuse, table } from "../../config/values.ts";
+import { reportProblem, tomlTable } from "../../config/values.ts";
 import { coins } from "../../domain/assets.ts";
 import { isAmount } from "../../domain/money.ts";
 import { opencharge_path } from "./settings.ts";
@@ -19,25 +19,25 @@ const public_key_pattern = /^(?:0x)?(?:[\da-f]{128}|04[\da-f]{128}|0[23][\da-f]{
 const contract_pattern = /^0x[\da-f]{40}$/i;
 const item_id_pattern = /^[\x21-\x7e]{1,256}$/;
 
-const ocid = value.whole(1);
+const ocid = value.integerBetween(1);
 const ocids = z.array(ocid);
 const amount = z
   .string({ error: () => 'expected an amount in quotes, such as "5.00"' })
   .refine(isAmount, { error: 'no amount; write it like "5" or "5.00"' });
 
-const item = table({
+const item = tomlTable({
   id: z.string().refine((text) => item_id_pattern.test(text), { error: "must be 1 to 256 characters without blanks" }),
-  name: value.filled,
+  name: value.nonEmptyText,
   price: amount,
   description: z.string().optional(),
-  quantity: value.whole(0).optional(),
-  min_qty: value.whole(1).default(1),
-  max_qty: value.whole(1).optional(),
+  quantity: value.integerBetween(0).optional(),
+  min_qty: value.integerBetween(1).default(1),
+  max_qty: value.integerBetween(1).optional(),
   images: z.array(value.webAddress).default([]),
   url: value.webAddress.optional(),
 });
 
-const pinned = table({
+const pinned = tomlTable({
   ocid,
   metadata_url: value.webAddress.optional(),
   public_key: z
@@ -47,41 +47,41 @@ const pinned = table({
   endpoint: value.webAddress.optional(),
 }).superRefine((entry, context) => {
   if ((entry.metadata_url === undefined) === (entry.public_key === undefined))
-    refuse(context, "write either metadata_url, or public_key with endpoint");
+    reportProblem(context, "write either metadata_url, or public_key with endpoint");
 });
 
-const partner = table({
+const partner = tomlTable({
   ocid,
   same_currencies: z
     .array(
       z.string().refine((text) => currency_pattern.test(text), { error: 'no currency; write it like "USD" or "USDT"' }),
     )
     .default([]),
-  proof_recipient: value.word(recipients).default("merchant"),
+  proof_recipient: value.oneOf(recipients).default("merchant"),
 });
 
-const registry = table({
+const registry = tomlTable({
   rpc_url: value.webAddress,
-  chain_id: value.whole(1),
+  chain_id: value.integerBetween(1),
   address: z.string().refine((text) => contract_pattern.test(text), {
     error: "no contract address; expected 0x and 40 hexadecimal digits",
   }),
 });
 
 const keyFiles = {
-  private_key_file: value.filled.optional(),
-  previous_key_file: value.filled.optional(),
-  key_rotated_at: value.whole(1, time_max_s).optional(),
+  private_key_file: value.nonEmptyText.optional(),
+  previous_key_file: value.nonEmptyText.optional(),
+  key_rotated_at: value.integerBetween(1, time_max_s).optional(),
 };
-const gatewayKey = table({ ...keyFiles, private_key_file: value.filled }).superRefine(checkRotation);
+const gatewayKey = tomlTable({ ...keyFiles, private_key_file: value.nonEmptyText }).superRefine(checkRotation);
 
 function checkRotation(keys: z.output<z.ZodObject<typeof keyFiles>>, context: z.core.$RefinementCtx): void {
   if ((keys.previous_key_file === undefined) !== (keys.key_rotated_at === undefined))
-    refuse(context, "previous_key_file and key_rotated_at (Unix seconds) go together", ["key_rotated_at"]);
+    reportProblem(context, "previous_key_file and key_rotated_at (Unix seconds) go together", ["key_rotated_at"]);
 }
 
 /** The keys of `[opencharge]`. */
-export const openchargeSchema = table({
+export const openchargeSchema = tomlTable({
   merchant_ocid: ocid.optional(),
   gateway_ocid: ocid.optional(),
   ...keyFiles,
@@ -89,17 +89,17 @@ export const openchargeSchema = table({
   endpoint: value.publicUrl
     .refine((url) => url.endsWith(opencharge_path), { error: `must end in ${opencharge_path}` })
     .optional(),
-  name: value.filled.optional(),
-  description: value.filled.optional(),
+  name: value.nonEmptyText.optional(),
+  description: value.nonEmptyText.optional(),
   icon: value.webAddress.optional(),
-  contact: value.filled.optional(),
+  contact: value.nonEmptyText.optional(),
   accepts: ocids.default([]),
   currencies: z
-    .array(value.word(currencies))
+    .array(value.oneOf(currencies))
     .refine((list) => list.length > 0, { error: "empty; remove the key or list a currency" })
     .default(["USD"]),
-  orders: value.word(pricing).optional(),
-  order_form: value.word(order_forms).default("mirror"),
+  orders: value.oneOf(pricing).optional(),
+  order_form: value.oneOf(order_forms).default("mirror"),
   approval_url: value.webAddress.optional(),
   approved: ocids.default([]),
   blocked: ocids.default([]),
@@ -113,7 +113,7 @@ export const openchargeSchema = table({
   partners: z.array(partner).default([]),
   registry: registry.optional(),
 }).superRefine((section, context) => {
-  const say = (key: string, words: string) => refuse(context, words, [key]);
+  const say = (key: string, words: string) => reportProblem(context, words, [key]);
   if (section.merchant_ocid === undefined && section.gateway_ocid === undefined)
     say("merchant_ocid", "missing; add merchant_ocid, gateway_ocid or both");
   if (section.merchant_ocid !== undefined && section.orders === undefined)

@@ -43,7 +43,7 @@ export interface Choice {
   chain: string;
 }
 
-export interface Awaited {
+export interface AwaitedPayment {
   coin: string;
   chain: string;
   address: string;
@@ -61,15 +61,15 @@ interface Head {
 }
 
 /** What the page is about; times in seconds from now. */
-export type View = Head &
+export type PageView = Head &
   (
     | { state: "choosing"; choices: readonly Choice[]; problem: string | null; ends_in_s: number }
-    | { state: "awaiting"; awaited: Awaited; has_choice: boolean; ends_in_s: number }
+    | { state: "awaiting"; awaited: AwaitedPayment; has_choice: boolean; ends_in_s: number }
     | { state: "paid" | "expired" | "cancelled"; next: string | null }
   );
 
 /** The page as HTML. */
-export function checkoutPage(view: View): string {
+export function checkoutPage(view: PageView): string {
   const { merchant, amount, currency } = view;
   const refresh = refreshOf(view);
   return `<!doctype html>
@@ -112,13 +112,13 @@ export function busyPage(retry_after_s: number): string {
 `;
 }
 
-function refreshOf(view: View): string | null {
+function refreshOf(view: PageView): string | null {
   if (view.state === "choosing") return String(Math.max(1, view.ends_in_s + 1));
   if (view.state === "awaiting") return String(asks_again_s);
   return view.next === null ? null : `${goes_on_s}; url=${view.next}`;
 }
 
-function bodyOf(view: View): string {
+function bodyOf(view: PageView): string {
   switch (view.state) {
     case "choosing":
       return choosing(view);
@@ -133,7 +133,7 @@ function bodyOf(view: View): string {
   }
 }
 
-function choosing({ choices, problem, so_far, currency }: Extract<View, { state: "choosing" }>): string {
+function choosing({ choices, problem, so_far, currency }: Extract<PageView, { state: "choosing" }>): string {
   const buttons = choices.map(
     ({ value, coin, chain }) =>
       `<button name="pay" value="${escaped(value)}">${escaped(coin)} on ${escaped(chain)}</button>`,
@@ -144,7 +144,13 @@ ${buttons.join("\n")}
 ${cancelButton(so_far)}</form>`;
 }
 
-function awaiting({ awaited, has_choice, ends_in_s, so_far, currency }: Extract<View, { state: "awaiting" }>): string {
+function awaiting({
+  awaited,
+  has_choice,
+  ends_in_s,
+  so_far,
+  currency,
+}: Extract<PageView, { state: "awaiting" }>): string {
   const { coin, chain, address, amount, seen } = awaited;
   if (seen) return `<p role="status">Your payment was seen on ${escaped(chain)}. It counts in a moment.</p>`;
   if (ends_in_s <= 0)

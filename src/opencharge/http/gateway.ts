@@ -11,7 +11,7 @@ import {
   verifyCompletedAnswer,
   verifyPendingAnswer,
 } from "../wire/answers.ts";
-import { isRefusal, refuse } from "../wire/errors.ts";
+import { isRefusal, networkRefusal } from "../wire/errors.ts";
 import { readCheckoutCreate, readOrdersCheckout, readPaymentCreate, readPaymentSettle } from "../wire/readers.ts";
 import { createCheckoutPages } from "./pages.ts";
 import type { OpenchargeRow } from "./row.ts";
@@ -95,7 +95,7 @@ export function gatewayRows(
         const payment = payments.state(id);
         const proof = payment === null ? proofs.of(id) : payment.proof;
         if (payment !== null && proof === null) return verifyPendingAnswer(payment.pending, payment.is_expired);
-        return proof === null || isRefusal(proof) ? refuse("TXID_NOT_FOUND") : verifyCompletedAnswer(proof);
+        return proof === null || isRefusal(proof) ? networkRefusal("TXID_NOT_FOUND") : verifyCompletedAnswer(proof);
       },
     },
     {
@@ -122,7 +122,7 @@ export function gatewayRows(
           path,
           role: "both",
           auth: "open",
-          handle: () => refuse("CAPABILITY_NOT_SUPPORTED"),
+          handle: () => networkRefusal("CAPABILITY_NOT_SUPPORTED"),
         }),
       ),
     ),

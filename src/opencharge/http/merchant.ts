@@ -5,7 +5,7 @@ import type { OpenchargeMerchant } from "../services/merchant.ts";
 import type { Payments } from "../services/payments.ts";
 import { orderStatusAnswer, signedOrderAnswer, webhookAnswer } from "../wire/answers.ts";
 import { isRefusal } from "../wire/errors.ts";
-import { present } from "../wire/orders.ts";
+import { withoutNulls } from "../wire/orders.ts";
 import { readEnvelope, readOrderCreate } from "../wire/readers.ts";
 import type { OpenchargeRow } from "./row.ts";
 
@@ -62,7 +62,7 @@ export function merchantRows({
       auth: "open",
       handle() {
         const { ocid, currency, items } = merchant.inventory();
-        return { ocid, currency, items: items.map((item) => present({ ...item, currency })) };
+        return { ocid, currency, items: items.map((item) => withoutNulls({ ...item, currency })) };
       },
     },
     {

@@ -1,9 +1,9 @@
 // The hosted checkout as a payer's browser sees it: its address is its secret. Shows, lets choose and cancel; all that
 // changes an order is asked of the checkout.
 
-import { chains as chainFacts } from "../../domain/assets.ts";
-import { codeOf } from "../../domain/errors.ts";
-import { fromCommon, mostOf, toCommon } from "../../domain/money.ts";
+import { chainFacts } from "../../domain/assets.ts";
+import { errorCode } from "../../domain/errors.ts";
+import { fromCommon, maxUnits, toCommon } from "../../domain/money.ts";
 import { payer_body_limit_bytes, type ReadBody } from "../../http/body.ts";
 import { queryOf } from "../../http/route.ts";
 import type { Checkout, OpenDeposit } from "../../services/checkout.ts";
@@ -11,13 +11,13 @@ import { readUtf8 } from "../../wire/json.ts";
 import type { World } from "../../world.ts";
 import type { Gateway, ShownSession } from "../services/gateway.ts";
 import {
-  type Awaited,
+  type AwaitedPayment,
   busyPage,
   type Choice,
   checkoutPage,
   missingPage,
+  type PageView,
   pageHeaders,
-  type View,
 } from "./checkout-page.ts";
 
 const session_pattern = /^[\w-]{32}$/;
@@ -51,7 +51,7 @@ export function createCheckoutPages(needs: Needs): {
     return [...new Map(choices.map((choice) => [choice.value, choice])).values()];
   }
 
-  function view(session: ShownSession, chosen: string | null, problem: string | null): View {
+  function view(session: ShownSession, chosen: string | null, problem: string | null): PageView {
     const { row, order, is_paid_elsewhere } = session;
     const units = checkout.received(order.id);
     const so_far = units === 0n ? null : soFarOf(order.amount, units);
@@ -74,7 +74,7 @@ export function createCheckoutPages(needs: Needs): {
    * The deposit that a payment was seen for, else the chosen one, else the newest, with what is left to pay of it. Null
    * without one, and where exactly what is left is reserved for another order.
    */
-  function awaitedDeposit(order_id: string, chosen: string | null): Awaited | null {
+  function awaitedDeposit(order_id: string, chosen: string | null): AwaitedPayment | null {
     const open = checkout.openDeposits(order_id);
     const seen = open.find(({ is_seen }) => is_seen);
     const wanted = open.find((one) => pairOf(one) === chosen) ?? open.find(({ due }) => due !== null);
@@ -94,7 +94,7 @@ export function createCheckoutPages(needs: Needs): {
       const text = readUtf8(await readBody(request, payer_body_limit_bytes));
       return text === null ? null : new URLSearchParams(text);
     } catch (error) {
-      if (codeOf(error) === "unreadable_body") return null;
+      if (errorCode(error) === "unreadable_body") return null;
       throw error;
     }
   }
@@ -105,7 +105,7 @@ export function createCheckoutPages(needs: Needs): {
       await checkout.select(session.order.id, { blockchain, stablecoin });
       return back(`pay=${encodeURIComponent(value)}`);
     } catch (error) {
-      const code = codeOf(error);
+      const code = errorCode(error);
       if (code === "order_not_pending") return back("");
       if (code === "internal") throw error;
       return page(200, checkoutPage(view(session, "", cannot_now)));
@@ -119,7 +119,7 @@ export function createCheckoutPages(needs: Needs): {
     try {
       await checkout.cancel(order.id);
     } catch (error) {
-      if (codeOf(error) !== "order_not_pending") throw error;
+      if (errorCode(error) !== "order_not_pending") throw error;
     }
     return back("");
   }
@@ -152,7 +152,7 @@ export function createCheckoutPages(needs: Needs): {
 }
 
 function soFarOf(amount: string, units: bigint): { received: string; due: string } {
-  return { received: fromCommon(units), due: fromCommon(mostOf(0n, toCommon(amount) - units)) };
+  return { received: fromCommon(units), due: fromCommon(maxUnits(0n, toCommon(amount) - units)) };
 }
 
 function pairOf({ chain, coin }: OpenDeposit): string {

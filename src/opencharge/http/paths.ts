@@ -4,14 +4,18 @@ import type { OpenchargeRow } from "./row.ts";
 
 const segment_pattern = /^[A-Za-z0-9._:-]{1,256}$/;
 
-export interface Found {
+export interface MatchedRow {
   row: OpenchargeRow;
   /** The last segment that `:id` stands for; empty without one. */
   id: string;
 }
 
 /** The row for a method and a path below the endpoint; else the methods the path has, none for an unknown path. */
-export function findRow(rows: readonly OpenchargeRow[], method: string, path: string): Found | { allow: string[] } {
+export function findRow(
+  rows: readonly OpenchargeRow[],
+  method: string,
+  path: string,
+): MatchedRow | { allow: string[] } {
   const others = new Set<string>();
   for (const row of rows) {
     const id = matched(row.path, path);

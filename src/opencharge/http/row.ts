@@ -1,13 +1,13 @@
 // What an address of the network's API is: a method, a path below the endpoint, whose business it is and a handler that
 // sees one call. Knows no address by itself.
 
-import type { Caller } from "../services/access.ts";
-import type { OwnIdentity } from "../services/identity.ts";
-import type { Refusal } from "../wire/errors.ts";
+import type { SignedCaller } from "../services/access.ts";
+import type { KeyIdentity } from "../services/identity.ts";
+import type { NetworkRefusal } from "../wire/errors.ts";
 import type { JsonObject, JsonValue } from "../wire/strict-json.ts";
 
 interface OpenCall {
-  identity: OwnIdentity;
+  identity: KeyIdentity;
   /** The segment that `:id` stands for; empty without one. */
   id: string;
   /** As it came; of a signed call the body is read already. */
@@ -15,13 +15,13 @@ interface OpenCall {
 }
 
 interface SignedCall extends OpenCall {
-  caller: Caller;
+  caller: SignedCaller;
   /** The body of a POST; null for a GET. */
   body: JsonValue;
 }
 
 /** What a row answers: 200 with an object, a refusal, or a whole answer of its own (a page, a redirect). */
-export type RowAnswer = JsonObject | Refusal | Response;
+export type RowAnswer = JsonObject | NetworkRefusal | Response;
 
 export interface RowHead {
   method: "GET" | "POST";

@@ -3,7 +3,7 @@
 
 import { jsonText } from "../../http/answers.ts";
 import type { World } from "../../world.ts";
-import type { OwnIdentity } from "../services/identity.ts";
+import type { KeyIdentity } from "../services/identity.ts";
 import { capabilitiesAnswer } from "../wire/answers.ts";
 import { metadataDocument } from "../wire/metadata-document.ts";
 import type { OpenchargeRow, RowHead } from "./row.ts";
@@ -14,12 +14,12 @@ const metadata_age_s = 300;
 const metadata_memory_ms = 60_000;
 
 /** Whether an identity has the part in the network that a row is for. */
-export function isServed({ role }: RowHead, own: OwnIdentity): boolean {
+export function isEndpointServed({ role }: RowHead, own: KeyIdentity): boolean {
   return role === "both" || own[role] !== null;
 }
 
 /** The OCID that answers for a row. */
-export function ocidFor(role: RowHead["role"], { merchant, gateway }: OwnIdentity): number {
+export function ocidFor(role: RowHead["role"], { merchant, gateway }: KeyIdentity): number {
   const [first, second] = role === "gateway" ? [gateway, merchant] : [merchant, gateway];
   // It is one of them, or it would not be.
   return first ?? second ?? 0;
@@ -28,10 +28,10 @@ export function ocidFor(role: RowHead["role"], { merchant, gateway }: OwnIdentit
 /** The rows about ourselves; `others` are all the rest. */
 export function selfRows({ world }: { world: World }, others: readonly OpenchargeRow[]): OpenchargeRow[] {
   // Those of settings that are no longer in force go with them.
-  const made = new WeakMap<OwnIdentity, { until: number; text: string }>();
+  const made = new WeakMap<KeyIdentity, { until: number; text: string }>();
 
-  function capabilitiesOf(identity: OwnIdentity): string[] {
-    const served = others.filter((row) => isServed(row, identity)).map((row) => row.capability);
+  function capabilitiesOf(identity: KeyIdentity): string[] {
+    const served = others.filter((row) => isEndpointServed(row, identity)).map((row) => row.capability);
     const { items, merchant_ocid } = identity.settings;
     const offered = served.filter((name) => {
       if (name === "inventory.get") return items.length > 0;
@@ -40,7 +40,7 @@ export function selfRows({ world }: { world: World }, others: readonly Opencharg
     return [...new Set(offered.filter((name) => name !== null))].sort();
   }
 
-  function documentOf(identity: OwnIdentity): string {
+  function documentOf(identity: KeyIdentity): string {
     const known = made.get(identity);
     if (known !== undefined && known.until > world.elapsed()) return known.text;
     const { settings, signer, previous, endpoint } = identity;

@@ -5,25 +5,25 @@ import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { isNonceUsed, spendNonce } from "../storage/merchant.ts";
-import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import { keysForRequest, type Metadata } from "../wire/metadata.ts";
 import {
   type RequestAuth,
   type RequestMatch,
   readRequestAuth,
   type SignedRequest,
-  staleness,
+  timestampRefusal,
   verifyRequest,
 } from "../wire/request-auth.ts";
 import type { Directory } from "./directory.ts";
-import { type OwnIdentity, signedTarget } from "./identity.ts";
+import { type KeyIdentity, signedTarget } from "./identity.ts";
 import type { NetworkLimits } from "./limits.ts";
 
 /** A timestamp 300 s ahead stays fresh for 600 s; the rest is margin. */
 const nonce_memory_ms = 660_000;
 
 /** Somebody whose request was signed with the key of its OCID. */
-export interface Caller {
+export interface SignedCaller {
   ocid: number;
   metadata: Metadata;
 }
@@ -39,12 +39,12 @@ export interface OpenchargeAccess {
    * Whether a request with these headers is worth reading at all: they are well-formed and its address has not shown
    * too many that were not believed. Refusals: INVALID_SIGNATURE, RATE_LIMITED.
    */
-  present(headers: IncomingRequest["headers"], from: string): RequestAuth | Refusal;
+  present(headers: IncomingRequest["headers"], from: string): RequestAuth | NetworkRefusal;
   /**
    * The caller of a request to us. Refusals: INVALID_SIGNATURE, TIMESTAMP_EXPIRED, NONCE_REUSED, UNKNOWN_OCID,
    * METADATA_UNAVAILABLE, RATE_LIMITED, CONNECTION_REFUSED.
    */
-  authenticate(identity: OwnIdentity, request: IncomingRequest): Promise<Caller | Refusal>;
+  authenticate(identity: KeyIdentity, request: IncomingRequest): Promise<SignedCaller | NetworkRefusal>;
 }
 
 /** The check of callers over one database and directory. */
@@ -57,7 +57,7 @@ export function createOpenchargeAccess(needs: {
 }): OpenchargeAccess {
   const { database, directory, world, telemetry, limits } = needs;
 
-  async function verified(identity: OwnIdentity, auth: RequestAuth, request: IncomingRequest) {
+  async function verified(identity: KeyIdentity, auth: RequestAuth, request: IncomingRequest) {
     const hasty = directory.isCheap(auth.ocid) ? null : limits.lookUp(request.from);
     if (hasty !== null) return hasty;
     const metadata = await directory.find(auth.ocid);
@@ -76,27 +76,27 @@ export function createOpenchargeAccess(needs: {
         match = holds(renewed);
       }
     }
-    if (match === null) return refuse("INVALID_SIGNATURE");
+    if (match === null) return networkRefusal("INVALID_SIGNATURE");
     telemetry.count("opencharge_requests", { path: match.path, body: match.body });
     return { ocid: auth.ocid, metadata: believed };
   }
 
   async function callerOf(
-    identity: OwnIdentity,
+    identity: KeyIdentity,
     auth: RequestAuth,
     request: IncomingRequest,
-  ): Promise<Caller | Refusal> {
-    const stale = staleness(auth.timestamp, world.now());
+  ): Promise<SignedCaller | NetworkRefusal> {
+    const stale = timestampRefusal(auth.timestamp, world.now());
     if (stale !== null) return stale;
-    if (database.read((at) => isNonceUsed(at, auth.ocid, auth.nonce))) return refuse("NONCE_REUSED");
+    if (database.read((at) => isNonceUsed(at, auth.ocid, auth.nonce))) return networkRefusal("NONCE_REUSED");
     const caller = await verified(identity, auth, request);
     if (isRefusal(caller)) return caller;
 
     const spent = await database.transact((tx) => spendNonce(tx, auth.ocid, auth.nonce, nonce_memory_ms));
-    return spent ? caller : refuse("NONCE_REUSED");
+    return spent ? caller : networkRefusal("NONCE_REUSED");
   }
 
-  function present(headers: IncomingRequest["headers"], from: string): RequestAuth | Refusal {
+  function present(headers: IncomingRequest["headers"], from: string): RequestAuth | NetworkRefusal {
     const auth = readRequestAuth(headers);
     if (isRefusal(auth)) limits.refused(from, null);
     return isRefusal(auth) ? auth : (limits.present(from, auth.ocid) ?? auth);
@@ -114,7 +114,7 @@ export function createOpenchargeAccess(needs: {
       }
       const busy = limits.believed(caller.ocid);
       if (busy !== null) return busy;
-      return identity.settings.blocked.includes(caller.ocid) ? refuse("CONNECTION_REFUSED") : caller;
+      return identity.settings.blocked.includes(caller.ocid) ? networkRefusal("CONNECTION_REFUSED") : caller;
     },
   };
 }

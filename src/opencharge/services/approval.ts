@@ -10,7 +10,7 @@ import { standardWebhookHeaders } from "../../wire/standard-webhooks.ts";
 import type { World } from "../../world.ts";
 import type { OpenchargeSettings } from "../config/settings.ts";
 import { type Approval, approvalQuestion, type OrderToApprove, readApproval } from "../wire/approval.ts";
-import { type Refusal, refuse, refuseForNow, refuseSubmitted } from "../wire/errors.ts";
+import { type NetworkRefusal, networkRefusal, refuseForNow, refuseSubmitted } from "../wire/errors.ts";
 import type { Order } from "../wire/orders.ts";
 import type { OrderCreate } from "../wire/readers.ts";
 import { parseStrictJson } from "../wire/strict-json.ts";
@@ -33,7 +33,7 @@ export type AskShop = (
   caller: number,
   wanted: OrderCreate,
   terms: OrderToApprove,
-) => Promise<ApprovedTerms | Refusal>;
+) => Promise<ApprovedTerms | NetworkRefusal>;
 
 /** The question over one way out with the live settings. */
 export function createApproval(needs: {
@@ -77,7 +77,7 @@ export function createApproval(needs: {
   return async (settings, caller, wanted, terms) => {
     const { approval_url, approved } = settings;
     if (approval_url === null || (approved.length > 0 && !approved.includes(caller))) {
-      return refuse("CAPABILITY_NOT_SUPPORTED");
+      return networkRefusal("CAPABILITY_NOT_SUPPORTED");
     }
     const body = JSON.stringify(approvalQuestion(caller, wanted, terms));
     const said = await answerTo(approval_url, terms.id, body);

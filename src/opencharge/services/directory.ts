@@ -2,17 +2,17 @@
 // address that a caller named, never answers from memory once that has run out.
 
 import type { LiveConfig } from "../../config/config.ts";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import { createWindowCounter } from "../../limits/window-counter.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { OpenchargeSettings, PinnedIdentity } from "../config/settings.ts";
-import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import { addressOf, parsePublicKey } from "../wire/keys.ts";
 import { type Metadata, readMetadata } from "../wire/metadata.ts";
 import { isJsonObject, type JsonValue, parseStrictJson } from "../wire/strict-json.ts";
-import type { OwnIdentities } from "./identity.ts";
+import type { LocalIdentitySource } from "./identity.ts";
 import { type Registration, registration } from "./registry.ts";
 
 const metadata_timeout_ms = 5000;
@@ -31,7 +31,7 @@ const data_url = /^data:application\/json(?:;charset=utf-8)?(;base64)?,(.*)$/is;
 
 export interface Directory {
   /** What is known of an OCID. Refusals: UNKNOWN_OCID, METADATA_UNAVAILABLE, RATE_LIMITED. Never rejects. */
-  find(ocid: number): Promise<Metadata | Refusal>;
+  find(ocid: number): Promise<Metadata | NetworkRefusal>;
   /** The same, read anew; null when that was done less than a minute ago or led nowhere. Never rejects. */
   refresh(ocid: number): Promise<Metadata | null>;
   /** Whether a stranger may make us `find` it at any pace: it costs no look-up, or the operator named it. */
@@ -39,7 +39,7 @@ export interface Directory {
 }
 
 interface Memory {
-  found: Metadata | Refusal;
+  found: Metadata | NetworkRefusal;
   /** Monotonic, ms. */
   until: number;
 }
@@ -50,12 +50,12 @@ export function createDirectory(needs: {
   outbound: Outbound;
   world: World;
   telemetry: Telemetry;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
 }): Directory {
   const { config, outbound, world, telemetry, identities } = needs;
   const memory = new Map<number, Memory>();
   const refreshed = new Map<number, number>();
-  const under_way = new Map<number, Promise<Metadata | Refusal>>();
+  const under_way = new Map<number, Promise<Metadata | NetworkRefusal>>();
   /** OCIDs of which it was said that somebody else than their key owns them. */
   const told = new Set<number>();
   const lookups = createWindowCounter({
@@ -76,21 +76,21 @@ export function createDirectory(needs: {
   }
 
   /** From us or from what the operator wrote down; null when somebody must be asked. */
-  function atHand(settings: OpenchargeSettings, ocid: number): Metadata | Refusal | null {
+  function atHand(settings: OpenchargeSettings, ocid: number): Metadata | NetworkRefusal | null {
     const own = identities.current()?.metadataOf(ocid, world.now()) ?? null;
     if (own !== null) return own;
     const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
     if (pinned !== undefined && pinned.public_key !== null) return pinnedMetadata(pinned, pinned.public_key);
-    if (pinned === undefined && settings.registry === null) return refuse("UNKNOWN_OCID");
+    if (pinned === undefined && settings.registry === null) return networkRefusal("UNKNOWN_OCID");
     return null;
   }
 
-  function remembered(ocid: number): Metadata | Refusal | null {
+  function remembered(ocid: number): Metadata | NetworkRefusal | null {
     const known = memory.get(ocid);
     return known !== undefined && known.until > world.elapsed() ? known.found : null;
   }
 
-  function remember(ocid: number, found: Metadata | Refusal): void {
+  function remember(ocid: number, found: Metadata | NetworkRefusal): void {
     memory.delete(ocid);
     memory.set(ocid, { found, until: world.elapsed() + (isRefusal(found) ? refusal_memory_ms : memory_ms) });
     for (const oldest of memory.keys()) {
@@ -100,7 +100,7 @@ export function createDirectory(needs: {
   }
 
   /** One look for all who ask at the same time. */
-  function look(settings: OpenchargeSettings, ocid: number): Promise<Metadata | Refusal> {
+  function look(settings: OpenchargeSettings, ocid: number): Promise<Metadata | NetworkRefusal> {
     const running = under_way.get(ocid);
     if (running !== undefined) return running;
     const asked = ask(settings, ocid).finally(() => {
@@ -110,7 +110,7 @@ export function createDirectory(needs: {
     return asked;
   }
 
-  async function ask(settings: OpenchargeSettings, ocid: number): Promise<Metadata | Refusal> {
+  async function ask(settings: OpenchargeSettings, ocid: number): Promise<Metadata | NetworkRefusal> {
     try {
       const pinned = settings.pinned.find((entry) => entry.ocid === ocid);
       if (pinned !== undefined && pinned.metadata_url !== null)
@@ -119,16 +119,16 @@ export function createDirectory(needs: {
       const wait_ms = settings.registry === null || pinned !== undefined ? 0 : lookups.take("registry");
       if (wait_ms > 0) {
         telemetry.count("opencharge_lookups_refused");
-        return { ...refuse("RATE_LIMITED"), retry_after_s: Math.ceil(wait_ms / 1000) };
+        return { ...networkRefusal("RATE_LIMITED"), retry_after_s: Math.ceil(wait_ms / 1000) };
       }
       const registered = settings.registry === null ? null : await registration(outbound, settings.registry, ocid);
-      if (registered === null) return refuse("UNKNOWN_OCID");
+      if (registered === null) return networkRefusal("UNKNOWN_OCID");
       const found = await readAt(registered.url, false, settings);
       if (!isRefusal(found)) checkOwner(ocid, registered, found);
       return found;
     } catch (error) {
-      telemetry.warn("opencharge_lookup_failed", { ocid, error: wordsOf(error) });
-      return refuse("METADATA_UNAVAILABLE");
+      telemetry.warn("opencharge_lookup_failed", { ocid, error: errorText(error) });
+      return networkRefusal("METADATA_UNAVAILABLE");
     }
   }
 
@@ -142,7 +142,11 @@ export function createDirectory(needs: {
   }
 
   /** The document at an address, or beside it: some register the base of their API instead. */
-  async function readAt(url: string, pinned: boolean, settings: OpenchargeSettings): Promise<Metadata | Refusal> {
+  async function readAt(
+    url: string,
+    pinned: boolean,
+    settings: OpenchargeSettings,
+  ): Promise<Metadata | NetworkRefusal> {
     const allow_http = config.current().webhooks.allow_private_targets;
     const rules = { require_signed_config: settings.require_signed_config, allow_http };
     const inline = data_url.exec(url);
@@ -152,7 +156,7 @@ export function createDirectory(needs: {
     const other = besides(url);
     const first = await fetchDocument(url, trusted);
     const document = first === null && other !== url ? await fetchDocument(other, trusted) : first;
-    return document === null ? refuse("METADATA_UNAVAILABLE") : readMetadata(document, rules);
+    return document === null ? networkRefusal("METADATA_UNAVAILABLE") : readMetadata(document, rules);
   }
 
   /** Null for an answer that is no metadata at all. */
@@ -178,7 +182,7 @@ export function createDirectory(needs: {
   return {
     async find(ocid) {
       const settings = settled();
-      if (settings === null) return refuse("UNKNOWN_OCID");
+      if (settings === null) return networkRefusal("UNKNOWN_OCID");
       const known = atHand(settings, ocid) ?? remembered(ocid);
       if (known !== null) return known;
       const found = await look(settings, ocid);
@@ -207,9 +211,10 @@ export function createDirectory(needs: {
   };
 }
 
-function pinnedMetadata(pinned: PinnedIdentity, written: string): Metadata | Refusal {
+function pinnedMetadata(pinned: PinnedIdentity, written: string): Metadata | NetworkRefusal {
   const public_key = parsePublicKey(written);
-  if (public_key === null) return refuse("METADATA_UNAVAILABLE", { details: { problem: "publicKey is no key" } });
+  if (public_key === null)
+    return networkRefusal("METADATA_UNAVAILABLE", { details: { problem: "publicKey is no key" } });
   return {
     name: `OCID ${pinned.ocid}`,
     public_key,

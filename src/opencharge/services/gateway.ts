@@ -26,16 +26,16 @@ import {
 import { signedOrder } from "../storage/merchant.ts";
 import { checkAccepts } from "../wire/audience.ts";
 import { canonicalJson, type Form } from "../wire/canonical.ts";
-import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal, refuseFields, refuseSubmitted } from "../wire/errors.ts";
 import { keysForObject, type Metadata } from "../wire/metadata.ts";
 import type { Order } from "../wire/orders.ts";
 import { checkReturnUrls, type ReturnUrls, type SignedOrder } from "../wire/readers.ts";
 import { verifyObject } from "../wire/signed-objects.ts";
-import type { Caller } from "./access.ts";
+import type { SignedCaller } from "./access.ts";
 import type { Directory } from "./directory.ts";
-import type { OwnIdentities, Part } from "./identity.ts";
+import type { LocalIdentity, LocalIdentitySource } from "./identity.ts";
+import { checkPayable, checkUnpaid, isSameOrder, merchantOf } from "./order-checks.ts";
 import { recipientOf } from "./partners.ts";
-import { checkPayable, checkUnpaid, isSameOrder, merchantOf } from "./standing.ts";
 
 const session_lifetime_s = 30 * 60;
 const session_random_bytes = 24;
@@ -64,10 +64,10 @@ export interface Gateway {
    * gateway's (or the merchant's own) `checkout`, or the `merchant`'s to its gateway. Refusals: those of the order.
    */
   open(
-    caller: Caller,
+    caller: SignedCaller,
     request: SignedOrder & { urls: ReturnUrls },
     as: "checkout" | "merchant",
-  ): Promise<OpenedSession | Refusal>;
+  ): Promise<OpenedSession | NetworkRefusal>;
   /** A session by the secret in its address, or null. */
   session(id: string): ShownSession | null;
 }
@@ -77,7 +77,7 @@ export function createGateway(needs: {
   database: Database;
   config: LiveConfig;
   world: World;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
   directory: Directory;
 }): Gateway {
   const { database, config, world, identities, directory } = needs;
@@ -85,7 +85,10 @@ export function createGateway(needs: {
   const secretText = (prefix: string, bytes: number) => prefix + Buffer.from(world.random(bytes)).toString("base64url");
 
   /** The merchant of an order whose signature holds, and in which form it does. */
-  async function signerOf(caller: Caller, { order, object, signature }: SignedOrder): Promise<Signer | Refusal> {
+  async function signerOf(
+    caller: SignedCaller,
+    { order, object, signature }: SignedOrder,
+  ): Promise<Signer | NetworkRefusal> {
     const signerAs = (merchant: Metadata): Signer | null => {
       const match = verifyObject(object, signature, keysForObject(merchant, order.created_at));
       return match === null ? null : { merchant, form: match.form };
@@ -101,17 +104,17 @@ export function createGateway(needs: {
 
   /** The checks of an order in the order the network knows them; its signer and whom it accepts when it passes all of them. */
   async function check(
-    caller: Caller,
+    caller: SignedCaller,
     request: SignedOrder & { urls: ReturnUrls },
     as: "checkout" | "merchant",
-    own: Part,
-  ): Promise<Checked | Refusal> {
+    own: LocalIdentity,
+  ): Promise<Checked | NetworkRefusal> {
     const { order, urls } = request;
     if (as === "merchant" && caller.ocid !== order.ocid) {
       return refuseFields([{ path: "order.ocid", message: "is not the caller" }]);
     }
     if (order.ocid !== own.settings.merchant_ocid && !own.settings.merchants.includes(order.ocid)) {
-      return as === "merchant" ? refuse("MERCHANT_NOT_REGISTERED") : refuse("CONNECTION_REFUSED");
+      return as === "merchant" ? networkRefusal("MERCHANT_NOT_REGISTERED") : networkRefusal("CONNECTION_REFUSED");
     }
     const signer = await signerOf(caller, request);
     if (isRefusal(signer)) return signer;
@@ -128,18 +131,18 @@ export function createGateway(needs: {
     );
   }
 
-  function openIn(tx: Tx, wanted: Wanted): Session | Refusal {
+  function openIn(tx: Tx, wanted: Wanted): Session | NetworkRefusal {
     const copy = { text: wanted.signed_order, form: wanted.form };
     const known = wanted.is_ours ? signedOrder(tx, wanted.merchant_order) : null;
     if (known !== null) {
       // Its first signature is ours, and covers everything or what is compared here.
-      if (!isSameOrder({ text: known.object, form: "recursive" }, copy)) return refuse("ORDER_CONFLICT");
+      if (!isSameOrder({ text: known.object, form: "recursive" }, copy)) return networkRefusal("ORDER_CONFLICT");
       const over = checkPayable(tx, known, tx.now);
       if (over !== null) return over;
     }
     const newest = newestSession(tx, wanted.merchant, wanted.merchant_order);
     if (newest !== null && !isSameOrder({ text: newest.signed_order, form: newest.form }, copy)) {
-      return refuse("ORDER_CONFLICT");
+      return networkRefusal("ORDER_CONFLICT");
     }
     const paid = checkUnpaid(tx, wanted.merchant, wanted.merchant_order);
     if (paid !== null) return paid;
@@ -159,7 +162,7 @@ export function createGateway(needs: {
   return {
     async open(caller, request, as) {
       const own = identities.current()?.gateway ?? null;
-      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      if (own === null) return networkRefusal("CAPABILITY_NOT_SUPPORTED");
       const checked = await check(caller, request, as, own);
       if (isRefusal(checked)) return checked;
 
@@ -248,10 +251,14 @@ function isPaid(at: Reader, { merchant, merchant_order }: SessionRow): boolean {
 }
 
 /** Null when a wallet can be paid exactly this much: a dollar is one coin. Refusal: SETTLEMENT_NOT_SUPPORTED. */
-function checkPrice({ amount, currency }: Order, config: Config, { currencies }: OpenchargeSettings): Refusal | null {
+function checkPrice(
+  { amount, currency }: Order,
+  config: Config,
+  { currencies }: OpenchargeSettings,
+): NetworkRefusal | null {
   if (!currencies.includes(currency)) {
     const message = `prices in ${currency} are not taken here; use ${currencies.join(" or ")}`;
-    return refuse("SETTLEMENT_NOT_SUPPORTED", { message, details: { currencies } });
+    return networkRefusal("SETTLEMENT_NOT_SUPPORTED", { message, details: { currencies } });
   }
   const is_payable = config.wallets.some(({ chain, coins }) =>
     coins.some((coin) => {
@@ -259,5 +266,7 @@ function checkPrice({ amount, currency }: Order, config: Config, { currencies }:
       return decimals !== null && toUnits(amount, decimals) !== null;
     }),
   );
-  return is_payable ? null : refuse("SETTLEMENT_NOT_SUPPORTED", { message: "no coin here can hold this amount" });
+  return is_payable
+    ? null
+    : networkRefusal("SETTLEMENT_NOT_SUPPORTED", { message: "no coin here can hold this amount" });
 }

@@ -12,7 +12,7 @@ import type { Metadata, RotatedKey } from "../wire/metadata.ts";
 const gateway_prefix = "/gateway";
 
 /** What one key stands for, and where it answers. */
-export interface OwnIdentity {
+export interface KeyIdentity {
   settings: OpenchargeSettings;
   /** Our merchant's OCID where this key signs for it. */
   merchant: number | null;
@@ -31,28 +31,28 @@ export interface OwnIdentity {
 }
 
 /** One OCID of ours: what it signs with and where it answers. */
-export type Part = Pick<OwnIdentity, "settings" | "signer" | "endpoint" | "metadata"> & { ocid: number };
+export type LocalIdentity = Pick<KeyIdentity, "settings" | "signer" | "endpoint" | "metadata"> & { ocid: number };
 
 /** Everybody we are. */
-export interface Ourselves {
+export interface LocalIdentities {
   settings: OpenchargeSettings;
   ocids: ReadonlySet<number>;
-  merchant: Part | null;
-  gateway: Part | null;
+  merchant: LocalIdentity | null;
+  gateway: LocalIdentity | null;
   /** The identity that answers at a path as it comes in; null for none of the network's paths. */
-  at(path: string): OwnIdentity | null;
+  at(path: string): KeyIdentity | null;
   /** What a reader of our metadata knows of one of our OCIDs now; null for somebody else's. */
   metadataOf(ocid: number, now_ms: number): Metadata | null;
 }
 
-export interface OwnIdentities {
+export interface LocalIdentitySource {
   /** Null without an [opencharge] section. Fault invalid_config for a key that is none of the curve. */
-  current(): Ourselves | null;
+  current(): LocalIdentities | null;
 }
 
 /** Our identities under the live settings, made once per settings. */
-export function createOwnIdentities({ config }: { config: LiveConfig }): OwnIdentities {
-  let known: Ourselves | null = null;
+export function createLocalIdentitySource({ config }: { config: LiveConfig }): LocalIdentitySource {
+  let known: LocalIdentities | null = null;
   return {
     current() {
       const settings = config.current().opencharge ?? null;
@@ -63,7 +63,7 @@ export function createOwnIdentities({ config }: { config: LiveConfig }): OwnIden
   };
 }
 
-function ourselves(settings: OpenchargeSettings): Ourselves {
+function ourselves(settings: OpenchargeSettings): LocalIdentities {
   const { merchant_ocid, gateway_ocid, gateway_key } = settings;
   const identities =
     gateway_key === null
@@ -72,7 +72,7 @@ function ourselves(settings: OpenchargeSettings): Ourselves {
           identityOf(settings, gateway_key, null, gateway_ocid, gateway_prefix),
           identityOf(settings, settings, merchant_ocid, null, ""),
         ];
-  const part = (role: "merchant" | "gateway"): Part | null => {
+  const part = (role: "merchant" | "gateway"): LocalIdentity | null => {
     const own = identities.find((identity) => identity[role] !== null);
     const ocid = own?.[role] ?? null;
     return own === undefined || ocid === null ? null : { ...own, ocid };
@@ -101,7 +101,7 @@ function identityOf(
   merchant: number | null,
   gateway: number | null,
   prefix: string,
-): OwnIdentity {
+): KeyIdentity {
   const signer = createSigner(key.secret_key);
   const old = key.previous === null ? null : createSigner(key.previous.secret_key);
   if (signer === null || (key.previous !== null && old === null)) {
@@ -135,6 +135,6 @@ function identityOf(
 }
 
 /** The raw target of a request as its sender signed it: a proxy before us may have taken a prefix away. */
-export function signedTarget({ base_path, path }: OwnIdentity, target: string): string {
+export function signedTarget({ base_path, path }: KeyIdentity, target: string): string {
   return base_path + target.slice(path.length);
 }

@@ -8,15 +8,15 @@ import type { Outbound } from "../../outbound.ts";
 import type { World } from "../../world.ts";
 import { readVerifyAnswer } from "../wire/answers.ts";
 import { canonicalJson } from "../wire/canonical.ts";
-import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import { keysForObject, type Metadata } from "../wire/metadata.ts";
 import type { Envelope } from "../wire/readers.ts";
 import { newNonce, signRequest } from "../wire/request-auth.ts";
 import { type ObjectMatch, verifyProof } from "../wire/signed-objects.ts";
 import { parseStrictJson } from "../wire/strict-json.ts";
-import type { Caller } from "./access.ts";
+import type { SignedCaller } from "./access.ts";
 import type { Directory } from "./directory.ts";
-import type { OwnIdentities } from "./identity.ts";
+import type { LocalIdentitySource } from "./identity.ts";
 
 const verify_timeout_ms = 5000;
 const verify_answer_max_bytes = 64 * 1024;
@@ -32,7 +32,7 @@ export interface Issuers {
    * The form and key a proof holds under, brought by `caller`. Refusals: METADATA_UNAVAILABLE (the issuer cannot be
    * read or asked: again later), PROOF_SIGNATURE_INVALID.
    */
-  verify(caller: Caller, envelope: Envelope): Promise<ObjectMatch | Refusal>;
+  verify(caller: SignedCaller, envelope: Envelope): Promise<ObjectMatch | NetworkRefusal>;
 }
 
 /** The check of proofs over one directory and one way out. */
@@ -41,32 +41,35 @@ export function createIssuers(needs: {
   outbound: Outbound;
   world: World;
   directory: Directory;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
 }): Issuers {
   const { config, outbound, world, directory, identities } = needs;
   const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
   /** What is known of the issuer, and the match of a proof whose rest it vouches for; one more look where none holds. */
-  async function matched(caller: Caller, envelope: Envelope) {
+  async function matched(caller: SignedCaller, envelope: Envelope) {
     const { issuer, timestamp } = envelope.proof;
     const channel = { sender: caller.ocid, confirmed_by_issuer: true };
     const holds = (known: Metadata) => verifyProof(envelope, keysForObject(known, timestamp), channel);
     const known = caller.ocid === issuer ? caller.metadata : await directory.find(issuer);
-    if (isRefusal(known)) return refuse("METADATA_UNAVAILABLE", { message: "the issuer's metadata cannot be read" });
+    if (isRefusal(known))
+      return networkRefusal("METADATA_UNAVAILABLE", { message: "the issuer's metadata cannot be read" });
     const match = holds(known);
     if (match !== null) return { known, match };
     const renewed = await directory.refresh(issuer);
     const late = renewed === null ? null : holds(renewed);
-    return renewed === null || late === null ? refuse("PROOF_SIGNATURE_INVALID") : { known: renewed, match: late };
+    return renewed === null || late === null
+      ? networkRefusal("PROOF_SIGNATURE_INVALID")
+      : { known: renewed, match: late };
   }
 
   /** Null when the issuer's own answer is exactly this proof. */
-  async function disowned(endpoint: string | null, { proof, object }: Envelope): Promise<Refusal | null> {
+  async function disowned(endpoint: string | null, { proof, object }: Envelope): Promise<NetworkRefusal | null> {
     const own = identities.current();
     const sender = own?.gateway ?? own?.merchant ?? null;
     const { allow_private_targets } = config.current().webhooks;
     if (sender === null || endpoint === null || !(allow_private_targets || /^https:/i.test(endpoint))) {
-      return refuse("PROOF_SIGNATURE_INVALID");
+      return networkRefusal("PROOF_SIGNATURE_INVALID");
     }
     const request = { method: "GET", url: `${endpoint}/verify/${encodeURIComponent(proof.txid)}`, body: null } as const;
     try {
@@ -77,15 +80,15 @@ export function createIssuers(needs: {
         max_answer_bytes: verify_answer_max_bytes,
         target: allow_private_targets ? "trusted" : "guarded",
       });
-      if (answer.status === http_not_found) return refuse("PROOF_SIGNATURE_INVALID");
-      if (answer.status !== http_ok || answer.cut) return refuse("METADATA_UNAVAILABLE", cannot_ask);
+      if (answer.status === http_not_found) return networkRefusal("PROOF_SIGNATURE_INVALID");
+      if (answer.status !== http_ok || answer.cut) return networkRefusal("METADATA_UNAVAILABLE", cannot_ask);
       const said = readVerifyAnswer(parseStrictJson(answer.text));
       const is_same =
         typeof said === "object" && !isRefusal(said) && canonicalJson(said.object) === canonicalJson(object);
-      return is_same ? null : refuse("PROOF_SIGNATURE_INVALID");
+      return is_same ? null : networkRefusal("PROOF_SIGNATURE_INVALID");
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return refuse("METADATA_UNAVAILABLE", cannot_ask);
+      return networkRefusal("METADATA_UNAVAILABLE", cannot_ask);
     }
   }
 
@@ -97,7 +100,7 @@ export function createIssuers(needs: {
       const { issuer, txid } = envelope.proof;
       if (match.coverage === "full" || caller.ocid === issuer) return match;
       const asked = queue(`${issuer} ${txid}`, caller.ocid, () => disowned(known.endpoint, envelope));
-      const problem = asked === null ? refuse("METADATA_UNAVAILABLE", cannot_ask) : await asked;
+      const problem = asked === null ? networkRefusal("METADATA_UNAVAILABLE", cannot_ask) : await asked;
       return problem ?? match;
     },
   };

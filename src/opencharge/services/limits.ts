@@ -5,7 +5,7 @@ import { addressGroup } from "../../domain/network.ts";
 import { createWindowCounter } from "../../limits/window-counter.ts";
 import type { World } from "../../world.ts";
 import type { KeptProofs } from "../storage/payments.ts";
-import { type Refusal, refuse } from "../wire/errors.ts";
+import { type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 
 const window_ms = 60_000;
 /** In a window: requests of one address that nobody signed. A page in a payer's hand asks twelve times. */
@@ -30,27 +30,27 @@ const remembered_max = 10_000;
 
 export interface NetworkLimits {
   /** Counts an unsigned request. Refusal: RATE_LIMITED. */
-  open(address: string): Refusal | null;
+  open(address: string): NetworkRefusal | null;
   /**
    * Whether a request of an address in the name of an OCID is worth a look: neither is at its end. Counts nothing, so
    * that nobody can use up what is another's. Refusal: RATE_LIMITED.
    */
-  present(address: string, ocid: number): Refusal | null;
+  present(address: string, ocid: number): NetworkRefusal | null;
   /** Counts a request in the name of an OCID that was not believed; null for a name that could not be read. */
   refused(address: string, ocid: number | null): void;
   /** Counts a request that was believed. Refusal: RATE_LIMITED. */
-  believed(ocid: number): Refusal | null;
+  believed(ocid: number): NetworkRefusal | null;
   /** Counts a request that was believed and asks for something of its length to be created. Refusal: RATE_LIMITED. */
-  created(ocid: number, bytes: number): Refusal | null;
+  created(ocid: number, bytes: number): NetworkRefusal | null;
   /**
    * Whether another proof of this issuer may be kept. Counts nothing but what `keptSince` (ms) says of an issuer that is
    * not remembered, as after a restart. Refusal: RATE_LIMITED.
    */
-  proofRoom(issuer: number, keptSince: (since: number) => KeptProofs): Refusal | null;
+  proofRoom(issuer: number, keptSince: (since: number) => KeptProofs): NetworkRefusal | null;
   /** Counts the bytes of a proof that was kept. */
   proofKept(issuer: number, bytes: number): void;
   /** Counts a look-up. Refusal: RATE_LIMITED. */
-  lookUp(address: string): Refusal | null;
+  lookUp(address: string): NetworkRefusal | null;
 }
 
 /** The limits by this world's monotonic clock. */
@@ -59,9 +59,11 @@ export function createNetworkLimits({ world }: { world: World }): NetworkLimits 
   const [opened, refused, refused_in_all] = [counter(open_max), counter(refused_max), counter(refused_in_all_max)];
   const [believed, created, lookups] = [counter(believed_max), counter(created_max), counter(lookups_max)];
   const proofs = createWindowCounter({ world, max: proofs_max_bytes, window_ms: proofs_window_ms, remembered_max });
-  const limited = (waits: readonly number[]): Refusal | null => {
+  const limited = (waits: readonly number[]): NetworkRefusal | null => {
     const wait_ms = Math.max(...waits);
-    return wait_ms <= 0 ? null : { ...refuse("RATE_LIMITED"), retry_after_s: Math.max(1, Math.ceil(wait_ms / 1000)) };
+    return wait_ms <= 0
+      ? null
+      : { ...networkRefusal("RATE_LIMITED"), retry_after_s: Math.max(1, Math.ceil(wait_ms / 1000)) };
   };
   return {
     open: (address) => limited([opened.take(addressGroup(address))]),

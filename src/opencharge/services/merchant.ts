@@ -12,18 +12,18 @@ import type { World } from "../../world.ts";
 import type { CatalogItem } from "../config/settings.ts";
 import { isBeingPaid } from "../storage/gateway.ts";
 import { payingProof, type SignedOrderRow, signedOrder } from "../storage/merchant.ts";
-import type { Signed } from "../wire/answers.ts";
+import type { SignedObject } from "../wire/answers.ts";
 import { checkRecipient } from "../wire/audience.ts";
-import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import type { Envelope, OrderCreate, ReturnUrls } from "../wire/readers.ts";
 import { isJsonObject, parseStrictJson } from "../wire/strict-json.ts";
-import type { Caller } from "./access.ts";
+import type { SignedCaller } from "./access.ts";
 import { createApproval } from "./approval.ts";
-import type { OwnIdentities, Part } from "./identity.ts";
+import type { LocalIdentity, LocalIdentitySource } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
 import type { NetworkLimits } from "./limits.ts";
 import { createOrdering } from "./ordering.ts";
-import { earlierReceipt, orderNamedBy, type Receipt, takeProof, withinShare } from "./receipts.ts";
+import { earlierReceipt, orderNamedBy, type ProofReceipt, takeProof, withinDailyShare } from "./receipts.ts";
 
 /** A proof may be this far ahead of our clock. */
 const proof_ahead_max_s = 300;
@@ -40,18 +40,21 @@ export interface OpenchargeMerchant {
    * Signs an order for a caller and creates it, or returns the one it asked for before. Refusals: INVALID_REQUEST,
    * ORDER_CONFLICT, ORDER_EXPIRED and those of its price.
    */
-  create(caller: Caller, wanted: OrderCreate): Promise<{ signed: Signed; urls: ReturnUrls } | Refusal>;
+  create(
+    caller: SignedCaller,
+    wanted: OrderCreate,
+  ): Promise<{ signed: SignedObject; urls: ReturnUrls } | NetworkRefusal>;
   /** A signed order that can be paid, or is. Refusals: ORDER_NOT_FOUND, ORDER_EXPIRED. */
-  order(id: string): { signed: Signed; urls: ReturnUrls } | Refusal;
+  order(id: string): { signed: SignedObject; urls: ReturnUrls } | NetworkRefusal;
   /** Refusal: ORDER_NOT_FOUND. */
-  state(id: string): OrderState | Refusal;
+  state(id: string): OrderState | NetworkRefusal;
   /** What is for sale; prices are in `currency`. */
   inventory(): { ocid: number; currency: string; items: readonly CatalogItem[] };
   /**
    * Takes a proof in; the same one again gets the same receipt. Refusals: ISSUER_NOT_ACCEPTED, INVALID_PROOF,
    * PROOF_SIGNATURE_INVALID, METADATA_UNAVAILABLE, AMOUNT_MISMATCH, CURRENCY_MISMATCH.
    */
-  receive(caller: Caller, envelope: Envelope): Promise<Receipt | Refusal>;
+  receive(caller: SignedCaller, envelope: Envelope): Promise<ProofReceipt | NetworkRefusal>;
 }
 
 /** The merchant over one database with the live settings. Its verbs expect that a merchant's OCID is configured. */
@@ -61,7 +64,7 @@ export function createOpenchargeMerchant(needs: {
   crediting: Crediting;
   world: World;
   telemetry: Telemetry;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
   issuers: Issuers;
   outbound: Outbound;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
@@ -70,7 +73,7 @@ export function createOpenchargeMerchant(needs: {
 
   const createOrder = createOrdering({ database, world, askShop: createApproval(needs) });
 
-  function merchant(): Part {
+  function merchant(): LocalIdentity {
     const own = identities.current()?.merchant ?? null;
     if (own === null) throw new Error("no merchant's OCID is configured");
     return own;
@@ -99,11 +102,11 @@ export function createOpenchargeMerchant(needs: {
         const found = withOrder(at, id);
         return found === null ? null : { ...found, is_being_paid: isBeingPaid(at, found.order.id) };
       });
-      if (known === null) return refuse("ORDER_NOT_FOUND");
+      if (known === null) return networkRefusal("ORDER_NOT_FOUND");
       const { row, order, is_being_paid } = known;
-      if (order.status === "cancelled") return refuse("ORDER_EXPIRED", { message: "the order was cancelled" });
+      if (order.status === "cancelled") return networkRefusal("ORDER_EXPIRED", { message: "the order was cancelled" });
       const is_over = order.status === "pending" && row.expires_s < seconds() && !is_being_paid;
-      return order.status === "expired" || is_over ? refuse("ORDER_EXPIRED") : shown(row);
+      return order.status === "expired" || is_over ? networkRefusal("ORDER_EXPIRED") : shown(row);
     },
 
     state(id) {
@@ -111,7 +114,7 @@ export function createOpenchargeMerchant(needs: {
         const found = withOrder(at, id);
         return found === null ? null : { ...found, proof: payingProof(at, id) };
       });
-      if (known === null) return refuse("ORDER_NOT_FOUND");
+      if (known === null) return networkRefusal("ORDER_NOT_FOUND");
       const { order, proof } = known;
       const paid = {
         at: proof?.proved_s ?? Math.floor((order.ended_at ?? 0) / 1000),
@@ -128,7 +131,7 @@ export function createOpenchargeMerchant(needs: {
 
     async receive(caller, envelope) {
       const own = identities.current();
-      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      if (own === null) return networkRefusal("CAPABILITY_NOT_SUPPORTED");
       const { proof } = envelope;
       const receipt = database.read((at) => earlierReceipt(at, envelope));
       if (receipt !== null) return receipt;
@@ -136,10 +139,10 @@ export function createOpenchargeMerchant(needs: {
       const accepts = named?.accepts ?? own.settings.accepts;
       if (!accepts.includes(proof.issuer) || own.settings.blocked.includes(proof.issuer)) {
         const details = { providedIssuer: proof.issuer, acceptedIssuers: accepts };
-        return refuse("ISSUER_NOT_ACCEPTED", { details });
+        return networkRefusal("ISSUER_NOT_ACCEPTED", { details });
       }
       if (caller.ocid !== proof.issuer && !accepts.includes(caller.ocid)) {
-        return refuse("INVALID_PROOF", { message: "the sender is neither the issuer nor accepted itself" });
+        return networkRefusal("INVALID_PROOF", { message: "the sender is neither the issuer nor accepted itself" });
       }
       const match = await issuers.verify(caller, envelope);
       if (isRefusal(match)) return match;
@@ -151,10 +154,10 @@ export function createOpenchargeMerchant(needs: {
         return elsewhere;
       }
       if (proof.timestamp > seconds() + proof_ahead_max_s) {
-        return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
+        return networkRefusal("INVALID_PROOF", { message: "the proof's time lies ahead" });
       }
 
-      const taken = await withinShare(needs, envelope, () =>
+      const taken = await withinDailyShare(needs, envelope, () =>
         database.transact((tx) =>
           takeProof(tx, crediting, own.settings, { sender: caller.ocid, match }, envelope, orderNamedBy(tx, proof)),
         ),
@@ -172,7 +175,7 @@ function withOrder(at: Reader, id: string): { row: SignedOrderRow; order: OrderR
   return row === null || order === null ? null : { row, order };
 }
 
-function signedOf({ object, signature }: SignedOrderRow): Signed {
+function signedOf({ object, signature }: SignedOrderRow): SignedObject {
   const value = parseStrictJson(object);
   return { object: isJsonObject(value) ? value : {}, signature };
 }

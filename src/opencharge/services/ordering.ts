@@ -12,14 +12,14 @@ import { newestSession } from "../storage/gateway.ts";
 import { insertSignedOrder, isReference, type SignedOrderRow, signedOrder } from "../storage/merchant.ts";
 import { checkMerchant } from "../wire/audience.ts";
 import { canonicalJson } from "../wire/canonical.ts";
-import { isRefusal, type Refusal, refuse, refuseForNow } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal, refuseForNow } from "../wire/errors.ts";
 import { sha256Hex } from "../wire/keys.ts";
 import { orderObject } from "../wire/orders.ts";
 import type { OrderCreate } from "../wire/readers.ts";
 import { signObject } from "../wire/signed-objects.ts";
-import type { Caller } from "./access.ts";
+import type { SignedCaller } from "./access.ts";
 import type { ApprovedTerms, AskShop } from "./approval.ts";
-import type { Part } from "./identity.ts";
+import type { LocalIdentity } from "./identity.ts";
 import { checkCurrency, expiryOf, priced } from "./pricing.ts";
 
 const id_random_bytes = 12;
@@ -36,19 +36,23 @@ const proof_patience_s = 3 * 86_400;
  * Signs an order for a caller and creates it, or returns the one it asked for before. Refusals: INVALID_REQUEST,
  * ORDER_CONFLICT, ORDER_EXPIRED and those of its price.
  */
-export type CreateOrder = (seller: Part, caller: Caller, wanted: OrderCreate) => Promise<SignedOrderRow | Refusal>;
+export type CreateSignedOrder = (
+  seller: LocalIdentity,
+  caller: SignedCaller,
+  wanted: OrderCreate,
+) => Promise<SignedOrderRow | NetworkRefusal>;
 
 /** The signing of orders over one database. */
-export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateOrder {
+export function createOrdering(needs: { database: Database; world: World; askShop: AskShop }): CreateSignedOrder {
   const { database, world, askShop } = needs;
   // In turns by id: a copy that comes while the shop is thinking finds the order instead of asking again.
   const queue = createKeyedQueue({ max: questions_max, share: questions_of_one_max });
 
-  async function create(seller: Part, caller: Caller, wanted: OrderCreate, id: string) {
+  async function create(seller: LocalIdentity, caller: SignedCaller, wanted: OrderCreate, id: string) {
     const { settings } = seller;
     const request_hash = sha256Hex(canonicalJson({ ...wanted }));
     const again = (known: SignedOrderRow) =>
-      known.caller === caller.ocid && known.request_hash === request_hash ? known : refuse("ORDER_CONFLICT");
+      known.caller === caller.ocid && known.request_hash === request_hash ? known : networkRefusal("ORDER_CONFLICT");
     const earlier = database.read((at) => signedOrder(at, id));
     if (earlier !== null) return again(earlier);
     const foreign = checkCurrency(settings, wanted);
@@ -75,8 +79,8 @@ export function createOrdering(needs: { database: Database; world: World; askSho
   }
 
   function signedRow(
-    { settings, signer, ocid }: Part,
-    caller: Caller,
+    { settings, signer, ocid }: LocalIdentity,
+    caller: SignedCaller,
     { currency, memo }: OrderCreate,
     { amount, items, reference }: ApprovedTerms,
     { id, created_at, expires_at }: Times,
@@ -121,13 +125,13 @@ interface Times {
 }
 
 /** Null for an id that means no other order of our merchant. Refusal: ORDER_CONFLICT. */
-function checkName(tx: Tx, merchant: number, id: string, now_s: number): Refusal | null {
+function checkName(tx: Tx, merchant: number, id: string, now_s: number): NetworkRefusal | null {
   // A proof may name an order by its reference: from now on that name would lead here.
   if (isReference(tx, id, now_s - proof_patience_s)) {
-    return refuse("ORDER_CONFLICT", { message: "the id is the reference of another order" });
+    return networkRefusal("ORDER_CONFLICT", { message: "the id is the reference of another order" });
   }
   // Where a page is known and its order is not, our merchant signed that one elsewhere.
-  return newestSession(tx, merchant, id) === null ? null : refuse("ORDER_CONFLICT");
+  return newestSession(tx, merchant, id) === null ? null : networkRefusal("ORDER_CONFLICT");
 }
 
 /** Creates the order behind a signed one. */

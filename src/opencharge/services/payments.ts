@@ -11,21 +11,29 @@ import type { World } from "../../world.ts";
 import type { OpenchargeSettings } from "../config/settings.ts";
 import { insertProof, type ProofRow, proofOf, type SignedOrderRow, signedOrder } from "../storage/merchant.ts";
 import { insertPayment, isSpentOnPayment, type PaymentRow, paymentByTxid, settlePayment } from "../storage/payments.ts";
-import type { PendingPayment, Signed } from "../wire/answers.ts";
+import type { PendingPayment, SignedObject } from "../wire/answers.ts";
 import { checkMerchant, checkRecipient } from "../wire/audience.ts";
 import { canonicalJson } from "../wire/canonical.ts";
-import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal, refuseFields, refuseSubmitted } from "../wire/errors.ts";
 import { sha256Hex } from "../wire/keys.ts";
 import { type Proof, proofObject } from "../wire/orders.ts";
 import { type Envelope, type PaymentCreate, type PaymentSettle, readEnvelope } from "../wire/readers.ts";
 import { signObject } from "../wire/signed-objects.ts";
 import { parseStrictJson } from "../wire/strict-json.ts";
-import type { Caller } from "./access.ts";
-import type { OwnIdentities, Part } from "./identity.ts";
+import type { SignedCaller } from "./access.ts";
+import type { LocalIdentity, LocalIdentitySource } from "./identity.ts";
 import type { Issuers } from "./issuers.ts";
 import type { NetworkLimits } from "./limits.ts";
-import { checkMoney, isSameAmount, proofRow, type Receipt, type Seen, takeProof, withinShare } from "./receipts.ts";
-import { checkPayable, merchantOf } from "./standing.ts";
+import { checkPayable, merchantOf } from "./order-checks.ts";
+import {
+  checkMoney,
+  isSameAmount,
+  type ProofReceipt,
+  type ProofSource,
+  proofRow,
+  takeProof,
+  withinDailyShare,
+} from "./receipts.ts";
 
 const default_lifetime_s = 3600;
 const lifetime_max_s = 24 * 60 * 60;
@@ -40,7 +48,7 @@ export interface PaymentState {
   pending: PendingPayment;
   is_expired: boolean;
   /** The proof we issued for it; null until it is settled. */
-  proof: Signed | null;
+  proof: SignedObject | null;
 }
 
 export interface Payments {
@@ -49,24 +57,27 @@ export interface Payments {
    * CAPABILITY_NOT_SUPPORTED, MERCHANT_NOT_REGISTERED, SETTLEMENT_NOT_SUPPORTED, PAYMENT_EXPIRED, ORDER_NOT_FOUND,
    * AMOUNT_MISMATCH, CURRENCY_MISMATCH.
    */
-  create(caller: Caller, wanted: PaymentCreate): Promise<{ payment: PendingPayment; accepts: number[] } | Refusal>;
+  create(
+    caller: SignedCaller,
+    wanted: PaymentCreate,
+  ): Promise<{ payment: PendingPayment; accepts: number[] } | NetworkRefusal>;
   /**
    * Settles a payment with an issuer's proof and answers ours; the same proof again gets the same answer. A proof that
    * holds and comes too late, or second, is kept for the operator. Refusals: PAYMENT_NOT_FOUND, PAYMENT_EXPIRED, INVALID_STATE, ISSUER_NOT_ACCEPTED, PROOF_SIGNATURE_INVALID, INVALID_PROOF,
    * AMOUNT_MISMATCH, CURRENCY_MISMATCH, METADATA_UNAVAILABLE.
    */
-  settle(caller: Caller, wanted: PaymentSettle): Promise<Signed | Refusal>;
+  settle(caller: SignedCaller, wanted: PaymentSettle): Promise<SignedObject | NetworkRefusal>;
   /** A payment by our transaction id, or null. */
   state(txid: string): PaymentState | null;
   /**
    * Takes a proof that its issuer delivers for a payment; null for one that is the merchant's business. Refusals: those
    * of `settle`, but for proofs that are kept: delivered again, they could not do more.
    */
-  receive(caller: Caller, envelope: Envelope): Promise<Receipt | Refusal | null>;
+  receive(caller: SignedCaller, envelope: Envelope): Promise<ProofReceipt | NetworkRefusal | null>;
 }
 
 interface Settled {
-  answer: Signed | Refusal;
+  answer: SignedObject | NetworkRefusal;
   /** What the operator should hear of. */
   alert: LogCode<"warn"> | null;
 }
@@ -77,7 +88,7 @@ interface Us {
   /** Who is paid. */
   merchant: number;
   /** Who proves it. */
-  gateway: Part;
+  gateway: LocalIdentity;
 }
 
 /** Payments over one database with the live settings. They need both OCIDs: one to be paid, one to prove it. */
@@ -86,7 +97,7 @@ export function createPayments(needs: {
   crediting: Crediting;
   world: World;
   telemetry: Telemetry;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
   issuers: Issuers;
   config: LiveConfig;
   limits: Pick<NetworkLimits, "proofRoom" | "proofKept">;
@@ -104,11 +115,11 @@ export function createPayments(needs: {
   const issuersOf = ({ settings, ocids }: Us) =>
     settings.accepts.filter((ocid) => !ocids.has(ocid) && !settings.blocked.includes(ocid));
 
-  function settleIn(tx: Tx, own: Us, wanted: PaymentSettle, seen: Seen): Settled {
+  function settleIn(tx: Tx, own: Us, wanted: PaymentSettle, seen: ProofSource): Settled {
     const { settings, gateway } = own;
     const { txid, proof, object, signature } = wanted;
     const row = paymentByTxid(tx, txid);
-    if (row === null) return { answer: refuse("PAYMENT_NOT_FOUND"), alert: null };
+    if (row === null) return { answer: networkRefusal("PAYMENT_NOT_FOUND"), alert: null };
     if (row.proof !== null && isSettledBy(row, object)) return { answer: signedIn(row.proof), alert: null };
     const spent = checkUnspent(tx, row, wanted);
     if (spent !== null) return { answer: spent, alert: "proof_txid_reused" };
@@ -140,26 +151,30 @@ export function createPayments(needs: {
     return { answer, alert };
   }
 
-  async function settle(caller: Caller, wanted: PaymentSettle, by: "anybody" | "issuer"): Promise<Signed | Refusal> {
+  async function settle(
+    caller: SignedCaller,
+    wanted: PaymentSettle,
+    by: "anybody" | "issuer",
+  ): Promise<SignedObject | NetworkRefusal> {
     const own = us();
-    if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+    if (own === null) return networkRefusal("CAPABILITY_NOT_SUPPORTED");
     const { proof, txid } = wanted;
     const row = database.read((at) => paymentByTxid(at, txid));
-    if (row === null) return refuse("PAYMENT_NOT_FOUND");
+    if (row === null) return networkRefusal("PAYMENT_NOT_FOUND");
     // What it settled stays settled, whatever became of its issuer and its key.
     if (row.proof !== null && isSettledBy(row, wanted.object)) return signedIn(row.proof);
     const accepted = issuersOf(own);
     if (!accepted.includes(proof.issuer)) {
       const details = { providedIssuer: proof.issuer, acceptedIssuers: accepted };
-      return refuse("ISSUER_NOT_ACCEPTED", { details });
+      return networkRefusal("ISSUER_NOT_ACCEPTED", { details });
     }
     if (by === "issuer" && caller.ocid !== proof.issuer) {
-      return refuse("INVALID_PROOF", { message: "the proof of a payment is delivered by its issuer alone" });
+      return networkRefusal("INVALID_PROOF", { message: "the proof of a payment is delivered by its issuer alone" });
     }
     const match = await issuers.verify(caller, wanted);
     if (isRefusal(match)) return match;
     const about = { issuer: proof.issuer, txid: proof.txid, payment: txid, order: row.reference };
-    const settled = await withinShare(needs, wanted, () =>
+    const settled = await withinDailyShare(needs, wanted, () =>
       database.transact((tx) => settleIn(tx, own, wanted, { sender: caller.ocid, match })),
     );
     const { answer, alert } = isRefusal(settled) ? { answer: settled, alert: "proof_put_off" as const } : settled;
@@ -176,14 +191,15 @@ export function createPayments(needs: {
   return {
     async create(caller, wanted) {
       const own = us();
-      if (own === null) return refuse("CAPABILITY_NOT_SUPPORTED");
+      if (own === null) return networkRefusal("CAPABILITY_NOT_SUPPORTED");
       const { currencies } = own.settings;
       if (checkMerchant("to", wanted.to, new Set([own.merchant])) !== null)
         return refuseSubmitted("MERCHANT_NOT_REGISTERED");
-      if (!currencies.includes(wanted.currency)) return refuse("SETTLEMENT_NOT_SUPPORTED", { details: { currencies } });
+      if (!currencies.includes(wanted.currency))
+        return networkRefusal("SETTLEMENT_NOT_SUPPORTED", { details: { currencies } });
       const now_s = seconds();
       const expires_s = Math.min(wanted.expires_at ?? now_s + default_lifetime_s, now_s + lifetime_max_s);
-      if (expires_s <= now_s) return refuse("PAYMENT_EXPIRED");
+      if (expires_s <= now_s) return networkRefusal("PAYMENT_EXPIRED");
       const txid = `oc_${Buffer.from(world.random(txid_random_bytes)).toString("base64url")}`;
       const row = await database.transact((tx) => {
         const { amount, currency } = wanted;
@@ -219,13 +235,15 @@ export function createPayments(needs: {
 }
 
 /** Null for what an order of ours asks for, and still waits for. */
-function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): Refusal | null {
+function checkOrder(tx: Tx, id: string, { amount, currency }: PaymentCreate): NetworkRefusal | null {
   const order = signedOrder(tx, id);
   if (order === null) return refuseSubmitted("ORDER_NOT_FOUND");
   const over = checkPayable(tx, order, tx.now);
   if (over !== null) return over;
-  if (!isSameAmount(amount, order.amount)) return refuse("AMOUNT_MISMATCH", { details: { expected: order.amount } });
-  if (currency !== order.currency) return refuse("CURRENCY_MISMATCH", { details: { expected: order.currency } });
+  if (!isSameAmount(amount, order.amount))
+    return networkRefusal("AMOUNT_MISMATCH", { details: { expected: order.amount } });
+  if (currency !== order.currency)
+    return networkRefusal("CURRENCY_MISMATCH", { details: { expected: order.currency } });
   return null;
 }
 
@@ -237,14 +255,14 @@ function orderPaidBy(at: Reader, { merchant, reference, amount, currency }: Paym
 }
 
 /** Null for a proof that names this payment, and us. */
-function checkTerms(proof: Proof, row: PaymentRow, { gateway }: Us, now_s: number): Refusal | null {
+function checkTerms(proof: Proof, row: PaymentRow, { gateway }: Us, now_s: number): NetworkRefusal | null {
   const elsewhere = checkRecipient(proof, new Set([gateway.ocid]));
   if (elsewhere !== null) return elsewhere;
   if (proof.to.reference !== row.txid) {
     return refuseFields([{ path: "proof.to.reference", message: "is not this payment" }], "INVALID_PROOF");
   }
   if (proof.timestamp > now_s + proof_ahead_max_s) {
-    return refuse("INVALID_PROOF", { message: "the proof's time lies ahead" });
+    return networkRefusal("INVALID_PROOF", { message: "the proof's time lies ahead" });
   }
   return null;
 }
@@ -255,31 +273,31 @@ function pendingOf({ txid, amount, currency, created_at, expires_at }: PaymentRo
 }
 
 /** Our own envelope as it was stored. */
-function signedIn(stored: string): Signed {
+function signedIn(stored: string): SignedObject {
   const envelope = readEnvelope(parseStrictJson(stored));
   if (isRefusal(envelope)) throw new Error("a stored proof is unreadable");
   return envelope;
 }
 
 /** A proof that holds and does not settle its payment: the provider has the money, and a person must look, once. */
-function unused(tx: Tx, row: PaymentRow, envelope: Envelope, seen: Seen, code: keyof typeof kept): Settled {
+function unused(tx: Tx, row: PaymentRow, envelope: Envelope, seen: ProofSource, code: keyof typeof kept): Settled {
   const { issuer, txid } = envelope.proof;
   const is_new = proofOf(tx, issuer, txid) === null;
   if (is_new) {
     const about = { outcome: "unmatched", oc_order: null, oc_payment: row.txid, sender: seen.sender } as const;
     insertProof(tx, { ...proofRow(envelope, seen.match), ...about });
   }
-  return { answer: refuse(code), alert: is_new ? kept[code] : null };
+  return { answer: networkRefusal(code), alert: is_new ? kept[code] : null };
 }
 
 /** Null for a proof that was used for nothing but this payment. Refusal: INVALID_PROOF. */
-function checkUnspent(tx: Tx, row: PaymentRow, { proof, object }: Envelope): Refusal | null {
+function checkUnspent(tx: Tx, row: PaymentRow, { proof, object }: Envelope): NetworkRefusal | null {
   if (isSpentOnPayment(tx, proof.issuer, proof.txid)) {
-    return refuse("INVALID_PROOF", { message: "the proof has settled another payment" });
+    return networkRefusal("INVALID_PROOF", { message: "the proof has settled another payment" });
   }
   const earlier = proofOf(tx, proof.issuer, proof.txid);
   if (earlier === null || isKeptFor(row, earlier, object)) return null;
-  return refuse("INVALID_PROOF", { message: "the proof was delivered for something else" });
+  return networkRefusal("INVALID_PROOF", { message: "the proof was delivered for something else" });
 }
 
 function isKeptFor({ txid }: PaymentRow, { oc_payment, proof_hash }: ProofRow, object: Envelope["object"]): boolean {

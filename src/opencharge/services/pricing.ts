@@ -3,7 +3,7 @@
 
 import { fromUnits, isAmount, toUnits } from "../../domain/money.ts";
 import type { OpenchargeSettings } from "../config/settings.ts";
-import { isRefusal, type Refusal, refuse, refuseFields, refuseSubmitted } from "../wire/errors.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal, refuseFields, refuseSubmitted } from "../wire/errors.ts";
 import type { Order } from "../wire/orders.ts";
 import type { OrderCreate } from "../wire/readers.ts";
 
@@ -19,16 +19,19 @@ const lifetime_max_s = 24 * 3600;
 type Items = NonNullable<OrderCreate["items"]>;
 
 /** Null for a currency that is taken. Refusal: SETTLEMENT_NOT_SUPPORTED. */
-export function checkCurrency({ currencies }: OpenchargeSettings, { currency }: OrderCreate): Refusal | null {
+export function checkCurrency({ currencies }: OpenchargeSettings, { currency }: OrderCreate): NetworkRefusal | null {
   if (currencies.includes(currency)) return null;
-  return refuse("SETTLEMENT_NOT_SUPPORTED", { message: "the currency is not taken", details: { currencies } });
+  return networkRefusal("SETTLEMENT_NOT_SUPPORTED", { message: "the currency is not taken", details: { currencies } });
 }
 
 /**
  * Amount and items to sign where nobody is asked. Refusals: INVALID_REQUEST, INVALID_ITEM, INSUFFICIENT_STOCK,
  * AMOUNT_MISMATCH.
  */
-export function priced(settings: OpenchargeSettings, wanted: OrderCreate): Pick<Order, "amount" | "items"> | Refusal {
+export function priced(
+  settings: OpenchargeSettings,
+  wanted: OrderCreate,
+): Pick<Order, "amount" | "items"> | NetworkRefusal {
   if (settings.orders === "open" && wanted.amount !== null) return { amount: wanted.amount, items: wanted.items };
   if (wanted.items === null || wanted.items.length === 0) {
     return refuseFields([{ path: "items", message: "is required: the catalogue says what they cost" }]);
@@ -40,7 +43,7 @@ function fromCatalog(
   settings: OpenchargeSettings,
   wanted: Items,
   stated: string | null,
-): Pick<Order, "amount" | "items"> | Refusal {
+): Pick<Order, "amount" | "items"> | NetworkRefusal {
   const items: Items[number][] = [];
   const counts = countsOf(wanted);
   let total = 0n;
@@ -51,7 +54,7 @@ function fromCatalog(
     total += priced.units;
   }
   const amount = fromUnits(total, total_decimals, usual_scale);
-  if (!isAmount(amount)) return refuse("INVALID_ITEM", { message: "the total is no amount" });
+  if (!isAmount(amount)) return networkRefusal("INVALID_ITEM", { message: "the total is no amount" });
   return checkStated(stated, amount) ?? { amount: stated ?? amount, items };
 }
 
@@ -72,15 +75,16 @@ function pricedLine(settings: OpenchargeSettings, { id, quantity }: Items[number
   const entry = settings.items.find((item) => item.id === id);
   const count = countOf(quantity);
   const price = entry === undefined ? null : toUnits(entry.price, price_decimals);
-  if (entry === undefined || price === null || count === null) return refuse("INVALID_ITEM", { details: { item: id } });
+  if (entry === undefined || price === null || count === null)
+    return networkRefusal("INVALID_ITEM", { details: { item: id } });
   const { min_qty, max_qty } = entry;
   const isAbove = (limit: number | null) => limit !== null && ordered > BigInt(limit) * one_item;
   if (ordered < BigInt(min_qty) * one_item || isAbove(max_qty)) {
     const words = "the quantity is not one that is sold";
-    return refuse("INVALID_ITEM", { message: words, details: { item: id, min_qty, max_qty } });
+    return networkRefusal("INVALID_ITEM", { message: words, details: { item: id, min_qty, max_qty } });
   }
   if (isAbove(entry.quantity)) {
-    return refuse("INSUFFICIENT_STOCK", { details: { item: id, available: entry.quantity } });
+    return networkRefusal("INSUFFICIENT_STOCK", { details: { item: id, available: entry.quantity } });
   }
   return { item: { id, name: entry.name, quantity, price: entry.price }, units: price * count };
 }
@@ -97,13 +101,13 @@ export function isSumOf(amount: string, items: Items): boolean {
 }
 
 /** Null when an amount is what the caller stated, or it stated none. Refusal: AMOUNT_MISMATCH. */
-export function checkStated(stated: string | null, amount: string): Refusal | null {
+export function checkStated(stated: string | null, amount: string): NetworkRefusal | null {
   if (stated === null || toUnits(stated, total_decimals) === toUnits(amount, total_decimals)) return null;
-  return refuse("AMOUNT_MISMATCH", { details: { expected: amount } });
+  return networkRefusal("AMOUNT_MISMATCH", { details: { expected: amount } });
 }
 
 /** When an order ends (seconds): as asked, within a day, else in an hour. Refusal: ORDER_EXPIRED. */
-export function expiryOf(wanted: OrderCreate, now_s: number): number | Refusal {
+export function expiryOf(wanted: OrderCreate, now_s: number): number | NetworkRefusal {
   const { expires_at } = wanted;
   if (expires_at === null) return now_s + default_lifetime_s;
   if (expires_at <= now_s) return refuseSubmitted("ORDER_EXPIRED", { message: "expiresAt has passed" });

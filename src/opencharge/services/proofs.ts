@@ -3,7 +3,7 @@
 
 import type { LiveConfig } from "../../config/config.ts";
 import { registeredName } from "../../domain/assets.ts";
-import { codeOf } from "../../domain/errors.ts";
+import { errorCode } from "../../domain/errors.ts";
 import type { LogCode } from "../../log-codes.ts";
 import type { Crediting } from "../../services/crediting.ts";
 import { allocatedTo } from "../../storage/allocations.ts";
@@ -14,7 +14,7 @@ import type { TransferRow } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import {
-  type OwedPlace,
+  type OwedProofCursor,
   owedProofs,
   pendingSessions,
   queueProofOf,
@@ -24,18 +24,18 @@ import {
   storeProof,
 } from "../storage/gateway.ts";
 import { signedOrder } from "../storage/merchant.ts";
-import type { Signed } from "../wire/answers.ts";
-import { isRefusal, type Refusal, refuse } from "../wire/errors.ts";
+import type { SignedObject } from "../wire/answers.ts";
+import { isRefusal, type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import { type Proof, proofObject } from "../wire/orders.ts";
 import { aboutProof, rejectionIn } from "../wire/proof-delivery.ts";
 import { readEnvelope } from "../wire/readers.ts";
 import { newNonce, signRequest } from "../wire/request-auth.ts";
 import { signObject } from "../wire/signed-objects.ts";
 import { parseStrictJson } from "../wire/strict-json.ts";
-import type { OwnIdentities, Part } from "./identity.ts";
+import type { LocalIdentity, LocalIdentitySource } from "./identity.ts";
+import { merchantOf } from "./order-checks.ts";
 import { recipientOf } from "./partners.ts";
 import { takeProof } from "./receipts.ts";
-import { merchantOf } from "./standing.ts";
 
 const proofs_per_page = 100;
 /** What is behind them waits for the next round. */
@@ -46,7 +46,7 @@ const named_transfers_max = 10;
 /** As a signer: a proof waits while we do not answer to its issuer's OCID. */
 export interface Proofs extends ProofSigner {
   /** The proof issued under a transaction id. Refusal: TXID_NOT_FOUND. */
-  of(txid: string): Signed | Refusal;
+  of(txid: string): SignedObject | NetworkRefusal;
   /** Issues every proof that is owed and queues it for its receivers. */
   issueOwed(): Promise<void>;
 }
@@ -58,16 +58,16 @@ export function createProofs(needs: {
   config: LiveConfig;
   world: World;
   telemetry: Telemetry;
-  identities: OwnIdentities;
+  identities: LocalIdentitySource;
 }): Proofs {
   const { database, crediting, world, telemetry, identities } = needs;
   /** Sessions whose proof has to wait, and was told to. */
   const told = new Set<string>();
   /** Where the next round begins, so that many that wait hide none behind them. */
-  let after: OwedPlace = null;
+  let after: OwedProofCursor = null;
 
   /** Null once the proof is issued, else why it is not: it stays owed, and the others do not wait for it. */
-  async function issueOne(own: Part, row: SessionRow): Promise<string | null> {
+  async function issueOne(own: LocalIdentity, row: SessionRow): Promise<string | null> {
     try {
       // Looked at before anything is begun: whatever waits is looked at again and again.
       const reason = database.read((at) => reasonToWait(at, own, row, crediting));
@@ -76,11 +76,11 @@ export function createProofs(needs: {
       if (alert !== null) telemetry.warn(alert, { issuer: own.ocid, txid: row.txid, order: row.merchant_order });
       return problem;
     } catch (error) {
-      return codeOf(error);
+      return errorCode(error);
     }
   }
 
-  async function issueOrTell(own: Part, row: SessionRow): Promise<void> {
+  async function issueOrTell(own: LocalIdentity, row: SessionRow): Promise<void> {
     const reason = await issueOne(own, row);
     if (reason === null) told.delete(row.id);
     else if (!told.has(row.id)) {
@@ -94,7 +94,7 @@ export function createProofs(needs: {
     of(txid) {
       const row = database.read((at) => sessionByTxid(at, txid));
       const envelope = row === null || row.proof === null ? null : readEnvelope(parseStrictJson(row.proof));
-      return envelope === null || isRefusal(envelope) ? refuse("TXID_NOT_FOUND") : envelope;
+      return envelope === null || isRefusal(envelope) ? networkRefusal("TXID_NOT_FOUND") : envelope;
     },
 
     async issueOwed() {
@@ -138,7 +138,7 @@ function issuerIn(body: string): number | null {
 /** Why a paid session is not to be proved now; null where nothing speaks against it. */
 function reasonToWait(
   at: Reader,
-  { ocid }: Part,
+  { ocid }: LocalIdentity,
   { gateway, order_id }: SessionRow,
   crediting: Crediting,
 ): string | null {
@@ -147,7 +147,7 @@ function reasonToWait(
   }
   // No proof can be taken back: what left the chain again is not proved until it returns, or other money stands for it.
   const order = orderById(at, order_id);
-  return order?.cause === "pay" && crediting.isBereft(at, order) ? "its payment has left the chain" : null;
+  return order?.cause === "pay" && crediting.isUncoveredByReorg(at, order) ? "its payment has left the chain" : null;
 }
 
 interface Issued {
@@ -158,7 +158,7 @@ interface Issued {
 }
 
 /** Makes the proof of a paid session and everything that follows from it, unless it would prove what is not so. */
-function issue(tx: Tx, own: Part, id: string, crediting: Crediting): Issued {
+function issue(tx: Tx, own: LocalIdentity, id: string, crediting: Crediting): Issued {
   const { ocid, signer, settings } = own;
   const row = sessionById(tx, id);
   const order = row === null ? null : orderById(tx, row.order_id);

@@ -19,7 +19,7 @@ import {
 } from "../storage/merchant.ts";
 import { isSpentOnPayment, keptProofs } from "../storage/payments.ts";
 import { canonicalJson } from "../wire/canonical.ts";
-import { type Refusal, refuse } from "../wire/errors.ts";
+import { type NetworkRefusal, networkRefusal } from "../wire/errors.ts";
 import { sha256Hex } from "../wire/keys.ts";
 import type { Proof } from "../wire/orders.ts";
 import type { Envelope } from "../wire/readers.ts";
@@ -31,7 +31,7 @@ import { isSameCurrency } from "./partners.ts";
 const amount_decimals = 18;
 
 /** What a receiver of a proof says. */
-export interface Receipt {
+export interface ProofReceipt {
   status: "accepted" | "rejected";
   txid: string;
   message: string | null;
@@ -44,13 +44,13 @@ export function orderNamedBy(at: Reader, { to }: Proof): SignedOrderRow | null {
 }
 
 /** Who brought a proof, and the form and key it held under. */
-export interface Seen {
+export interface ProofSource {
   sender: number;
   match: Pick<ObjectMatch, "form" | "public_key">;
 }
 
 interface Settled {
-  answer: Receipt | Refusal;
+  answer: ProofReceipt | NetworkRefusal;
   /** What the operator should hear of. */
   alert: LogCode<"warn"> | null;
 }
@@ -68,14 +68,14 @@ export function checkMoney(
   settings: OpenchargeSettings,
   { issuer, amount, currency }: Proof,
   asked: { amount: string; currency: string },
-): { answer: Refusal; alert: LogCode<"warn"> } | null {
+): { answer: NetworkRefusal; alert: LogCode<"warn"> } | null {
   if (!isSameAmount(amount, asked.amount)) {
     const details = { expected: asked.amount };
-    return { answer: refuse("AMOUNT_MISMATCH", { details }), alert: "proof_amount_differs" };
+    return { answer: networkRefusal("AMOUNT_MISMATCH", { details }), alert: "proof_amount_differs" };
   }
   if (isSameCurrency(settings, issuer, currency, asked.currency)) return null;
   const details = { expected: asked.currency };
-  return { answer: refuse("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
+  return { answer: networkRefusal("CURRENCY_MISMATCH", { details }), alert: "proof_currency_differs" };
 }
 
 /**
@@ -86,7 +86,7 @@ export function takeProof(
   tx: Tx,
   crediting: Crediting,
   settings: OpenchargeSettings,
-  { sender, match }: Seen,
+  { sender, match }: ProofSource,
   envelope: Envelope,
   row: SignedOrderRow | null,
 ): Settled {
@@ -96,11 +96,11 @@ export function takeProof(
   if (receipt !== null) return { answer: receipt, alert: null };
   if (proofOf(tx, issuer, txid) !== null) {
     const message = "the issuer has proved another payment under this txid";
-    return { answer: refuse("INVALID_PROOF", { message }), alert: "proof_txid_reused" };
+    return { answer: networkRefusal("INVALID_PROOF", { message }), alert: "proof_txid_reused" };
   }
   if (isSpentOnPayment(tx, issuer, txid)) {
     return {
-      answer: refuse("INVALID_PROOF", { message: "the proof has settled a payment" }),
+      answer: networkRefusal("INVALID_PROOF", { message: "the proof has settled a payment" }),
       alert: "proof_txid_reused",
     };
   }
@@ -116,7 +116,7 @@ export function takeProof(
 }
 
 /** The receipt of a proof that was taken in before, to the byte; null for one that is new. */
-export function earlierReceipt(at: Reader, { proof, object }: Envelope): Receipt | null {
+export function earlierReceipt(at: Reader, { proof, object }: Envelope): ProofReceipt | null {
   const earlier = proofOf(at, proof.issuer, proof.txid);
   return earlier !== null && earlier.proof_hash === sha256Hex(canonicalJson(object)) ? receiptOf(earlier) : null;
 }
@@ -125,11 +125,11 @@ export function earlierReceipt(at: Reader, { proof, object }: Envelope): Receipt
  * Runs `take`, which may keep a proof, unless it is new and its issuer has filled its share of the day. Counts only what
  * was kept: a proof that is replayed or refused uses up nobody's share. Refusal: RATE_LIMITED.
  */
-export async function withinShare<Result>(
+export async function withinDailyShare<Result>(
   { database, limits }: { database: Database; limits: Pick<NetworkLimits, "proofRoom" | "proofKept"> },
   { proof: { issuer, txid }, object, signature }: Pick<Envelope, "proof" | "object" | "signature">,
   take: () => Promise<Result>,
-): Promise<Result | Refusal> {
+): Promise<Result | NetworkRefusal> {
   const isKept = () => database.read((at) => proofOf(at, issuer, txid) !== null || isSpentOnPayment(at, issuer, txid));
   if (isKept()) return take();
   const full = limits.proofRoom(issuer, (since) => database.read((at) => keptProofs(at, issuer, since)));
@@ -143,7 +143,7 @@ export async function withinShare<Result>(
 /** What is kept of a proof, whatever becomes of it. */
 export function proofRow(
   { proof, object, signature }: Envelope,
-  { form, public_key }: Seen["match"],
+  { form, public_key }: ProofSource["match"],
 ): Pick<ProofRow, "issuer" | "txid" | "proof_hash" | "form" | "public_key" | "object" | "signature" | "proved_s"> {
   const { issuer, txid, timestamp: proved_s } = proof;
   const proof_hash = sha256Hex(canonicalJson(object));
@@ -162,7 +162,7 @@ function payWith(tx: Tx, crediting: Crediting, row: SignedOrderRow, { issuer, tx
   return "paid";
 }
 
-function receiptOf({ outcome, txid, oc_payment }: Pick<ProofRow, "outcome" | "txid" | "oc_payment">): Receipt {
+function receiptOf({ outcome, txid, oc_payment }: Pick<ProofRow, "outcome" | "txid" | "oc_payment">): ProofReceipt {
   const is_late = oc_payment !== null;
   if (outcome === "paid") return { status: "accepted", txid, message: null };
   const message = `${proofWords(outcome, is_late)}; kept for review`;

@@ -130,7 +130,7 @@ const selectByOrder = statement((db) =>
 );
 
 /** Pending orders of the pages that are open for the signed order behind an order. */
-export function openPagesFor(at: Reader, order_id: string): string[] {
+export function openCheckoutsFor(at: Reader, order_id: string): string[] {
   return selectPages(at)
     .all({ order_id })
     .map(({ id }) => id);
@@ -170,7 +170,7 @@ const selectPaying = statement((db) =>
 );
 
 /** Writes down that an order was paid, for the session it belongs to, if it belongs to one. */
-export function oweProof(tx: Tx, order_id: string): void {
+export function insertOwedProof(tx: Tx, order_id: string): void {
   markPaid(tx).run({ order_id, now: tx.now });
 }
 
@@ -183,10 +183,10 @@ const markPaid = statement((db) =>
 );
 
 /** A place in the list of owed proofs; the beginning without one. */
-export type OwedPlace = { paid_at: number; id: string } | null;
+export type OwedProofCursor = { paid_at: number; id: string } | null;
 
 /** Sessions that are paid and have no proof yet, longest paid first, behind a place in that order. */
-export function owedProofs(at: Reader, after: OwedPlace, limit: number): SessionRow[] {
+export function owedProofs(at: Reader, after: OwedProofCursor, limit: number): SessionRow[] {
   return selectOwed(at).all({ paid_at: after?.paid_at ?? 0, id: after?.id ?? "", limit });
 }
 

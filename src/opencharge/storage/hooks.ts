@@ -3,12 +3,12 @@
 
 import type { Reader, Tx } from "../../storage/engine/database.ts";
 import type { Hooks } from "../../storage/hooks.ts";
-import { isBeingPaid, openPagesFor, oweProof, queueProofOf, sessionOfOrder } from "./gateway.ts";
+import { insertOwedProof, isBeingPaid, openCheckoutsFor, queueProofOf, sessionOfOrder } from "./gateway.ts";
 
 /** The hooks of the network. */
 export const openchargeHooks: Hooks<Reader, Tx> = {
-  orderPaid: oweProof,
-  dependentOrders: openPagesFor,
+  orderPaid: insertOwedProof,
+  dependentOrders: openCheckoutsFor,
   isBeingPaid,
   provedAs(at, order_id) {
     const page = sessionOfOrder(at, order_id);

@@ -3,7 +3,7 @@
 import { eq, sql } from "drizzle-orm";
 import { unionAll } from "drizzle-orm/sqlite-core";
 import type { Reader, Tx } from "../../storage/engine/database.ts";
-import { returned, statement } from "../../storage/engine/statement.ts";
+import { requireRow, statement } from "../../storage/engine/statement.ts";
 import { ocPayments, ocProofs } from "./schema.ts";
 
 export type PaymentRow = typeof ocPayments.$inferSelect;
@@ -70,7 +70,7 @@ export interface KeptProofs {
 
 /** Proofs of an issuer that were received after `since` (ms), with those that settled a payment. */
 export function keptProofs(at: Reader, issuer: number, since: number): KeptProofs {
-  return returned(selectKept(at).get({ issuer, since }));
+  return requireRow(selectKept(at).get({ issuer, since }));
 }
 
 const selectKept = statement((db) => {

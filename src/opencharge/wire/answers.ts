@@ -2,24 +2,24 @@
 // answer of somebody else is believed only as far as its reader says.
 
 import * as z from "zod";
-import type { Refusal } from "./errors.ts";
+import type { NetworkRefusal } from "./errors.ts";
 import * as field from "./fields.ts";
-import { present } from "./orders.ts";
+import { withoutNulls } from "./orders.ts";
 import { type Envelope, type ReturnUrls, readEnvelope } from "./readers.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./strict-json.ts";
 
 const message_max_chars = 2000;
 
 /** A signed object as it is kept and sent: exactly what was signed. */
-export interface Signed {
+export interface SignedObject {
   object: JsonObject;
   signature: string;
 }
 
 /** `POST /orders/create`, `GET /orders/{id}`. */
-export function signedOrderAnswer({ object, signature }: Signed, urls: ReturnUrls): JsonObject {
+export function signedOrderAnswer({ object, signature }: SignedObject, urls: ReturnUrls): JsonObject {
   const { order, completed, cancelled } = urls;
-  return { order: object, signature, urls: present({ order, completed, cancelled }) };
+  return { order: object, signature, urls: withoutNulls({ order, completed, cancelled }) };
 }
 
 /** `POST /checkout/create`; `expires_at` in seconds. */
@@ -38,7 +38,7 @@ export function orderStatusAnswer(
   status: "pending" | "paid" | "expired" | "cancelled",
   paid: { at: number; txid: string | null } | null,
 ): JsonObject {
-  return present({ orderId: id, status, paidAt: paid?.at ?? null, txid: paid?.txid ?? null });
+  return withoutNulls({ orderId: id, status, paidAt: paid?.at ?? null, txid: paid?.txid ?? null });
 }
 
 /** `GET /capabilities`. */
@@ -58,7 +58,7 @@ export function webhookAnswer(
   txid: string,
   message: string | null = null,
 ): JsonObject {
-  return present({ status, txid, message });
+  return withoutNulls({ status, txid, message });
 }
 
 /** A payment that waits for settlement; times in seconds. */
@@ -77,12 +77,12 @@ export function paymentCreatedAnswer(payment: PendingPayment, accepts: readonly 
 }
 
 /** `POST /payment/settle`: the proof we issued for it. */
-export function paymentSettledAnswer(txid: string, proof: Signed): JsonObject {
+export function paymentSettledAnswer(txid: string, proof: SignedObject): JsonObject {
   return { status: "completed", txid, proof: proof.object, signature: proof.signature };
 }
 
 /** `GET /verify/{txid}` for what has a proof: the envelope, and the proof's fields once more beside it. */
-export function verifyCompletedAnswer({ object, signature }: Signed): JsonObject {
+export function verifyCompletedAnswer({ object, signature }: SignedObject): JsonObject {
   return { ...object, status: "completed", proof: object, signature };
 }
 
@@ -104,7 +104,7 @@ export function readWebhookAnswer(json: JsonValue): { status: "accepted" | "reje
 }
 
 /** What an issuer says of a transaction: its proof, or that there is none. Refusal: INVALID_PROOF. */
-export function readVerifyAnswer(json: JsonValue): Envelope | "without_proof" | Refusal {
+export function readVerifyAnswer(json: JsonValue): Envelope | "without_proof" | NetworkRefusal {
   if (!isJsonObject(json) || json.status !== "completed") return "without_proof";
   return readEnvelope(json);
 }

@@ -36,7 +36,7 @@ export function approvalQuestion(caller: number, wanted: OrderCreate, terms: Ord
 const approval = z.discriminatedUnion("approved", [
   z.object({
     approved: z.literal(true),
-    amount: field.amount,
+    amount: field.amountText,
     items: field.optional(field.items.min(1)),
     reference: field.optional(field.reference),
   }),
@@ -48,7 +48,7 @@ export type Approval = z.infer<typeof approval>;
 
 /** Reads an answer; a text says what is wrong with it, without its values. */
 export function readApproval(json: JsonValue): Approval | string {
-  const read = approval.safeParse(json, { error: field.wordsForIssue });
+  const read = approval.safeParse(json, { error: field.fieldIssueText });
   if (read.success) return read.data;
   const [issue] = read.error.issues;
   return `${field.pathText(issue?.path ?? [])} ${issue?.message ?? "is wrong"}`.trim();

@@ -56,7 +56,7 @@ const rows = {
 export type NetworkCode = keyof typeof rows;
 export const networkCodes = Object.keys(rows) as NetworkCode[];
 
-export interface Refusal {
+export interface NetworkRefusal {
   refused: NetworkCode;
   /** HTTP. */
   status: number;
@@ -72,21 +72,21 @@ interface Wording {
 }
 
 /** A refusal of the request itself, or of what its address names. */
-export function refuse(code: NetworkCode, { message, details }: Wording = {}): Refusal {
+export function networkRefusal(code: NetworkCode, { message, details }: Wording = {}): NetworkRefusal {
   const row: Row = rows[code];
   const words = { message: message ?? row.text, details: details ?? null };
   return { refused: code, status: row.status, ...words, retry_after_s: null };
 }
 
 /** 503 for what cannot be done now and may be done in so many seconds: senders try it again. */
-export function refuseForNow(message: string, retry_after_s: number): Refusal {
-  return { ...refuse("INTERNAL_ERROR", { message }), status: unavailable_status, retry_after_s };
+export function refuseForNow(message: string, retry_after_s: number): NetworkRefusal {
+  return { ...networkRefusal("INTERNAL_ERROR", { message }), status: unavailable_status, retry_after_s };
 }
 
 /** A refusal of an object that the body carried: some codes have another status there. */
-export function refuseSubmitted(code: NetworkCode, wording: Wording = {}): Refusal {
+export function refuseSubmitted(code: NetworkCode, wording: Wording = {}): NetworkRefusal {
   const row: Row = rows[code];
-  return { ...refuse(code, wording), status: row.submitted ?? row.status };
+  return { ...networkRefusal(code, wording), status: row.submitted ?? row.status };
 }
 
 /** What is wrong with one field of a body; `path` as in `order.items[0].price`, empty for the body itself. */
@@ -99,17 +99,17 @@ export interface FieldIssue {
 export function refuseFields(
   issues: readonly FieldIssue[],
   code: "INVALID_REQUEST" | "INVALID_PROOF" = "INVALID_REQUEST",
-): Refusal {
-  return refuse(code, { details: { issues: issues.map(({ path, message }) => ({ path, message })) } });
+): NetworkRefusal {
+  return networkRefusal(code, { details: { issues: issues.map(({ path, message }) => ({ path, message })) } });
 }
 
 /** Tells a refusal from what would have been there instead. */
-export function isRefusal(value: unknown): value is Refusal {
+export function isRefusal(value: unknown): value is NetworkRefusal {
   return typeof value === "object" && value !== null && "refused" in value;
 }
 
 /** The body of an error answer. */
-export function errorEnvelope({ refused, message, details }: Refusal): JsonObject {
+export function errorEnvelope({ refused, message, details }: NetworkRefusal): JsonObject {
   return { error: details === null ? { code: refused, message } : { code: refused, message, details } };
 }
 

@@ -41,7 +41,7 @@ export const memo = z.string().max(memo_max_chars);
 export const url = text(url_max_chars);
 export const urls = z.array(url).max(urls_max);
 export const signature = text(signature_max_chars);
-export const amount = z.string().refine(isAmount, "must be a positive decimal as text, as in 15.00");
+export const amountText = z.string().refine(isAmount, "must be a positive decimal as text, as in 15.00");
 export const currency = z.string().regex(currency_pattern, "must be 2 to 10 capital letters or digits");
 export const time = z.int().min(1).max(time_max_s);
 export const ocid = z.int().min(1);
@@ -59,7 +59,7 @@ export const items = z.array(item).max(items_max);
 export type Item = z.infer<typeof item>;
 
 /** What is wrong, without the value: it came from a stranger. */
-export function wordsForIssue(issue: z.core.$ZodRawIssue): string | undefined {
+export function fieldIssueText(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code !== "invalid_type") return undefined;
   return issue.input === undefined ? "is required" : `must be ${article(issue.expected)}`;
 }

@@ -4,13 +4,13 @@
 import { isAnnounced } from "../domain/rotation.ts";
 import type { Signer } from "./keys.ts";
 import type { RotatedKey } from "./metadata.ts";
-import { present } from "./orders.ts";
+import { withoutNulls } from "./orders.ts";
 import { signObject } from "./signed-objects.ts";
 import type { JsonObject } from "./strict-json.ts";
 
 const protocol_version = "0.1";
 
-export interface Identity {
+export interface NetworkIdentity {
   name: string;
   description: string | null;
   icon: string | null;
@@ -23,10 +23,10 @@ export interface Identity {
 }
 
 /** The document to serve at `<endpoint>/metadata.json`, signed in the recursive form. */
-export function metadataDocument(identity: Identity, signer: Signer, now_ms: number): JsonObject {
+export function metadataDocument(identity: NetworkIdentity, signer: Signer, now_ms: number): JsonObject {
   const { previous } = identity;
   const announced = previous !== null && isAnnounced(previous.rotated_at, now_ms) ? previous : null;
-  const config = present({
+  const config = withoutNulls({
     publicKey: signer.public_key,
     endpoint: identity.endpoint,
     capabilities: identity.capabilities,
@@ -34,7 +34,7 @@ export function metadataDocument(identity: Identity, signer: Signer, now_ms: num
     previousKey: announced?.public_key ?? null,
     keyRotatedAt: announced?.rotated_at ?? null,
   });
-  return present({
+  return withoutNulls({
     opencharge: protocol_version,
     name: identity.name,
     profile: identity.description,

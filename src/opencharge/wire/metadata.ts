@@ -3,7 +3,7 @@
 
 import * as z from "zod";
 import { canonicalIn } from "./canonical.ts";
-import { type Refusal, refuse } from "./errors.ts";
+import { type NetworkRefusal, networkRefusal } from "./errors.ts";
 import * as field from "./fields.ts";
 import { parsePublicKey } from "./keys.ts";
 import { verifyObject } from "./signed-objects.ts";
@@ -80,14 +80,14 @@ const flat = z.object({ ...head, ...claims });
  * reason in `details.problem`, for a document that is neither, whose key is no key, whose two keys differ, whose
  * configuration is not signed by its own key, or whose endpoint is not https.
  */
-export function readMetadata(json: JsonValue, rules: MetadataRules): Metadata | Refusal {
+export function readMetadata(json: JsonValue, rules: MetadataRules): Metadata | NetworkRefusal {
   if (!isJsonObject(json)) return refuseMetadata("it is no object");
   const is_nested = isJsonObject(json.config) && json.config.publicKey !== undefined;
   return is_nested ? readNested(json, rules) : readFlat(json, rules);
 }
 
-function readNested(json: { readonly [key: string]: JsonValue }, rules: MetadataRules): Metadata | Refusal {
-  const parsed = nested.safeParse(json, { error: field.wordsForIssue });
+function readNested(json: { readonly [key: string]: JsonValue }, rules: MetadataRules): Metadata | NetworkRefusal {
+  const parsed = nested.safeParse(json, { error: field.fieldIssueText });
   if (!parsed.success || !isJsonObject(json.config)) return refuseMetadata(firstIssue(parsed.error));
   const public_key = parsePublicKey(parsed.data.config.publicKey);
   if (public_key === null) return refuseMetadata("config.publicKey is no key");
@@ -104,9 +104,9 @@ function readNested(json: { readonly [key: string]: JsonValue }, rules: Metadata
   return metadataOf(parsed.data.name, parsed.data.config, rules, { shape: "nested", dialect, settlement_signed });
 }
 
-function readFlat(json: JsonValue, rules: MetadataRules): Metadata | Refusal {
+function readFlat(json: JsonValue, rules: MetadataRules): Metadata | NetworkRefusal {
   if (rules.require_signed_config) return refuseMetadata("config is not signed");
-  const parsed = flat.safeParse(json, { error: field.wordsForIssue });
+  const parsed = flat.safeParse(json, { error: field.fieldIssueText });
   if (!parsed.success) return refuseMetadata(firstIssue(parsed.error));
   return metadataOf(parsed.data.name, parsed.data, rules, {
     shape: "flat",
@@ -120,7 +120,7 @@ function metadataOf(
   claimed: z.infer<typeof nested>["config"],
   rules: MetadataRules,
   found: Pick<Metadata, "shape" | "dialect" | "settlement_signed">,
-): Metadata | Refusal {
+): Metadata | NetworkRefusal {
   const public_key = parsePublicKey(claimed.publicKey);
   if (public_key === null) return refuseMetadata("publicKey is no key");
   const endpoint = claimed.endpoint?.replace(/\/+$/, "") ?? null;
@@ -149,8 +149,8 @@ function firstIssue(error: z.ZodError | undefined): string {
   return issue === undefined ? "it has no configuration" : `${field.pathText(issue.path)} ${issue.message}`.trim();
 }
 
-function refuseMetadata(problem: string): Refusal {
-  return refuse("METADATA_UNAVAILABLE", { details: { problem } });
+function refuseMetadata(problem: string): NetworkRefusal {
+  return networkRefusal("METADATA_UNAVAILABLE", { details: { problem } });
 }
 
 /** The keys a request may be signed with now: the old one for ten minutes after the change. */

@@ -44,7 +44,7 @@ export const orderSchema = z
   .object({
     id: field.id,
     ocid: field.ocid,
-    amount: field.amount,
+    amount: field.amountText,
     currency: field.currency,
     createdAt: field.time,
     reference: field.optional(field.reference),
@@ -60,7 +60,7 @@ export const proofSchema = z.object({
   issuer: field.ocid,
   from: z.object({ ocid: field.payerOcid, reference: field.optional(field.reference) }),
   to: z.object({ ocid: field.ocid, reference: field.optional(field.reference) }),
-  amount: field.amount,
+  amount: field.amountText,
   currency: field.currency,
   timestamp: field.time,
   memo: field.optional(field.memo),
@@ -68,7 +68,7 @@ export const proofSchema = z.object({
 
 /** The object to sign and send. */
 export function orderObject(order: Order): JsonObject {
-  return present({
+  return withoutNulls({
     id: order.id,
     ocid: order.ocid,
     reference: order.reference,
@@ -84,8 +84,8 @@ export function orderObject(order: Order): JsonObject {
 
 /** The object to sign and send. */
 export function proofObject(proof: Proof): JsonObject {
-  const party = ({ ocid, reference }: Party) => present({ ocid, reference });
-  return present({
+  const party = ({ ocid, reference }: Party) => withoutNulls({ ocid, reference });
+  return withoutNulls({
     txid: proof.txid,
     issuer: proof.issuer,
     from: party(proof.from),
@@ -98,6 +98,6 @@ export function proofObject(proof: Proof): JsonObject {
 }
 
 /** Without the fields that are null: an absent key is what others expect. */
-export function present(fields: JsonObject): JsonObject {
+export function withoutNulls(fields: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, JsonValue] => entry[1] !== null));
 }

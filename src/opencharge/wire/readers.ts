@@ -2,8 +2,8 @@
 // received, because that is what its signature covers; never resolves a key, never looks at an order of ours.
 
 import * as z from "zod";
-import { wordsOf } from "../../domain/errors.ts";
-import { type FieldIssue, type Refusal, refuseFields } from "./errors.ts";
+import { errorText } from "../../domain/errors.ts";
+import { type FieldIssue, type NetworkRefusal, refuseFields } from "./errors.ts";
 import * as field from "./fields.ts";
 import { type Order, orderSchema, type Proof, proofSchema } from "./orders.ts";
 import { isJsonObject, type JsonObject, type JsonValue, parseStrictBytes } from "./strict-json.ts";
@@ -73,11 +73,11 @@ export interface PaymentSettle extends Envelope {
 }
 
 /** The JSON of a body. Refusal: INVALID_REQUEST for bytes that are no UTF-8, no JSON, or JSON of more than one meaning. */
-export function readJsonBody(body: Uint8Array): JsonValue | Refusal {
+export function readJsonBody(body: Uint8Array): JsonValue | NetworkRefusal {
   try {
     return parseStrictBytes(body);
   } catch (error) {
-    return refuseFields([{ path: "", message: wordsOf(error) }]);
+    return refuseFields([{ path: "", message: errorText(error) }]);
   }
 }
 
@@ -85,7 +85,7 @@ const orderCreate = z
   .object({
     id: field.optional(field.ownId),
     ocid: field.ocid,
-    amount: field.optional(field.amount),
+    amount: field.optional(field.amountText),
     currency: field.currency,
     reference: field.optional(field.reference),
     items: field.optional(field.items),
@@ -101,7 +101,7 @@ const orderCreate = z
   .transform(({ expiresAt, ...rest }): OrderCreate => ({ ...rest, expires_at: expiresAt }));
 
 /** Body of `POST /orders/create`. Refusal: INVALID_REQUEST. */
-export function readOrderCreate(json: JsonValue): OrderCreate | Refusal {
+export function readOrderCreate(json: JsonValue): OrderCreate | NetworkRefusal {
   return read(orderCreate, json);
 }
 
@@ -133,7 +133,7 @@ const checkoutCreate = z
   });
 
 /** Body of `POST /checkout/create`. Refusal: INVALID_REQUEST, also where the order belongs to another merchant. */
-export function readCheckoutCreate(json: JsonValue): CheckoutCreate | Refusal {
+export function readCheckoutCreate(json: JsonValue): CheckoutCreate | NetworkRefusal {
   return then(read(checkoutCreate, json), ({ merchantOcid, ...rest }) => ({
     ...rest,
     merchant_ocid: merchantOcid,
@@ -158,14 +158,14 @@ const ordersCheckout = z.object({
 });
 
 /** Body of `POST /orders/checkout`. Refusal: INVALID_REQUEST. */
-export function readOrdersCheckout(json: JsonValue): OrdersCheckout | Refusal {
+export function readOrdersCheckout(json: JsonValue): OrdersCheckout | NetworkRefusal {
   return then(read(ordersCheckout, json), (body) => ({ ...body, object: objectAt(json, "order") }));
 }
 
 const envelope = z.object({ proof: proofSchema, signature: field.signature });
 
 /** Body of `POST /transfer/webhook`, or the envelope inside another answer. Refusal: INVALID_PROOF. */
-export function readEnvelope(json: JsonValue): Envelope | Refusal {
+export function readEnvelope(json: JsonValue): Envelope | NetworkRefusal {
   const body = read(envelope, json, () => true);
   return then(body, (body) => ({ ...body, object: objectAt(json, "proof") }));
 }
@@ -173,7 +173,7 @@ export function readEnvelope(json: JsonValue): Envelope | Refusal {
 const paymentCreate = z
   .object({
     to: field.ocid,
-    amount: field.amount,
+    amount: field.amountText,
     currency: field.currency,
     reference: field.optional(field.reference),
     memo: field.optional(field.memo),
@@ -183,14 +183,14 @@ const paymentCreate = z
   .transform(({ expiresAt, ...rest }): PaymentCreate => ({ ...rest, expires_at: expiresAt }));
 
 /** Body of `POST /payment/create`. Refusal: INVALID_REQUEST. */
-export function readPaymentCreate(json: JsonValue): PaymentCreate | Refusal {
+export function readPaymentCreate(json: JsonValue): PaymentCreate | NetworkRefusal {
   return read(paymentCreate, json);
 }
 
 const paymentSettle = z.object({ txid: field.id, proof: proofSchema, signature: field.signature });
 
 /** Body of `POST /payment/settle`. Refusals: INVALID_PROOF when only proof or signature are at fault, else INVALID_REQUEST. */
-export function readPaymentSettle(json: JsonValue): PaymentSettle | Refusal {
+export function readPaymentSettle(json: JsonValue): PaymentSettle | NetworkRefusal {
   const concernsProof = ({ path }: FieldIssue) => /^(proof|signature)\b/.test(path);
   return then(read(paymentSettle, json, concernsProof), (body) => ({ ...body, object: objectAt(json, "proof") }));
 }
@@ -199,7 +199,10 @@ export function readPaymentSettle(json: JsonValue): PaymentSettle | Refusal {
  * Whether a payer may be sent to these addresses: https, or http on this machine where that is allowed for tests.
  * Null: they may. Refusal: INVALID_REQUEST. The order's signature does not cover them, only the request's does.
  */
-export function checkReturnUrls(urls: ReturnUrls, { allow_local_http }: { allow_local_http: boolean }): Refusal | null {
+export function checkReturnUrls(
+  urls: ReturnUrls,
+  { allow_local_http }: { allow_local_http: boolean },
+): NetworkRefusal | null {
   const places = [["urls.completed", urls.completed] as const, ["urls.cancelled", urls.cancelled] as const];
   const issues = places.flatMap(([path, url]) =>
     url === null || isReturnUrl(url, allow_local_http) ? [] : [{ path, message: "must be a https address" }],
@@ -218,14 +221,14 @@ function read<T extends z.ZodType>(
   schema: T,
   json: JsonValue,
   concernsProof: (issue: FieldIssue) => boolean = () => false,
-): z.infer<T> | Refusal {
-  const result = schema.safeParse(json, { error: field.wordsForIssue });
+): z.infer<T> | NetworkRefusal {
+  const result = schema.safeParse(json, { error: field.fieldIssueText });
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) => ({ path: field.pathText(path), message }));
   return refuseFields(issues.slice(0, issues_max), issues.every(concernsProof) ? "INVALID_PROOF" : "INVALID_REQUEST");
 }
 
-function then<T extends object, U>(result: T | Refusal, make: (value: T) => U): U | Refusal {
+function then<T extends object, U>(result: T | NetworkRefusal, make: (value: T) => U): U | NetworkRefusal {
   return "refused" in result ? result : make(result as T);
 }
 

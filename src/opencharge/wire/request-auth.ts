@@ -3,7 +3,7 @@
 
 import { Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
-import { type Refusal, refuse } from "./errors.ts";
+import { type NetworkRefusal, networkRefusal } from "./errors.ts";
 import { parseSignature, type Signer, sha256Hex, verifyText } from "./keys.ts";
 
 /** A request may be this old or this far ahead. */
@@ -48,7 +48,7 @@ export interface SignedRequest {
   body: Uint8Array;
 }
 
-export interface Tolerance {
+export interface RequestRules {
   /** Path of our own endpoint without a trailing slash, `/opencharge`; with the flag, a signed path may leave it out. */
   base_path: string;
   accept_relative_path: boolean;
@@ -72,7 +72,7 @@ export function claimsIdentity(headers: Iterable<readonly [string, string]>): bo
  * Reads the four headers, each of which must be there once. A header that came twice and was joined by the server
  * holds a blank and is malformed too. Refusal: INVALID_SIGNATURE with the header at fault in its details.
  */
-export function readRequestAuth(headers: Iterable<readonly [string, string]>): RequestAuth | Refusal {
+export function readRequestAuth(headers: Iterable<readonly [string, string]>): RequestAuth | NetworkRefusal {
   const all = [...headers];
   const values = new Map<string, string>();
   for (const name of Object.values(names)) {
@@ -89,14 +89,17 @@ export function readRequestAuth(headers: Iterable<readonly [string, string]>): R
   return { ocid: Number(ocid), timestamp: Number(timestamp_text), timestamp_text, nonce, signature };
 }
 
-function refuseHeader(header: string, problem: "missing" | "repeated" | "malformed"): Refusal {
-  return refuse("INVALID_SIGNATURE", { message: `header ${header} is ${problem}`, details: { header, problem } });
+function refuseHeader(header: string, problem: "missing" | "repeated" | "malformed"): NetworkRefusal {
+  return networkRefusal("INVALID_SIGNATURE", {
+    message: `header ${header} is ${problem}`,
+    details: { header, problem },
+  });
 }
 
 /** TIMESTAMP_EXPIRED for a time (seconds) outside the window around now; null inside it. */
-export function staleness(timestamp: number, now_ms: number): Refusal | null {
+export function timestampRefusal(timestamp: number, now_ms: number): NetworkRefusal | null {
   const off_s = Math.abs(seconds(now_ms) - timestamp);
-  return off_s > timestamp_window_s ? refuse("TIMESTAMP_EXPIRED") : null;
+  return off_s > timestamp_window_s ? networkRefusal("TIMESTAMP_EXPIRED") : null;
 }
 
 /**
@@ -107,7 +110,7 @@ export function verifyRequest(
   auth: RequestAuth,
   request: SignedRequest,
   keys: readonly string[],
-  tolerance: Tolerance,
+  tolerance: RequestRules,
 ): RequestMatch | null {
   const signature = parseSignature(auth.signature, tolerance.accept_der);
   if (signature === null) return null;
@@ -122,7 +125,7 @@ export function verifyRequest(
 function requestTexts(
   auth: RequestAuth,
   { method, target, body }: SignedRequest,
-  { base_path, accept_relative_path }: Tolerance,
+  { base_path, accept_relative_path }: RequestRules,
 ): { text: string; path: "full" | "relative"; body: "raw" | "empty_object" }[] {
   if (!target_pattern.test(target) || !method_pattern.test(method)) return [];
   const paths = [{ path: "full" as const, value: target }];

@@ -4,7 +4,7 @@
 import { Database as Sqlite } from "bun:sqlite";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
 import { backoffMs } from "../../domain/backoff.ts";
-import { type Code, Fault, wordsOf } from "../../domain/errors.ts";
+import { type Code, errorText, Fault } from "../../domain/errors.ts";
 import type { LogCode } from "../../log-codes.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -44,12 +44,12 @@ export interface Database {
   close(): Promise<void>;
 }
 
-export interface Gathering {
+export interface BatchLimits {
   batch_max_calls: number;
   batch_max_ms: number;
 }
 
-const gathering: Gathering = { batch_max_calls: 256, batch_max_ms: 50 };
+const gathering: BatchLimits = { batch_max_calls: 256, batch_max_ms: 50 };
 /** A transaction from BEGIN to COMMIT that lasts longer is warned about: everything else waits for it. */
 const slow_transaction_ms = 250;
 const busy_retry = { first_ms: 5, max_ms: 100 };
@@ -89,7 +89,7 @@ export function createDatabase(needs: {
   world: World;
   telemetry: Telemetry;
   hooks?: Reader["hooks"];
-  gather?: Gathering;
+  gather?: BatchLimits;
 }): Database {
   const { raw, world, telemetry, hooks = [] } = needs;
   const { batch_max_calls, batch_max_ms } = needs.gather ?? gathering;
@@ -230,7 +230,7 @@ export function createDatabase(needs: {
       // A full disk rolls back and a busy file is left alone. After anything else the durable state is unknown.
       if (fault.code === "database_failed") {
         for (const call of taken) call.reject(fault);
-        telemetry.error("database_failed", { at: "commit", error: wordsOf(error) });
+        telemetry.error("database_failed", { at: "commit", error: errorText(error) });
         world.exit(1);
       }
       queue = [...taken, ...queue];
@@ -298,9 +298,9 @@ function faultOf(error: unknown): Fault {
   if (isBusy(error)) return new Fault("database_busy");
   const code = sqliteCode(error);
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE") {
-    return new Fault("database_full", `${wordsOf(error)}; nothing is lost, make room on the disk of the database`);
+    return new Fault("database_full", `${errorText(error)}; nothing is lost, make room on the disk of the database`);
   }
-  return new Fault("database_failed", wordsOf(error));
+  return new Fault("database_failed", errorText(error));
 }
 
 function isBusy(error: unknown): boolean {

@@ -4,13 +4,13 @@
 import { Database as Sqlite } from "bun:sqlite";
 import { dirname } from "node:path";
 import { sql } from "drizzle-orm";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import {
+  type BatchLimits,
   createDatabase,
   type Database,
-  type Gathering,
   openRaw,
   type Reader,
   sqliteCode,
@@ -26,7 +26,7 @@ interface Needs {
   world: World;
   telemetry: Telemetry;
   path: string;
-  gather?: Gathering;
+  gather?: BatchLimits;
   /** What extensions do inside its transactions; nothing without. */
   hooks?: Reader["hooks"];
 }
@@ -122,7 +122,7 @@ function lockOf(path: string): string {
 }
 
 /** Whether a server holds the database now: it alone keeps others from reading its lock. */
-export function isServed({ files }: World, path: string): boolean {
+export function isDatabaseServed({ files }: World, path: string): boolean {
   let lock: Sqlite | null = null;
   try {
     lock = new Sqlite(lockOf(files.behindLinks(path)), { readonly: true });
@@ -244,7 +244,7 @@ function writeCheck(raw: Sqlite): void {
 
 /** What SQLite says about a file as one line that names the key and the cure. */
 function unusable(path: string, error: unknown): Fault {
-  return new Fault("database_unusable", `database.path: ${path} cannot be used: ${wordsOf(error)}${cureFor(error)}`);
+  return new Fault("database_unusable", `database.path: ${path} cannot be used: ${errorText(error)}${cureFor(error)}`);
 }
 
 /** What helps against an error of SQLite, to be read behind its words; empty where nobody knows. */

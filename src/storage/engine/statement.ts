@@ -20,7 +20,7 @@ export function statement<P>(build: (db: BunSQLiteDatabase) => P): (at: Reader) 
 }
 
 /** The row an insert with RETURNING must have given. */
-export function returned<T>(row: T | undefined): T {
+export function requireRow<T>(row: T | undefined): T {
   if (row === undefined) throw new Error("an insert returned no row");
   return row;
 }

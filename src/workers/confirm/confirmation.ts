@@ -5,19 +5,19 @@ import type { ChainHeads, ProviderEvidence, Providers } from "../../chains/sourc
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { type Consensus, consensus, isDenied, type Opinion } from "../../domain/consensus.ts";
-import { errorCodes, Fault, wordsOf } from "../../domain/errors.ts";
-import { formatFinality, parseFinality, withoutStaleTags, witnessOf } from "../../domain/finality.ts";
-import { judge } from "../../domain/matching.ts";
-import { atMost } from "../../domain/money.ts";
-import type { Judged, Moved } from "../../services/settlement.ts";
-import { totalWith } from "../../storage/bound-transfers.ts";
+import { errorCodes, errorText, Fault } from "../../domain/errors.ts";
+import { formatFinality, parseFinality, provingBlock, withoutStaleTags } from "../../domain/finality.ts";
+import { judgeReceipt } from "../../domain/matching.ts";
+import { isAtMost } from "../../domain/money.ts";
+import type { ConfirmationResult, MovedTransfer } from "../../services/settlement.ts";
+import { totalReceivedWith } from "../../storage/bound-transfers.ts";
 import { depositById } from "../../storage/deposits.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { type TransferRow, transferOf } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import { createConfirmationQueue, type QueuedTransfer } from "./confirmation-queue.ts";
-import { isWithinReach, reachOf, type SecondFinality, secondFinalities } from "./second-finality.ts";
+import { isWithinReach, reachOfPolicy, type SecondFinality, secondFinalities } from "./second-finality.ts";
 
 /** How long a payment waits for a second opinion that the configuration does not ask for. */
 const unasked_patience_ms = 600_000;
@@ -26,7 +26,7 @@ const alert_interval_ms = 600_000;
 
 /** The result of one confirmation batch. */
 export interface ConfirmationOutcome {
-  judged: Judged[];
+  judged: ConfirmationResult[];
   /** For the log: why payments do not count yet; null when none is held back. */
   held: string | null;
 }
@@ -42,12 +42,12 @@ export interface Confirmation {
 interface Case extends QueuedTransfer {
   needed: number;
   /** The answer of a provider that does not show this block is unclear. */
-  witness: ReturnType<typeof witnessOf>;
+  witness: ReturnType<typeof provingBlock>;
   /** Why no second operator calls its policy met, where two are needed; null when nothing is missing. */
   unvouched: string | null;
   opinions: Opinion[];
   /** Headers by which a transfer that moved is re-pointed. */
-  moved: Map<string, Moved>;
+  moved: Map<string, MovedTransfer>;
   /** Why providers say nothing clear, in words for the operator. */
   unclear: string[];
 }
@@ -68,11 +68,11 @@ export function createConfirmation(needs: {
     heads: ChainHeads,
     settings: ChainSettings,
   ): Promise<ConfirmationOutcome> {
-    const due = queue.next(is_bound, (finality) => reachOf(finality, heads, settings.facts));
+    const due = queue.next(is_bound, (finality) => reachOfPolicy(finality, heads, settings.facts));
     const cases = await begin(due, heads, settings);
     const silence = await askAll(cases);
-    const judged: Judged[] = [];
-    const final = reachOf(formatFinality(settings.facts.final), heads, settings.facts);
+    const judged: ConfirmationResult[] = [];
+    const final = reachOfPolicy(formatFinality(settings.facts.final), heads, settings.facts);
     for (const one of cases) {
       const { row, memory } = one;
       const found = patientWith(one, settings, silence);
@@ -102,9 +102,9 @@ export function createConfirmation(needs: {
     if (verify.above === null) return 1;
     const total = database.read((at) => {
       const order_id = row.deposit === null ? null : (depositById(at, row.deposit)?.order_id ?? null);
-      return order_id === null ? row.amount : totalWith(at, order_id, row);
+      return order_id === null ? row.amount : totalReceivedWith(at, order_id, row);
     });
-    return atMost(total, verify.above) ? 1 : 2;
+    return isAtMost(total, verify.above) ? 1 : 2;
   }
 
   /** Cases of the transfers that enough operators call final; the others remember why not. */
@@ -118,7 +118,7 @@ export function createConfirmation(needs: {
       const second = needed > 1 ? seconds.get(row.finality) : undefined;
       if (isFinalBy(second, row)) {
         const unvouched = second?.through === null ? second.complaint : null;
-        const witness = witnessOf(parseFinality(row.finality), row.block_number, freshHeads, settings.facts);
+        const witness = provingBlock(parseFinality(row.finality), row.block_number, freshHeads, settings.facts);
         return [{ row, memory, needed, witness, unvouched, opinions: [], moved: new Map(), unclear: [] }];
       }
       memory.waiting_since = null;
@@ -160,7 +160,7 @@ export function createConfirmation(needs: {
     return alone;
   }
 
-  function judgement({ row, moved }: Case, { verdict }: Extract<Consensus, { state: "agreed" }>): Judged[] {
+  function judgement({ row, moved }: Case, { verdict }: Extract<Consensus, { state: "agreed" }>): ConfirmationResult[] {
     const { id, block_hash } = row;
     if (typeof verdict === "string") return [{ id, block_hash, verdict }];
     const place = moved.get(verdict.moved.hash);
@@ -225,7 +225,7 @@ function form(one: Case, { provider, receipts, refused, headers }: ProviderEvide
   }
   const receipt = receipts.get(row.tx_hash) ?? null;
   const header = headers.get(row.block_number) ?? null;
-  const verdict = judge(transferOf(row), receipt, header);
+  const verdict = judgeReceipt(transferOf(row), receipt, header);
   const block = typeof verdict === "string" ? null : headers.get(verdict.moved.number);
   // A receipt counts only in a block that is canonical where it says it is.
   const stands = typeof verdict === "string" || block?.hash === verdict.moved.hash;
@@ -237,7 +237,7 @@ function form(one: Case, { provider, receipts, refused, headers }: ProviderEvide
   if (verdict !== "unclear" && stands) return;
   const refusal = refused.get(row.tx_hash);
   const missing = header === null ? `shows no block ${row.block_number}` : "shows no receipt in this block";
-  one.unclear.push(`${provider}: ${refusal === undefined ? missing : wordsOf(refusal)}`);
+  one.unclear.push(`${provider}: ${refusal === undefined ? missing : errorText(refusal)}`);
 }
 
 function sidesOf({ opinions }: Case): string {

@@ -29,7 +29,7 @@ export function requestedTags({ finality, facts }: ChainSettings, promised: read
 }
 
 /** Up to where a policy (as `formatFinality` wrote it) is met by these heads. */
-export function reachOf(finality: string, heads: Heads, facts: ChainFacts): FinalReach {
+export function reachOfPolicy(finality: string, heads: Heads, facts: ChainFacts): FinalReach {
   const fresh = withoutStaleTags(heads, facts.stale_tag_s ?? null);
   const { number, time } = finalReach(parseFinality(finality), fresh, facts);
   return { number: Math.min(number, heads.latest.number), time };
@@ -58,7 +58,7 @@ export async function secondFinalities(
     const second = await ask([first]);
     const isBehind = (finality: string) => {
       const { through } = finalityOf(finality, second, heads, facts);
-      return through !== null && !isWithinReach(through, reachOf(finality, heads, facts));
+      return through !== null && !isWithinReach(through, reachOfPolicy(finality, heads, facts));
     };
     // One operator may stand still: where a third says as much as the first, two agree.
     const third = typeof second !== "string" && group.some(isBehind) ? await ask([first, second.provider]) : second;
@@ -87,7 +87,7 @@ function finalityOf(
   const { provider, heads: otherHeads } = other;
   const behind_s = heads.latest.time - decisive(finality, otherHeads).time;
   const complaint = behind_s > facts.late_tag_s ? `${provider} is ${behind_s} seconds behind with what is final` : null;
-  return { through: reachOf(finality, otherHeads, facts), complaint };
+  return { through: reachOfPolicy(finality, otherHeads, facts), complaint };
 }
 
 /** The provider that the block deciding a policy is from. */

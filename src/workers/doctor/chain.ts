@@ -4,11 +4,11 @@
 import { type ConnectNeeds, connectChain, connectHistory, connectNode, connectProbe } from "../../chains/connect.ts";
 import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
-import { blocksIn, chains } from "../../domain/assets.ts";
+import { blocksIn, chainFacts } from "../../domain/assets.ts";
 import { type BlockRef, type FinalityTag, finalBlock, type Heads, tagsOf } from "../../domain/finality.ts";
 import { createRateLimiters } from "../../limits/rate-limiter.ts";
 import { createTelemetry } from "../../telemetry.ts";
-import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type CheckFinding, fail, ok, runCheck, warn } from "./check.ts";
 
 /** All chains make blocks within seconds; one this old is a node that stands still, or a chain that does. */
 const old_head_s = 120;
@@ -67,7 +67,7 @@ async function examinePolicy({ settings, world }: ChainNeeds): Promise<Check[]> 
   const { id, facts, finality, chain_id } = settings;
   const wanted_s = facts.finality[0]?.finality.seconds;
   // Of a chain of the merchant's own nothing is stated.
-  if (wanted_s === undefined || chain_id !== chains[id].chain_id) return [];
+  if (wanted_s === undefined || chain_id !== chainFacts[id].chain_id) return [];
   const short = finality.find(({ finality: { tag, blocks, seconds } }) => {
     if (tag !== undefined || blocks === undefined || seconds !== undefined) return false;
     return blocks * facts.seconds_per_block.usual < wanted_s;
@@ -76,7 +76,7 @@ async function examinePolicy({ settings, world }: ChainNeeds): Promise<Check[]> 
   const { blocks = 0 } = short.finality;
   const time_s = Math.round(blocks * facts.seconds_per_block.usual * 10) / 10;
   const words = `${blocks} blocks are ${time_s} s on ${id}; write "${blocks}+${wanted_s}s" (chains.${id}.finality)`;
-  return [await checked(world, id, "finality", async () => warn(words))];
+  return [await runCheck(world, id, "finality", async () => warn(words))];
 }
 
 interface Node {
@@ -94,7 +94,7 @@ async function examineNode(needs: ChainNeeds, url: string | null): Promise<Node>
   const alone = { ...settings, rpc_urls: [] };
   const source = url === null ? connectChain({ ...needs, settings: alone }) : connectNode(needs, url);
   const subject = `${settings.id} ${source.reports()[0]?.provider}`;
-  const look = (check: string, act: () => Promise<Finding>) => checked(world, subject, check, act);
+  const look = (check: string, act: () => Promise<CheckFinding>) => runCheck(world, subject, check, act);
   const wanted = tagsOf([...settings.finality.map((tier) => tier.finality), settings.facts.final]);
   let heads: Heads | null = null;
 
@@ -128,14 +128,14 @@ async function examineNode(needs: ChainNeeds, url: string | null): Promise<Node>
   return { url, source, checks, head: found.latest, skew_ms };
 }
 
-function headFinding({ number, time }: BlockRef, now: number): Finding {
+function headFinding({ number, time }: BlockRef, now: number): CheckFinding {
   const age_s = Math.round(now / 1000 - time);
   const words = `block ${number}, ${age_s} s old`;
   if (age_s > dead_head_s) return fail("provider_lagging", `${words}; the node stands still: list another provider`);
   return age_s > old_head_s ? warn(`${words}; the node is behind, or the chain is quiet`) : ok(words);
 }
 
-function tagFinding(tag: FinalityTag, heads: Heads, { facts }: ChainSettings, now: number): Finding {
+function tagFinding(tag: FinalityTag, heads: Heads, { facts }: ChainSettings, now: number): CheckFinding {
   const block = heads[tag];
   if (block === null) {
     const depth = heads.latest.number - finalBlock({ tag }, heads, facts) + 1;
@@ -151,7 +151,7 @@ async function logsFinding(
   config: Config,
   { id, tokens }: ChainSettings,
   head: BlockRef,
-): Promise<Finding> {
+): Promise<CheckFinding> {
   const wallets = config.wallets.filter((wallet) => wallet.chain === id).map((wallet) => wallet.address);
   const from = Math.max(0, head.number - logs_blocks + 1);
   const asked = { from, to: head.number, wallets, tokens: tokens.map((token) => token.address), mark: null };
@@ -167,7 +167,7 @@ async function examineContracts(needs: ChainNeeds, url: string): Promise<Check[]
   const asked = probe.contracts(accepted.map((token) => token.address));
   return Promise.all(
     accepted.map((token, i) =>
-      checked(world, `${settings.id} ${token.coin}`, "contract", async () => {
+      runCheck(world, `${settings.id} ${token.coin}`, "contract", async () => {
         const facts = (await asked)[i];
         const cure = `correct chains.${settings.id}.tokens.${token.coin}`;
         if (!facts?.code) return fail("wrong_token", `there is no contract at ${token.address}; ${cure}.address`);
@@ -187,7 +187,7 @@ async function examineExplorer(needs: ChainNeeds, source: Source, head: BlockRef
   const history = connectHistory(needs);
   const wallet = config.wallets.find((one) => one.chain === settings.id)?.address;
   if (history === null || wallet === undefined) return [];
-  const check = await checked(world, `${settings.id} ${history.provider}`, "explorer", async () => {
+  const check = await runCheck(world, `${settings.id} ${history.provider}`, "explorer", async () => {
     const behind = Math.max(index_behind_blocks, blocksIn(index_behind_s, settings.facts));
     const last = Math.max(0, head.number - behind);
     const [from, to] = await source.blocks([Math.max(0, last - index_blocks), last]);

@@ -1,22 +1,22 @@
 // One thing that is looked at when an operator asks what is wrong: a verdict in words, and what to do about it. Bounded
 // in time; never throws.
 
-import { type Code, codeOf, errorCodes, Fault, wordsOf } from "../../domain/errors.ts";
+import { type Code, errorCode, errorCodes, errorText, Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
 
 const check_timeout_ms = 10_000;
 
-export type Verdict = "ok" | "warn" | "fail";
+export type CheckResult = "ok" | "warn" | "fail";
 
-export interface Finding {
-  verdict: Verdict;
+export interface CheckFinding {
+  verdict: CheckResult;
   /** What was found, and for anything but ok what to do. */
   words: string;
   /** Of a failure. */
   code?: Code;
 }
 
-export interface Check extends Finding {
+export interface Check extends CheckFinding {
   /** What was looked at: a chain and a provider's host, a file, an origin. Never a URL that may hold a key. */
   subject: string;
   check: string;
@@ -36,20 +36,20 @@ const cures: Partial<Record<Code, string>> = {
 };
 
 /** All is well; `words` say what was found. */
-export const ok = (words: string): Finding => ({ verdict: "ok", words });
+export const ok = (words: string): CheckFinding => ({ verdict: "ok", words });
 
 /** Worth a look, and no reason to stop; `words` end with what to do. */
-export const warn = (words: string): Finding => ({ verdict: "warn", words });
+export const warn = (words: string): CheckFinding => ({ verdict: "warn", words });
 
 /** To be mended before money depends on it; `words` end with how. */
-export const fail = (code: Code, words: string): Finding => ({ verdict: "fail", code, words });
+export const fail = (code: Code, words: string): CheckFinding => ({ verdict: "fail", code, words });
 
 /** Runs one look within ten seconds; a Fault is a failure under its own code. */
-export async function checked(
+export async function runCheck(
   world: World,
   subject: string,
   check: string,
-  look: () => Finding | Promise<Finding>,
+  look: () => CheckFinding | Promise<CheckFinding>,
 ): Promise<Check> {
   const enough = new AbortController();
   try {
@@ -59,8 +59,8 @@ export async function checked(
     late.catch(() => {});
     return { subject, check, ...(await Promise.race([Promise.resolve().then(look), late])) };
   } catch (error) {
-    const code = codeOf(error);
-    const words = code === "internal" ? `${errorCodes.internal.text}: ${wordsOf(error)}` : wordsOf(error);
+    const code = errorCode(error);
+    const words = code === "internal" ? `${errorCodes.internal.text}: ${errorText(error)}` : errorText(error);
     const cure = cures[code];
     return { subject, check, ...fail(code, cure === undefined ? words : `${words}; ${cure}`) };
   } finally {

@@ -9,7 +9,7 @@ import { examineClock, examineConfig, examineStorage } from "./machine.ts";
 import { examinePublicUrl, examineWebhooks } from "./reach.ts";
 
 /** All checks of an appliance with these settings; works beside a running server and without one. Writes nothing. */
-export async function examine({ world, config }: { world: World; config: Config }): Promise<Check[]> {
+export async function runDoctor({ world, config }: { world: World; config: Config }): Promise<Check[]> {
   const outbound = createOutbound({ world });
   const needs = { config, outbound, world };
   const reached = Promise.all([

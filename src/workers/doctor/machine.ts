@@ -5,7 +5,7 @@ import type { Config } from "../../config/config.ts";
 import { schema_version } from "../../storage/engine/migrations.ts";
 import { examineDatabase, type WebhookOrigin } from "../../storage/examine.ts";
 import type { World } from "../../world.ts";
-import { type Check, checked, type Finding, fail, ok, warn } from "./check.ts";
+import { type Check, type CheckFinding, fail, ok, runCheck, warn } from "./check.ts";
 
 /** A signature is refused when clocks differ by its window; transfers are dated by the chain. */
 const skew_warn_ms = 5_000;
@@ -18,7 +18,7 @@ const other_bits = 0o007;
 
 /** Compares our clock with what others state of theirs, in ms: the middle of them, because one alone may be wrong. */
 export function examineClock(world: World, skews_ms: readonly number[]): Promise<Check> {
-  return checked(world, "clock", "time", () => {
+  return runCheck(world, "clock", "time", () => {
     const sorted = [...skews_ms].sort((a, b) => a - b);
     const middle = sorted[Math.floor((sorted.length - 1) / 2)];
     if (middle === undefined) return warn("no provider states its time; make sure that this machine's clock is set");
@@ -33,7 +33,7 @@ export function examineClock(world: World, skews_ms: readonly number[]): Promise
 
 /** Looks at the configuration file's mode: it holds the shop's secret. */
 export function examineConfig(world: World, config: Config): Promise<Check> {
-  return checked(world, config.path, "mode", () => {
+  return runCheck(world, config.path, "mode", () => {
     const mode = world.files.mode(config.path) ?? 0;
     const words = `mode ${mode.toString(8).padStart(4, "0")}`;
     const cure = `it holds your secrets: chmod 600 ${config.path}`;
@@ -52,7 +52,7 @@ export interface StorageExamination {
 export async function examineStorage(world: World, { database: { path } }: Config): Promise<StorageExamination> {
   const folder = dirname(path);
   let webhook_origins: WebhookOrigin[] = [];
-  const disk = await checked(world, folder, "disk", () => {
+  const disk = await runCheck(world, folder, "disk", () => {
     const found = world.files.disk(folder);
     if (found === null) return warn("there is no such folder yet; the first start makes it");
     const words = `${gigabytes(found.free_bytes)} free`;
@@ -60,7 +60,7 @@ export async function examineStorage(world: World, { database: { path } }: Confi
     if (found.free_bytes < free_fail_bytes) return fail("disk_unusable", `${words}; make room before it is full`);
     return found.free_bytes < free_warn_bytes ? warn(`${words}; make room`) : ok(words);
   });
-  const database = await checked(world, path, "database", (): Finding => {
+  const database = await runCheck(world, path, "database", (): CheckFinding => {
     const found = examineDatabase({ world, path });
     if (found === null) return warn("not there yet; the first start makes it");
     webhook_origins = found.webhook_origins;
@@ -86,7 +86,7 @@ export async function examineStorage(world: World, { database: { path } }: Confi
 
 /** Looks at who may read the database and the files that SQLite keeps beside it. */
 function examineModes(world: World, path: string): Promise<Check> {
-  return checked(world, path, "mode", () => {
+  return runCheck(world, path, "mode", () => {
     const all = ["", "-wal", "-shm", ".lock"].map((end) => `${path}${end}`);
     const open = all.filter((file) => ((world.files.mode(file) ?? 0) & (group_bits | other_bits)) !== 0);
     return open.length === 0 ? ok("for this user alone") : warn(`others may read them: chmod 600 ${open.join(" ")}`);

@@ -6,7 +6,7 @@ import { isRedirect } from "../../domain/redirect.ts";
 import type { Outbound } from "../../outbound.ts";
 import type { WebhookOrigin } from "../../storage/examine.ts";
 import type { World } from "../../world.ts";
-import { type Check, checked, type Finding, ok, warn } from "./check.ts";
+import { type Check, type CheckFinding, ok, runCheck, warn } from "./check.ts";
 
 const reach_timeout_ms = 9_000;
 const reach_answer_max_bytes = 65_536;
@@ -32,10 +32,10 @@ export function examineWebhooks(needs: ReachNeeds, origins: readonly WebhookOrig
   return Promise.all([
     ...(unknown === null
       ? []
-      : [checked(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted", lastAt(known)))]),
+      : [runCheck(world, hostOf(unknown), "webhook", () => knock(needs, unknown, "trusted", lastAt(known)))]),
     ...origins
       .filter(({ origin }) => origin !== known)
-      .map((last) => checked(world, hostOf(last.origin), "webhook", () => knock(needs, last.origin, guarded, last))),
+      .map((last) => runCheck(world, hostOf(last.origin), "webhook", () => knock(needs, last.origin, guarded, last))),
   ]);
 }
 
@@ -48,7 +48,7 @@ async function knock(
   url: string,
   target: "trusted" | "guarded",
   last: WebhookOrigin | null,
-): Promise<Finding> {
+): Promise<CheckFinding> {
   const last_status = last?.last_status ?? null;
   const wasRedirected = last_status !== null && isRedirect(last_status);
   const { status, redirect } = await outbound.send({
@@ -79,7 +79,7 @@ function isTaken(status: number): boolean {
 export async function examinePublicUrl({ config, outbound, world }: ReachNeeds): Promise<Check[]> {
   const { public_url } = config.server;
   if (public_url === null) return [];
-  const check = await checked(world, hostOf(public_url), "public_url", async () => {
+  const check = await runCheck(world, hostOf(public_url), "public_url", async () => {
     const answer = await outbound.send({
       method: "GET",
       url: `${public_url}/health`,

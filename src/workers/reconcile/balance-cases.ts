@@ -1,15 +1,15 @@
 // Looks into balances that nothing explains: reads both sides of the range again, from another provider where there is
 // one, lets settlement take in what the scan missed, and narrows what is left by readings in its middle.
 
-import type { Question, Source } from "../../chains/source.ts";
+import type { LogQuery, Source } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
-import { divided, type Movement, middleOf, type Stretch, stretchOf } from "../../domain/balances.ts";
+import { type BalanceChange, type BalanceGap, balanceGap, middleBlock, splitGap } from "../../domain/balances.ts";
 import { intervalAt } from "../../domain/coverage.ts";
-import { codeOf } from "../../domain/errors.ts";
-import type { Balances } from "../../services/balances.ts";
+import { errorCode } from "../../domain/errors.ts";
+import type { BalanceComparison } from "../../services/balance-comparison.ts";
 import type { Settlement } from "../../services/settlement.ts";
-import { incomingBetween, type OpenCase, openCases, stretchOfCase } from "../../storage/checks.ts";
+import { gapOfCase, incomingBetween, type OpenCase, openCases } from "../../storage/checks.ts";
 import { coveredBlocks } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
@@ -40,7 +40,7 @@ export function createCaseWork(needs: {
   evidence: Evidence;
   database: Database;
   settlement: Settlement;
-  balances: Balances;
+  balances: BalanceComparison;
   world: World;
   telemetry: Telemetry;
 }): CaseWork {
@@ -60,7 +60,7 @@ export function createCaseWork(needs: {
     const avoid = one.answered_by ?? before;
     const asked = { from: one.from_block + 1, to: one.to_block, wallets: [one.wallet], tokens: [one.token] };
     const { page_blocks } = settings().facts;
-    const outgoing = async (question: Question) => ({ answer: await source.read(question, avoid), transfers: [] });
+    const outgoing = async (question: LogQuery) => ({ answer: await source.read(question, avoid), transfers: [] });
     reading = {
       key,
       in: createTransferRangeReader({ read: (question) => evidence.read(question, avoid), asked, page_blocks }),
@@ -80,11 +80,11 @@ export function createCaseWork(needs: {
 
     reading = null;
     const missed = await takeIn(readers.in);
-    const pot = { chain, wallet: one.wallet, token: one.token };
-    const incoming = database.read((at) => incomingBetween(at, pot, one.from_block, one.to_block));
+    const target = { chain, wallet: one.wallet, token: one.token };
+    const incoming = database.read((at) => incomingBetween(at, target, one.from_block, one.to_block));
     const movements = [...incoming, ...outgoingOf(readers.out, one)];
-    const whole = stretchOfCase(one);
-    const rest = stretchOf(whole.from, whole.to, movements);
+    const whole = gapOfCase(one);
+    const rest = balanceGap(whole.from, whole.to, movements);
     const { parts, stuck } = rest.difference === 0n ? { parts: [], stuck: null } : await narrowed(one, rest, movements);
     const answered_by = readers.in.pages.at(-1)?.answer.provider ?? "";
     await balances.narrow({ id: one.id, watch: one.watch, chain }, parts, { answered_by, stuck, missed });
@@ -105,23 +105,23 @@ export function createCaseWork(needs: {
   /** Halves a stretch by what was held in its middle for as long as one part alone stays unexplained. */
   async function narrowed(
     one: OpenCase,
-    rest: Stretch,
-    movements: readonly Movement[],
-  ): Promise<{ parts: Stretch[]; stuck: string | null }> {
+    rest: BalanceGap,
+    movements: readonly BalanceChange[],
+  ): Promise<{ parts: BalanceGap[]; stuck: string | null }> {
     let stretch = rest;
     for (let readings = 0; readings < middles_per_look_max; readings++) {
-      const middle = middleOf(stretch);
+      const middle = middleBlock(stretch);
       if (middle === null || one.stuck !== null) return { parts: [stretch], stuck: one.stuck };
       try {
         const { units } = await source.balances([one], middle);
         const [held] = units;
         if (held == null) return { parts: [stretch], stuck: "no_balance_stated" };
-        const parts = divided(stretch, { block: middle, units: held }, movements);
+        const parts = splitGap(stretch, { block: middle, units: held }, movements);
         const [only] = parts;
         if (only === undefined || parts.length > 1) return { parts, stuck: null };
         stretch = only;
       } catch (error) {
-        const code = codeOf(error);
+        const code = errorCode(error);
         if (code !== "provider_archive_only" && code !== "provider_cannot_answer") throw error;
         return { parts: [stretch], stuck: code };
       }
@@ -129,7 +129,7 @@ export function createCaseWork(needs: {
     return { parts: [stretch], stuck: null };
   }
 
-  function tell(one: OpenCase, parts: readonly Stretch[], stuck: string | null): void {
+  function tell(one: OpenCase, parts: readonly BalanceGap[], stuck: string | null): void {
     const about = { chain, wallet: one.wallet, token: one.token, case: one.id };
     if (parts.length === 0) return telemetry.info("balance_explained", about);
     if (one.looks > 0) return;

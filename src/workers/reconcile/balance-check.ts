@@ -1,16 +1,16 @@
 // Compares what wallets hold with what was recorded, every hour and after every catch-up: a reading near the head, which
 // any full node can give, is compared once its block is final and was read twice. Keeps its calls apart from the scan's.
 
-import type { Question, Source } from "../../chains/source.ts";
+import type { LogQuery, Source } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { coveredThrough, gaps } from "../../domain/coverage.ts";
 import { type Code, Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
-import type { Balances, Reading } from "../../services/balances.ts";
+import type { BalanceComparison, WatchReading } from "../../services/balance-comparison.ts";
 import { chainRow } from "../../storage/chains.ts";
 import { type CheckpointRow, checkpointsOn } from "../../storage/checks.ts";
-import { coveredOn, type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import { coverageByWatch, type WatchRow, watchesOf } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -59,7 +59,7 @@ export function createBalanceCheck(needs: {
   settings(): ChainSettings;
   source: Source;
   database: Database;
-  balances: Balances;
+  balances: BalanceComparison;
   cases: CaseWork;
   world: World;
   telemetry: Telemetry;
@@ -98,7 +98,7 @@ export function createBalanceCheck(needs: {
     const is_behind = database.read((at) => {
       const row = chainRow(at, chain);
       if (row?.head_number == null || row.stalled_since !== null) return true;
-      const [head, covered] = [row.head_number, coveredOn(at, chain)];
+      const [head, covered] = [row.head_number, coverageByWatch(at, chain)];
       const page = settings().facts.page_blocks;
       const unread = (watch: WatchRow) => gaps(covered.get(watch.id) ?? [], watch.start_block ?? head, head);
       return watchesOf(at, chain).some((watch) => unread(watch).some(({ from, to }) => to - from >= page));
@@ -148,7 +148,7 @@ export function createBalanceCheck(needs: {
     const { final, checkpoints, covered } = database.read((at) => ({
       final: chainRow(at, chain)?.final_number ?? -1,
       checkpoints: checkpointsOn(at, chain),
-      covered: coveredOn(at, chain, "final"),
+      covered: coverageByWatch(at, chain, "final"),
     }));
     if (final < block.number) return;
     const ready = held.filter(({ watch }) => {
@@ -174,7 +174,7 @@ export function createBalanceCheck(needs: {
     // Its block was replaced after all: a fresh reading is due at once.
     if (now?.hash !== block.hash) return;
     const { readers } = reading;
-    const readings = ready.map(({ watch, units }): Reading => {
+    const readings = ready.map(({ watch, units }): WatchReading => {
       const side = readers.get(checkpoints.get(watch.id)?.block ?? block.number);
       return { watch, units, outgoing: side === undefined ? [] : outgoingOf(side, watch) };
     });
@@ -185,7 +185,7 @@ export function createBalanceCheck(needs: {
   }
 
   /** Reads once more what is about to become a case: one batch may have been answered by two nodes. */
-  async function isStated(block: BlockRef, disputed: readonly Reading[]): Promise<boolean> {
+  async function isStated(block: BlockRef, disputed: readonly WatchReading[]): Promise<boolean> {
     if (disputed.length === 0) return true;
     const watches = disputed.map(({ watch }) => watch);
     const again = await source.balances(watches, block.number).catch((error: unknown) => {
@@ -209,7 +209,7 @@ export function createBalanceCheck(needs: {
         const wallets = [...new Set(group.map(({ wallet }) => wallet))];
         const tokens = [...new Set(group.map(({ token }) => token))];
         const asked = { from: after + 1, to, wallets, tokens, side: "out" as const };
-        const read = async (question: Question) => ({ answer: await source.read(question), transfers: [] });
+        const read = async (question: LogQuery) => ({ answer: await source.read(question), transfers: [] });
         return [after, createTransferRangeReader({ read, asked, page_blocks: settings().facts.page_blocks })];
       }),
     );

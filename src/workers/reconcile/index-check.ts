@@ -1,7 +1,7 @@
 // Compares recorded transfers with what an index of the chain tells, wallet by wallet, every hour: what the scan missed is
 // looked up by its receipt and handed to settlement. An index that is down or wrong costs a warning, never a payment.
 
-import type { History, Mention } from "../../chains/history.ts";
+import type { History, IndexHint } from "../../chains/history.ts";
 import type { Source } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
@@ -12,12 +12,12 @@ import type { Transfer } from "../../domain/payment.ts";
 import type { IndexReconciliation } from "../../services/index-reconciliation.ts";
 import type { Settlement } from "../../services/settlement.ts";
 import { type ComparedRow, dueComparisons, transfersTo } from "../../storage/compared.ts";
-import { intervals, type WatchRow, watchesOf } from "../../storage/coverage.ts";
+import { coveredIntervals, type WatchRow, watchesOf } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
-import { createLookUp } from "../scan/transfer-lookup.ts";
+import { createTransferLookup } from "../scan/transfer-lookup.ts";
 
 /** How often it looks whether a wallet is due. */
 const tick_ms = 60_000;
@@ -55,7 +55,7 @@ export function createIndexCheck(needs: {
   telemetry: Telemetry;
 }): IndexCheck {
   const { chain, settings, source, database, settlement, indexReconciliation, world, telemetry } = needs;
-  const lookUp = createLookUp({ database, sourceOf: () => source });
+  const lookUp = createTransferLookup({ database, sourceOf: () => source });
   let asked: { settings: ChainSettings; history: History | null } | null = null;
   let not_before = Number.NEGATIVE_INFINITY;
 
@@ -133,7 +133,7 @@ export function createIndexCheck(needs: {
   function finalThrough(watches: readonly WatchRow[]): number | null {
     const ends = database.read((at) =>
       watches.map(({ id, start_block }) =>
-        start_block === null ? null : (coveredThrough(intervals(at, id, "final"), start_block)?.to ?? null),
+        start_block === null ? null : (coveredThrough(coveredIntervals(at, id, "final"), start_block)?.to ?? null),
       ),
     );
     return ends.length === 0 || ends.includes(null) ? null : Math.min(...ends.map((end) => end ?? 0));
@@ -158,7 +158,7 @@ export function createIndexCheck(needs: {
 }
 
 /** The fields by which an index entry and a stored transfer are compared. */
-type ComparedTransfer = Pick<Mention, "tx_hash" | "token"> & { units: bigint | string };
+type ComparedTransfer = Pick<IndexHint, "tx_hash" | "token"> & { units: bigint | string };
 
 /** Entries of `listed` beyond those in `known`; equal transfers of one transaction count separately. */
 function unmatched<T extends ComparedTransfer>(listed: readonly T[], known: readonly ComparedTransfer[]): T[] {
@@ -172,7 +172,7 @@ function unmatched<T extends ComparedTransfer>(listed: readonly T[], known: read
   });
 }
 
-function isWithin({ block, time, units }: Mention, from: BlockRef, to: BlockRef): boolean {
+function isWithin({ block, time, units }: IndexHint, from: BlockRef, to: BlockRef): boolean {
   if (units === 0n) return false;
   return block === null ? time >= from.time && time <= to.time : block >= from.number && block <= to.number;
 }

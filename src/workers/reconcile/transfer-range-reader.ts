@@ -1,12 +1,12 @@
 // Reads transfers to or from some wallets over a range of final blocks, a few pages at a time, so that a long range delays
 // nothing else. Keeps what it read; decides nothing.
 
-import type { Answer, Holding, Question } from "../../chains/source.ts";
-import type { Movement } from "../../domain/balances.ts";
+import type { Holding, LogPage, LogQuery } from "../../chains/source.ts";
+import type { BalanceChange } from "../../domain/balances.ts";
 import type { Transfer } from "../../domain/payment.ts";
 
-export interface TransferPage {
-  answer: Answer;
+export interface TransferRange {
+  answer: LogPage;
   /** Its transfers with their receipt indexes, where `read` looks them up. */
   transfers: readonly Transfer[];
 }
@@ -16,17 +16,17 @@ export interface TransferRangeReader {
   advance(pages: number): Promise<number>;
   isRead(): boolean;
   /** Pages read so far, lowest blocks first. */
-  pages: readonly TransferPage[];
+  pages: readonly TransferRange[];
 }
 
 /** Reads `asked.from..to`; `page_blocks` is the widest range of one call. */
 export function createTransferRangeReader(needs: {
-  read(question: Question): Promise<TransferPage>;
-  asked: Omit<Question, "mark">;
+  read(question: LogQuery): Promise<TransferRange>;
+  asked: Omit<LogQuery, "mark">;
   page_blocks: number;
 }): TransferRangeReader {
   const { read, asked, page_blocks } = needs;
-  const pages: TransferPage[] = [];
+  const pages: TransferRange[] = [];
   let from = asked.from;
   return {
     pages,
@@ -45,7 +45,7 @@ export function createTransferRangeReader(needs: {
 }
 
 /** Outgoing transfers of one wallet and token, with negative units. */
-export function outgoingOf(reader: TransferRangeReader, { wallet, token }: Holding): Movement[] {
+export function outgoingOf(reader: TransferRangeReader, { wallet, token }: Holding): BalanceChange[] {
   return reader.pages
     .flatMap(({ answer }) => answer.transferLogs)
     .filter((transferLog) => transferLog.sender === wallet && transferLog.token === token)

@@ -3,7 +3,7 @@
 
 import type { ChainHeads, Providers } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
-import { isOff } from "../../domain/clock.ts";
+import { isClockWrong } from "../../domain/clock.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
@@ -139,7 +139,7 @@ export function createClockWatch(needs: {
 
   /** What another provider says, where this one says that our clock is wrong. */
   async function askAnother({ by }: ChainHeads, best: Comparison, gap_ms: number): Promise<void> {
-    if (!isOff(best) || world.elapsed() - second_provider_asked_at < second_provider_interval_ms) return;
+    if (!isClockWrong(best) || world.elapsed() - second_provider_asked_at < second_provider_interval_ms) return;
     second_provider_asked_at = world.elapsed();
     try {
       const stopTiming = startTiming(world);
@@ -174,7 +174,7 @@ export function createClockWatch(needs: {
       const gap_ms = timing.elapsed - before.elapsed;
       const best = compare(heads.by.latest, heads.latest, gap_ms, timing);
       // The first head after a pause may be an old one: only a second one shows that our clock is off.
-      if (isOff(best) && compared.get(heads.by.latest)?.length === 1) return;
+      if (isClockWrong(best) && compared.get(heads.by.latest)?.length === 1) return;
       await keep(heads.by.latest, best);
       await askAnother(heads, best, gap_ms);
     },

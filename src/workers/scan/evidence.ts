@@ -1,11 +1,11 @@
 // What a chain says about single transfers as a page is taken in: where a log stands in its receipt, what has left the
 // chain. Asks and judges; writes nothing.
 
-import type { Answer, EvidenceQuery, ProviderEvidence, Providers, Question } from "../../chains/source.ts";
-import { type ChainId, chains } from "../../domain/assets.ts";
+import type { EvidenceQuery, LogPage, LogQuery, ProviderEvidence, Providers } from "../../chains/source.ts";
+import { type ChainId, chainFacts } from "../../domain/assets.ts";
 import { isDenied, type Opinion } from "../../domain/consensus.ts";
 import { Fault } from "../../domain/errors.ts";
-import { judge } from "../../domain/matching.ts";
+import { judgeReceipt } from "../../domain/matching.ts";
 import type { ReceiptLog, Transfer, TransferLog } from "../../domain/payment.ts";
 import { operatorOf } from "../../domain/provider.ts";
 import type { Database } from "../../storage/engine/database.ts";
@@ -13,7 +13,7 @@ import { knownPositions, type TransferRow, transferOf, transfersBetween } from "
 import type { Telemetry } from "../../telemetry.ts";
 
 /** A transaction that no provider bears out: its block is not read completely. */
-export interface Unproved {
+export interface UnprovedTransaction {
   block: number;
   tx_hash: string;
   /** The provider that was asked last. */
@@ -23,11 +23,11 @@ export interface Unproved {
 
 /** A page as far as receipts bear it out. */
 export interface ProvedPage {
-  answer: Answer;
+  answer: LogPage;
   /** In block order, each with its position in its receipt. */
   transfers: Transfer[];
   /** Transactions whose transfers are left out. */
-  unproved: Unproved[];
+  unproved: UnprovedTransaction[];
 }
 
 export interface Evidence {
@@ -36,7 +36,7 @@ export interface Evidence {
    * looked up once; what one provider does not bear out is asked of the others. A page that receipts contradict is read
    * again by another provider where there is one.
    */
-  read(question: Question, avoid?: string): Promise<ProvedPage>;
+  read(question: LogQuery, avoid?: string): Promise<ProvedPage>;
   /**
    * The page without those of its transfers in `late` that are not shown by two operators, and by more than deny them.
    * Their transactions are added to `unproved`. With one operator in the list, the page as it is.
@@ -49,10 +49,10 @@ export interface Evidence {
    * lacks.
    */
   findGone(
-    answer: Answer,
+    answer: LogPage,
     transfers: readonly Transfer[],
     is_final: boolean,
-  ): Promise<{ gone: number[]; undecided: Unproved[]; lacking: number[] }>;
+  ): Promise<{ gone: number[]; undecided: UnprovedTransaction[]; lacking: number[] }>;
 }
 
 /** What providers say of a transfer. */
@@ -71,9 +71,9 @@ export function createEvidence(needs: {
   telemetry: Telemetry;
 }): Evidence {
   const { chain, source, database, telemetry } = needs;
-  const keeps_failed_logs = chains[chain].kind === "tron";
+  const keeps_failed_logs = chainFacts[chain].kind === "tron";
 
-  async function read(question: Question, avoid?: string): Promise<ProvedPage> {
+  async function read(question: LogQuery, avoid?: string): Promise<ProvedPage> {
     const page = await prove(await source.read(question, avoid));
     const contradiction = page.unproved.find(({ fault }) => fault.code === "provider_inconsistent");
     if (contradiction === undefined) return page;
@@ -86,9 +86,9 @@ export function createEvidence(needs: {
     return other.unproved.length <= page.unproved.length ? other : page;
   }
 
-  async function prove(answer: Answer): Promise<ProvedPage> {
+  async function prove(answer: LogPage): Promise<ProvedPage> {
     const { transfers, unknown } = knownApart(answer);
-    const unproved = new Map<string, Unproved>();
+    const unproved = new Map<string, UnprovedTransaction>();
     const excluded: string[] = [];
     while (unknown.size > 0) {
       const evidence = await ask({ hashes: [...unknown.keys()], heights: [] }, excluded);
@@ -113,7 +113,7 @@ export function createEvidence(needs: {
   }
 
   /** Transfer logs that are stored already, and the others by transaction. */
-  function knownApart({ transferLogs }: Answer): { transfers: Transfer[]; unknown: Map<string, TransferLog[]> } {
+  function knownApart({ transferLogs }: LogPage): { transfers: Transfer[]; unknown: Map<string, TransferLog[]> } {
     const transfers: Transfer[] = [];
     const unknown: TransferLog[] = [];
     database.read((at) => {
@@ -176,7 +176,7 @@ export function createEvidence(needs: {
     telemetry.count("log_time_wrong", { chain });
   }
 
-  async function findGone(answer: Answer, transfers: readonly Transfer[], is_final: boolean) {
+  async function findGone(answer: LogPage, transfers: readonly Transfer[], is_final: boolean) {
     const shown = new Set(transfers.map((transfer) => `${transfer.tx_hash} ${transfer.position}`));
     const suspects = database
       .read((at) => transfersBetween(at, chain, answer.from, answer.to))
@@ -273,7 +273,7 @@ function opinionOf(transfer: Transfer, { provider, receipts, headers }: Provider
   const receipt = receipts.get(transfer.tx_hash);
   const header = headers.get(transfer.block.number) ?? null;
   if (receipt === null && header?.hash === transfer.block.hash) return { provider, verdict: "absent" };
-  return { provider, verdict: receipt === undefined ? "unclear" : judge(transfer, receipt, header) };
+  return { provider, verdict: receipt === undefined ? "unclear" : judgeReceipt(transfer, receipt, header) };
 }
 
 const isDenying = ({ verdict }: Opinion) => verdict === "absent" || verdict === "gone";
@@ -285,7 +285,7 @@ function isBorneOut(opinions: readonly Opinion[]): boolean {
 }
 
 /** A transfer that the pages of two providers contradict each other about. */
-function unprovedOf({ block, tx_hash }: Transfer, provider: string): Unproved {
+function unprovedOf({ block, tx_hash }: Transfer, provider: string): UnprovedTransaction {
   const fault = new Fault("second_opinion_missing", "its page and an earlier one differ, and too few providers decide");
   return { block: block.number, tx_hash, provider, fault };
 }

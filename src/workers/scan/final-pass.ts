@@ -1,19 +1,19 @@
 // The final pass: reads what has become final once more, from another provider where there is one. Checks what the head
 // pass has read, never runs ahead of it.
 
-import type { Question } from "../../chains/source.ts";
+import type { LogQuery } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { gaps, intervalAt, type Range, union, upperHalf } from "../../domain/coverage.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { ChainEnd } from "../../storage/chains.ts";
-import { coveredOn, type WatchRow } from "../../storage/coverage.ts";
+import { coverageByWatch, type WatchRow } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { type TransferRow, transfersBetween } from "../../storage/transfers.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
 import type { Evidence } from "./evidence.ts";
-import { type Pages, pages_per_poll_max } from "./pages.ts";
+import { type PageReader, pages_per_poll_max } from "./page-reader.ts";
 
 /** The final pass follows the final block at this many polls' distance in time. */
 const final_pass_polls = 15;
@@ -28,7 +28,7 @@ export interface FinalPass {
 /** The final pass of one chain. */
 export function createFinalPass(needs: {
   chain: ChainId;
-  pages: Pages;
+  pages: PageReader;
   evidence: Evidence;
   database: Database;
   world: World;
@@ -44,7 +44,7 @@ export function createFinalPass(needs: {
     let range: Range | undefined;
     let width = facts.page_blocks;
     for (let count = 0; count < pages_per_poll_max; count += 1) {
-      const finally_read = database.read((at) => coveredOn(at, chain, "final"));
+      const finally_read = database.read((at) => coverageByWatch(at, chain, "final"));
       const once = watches.flatMap((one) =>
         gaps(finally_read.get(one.id) ?? [], one.start_block ?? 0, end.final.number),
       );
@@ -54,7 +54,7 @@ export function createFinalPass(needs: {
       if (range === undefined) break;
       const { from } = range;
       const last = Math.min(range.to, from + width - 1);
-      const head = database.read((at) => [...coveredOn(at, chain, "head").values()].flat());
+      const head = database.read((at) => [...coverageByWatch(at, chain, "head").values()].flat());
       const reader = intervalAt(head, from);
       const asked = pages.ask(watches, { from, to: Math.min(last, reader?.to ?? last) }, null);
       const page = await readOnFinal(asked, end, reader?.provider).catch((error) => pages.unserved(error, false));
@@ -92,7 +92,7 @@ export function createFinalPass(needs: {
   }
 
   /** Reads a page that lies on the branch of the final block; null when two providers show another block at its height. */
-  async function readOnFinal(asked: Question, { final }: ChainEnd, avoid: string | undefined) {
+  async function readOnFinal(asked: LogQuery, { final }: ChainEnd, avoid: string | undefined) {
     let refused = avoid;
     for (let tries = 0; tries < final_branch_tries_max; tries++) {
       const page = await evidence.read(asked, refused);

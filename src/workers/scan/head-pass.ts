@@ -4,15 +4,15 @@ import type { Providers } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { plan, type Range, upperHalf } from "../../domain/coverage.ts";
-import { codeOf, Fault } from "../../domain/errors.ts";
+import { errorCode, Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
-import { type ChainEnd, markAtOrBelow } from "../../storage/chains.ts";
+import { type ChainEnd, headerAtOrBelow } from "../../storage/chains.ts";
 import type { WatchRow } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import type { World } from "../../world.ts";
 import type { Evidence } from "./evidence.ts";
-import { type Pages, pages_per_poll_max } from "./pages.ts";
+import { type PageReader, pages_per_poll_max } from "./page-reader.ts";
 import type { Rewinding } from "./rewinding.ts";
 import type { UnreadBlocks } from "./unread-blocks.ts";
 
@@ -32,7 +32,7 @@ export interface HeadPass {
 export function createHeadPass(needs: {
   chain: ChainId;
   source: Providers;
-  pages: Pages;
+  pages: PageReader;
   evidence: Evidence;
   unread: UnreadBlocks;
   rewinding: Rewinding;
@@ -47,7 +47,7 @@ export function createHeadPass(needs: {
     if (watches.length === 0) return watching.quiet(chain, end);
     for (let rewound = false; ; rewound = true) {
       // As long as the newest header that was seen stands, so does everything below it.
-      const mark = database.read((at) => markAtOrBelow(at, chain, end.head.number));
+      const mark = database.read((at) => headerAtOrBelow(at, chain, end.head.number));
       const left = () => pages.missing(watches, end.head.number);
       const broken = await readRanges(watches, end, mark, settings).finally(() => unread.settle(left()));
       if (broken === null) {
@@ -99,7 +99,7 @@ export function createHeadPass(needs: {
       const push = (parts: readonly Range[]) => work.unshift(...parts.map((range) => ({ range, is_newest })));
       const asked = { from: range.from, to: Math.min(range.to, range.from + facts.page_blocks - 1) };
       const page = await evidence.read(pages.ask(watches, asked, seen)).catch(async (error) => {
-        if (seen !== null && codeOf(error) === "provider_lagging" && (await isMarkLost(seen, end.head))) return seen;
+        if (seen !== null && errorCode(error) === "provider_lagging" && (await isMarkLost(seen, end.head))) return seen;
         return pages.unserved(error, asked.to === head);
       });
       // A header that was seen and is not served any more vouches for nothing: an older one has to.

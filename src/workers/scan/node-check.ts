@@ -5,7 +5,7 @@ import type { Source } from "../../chains/source.ts";
 import { type ChainSettings, type Config, offeredCoins } from "../../config/config.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { World } from "../../world.ts";
-import { verify } from "./verify.ts";
+import { verifyNode } from "./verify-node.ts";
 
 /** How long a node may take to prove that it is the wrong one before the server starts without waiting for it. */
 const identity_timeout_ms = 3000;
@@ -47,7 +47,7 @@ export function changedChains(next: Config, current: Config): ChainSettings[] {
 async function checkIdentity(world: World, config: Config, settings: ChainSettings, source: Source): Promise<void> {
   const late = new AbortController();
   const verdict = await Promise.race([
-    verify(source, config, settings).then(
+    verifyNode(source, config, settings).then(
       () => null,
       (error: unknown) => error,
     ),

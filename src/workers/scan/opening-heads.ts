@@ -3,8 +3,8 @@
 
 import type { Providers } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
-import { codeOf, Fault, wordsOf } from "../../domain/errors.ts";
-import { isTimely } from "../../domain/matching.ts";
+import { errorCode, errorText, Fault } from "../../domain/errors.ts";
+import { isHeadTimeExpected } from "../../domain/matching.ts";
 import type { Watching } from "../../services/watching.ts";
 import { secondsPerBlock } from "../../storage/chains.ts";
 import type { DepositRow } from "../../storage/deposits.ts";
@@ -79,13 +79,13 @@ export function createOpeningHeads(needs: {
       if (stopped) return;
       const block_ms = database.read((at) => secondsPerBlock(at, chain)).most * 1000;
       const inTime = recent(asked)
-        .filter(({ deposit }) => isTimely(latest, deposit, { block_ms }))
+        .filter(({ deposit }) => isHeadTimeExpected(latest, deposit, { block_ms }))
         .map(({ deposit }) => deposit.id);
       if (inTime.length > 0) await watching.headAfterOpening(inTime, latest.number);
     } catch (error) {
       // Without an answer the head of the last poll decides.
       if (!(error instanceof Fault)) {
-        telemetry.error("opening_head_failed", { chain, code: codeOf(error), error: wordsOf(error) });
+        telemetry.error("opening_head_failed", { chain, code: errorCode(error), error: errorText(error) });
       }
     } finally {
       isAsking = false;

@@ -3,7 +3,7 @@
 
 import type { Providers } from "../../chains/source.ts";
 import type { ChainSettings } from "../../config/config.ts";
-import { atPace, type ChainId, chains } from "../../domain/assets.ts";
+import { atPace, type ChainId, chainFacts } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
@@ -59,7 +59,7 @@ export function createPaceWatch(needs: {
   function alarm(ms: number, { chain_id, facts }: ChainSettings): void {
     const { least, most } = facts.seconds_per_block;
     // Of a chain of the merchant's own nothing is stated.
-    const isUsual = (ms >= least * 1000 && ms <= most * 1000) || chain_id !== chains[chain].chain_id;
+    const isUsual = (ms >= least * 1000 && ms <= most * 1000) || chain_id !== chainFacts[chain].chain_id;
     if (isUsual || world.elapsed() - alarmed_at < alarm_interval_ms) return;
     alarmed_at = world.elapsed();
     const expected = `${least} to ${most}`;

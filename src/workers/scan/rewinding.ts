@@ -6,8 +6,8 @@ import type { ChainId } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import type { Watching } from "../../services/watching.ts";
-import { type ChainEnd, chainRow, marksBelow } from "../../storage/chains.ts";
-import { coveredOn, type Pass } from "../../storage/coverage.ts";
+import { type ChainEnd, chainRow, headersBelow } from "../../storage/chains.ts";
+import { coverageByWatch, type Pass } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import type { Telemetry } from "../../telemetry.ts";
 
@@ -52,7 +52,7 @@ export function createRewinding(needs: {
   }
 
   function standingAt(number: number): Promise<BlockRef | null> {
-    return newestStanding(database.read((at) => marksBelow(at, chain, number, marks_per_rewind_max)));
+    return newestStanding(database.read((at) => headersBelow(at, chain, number, marks_per_rewind_max)));
   }
 
   /** True where providers of two operators show the same other block in the place of one. */
@@ -66,7 +66,7 @@ export function createRewinding(needs: {
 
   /** The last block that was read as final; -1 while none was. */
   function readFinally(): number {
-    const covered = database.read((at) => coveredOn(at, chain, "final"));
+    const covered = database.read((at) => coverageByWatch(at, chain, "final"));
     return Math.max(-1, ...[...covered.values()].flatMap((all) => all.at(-1)?.to ?? -1));
   }
 
@@ -80,7 +80,7 @@ export function createRewinding(needs: {
         known?.final_number ?? -1,
         known?.final_hash === null ? readFinally() : Number.POSITIVE_INFINITY,
       );
-      const marks = database.read((at) => marksBelow(at, chain, broken.number - 1, marks_per_rewind_max));
+      const marks = database.read((at) => headersBelow(at, chain, broken.number - 1, marks_per_rewind_max));
       const standing = await newestStanding(marks);
       const [top, receded_to] = [standing?.number ?? -1, end.final.number];
       const isFinalStanding = async () =>

@@ -25,11 +25,11 @@ import { createHeadCheck } from "./head-check.ts";
 import { createHeadPass } from "./head-pass.ts";
 import { createOpeningHeads, type OpeningHeads } from "./opening-heads.ts";
 import { createPaceWatch } from "./pace-watch.ts";
-import { createPages } from "./pages.ts";
+import { createPageReader } from "./page-reader.ts";
 import { createRewinding } from "./rewinding.ts";
 import { createServedTags } from "./served-tags.ts";
 import { createUnreadBlocks } from "./unread-blocks.ts";
-import { verify } from "./verify.ts";
+import { verifyNode } from "./verify-node.ts";
 import { createWatchStarts } from "./watch-starts.ts";
 
 const health_interval_ms = 15_000;
@@ -69,7 +69,7 @@ export function createScan(needs: {
   const alarmIfFinalityLags = createFinalityLagAlarm({ chain, world, telemetry });
   const evidence = createEvidence({ chain, source, database, telemetry });
   const unread = createUnreadBlocks({ chain, watching, world, telemetry });
-  const pages = createPages({ chain, source, evidence, unread, database, settlement, world });
+  const pages = createPageReader({ chain, source, evidence, unread, database, settlement, world });
   const headPass = createHeadPass({ ...needs, chain, pages, evidence, unread, rewinding });
   const finalPass = createFinalPass({ chain, pages, evidence, database, world, telemetry });
   const pace = createPaceWatch({ chain, source, watching, database, telemetry, world });
@@ -92,7 +92,7 @@ export function createScan(needs: {
     try {
       const now = settings();
       if (verified !== now) {
-        await verify(source, config.current(), now);
+        await verifyNode(source, config.current(), now);
         verified = now;
         // Nodes that were replaced go away at once.
         health_at = Number.NEGATIVE_INFINITY;

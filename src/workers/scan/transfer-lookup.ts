@@ -6,15 +6,15 @@ import type { ChainId } from "../../domain/assets.ts";
 import { Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import { max_chain_clock_skew_s } from "../../domain/matching.ts";
-import type { LookUp } from "../../services/claims.ts";
+import type { TransferLookup } from "../../services/claims.ts";
 import { type WatchRow, watchesOf } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 
 /** Looks up through the source of each chain; `sourceOf` is null for a chain that is not read. */
-export function createLookUp(needs: {
+export function createTransferLookup(needs: {
   database: Database;
   sourceOf(chain: ChainId): Pick<Source, "receipts" | "blocks"> | null;
-}): LookUp {
+}): TransferLookup {
   const { database, sourceOf } = needs;
   return async (chain, tx_hash) => {
     const source = sourceOf(chain);

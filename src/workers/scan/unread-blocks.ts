@@ -3,7 +3,7 @@
 
 import type { ChainId } from "../../domain/assets.ts";
 import { gaps, type Range } from "../../domain/coverage.ts";
-import { type Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, type Fault } from "../../domain/errors.ts";
 import type { Watching } from "../../services/watching.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import type { World } from "../../world.ts";
@@ -68,11 +68,11 @@ export function createUnreadBlocks(needs: {
       if (is_due) {
         const txn = tx_hash ?? undefined;
         const by = provider ?? undefined;
-        telemetry.warn("block_unread", { chain, block, txn, provider: by, code: fault.code, error: wordsOf(fault) });
+        telemetry.warn("block_unread", { chain, block, txn, provider: by, code: fault.code, error: errorText(fault) });
         telemetry.count("block_unread", { chain });
       }
       known.set(block, {
-        why: `${where}: ${fault.code}: ${provider === null ? "" : `${provider}: `}${wordsOf(fault)}`,
+        why: `${where}: ${fault.code}: ${provider === null ? "" : `${provider}: `}${errorText(fault)}`,
         since,
         retry_at: now + Math.min(pause_max_ms, (now - since) * pause_per_age),
         alerted_at: is_due ? now : before.alerted_at,

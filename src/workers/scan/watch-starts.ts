@@ -4,7 +4,7 @@
 import type { Providers, Source } from "../../chains/source.ts";
 import type { ChainSettings, LiveConfig } from "../../config/config.ts";
 import type { ChainId } from "../../domain/assets.ts";
-import { Fault, wordsOf } from "../../domain/errors.ts";
+import { errorText, Fault } from "../../domain/errors.ts";
 import type { BlockRef } from "../../domain/finality.ts";
 import { max_chain_clock_skew_s } from "../../domain/matching.ts";
 import type { Watching } from "../../services/watching.ts";
@@ -129,7 +129,7 @@ export function createWatchStarts(needs: {
       if (failed instanceof Fault) {
         // A new wallet holds up no other: it is tried again at the next poll.
         if (begun.length === 0) throw failed;
-        telemetry.warn("start_not_looked_up", { chain, wallet: fresh[0]?.wallet, error: wordsOf(failed) });
+        telemetry.warn("start_not_looked_up", { chain, wallet: fresh[0]?.wallet, error: errorText(failed) });
       }
       return begun;
     },

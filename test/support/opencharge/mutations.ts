@@ -6,7 +6,7 @@ import { Database as Sqlite } from "bun:sqlite";
 import { liveConfig } from "../../../src/config/config.ts";
 import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
 import { createDirectory } from "../../../src/opencharge/services/directory.ts";
-import { createOwnIdentities } from "../../../src/opencharge/services/identity.ts";
+import { createLocalIdentitySource } from "../../../src/opencharge/services/identity.ts";
 import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
 import { checkAccepts, checkMerchant, checkRecipient } from "../../../src/opencharge/wire/audience.ts";
 import { isRefusal } from "../../../src/opencharge/wire/errors.ts";
@@ -182,7 +182,7 @@ function createJudge(recipient: Recipient) {
   const { ocid, base_path } = recipient;
   const settings = shopSettings({ merchant_ocid: ocid, endpoint: `https://pay.example${base_path}`, pinned });
   const config = liveConfig({ ...testConfig(), opencharge: settings });
-  const identities = createOwnIdentities({ config });
+  const identities = createLocalIdentitySource({ config });
   const outbound = createOutbound({ world });
   const directory = createDirectory({ config, outbound, world, telemetry: silent, identities });
   const limits = createNetworkLimits({ world });

@@ -9,7 +9,7 @@ import { createOpenchargeHttp } from "../../../src/opencharge/http/api.ts";
 import { createOpenchargeAccess } from "../../../src/opencharge/services/access.ts";
 import { createDirectory } from "../../../src/opencharge/services/directory.ts";
 import { createGateway } from "../../../src/opencharge/services/gateway.ts";
-import { createOwnIdentities } from "../../../src/opencharge/services/identity.ts";
+import { createLocalIdentitySource } from "../../../src/opencharge/services/identity.ts";
 import { createIssuers } from "../../../src/opencharge/services/issuers.ts";
 import { createNetworkLimits } from "../../../src/opencharge/services/limits.ts";
 import { createOpenchargeMerchant } from "../../../src/opencharge/services/merchant.ts";
@@ -108,7 +108,7 @@ export async function startShop(
   const rules = createPaymentRules({ config });
   const expiry = createExpiry({ ...rules, database, config, world });
   const outbound = createOutbound({ world });
-  const identities = createOwnIdentities({ config });
+  const identities = createLocalIdentitySource({ config });
   const directory = createDirectory({ config, outbound, world, telemetry, identities });
   const limits = createNetworkLimits({ world });
   const issuers = createIssuers({ config, outbound, world, directory, identities });

@@ -5,14 +5,14 @@ import type { Receipt } from "../../domain/payment.ts";
 
 const receipts_kept_max = 500;
 
-export interface ReceiptShelf {
+export interface ReceiptCache {
   /** The receipt of a row, if it is known for the very block the row names; a row that names none has none. */
   find(row: { tx_hash: string; block_hash: string | null }): Receipt | null;
   keep(receipt: Receipt): void;
 }
 
 /** An empty shelf; the receipts longest on it make room. */
-export function createReceiptShelf(): ReceiptShelf {
+export function createReceiptCache(): ReceiptCache {
   const kept = new Map<string, Receipt>();
   return {
     find({ tx_hash, block_hash }) {

@@ -1,7 +1,7 @@
 // One page of a chain, from the question to settlement: what both passes of the scan have in common. Decides nothing about
 // which page is next.
 
-import type { Providers, Question } from "../../chains/source.ts";
+import type { LogQuery, Providers } from "../../chains/source.ts";
 import type { ChainId } from "../../domain/assets.ts";
 import { gaps, intervalAt, type Range, union } from "../../domain/coverage.ts";
 import { type Code, Fault } from "../../domain/errors.ts";
@@ -9,7 +9,7 @@ import type { BlockRef } from "../../domain/finality.ts";
 import type { Transfer } from "../../domain/payment.ts";
 import type { Settlement } from "../../services/settlement.ts";
 import type { ChainEnd } from "../../storage/chains.ts";
-import { coveredOn, type Pass, type WatchRow } from "../../storage/coverage.ts";
+import { coverageByWatch, type Pass, type WatchRow } from "../../storage/coverage.ts";
 import type { Database } from "../../storage/engine/database.ts";
 import { isUnrecorded } from "../../storage/transfers.ts";
 import type { World } from "../../world.ts";
@@ -22,11 +22,11 @@ export const pages_per_poll_max = 20;
 const of_us: readonly Code[] = ["wrong_chain_id", "provider_refused", "provider_rate_limited"];
 const always_of_range: readonly Code[] = ["provider_archive_only", "provider_range_too_large"];
 
-export interface Pages {
+export interface PageReader {
   /** Blocks up to `head` that some watch has not read, lowest first. */
   missing(watches: readonly WatchRow[], head: number): Range[];
   /** One question for all watches. */
-  ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question;
+  ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): LogQuery;
   /**
    * Finds what left the chain, and hands the page to settlement. Blocks with unproved transactions, and with transfers on
    * which the final pass and another reading differ undecided, stay uncovered. Resolves with them.
@@ -40,7 +40,7 @@ export interface Pages {
 }
 
 /** The pages of one chain. */
-export function createPages(needs: {
+export function createPageReader(needs: {
   chain: ChainId;
   source: Providers;
   evidence: Evidence;
@@ -48,15 +48,15 @@ export function createPages(needs: {
   database: Database;
   settlement: Settlement;
   world: World;
-}): Pages {
+}): PageReader {
   const { chain, source, evidence, unread, database, settlement, world } = needs;
 
   function missing(watches: readonly WatchRow[], head: number): Range[] {
-    const covered = database.read((at) => coveredOn(at, chain));
+    const covered = database.read((at) => coverageByWatch(at, chain));
     return union(watches.flatMap((watch) => gaps(covered.get(watch.id) ?? [], watch.start_block ?? 0, head)));
   }
 
-  function ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): Question {
+  function ask(watches: readonly WatchRow[], range: Range, mark: BlockRef | null): LogQuery {
     const wallets = [...new Set(watches.map((watch) => watch.wallet))];
     const tokens = [...new Set(watches.map((watch) => watch.token))];
     return { ...range, wallets, tokens, mark: mark?.number ?? null };
@@ -93,7 +93,7 @@ export function createPages(needs: {
     return database.read((at) => {
       const found = transfers.filter((transfer) => isOwed(watches, transfer) && isUnrecorded(at, transfer));
       if (pass === "final" || found.length === 0) return found;
-      const covered = coveredOn(at, chain, "final");
+      const covered = coverageByWatch(at, chain, "final");
       return found.filter((transfer) => {
         const watch = watchOf(watches, transfer);
         return watch !== undefined && intervalAt(covered.get(watch.id) ?? [], transfer.block.number) !== null;

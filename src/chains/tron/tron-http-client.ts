@@ -25,7 +25,7 @@ function isTronGrid(url: URL): boolean {
  * `outbound` with manners toward `service`: TronGrid's own hosts and the address `marked`, which may be null. Its key is
  * sent to these alone.
  */
-export function createTronWay(needs: {
+export function createTronHttpClient(needs: {
   outbound: Outbound;
   rateLimiters: RateLimiters;
   service: keyof typeof with_key;

@@ -10,10 +10,10 @@ const freeze_times = { first_ms: 600_000, max_ms: 6 * 3_600_000 };
 const agreements_needed = 3;
 const probation_interval_ms = 30_000;
 
-export type TrustState = "trusted" | "frozen" | "on_probation";
+export type QuarantineState = "trusted" | "frozen" | "on_probation";
 
-export interface Trust {
-  state(): TrustState;
+export interface ProviderQuarantine {
+  state(): QuarantineState;
   /** Contradicted about `matter`: frozen from now on. */
   freeze(matter: EvidenceQuery): void;
   /** What to ask it and a trusted provider next; null while it is no time for that. */
@@ -25,14 +25,14 @@ export interface Trust {
 }
 
 /** Full trust. */
-export function createTrust({ world }: { world: World }): Trust {
+export function createProviderQuarantine({ world }: { world: World }): ProviderQuarantine {
   let frozen_until: number | null = null;
   let matter: EvidenceQuery = { hashes: [], heights: [] };
   let freezes = 0;
   let agreements = 0;
   let asked_at = Number.NEGATIVE_INFINITY;
 
-  const state = (): TrustState => {
+  const state = (): QuarantineState => {
     if (frozen_until === null) return "trusted";
     return world.elapsed() < frozen_until ? "frozen" : "on_probation";
   };

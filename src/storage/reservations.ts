@@ -5,15 +5,15 @@ import { and, asc, eq, gte, isNotNull, isNull, lte, min, type SQL, sql } from "d
 import type { ChainId, Coin } from "../domain/assets.ts";
 import type { Reader, Tx } from "./engine/database.ts";
 import { statement } from "./engine/statement.ts";
-import { deposits, slots } from "./schema.ts";
+import { deposits, reservations } from "./schema.ts";
 
-export interface Pot {
+export interface PaymentTarget {
   chain: ChainId;
   coin: Coin;
   wallet: string;
 }
 
-export interface NewSlot extends Pot {
+export interface NewReservation extends PaymentTarget {
   units: bigint;
   /** The only one who may pay it; null: anybody. */
   sender: string | null;
@@ -23,14 +23,14 @@ export interface NewSlot extends Pot {
 }
 
 /** Promises an amount. Throws SQLite's constraint error when it is promised already. */
-export function takeSlot(tx: Tx, slot: NewSlot): void {
+export function insertReservation(tx: Tx, slot: NewReservation): void {
   const { units, sender, rest } = slot;
   insertSlot(tx).run({ ...slot, units: units.toString(), sender: sender ?? "", rest: rest ? 1 : 0 });
 }
 
 const insertSlot = statement((db) =>
   db
-    .insert(slots)
+    .insert(reservations)
     .values({
       chain: sql.placeholder("chain"),
       coin: sql.placeholder("coin"),
@@ -44,16 +44,16 @@ const insertSlot = statement((db) =>
 );
 
 /** Lets go of one amount that was left to pay of a deposit. */
-export function releaseRest(tx: Tx, deposit: number, units: bigint): void {
+export function releaseRemainder(tx: Tx, deposit: number, units: bigint): void {
   deleteRest(tx).run({ deposit, units: units.toString() });
 }
 
-const isRestOf = and(eq(slots.deposit, sql.placeholder("deposit")), eq(slots.rest, true));
+const isRestOf = and(eq(reservations.deposit, sql.placeholder("deposit")), eq(reservations.rest, true));
 
 const deleteRest = statement((db) =>
   db
-    .delete(slots)
-    .where(and(isRestOf, eq(slots.units, sql.placeholder("units"))))
+    .delete(reservations)
+    .where(and(isRestOf, eq(reservations.units, sql.placeholder("units"))))
     .prepare(),
 );
 
@@ -61,17 +61,17 @@ const deleteRest = statement((db) =>
  * Lets go of all amounts that were left to pay of a deposit but the `kept` newest, and those that an unconfirmed transfer
  * is on its way to pay.
  */
-export function releaseOldRests(tx: Tx, deposit: number, kept: number): void {
+export function releaseOldRemainders(tx: Tx, deposit: number, kept: number): void {
   deleteOldRests(tx).run({ deposit, kept });
 }
 
 const deleteOldRests = statement((db) =>
   db
-    .delete(slots)
+    .delete(reservations)
     .where(
       and(
         isRestOf,
-        sql`${slots.id} not in (select s.id from slots s where s.deposit = ${sql.placeholder("deposit")} and s.rest = 1 order by s.id desc limit ${sql.placeholder("kept")})`,
+        sql`${reservations.id} not in (select s.id from slots s where s.deposit = ${sql.placeholder("deposit")} and s.rest = 1 order by s.id desc limit ${sql.placeholder("kept")})`,
         sql`not exists (select 1 from transfers t where t.chain = slots.chain and t.coin = slots.coin and t.wallet = slots.wallet
           and t.units = slots.units and t.deposit = slots.deposit and t.status = 'waiting_for_confirmation')`,
       ),
@@ -80,53 +80,53 @@ const deleteOldRests = statement((db) =>
 );
 
 /** Whether an amount is promised to a deposit now. */
-export function isPromisedTo(at: Reader, deposit: number, units: bigint): boolean {
+export function isReservedFor(at: Reader, deposit: number, units: bigint): boolean {
   return selectPromised(at).get({ deposit, units: units.toString() }) !== undefined;
 }
 
 const selectPromised = statement((db) =>
   db
-    .select({ id: slots.id })
-    .from(slots)
+    .select({ id: reservations.id })
+    .from(reservations)
     .where(
       and(
-        eq(slots.deposit, sql.placeholder("deposit")),
-        eq(slots.units, sql.placeholder("units")),
-        isNull(slots.closed_at),
+        eq(reservations.deposit, sql.placeholder("deposit")),
+        eq(reservations.units, sql.placeholder("units")),
+        isNull(reservations.closed_at),
       ),
     )
     .prepare(),
 );
 
 /** Puts the slots of a deposit in quarantine that begins at `closed_at` (ms). */
-export function closeSlots(tx: Tx, deposit: number, closed_at: number): void {
+export function closeReservations(tx: Tx, deposit: number, closed_at: number): void {
   updateClosed(tx).run({ deposit, now: closed_at });
 }
 
 const updateClosed = statement((db) =>
   db
-    .update(slots)
+    .update(reservations)
     .set({ closed_at: sql`${sql.placeholder("now")}` })
-    .where(eq(slots.deposit, sql.placeholder("deposit")))
+    .where(eq(reservations.deposit, sql.placeholder("deposit")))
     .prepare(),
 );
 
 /** True when nobody else could mean this amount: an unbound promise excludes all others of it, a bound one only its own sender. */
-export function isFree(at: Reader, pot: Pot, units: bigint, sender: string | null): boolean {
-  const taken = selectSlot(at).all({ ...pot, units: units.toString() });
+export function isFree(at: Reader, target: PaymentTarget, units: bigint, sender: string | null): boolean {
+  const taken = selectSlot(at).all({ ...target, units: units.toString() });
   return sender === null ? taken.length === 0 : taken.every((slot) => slot.sender !== "" && slot.sender !== sender);
 }
 
 const selectSlot = statement((db) =>
   db
-    .select({ sender: slots.sender })
-    .from(slots)
+    .select({ sender: reservations.sender })
+    .from(reservations)
     .where(
       and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        eq(slots.units, sql.placeholder("units")),
+        eq(reservations.chain, sql.placeholder("chain")),
+        eq(reservations.coin, sql.placeholder("coin")),
+        eq(reservations.wallet, sql.placeholder("wallet")),
+        eq(reservations.units, sql.placeholder("units")),
       ),
     )
     .prepare(),
@@ -135,28 +135,28 @@ const selectSlot = statement((db) =>
 /** True when another order has a reservation of one of these amounts or in one of these ranges, (above, through]. */
 export function isReservedByOther(
   at: Reader,
-  pot: Pot,
+  target: PaymentTarget,
   order_id: string,
   near: { amounts: readonly bigint[]; ranges: readonly { above: bigint; through: bigint }[] },
 ): boolean {
-  const where = { ...pot, order_id };
+  const where = { ...target, order_id };
   if (selectOthersExact(at).get({ ...where, amounts: JSON.stringify(near.amounts.map(String)) }) !== undefined)
     return true;
-  const parts = near.ranges.flatMap(({ above, through }) => spans(above, through));
+  const parts = near.ranges.flatMap(({ above, through }) => equalLengthRanges(above, through));
   return parts.some((span) => selectOthersBetween(at).get({ ...where, ...span }) !== undefined);
 }
 
 function selectOthers(where: SQL | undefined) {
   return statement((db) =>
     db
-      .select({ id: slots.id })
-      .from(slots)
-      .innerJoin(deposits, eq(deposits.id, slots.deposit))
+      .select({ id: reservations.id })
+      .from(reservations)
+      .innerJoin(deposits, eq(deposits.id, reservations.deposit))
       .where(
         and(
-          eq(slots.chain, sql.placeholder("chain")),
-          eq(slots.coin, sql.placeholder("coin")),
-          eq(slots.wallet, sql.placeholder("wallet")),
+          eq(reservations.chain, sql.placeholder("chain")),
+          eq(reservations.coin, sql.placeholder("coin")),
+          eq(reservations.wallet, sql.placeholder("wallet")),
           where,
           sql`${deposits.order_id} <> ${sql.placeholder("order_id")}`,
         ),
@@ -167,19 +167,19 @@ function selectOthers(where: SQL | undefined) {
 }
 
 const selectOthersExact = selectOthers(
-  sql`${slots.units} in (select value from json_each(${sql.placeholder("amounts")}))`,
+  sql`${reservations.units} in (select value from json_each(${sql.placeholder("amounts")}))`,
 );
 const selectOthersBetween = selectOthers(
   and(
-    gte(slots.units, sql.placeholder("from")),
-    lte(slots.units, sql.placeholder("to")),
-    sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+    gte(reservations.units, sql.placeholder("from")),
+    lte(reservations.units, sql.placeholder("to")),
+    sql`length(${reservations.units}) = ${sql.placeholder("digits")}`,
   ),
 );
 
 /** The promised amounts of a pot in (above, through], bound or not, open or in quarantine; ascending, each once. */
-export function promisedBetween(at: Reader, pot: Pot, above: bigint, through: bigint): bigint[] {
-  const rows = spans(above, through).flatMap((span) => selectUnits(at).values({ ...pot, ...span }));
+export function reservedBetween(at: Reader, target: PaymentTarget, above: bigint, through: bigint): bigint[] {
+  const rows = equalLengthRanges(above, through).flatMap((span) => selectUnits(at).values({ ...target, ...span }));
   return rows.map(([units]) => BigInt(units as string));
 }
 
@@ -187,7 +187,7 @@ export function promisedBetween(at: Reader, pot: Pot, above: bigint, through: bi
  * (above, through] in parts of equally many digits: within one, canonical integer texts compare as numbers, and the
  * index of a pot's amounts is read between two of its texts instead of whole.
  */
-export function spans(above: bigint, through: bigint): { from: string; to: string; digits: number }[] {
+export function equalLengthRanges(above: bigint, through: bigint): { from: string; to: string; digits: number }[] {
   const parts: { from: string; to: string; digits: number }[] = [];
   for (let from = above + 1n; from <= through; ) {
     const digits = from.toString().length;
@@ -201,48 +201,50 @@ export function spans(above: bigint, through: bigint): { from: string; to: strin
 
 const selectUnits = statement((db) =>
   db
-    .selectDistinct({ units: slots.units })
-    .from(slots)
+    .selectDistinct({ units: reservations.units })
+    .from(reservations)
     .where(
       and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        gte(slots.units, sql.placeholder("from")),
-        lte(slots.units, sql.placeholder("to")),
-        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+        eq(reservations.chain, sql.placeholder("chain")),
+        eq(reservations.coin, sql.placeholder("coin")),
+        eq(reservations.wallet, sql.placeholder("wallet")),
+        gte(reservations.units, sql.placeholder("from")),
+        lte(reservations.units, sql.placeholder("to")),
+        sql`length(${reservations.units}) = ${sql.placeholder("digits")}`,
       ),
     )
-    .orderBy(asc(slots.units))
+    .orderBy(asc(reservations.units))
     .prepare(),
 );
 
 /** When the first quarantine of an amount in (above, through] of a pot began, ms; null when none is in quarantine. */
-export function firstQuarantine(at: Reader, pot: Pot, above: bigint, through: bigint): number | null {
-  const began = spans(above, through).map((span) => selectFirstClosed(at).get({ ...pot, ...span })?.closed_at ?? null);
+export function firstQuarantine(at: Reader, target: PaymentTarget, above: bigint, through: bigint): number | null {
+  const began = equalLengthRanges(above, through).map(
+    (span) => selectFirstClosed(at).get({ ...target, ...span })?.closed_at ?? null,
+  );
   const known = began.filter((closed_at) => closed_at !== null);
   return known.length === 0 ? null : Math.min(...known);
 }
 
 const selectFirstClosed = statement((db) =>
   db
-    .select({ closed_at: min(slots.closed_at) })
-    .from(slots)
+    .select({ closed_at: min(reservations.closed_at) })
+    .from(reservations)
     .where(
       and(
-        eq(slots.chain, sql.placeholder("chain")),
-        eq(slots.coin, sql.placeholder("coin")),
-        eq(slots.wallet, sql.placeholder("wallet")),
-        gte(slots.units, sql.placeholder("from")),
-        lte(slots.units, sql.placeholder("to")),
-        sql`length(${slots.units}) = ${sql.placeholder("digits")}`,
+        eq(reservations.chain, sql.placeholder("chain")),
+        eq(reservations.coin, sql.placeholder("coin")),
+        eq(reservations.wallet, sql.placeholder("wallet")),
+        gte(reservations.units, sql.placeholder("from")),
+        lte(reservations.units, sql.placeholder("to")),
+        sql`length(${reservations.units}) = ${sql.placeholder("digits")}`,
       ),
     )
     .prepare(),
 );
 
 /** A reserved amount in quarantine, and when its deposit opened. */
-export interface ClosedSlot extends Pot {
+export interface ClosedReservation extends PaymentTarget {
   id: number;
   /** ms */
   closed_at: number;
@@ -250,12 +252,12 @@ export interface ClosedSlot extends Pot {
 }
 
 /** Amounts in quarantine that were closed at or before `closed_before` (ms), first closed first; those behind `after`. */
-export function closedSlots(
+export function closedReservations(
   at: Reader,
   closed_before: number,
   after: { closed_at: number; id: number },
   limit: number,
-): ClosedSlot[] {
+): ClosedReservation[] {
   const { closed_at, id } = after;
   return selectClosed(at).all({ closed_before, closed_at, id, limit });
 }
@@ -263,71 +265,80 @@ export function closedSlots(
 const selectClosed = statement((db) =>
   db
     .select({
-      id: slots.id,
-      chain: slots.chain,
-      coin: slots.coin,
-      wallet: slots.wallet,
-      closed_at: sql<number>`${slots.closed_at}`,
+      id: reservations.id,
+      chain: reservations.chain,
+      coin: reservations.coin,
+      wallet: reservations.wallet,
+      closed_at: sql<number>`${reservations.closed_at}`,
       opened_head: deposits.opened_head,
     })
-    .from(slots)
-    .innerJoin(deposits, eq(deposits.id, slots.deposit))
+    .from(reservations)
+    .innerJoin(deposits, eq(deposits.id, reservations.deposit))
     .where(
       and(
-        isNotNull(slots.closed_at),
-        sql`(${slots.closed_at}, ${slots.id}) > (${sql.placeholder("closed_at")}, ${sql.placeholder("id")})`,
-        lte(slots.closed_at, sql.placeholder("closed_before")),
+        isNotNull(reservations.closed_at),
+        sql`(${reservations.closed_at}, ${reservations.id}) > (${sql.placeholder("closed_at")}, ${sql.placeholder("id")})`,
+        lte(reservations.closed_at, sql.placeholder("closed_before")),
       ),
     )
-    .orderBy(asc(slots.closed_at), asc(slots.id))
+    .orderBy(asc(reservations.closed_at), asc(reservations.id))
     .limit(sql.placeholder("limit"))
     .prepare(),
 );
 
 /** Ends the quarantine of amounts. Returns how many. */
-export function releaseSlots(tx: Tx, ids: readonly number[]): number {
+export function releaseReservations(tx: Tx, ids: readonly number[]): number {
   return release(tx).all({ ids: JSON.stringify(ids) }).length;
 }
 
 const release = statement((db) =>
   db
-    .delete(slots)
+    .delete(reservations)
     .where(
-      and(isNotNull(slots.closed_at), sql`${slots.id} in (select value from json_each(${sql.placeholder("ids")}))`),
+      and(
+        isNotNull(reservations.closed_at),
+        sql`${reservations.id} in (select value from json_each(${sql.placeholder("ids")}))`,
+      ),
     )
-    .returning({ id: slots.id })
+    .returning({ id: reservations.id })
     .prepare(),
 );
 
 /** Amounts that are promised per chain and coin, open or in quarantine. */
-export function countPromised(at: Reader): { chain: ChainId; coin: Coin; slots: number }[] {
+export function countReserved(at: Reader): { chain: ChainId; coin: Coin; slots: number }[] {
   return at
     .live()
-    .select({ chain: slots.chain, coin: slots.coin, slots: sql<number>`count(*)` })
-    .from(slots)
-    .groupBy(slots.chain, slots.coin)
+    .select({ chain: reservations.chain, coin: reservations.coin, slots: sql<number>`count(*)` })
+    .from(reservations)
+    .groupBy(reservations.chain, reservations.coin)
     .all();
 }
 
 /** Open deposits and slots in quarantine per chain. */
-export function countSlots(at: Reader): { chain: ChainId; open: number; quarantined: number }[] {
+export function countReservations(at: Reader): { chain: ChainId; open: number; quarantined: number }[] {
   return at
     .live()
     .select({
-      chain: slots.chain,
-      open: sql<number>`sum(${slots.closed_at} is null)`,
-      quarantined: sql<number>`sum(${slots.closed_at} is not null)`,
+      chain: reservations.chain,
+      open: sql<number>`sum(${reservations.closed_at} is null)`,
+      quarantined: sql<number>`sum(${reservations.closed_at} is not null)`,
     })
-    .from(slots)
-    .groupBy(slots.chain)
+    .from(reservations)
+    .groupBy(reservations.chain)
     .all();
 }
 
 /** What some deposit asked for whose amount is still reserved in a coin, as text and in base units; null without one. */
-export function someReserved(at: Reader, chain: ChainId, coin: Coin): { amount: string; units: string } | null {
-  const where = and(eq(slots.chain, chain), eq(slots.coin, coin));
+export function anyReserved(at: Reader, chain: ChainId, coin: Coin): { amount: string; units: string } | null {
+  const where = and(eq(reservations.chain, chain), eq(reservations.coin, coin));
   const columns = { amount: deposits.amount, units: deposits.units };
   return (
-    at.live().select(columns).from(slots).innerJoin(deposits, eq(deposits.id, slots.deposit)).where(where).get() ?? null
+    at
+      .live()
+      .select(columns)
+      .from(reservations)
+      .innerJoin(deposits, eq(deposits.id, reservations.deposit))
+      .where(where)
+      .get() ?? null
   );
 }

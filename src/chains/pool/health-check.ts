@@ -10,18 +10,18 @@ const look_interval_ms = 300_000;
 /** Sooner while the head stands still: the one that is asked may be the one that is stuck. */
 const stuck_look_interval_ms = 30_000;
 
-export interface Survey {
+export interface HealthCheck {
   /** A provider answered its head: compares notes with the others where that is due. Returns at once. */
   answered(provider: string, head: BlockRef, took_ms: number): void;
 }
 
-export interface SurveyNeeds extends MemberNeeds {
+export interface HealthCheckNeeds extends MemberNeeds {
   members: readonly PoolMember[];
   fetchFrom(source: Source, provider: string, matter: EvidenceQuery): Promise<ProviderEvidence>;
 }
 
 /** A survey that counts from now. */
-export function createSurvey({ chain, members, fetchFrom, world, telemetry }: SurveyNeeds): Survey {
+export function createHealthCheck({ chain, members, fetchFrom, world, telemetry }: HealthCheckNeeds): HealthCheck {
   const began = world.elapsed();
   const looked_at = new Map<PoolMember, number>();
   const looking = new Set<PoolMember>();

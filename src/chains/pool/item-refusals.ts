@@ -17,15 +17,15 @@ const remembered_max = 10_000;
 const alive_timeout_ms = 2_000;
 
 /** The answer by item; a Fault in place of an item that this provider refuses while it answers others. */
-export type Apart<T, R> = Map<T, R | Fault>;
+export type AnswersByItem<T, R> = Map<T, R | Fault>;
 
-export interface Refusals {
+export interface ItemRefusals {
   /** Answers to `items`, in order. Throws the Fault of a provider that answers nothing, or that is not to be asked now. */
   ask<T extends string | number, R>(
     items: readonly T[],
     verb: (items: readonly T[]) => Promise<R[]>,
     head: () => Promise<unknown>,
-  ): Promise<Apart<T, R>>;
+  ): Promise<AnswersByItem<T, R>>;
 }
 
 interface Refusal {
@@ -36,7 +36,7 @@ interface Refusal {
 }
 
 /** What one provider refuses. Nothing is remembered yet. */
-export function createRefusals({ world }: { world: World }): Refusals {
+export function createItemRefusals({ world }: { world: World }): ItemRefusals {
   const known = new Map<string | number, Refusal>();
 
   function remember(item: string | number, fault: Fault, took_ms: number): void {

@@ -14,7 +14,7 @@ export const slice_max_transfers = 50;
 export const transfers_per_call_max = 5;
 
 /** One complete answer about a range of blocks, with the positions of its transfers. */
-export interface Page {
+export interface ScannedRange {
   chain: ChainId;
   pass: Pass;
   /** The watches that were asked for: only they are covered by it. */
@@ -33,7 +33,7 @@ export interface Page {
 }
 
 /** What is left of a range without these blocks; hash and time are known only of its own end. */
-export function readParts(range: Interval, unread: readonly number[]): Interval[] {
+export function withoutUnread(range: Interval, unread: readonly number[]): Interval[] {
   const holes = unread.map((block) => ({ from: block, to: block }));
   return gaps(holes, range.from, range.to).map(({ from, to }) =>
     to === range.to ? { ...range, from } : { ...range, from, to, hash: null, time: null },
@@ -41,14 +41,16 @@ export function readParts(range: Interval, unread: readonly number[]): Interval[
 }
 
 /** A list cut into lists of at most `size`. */
-export function parts<T>(all: readonly T[], size: number): T[][] {
+export function chunks<T>(all: readonly T[], size: number): T[][] {
   const cut: T[][] = [];
   for (let done = 0; done < all.length; done += size) cut.push(all.slice(done, done + size));
   return cut;
 }
 
 /** Cuts a page at block borders into slices of at most `slice_max_transfers`, or of one block; the last ends the page. */
-export function slices(page: Pick<Page, "transfers" | "end">): { transfers: Transfer[]; end: BlockRef }[] {
+export function sliceTransfers(
+  page: Pick<ScannedRange, "transfers" | "end">,
+): { transfers: Transfer[]; end: BlockRef }[] {
   const parts: { transfers: Transfer[]; end: BlockRef }[] = [];
   let part: Transfer[] = [];
   for (const block of Map.groupBy(page.transfers, (transfer) => transfer.block.number).values()) {

@@ -8,7 +8,7 @@ import { Fault } from "../../domain/errors.ts";
  * Compares a node with the configuration. Faults: wrong_chain_id, wrong_token (a contract of an offered coin whose
  * `decimals()` differs or is missing), and the provider faults.
  */
-export async function verify(source: Source, config: Config, settings: ChainSettings): Promise<void> {
+export async function verifyNode(source: Source, config: Config, settings: ChainSettings): Promise<void> {
   const offered = offeredCoins(config, settings.id);
   const tokens = settings.tokens.filter((token) => token.coin !== null && offered.has(token.coin));
   const identity = await source.identity(tokens.map((token) => token.address));

@@ -6,24 +6,24 @@ import { orderById } from "../../storage/orders.ts";
 import { paidSession } from "../storage/gateway.ts";
 import type { SignedOrderRow } from "../storage/merchant.ts";
 import { canonicalIn, type Form } from "../wire/canonical.ts";
-import { type Refusal, refuse, refuseSubmitted } from "../wire/errors.ts";
+import { type NetworkRefusal, networkRefusal, refuseSubmitted } from "../wire/errors.ts";
 import { isJsonObject, type JsonObject, parseStrictJson } from "../wire/strict-json.ts";
 
 /** Null for an order of ours that waits for its money. Refusals: ORDER_CONFLICT (paid), ORDER_EXPIRED (or cancelled). */
-export function checkPayable(at: Reader, row: SignedOrderRow, now_ms: number): Refusal | null {
+export function checkPayable(at: Reader, row: SignedOrderRow, now_ms: number): NetworkRefusal | null {
   const status = orderById(at, row.order_id)?.status;
   const on_page = checkUnpaid(at, merchantOf(row), row.id);
   if (on_page !== null) return on_page;
-  if (status === "paid") return refuse("ORDER_CONFLICT", { message: "already paid" });
+  if (status === "paid") return networkRefusal("ORDER_CONFLICT", { message: "already paid" });
   if (status === "cancelled") return refuseSubmitted("ORDER_EXPIRED", { message: "the order was cancelled" });
   return status === "expired" || row.expires_s * 1000 <= now_ms ? refuseSubmitted("ORDER_EXPIRED") : null;
 }
 
 /** Null for an order that no page was paid for. Refusal: ORDER_CONFLICT, with the transaction id of the proof. */
-export function checkUnpaid(at: Reader, merchant: number, id: string): Refusal | null {
+export function checkUnpaid(at: Reader, merchant: number, id: string): NetworkRefusal | null {
   const paid = paidSession(at, merchant, id);
   if (paid === null) return null;
-  return refuse("ORDER_CONFLICT", { message: "already paid", details: { txid: paid.txid } });
+  return networkRefusal("ORDER_CONFLICT", { message: "already paid", details: { txid: paid.txid } });
 }
 
 /** The OCID that an order of ours was signed for. */

@@ -1,7 +1,7 @@
 // What one provider's report is made of: how often it failed, how often it was not believed, and with which words last.
 
 import type { ChainId } from "../domain/assets.ts";
-import { Fault, wordsOf } from "../domain/errors.ts";
+import { errorText, Fault } from "../domain/errors.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { World } from "../world.ts";
 import type { ProviderReport } from "./source.ts";
@@ -9,14 +9,19 @@ import type { ProviderReport } from "./source.ts";
 /** Failures that mean the provider answered, but nothing that can be believed. */
 const refused_codes: readonly string[] = ["provider_malformed", "provider_inconsistent", "wrong_chain_id"];
 
-export interface Books {
+export interface ProviderStats {
   /** Counts what goes wrong with an answer and puts the provider's name before the words. */
   counted<T>(answer: Promise<T>): Promise<T>;
   report(counts: Pick<ProviderReport, "calls" | "learned_range"> & { takes_batches?: boolean }): ProviderReport;
 }
 
 /** The books of a provider nothing was asked of yet. */
-export function createBooks(needs: { chain: ChainId; provider: string; world: World; telemetry: Telemetry }): Books {
+export function createProviderStats(needs: {
+  chain: ChainId;
+  provider: string;
+  world: World;
+  telemetry: Telemetry;
+}): ProviderStats {
   const { chain, provider, world, telemetry } = needs;
   let failures = 0;
   let refused_answers = 0;
@@ -30,9 +35,9 @@ export function createBooks(needs: { chain: ChainId; provider: string; world: Wo
         const { code, retry_after_s } = error;
         failures++;
         if (refused_codes.includes(code)) refused_answers++;
-        last = { error: `${code}: ${wordsOf(error)}`, at: world.now() };
+        last = { error: `${code}: ${errorText(error)}`, at: world.now() };
         telemetry.count("provider_failures", { chain, provider, code });
-        throw new Fault(code, `${provider}: ${wordsOf(error)}`, retry_after_s);
+        throw new Fault(code, `${provider}: ${errorText(error)}`, retry_after_s);
       }
     },
     report: (counts) => ({

@@ -2,21 +2,21 @@
 // for a person. Compares and writes down; never changes a transfer or an order.
 
 import type { ChainId } from "../domain/assets.ts";
-import { type Movement, type Stretch, stretchOf } from "../domain/balances.ts";
+import { type BalanceChange, type BalanceGap, balanceGap } from "../domain/balances.ts";
 import type { BlockRef } from "../domain/finality.ts";
 import {
+  type CaseProgress,
   type CheckpointRow,
   checkpointOf,
   closeCase,
   countMissed,
-  failCheck,
   incomingBetween,
   insertCase,
-  type Look,
   narrowCase,
   openCasesOf,
   putCheckpoint,
   recordCheck,
+  recordCheckFailure,
 } from "../storage/checks.ts";
 import type { WatchRow } from "../storage/coverage.ts";
 import type { Database, Reader, Tx } from "../storage/engine/database.ts";
@@ -26,52 +26,57 @@ import type { Telemetry } from "../telemetry.ts";
 const open_cases_per_watch_max = 8;
 
 /** What a watch held at the block of a reading, and what left it since its last checkpoint (below zero). */
-export interface Reading {
+export interface WatchReading {
   watch: WatchRow;
   units: bigint;
-  outgoing: readonly Movement[];
+  outgoing: readonly BalanceChange[];
 }
 
-export interface Balances {
+export interface BalanceComparison {
   /** The readings at a final block that recorded transfers would not explain. Writes nothing. */
-  disputed(block: BlockRef, readings: readonly Reading[]): Reading[];
+  disputed(block: BlockRef, readings: readonly WatchReading[]): WatchReading[];
   /**
    * Compares readings at one final block with the checkpoints before it, and makes them the next checkpoints. Their
    * stretches must have been read finally. Resolves with how many cases were opened.
    */
-  compare(chain: ChainId, block: BlockRef, provider: string, readings: readonly Reading[]): Promise<number>;
+  compare(chain: ChainId, block: BlockRef, provider: string, readings: readonly WatchReading[]): Promise<number>;
   /** Writes down what a look into a case has left of it: the parts that stay unexplained, or none. */
   narrow(
     of: { id: number; watch: number; chain: ChainId },
-    parts: readonly Stretch[],
-    look: NarrowingLook,
+    parts: readonly BalanceGap[],
+    look: CaseNarrowing,
   ): Promise<void>;
   /** Balances could not be compared. */
   failed(chain: ChainId, error: string): Promise<void>;
 }
 
 /** A look into a case. */
-export interface NarrowingLook extends Look {
+export interface CaseNarrowing extends CaseProgress {
   /** Transfers it found that the scan had missed. */
   missed: number;
 }
 
 /** The comparison of balances over one database. */
-export function createBalances(needs: { database: Database; telemetry: Telemetry }): Balances {
+export function createBalanceComparison(needs: { database: Database; telemetry: Telemetry }): BalanceComparison {
   const { database, telemetry } = needs;
 
   /** What a reading leaves unexplained since its checkpoint; null without one, or where all of it is explained. */
-  function unexplained(at: Reader, before: CheckpointRow | null, block: BlockRef, reading: Reading): Stretch | null {
+  function unexplained(
+    at: Reader,
+    before: CheckpointRow | null,
+    block: BlockRef,
+    reading: WatchReading,
+  ): BalanceGap | null {
     if (before === null) return null;
     const { watch, units, outgoing } = reading;
     const incoming = incomingBetween(at, watch, before.block, block.number);
     const from = { block: before.block, units: BigInt(before.units) };
-    const stretch = stretchOf(from, { block: block.number, units }, [...incoming, ...outgoing]);
+    const stretch = balanceGap(from, { block: block.number, units }, [...incoming, ...outgoing]);
     return stretch.difference === 0n ? null : stretch;
   }
 
   /** True when a case was opened. */
-  function compareOne(tx: Tx, block: BlockRef, provider: string, reading: Reading): boolean {
+  function compareOne(tx: Tx, block: BlockRef, provider: string, reading: WatchReading): boolean {
     const { watch, units } = reading;
     const before = checkpointOf(tx, watch.id);
     const stretch = unexplained(tx, before, block, reading);
@@ -128,12 +133,12 @@ export function createBalances(needs: { database: Database; telemetry: Telemetry
         for (const other of others) insertCase(tx, watch, other);
       }),
 
-    failed: (chain, error) => database.transact((tx) => failCheck(tx, { chain, kind: "balances" }, error)),
+    failed: (chain, error) => database.transact((tx) => recordCheckFailure(tx, { chain, kind: "balances" }, error)),
   };
 }
 
 /** The parts as the one stretch they came from. */
-function joined(parts: readonly Stretch[]): Stretch[] {
+function joined(parts: readonly BalanceGap[]): BalanceGap[] {
   const [first] = parts;
   const last = parts.at(-1);
   if (first === undefined || last === undefined) return [];

@@ -1,18 +1,19 @@
 // Several transfers of one sender that are exactly one order's amount together. Finds them, and credits them as parts in
 // one transaction once all of them count. Nothing is certain by a sum alone: the sender must mean this order and no other.
 
-import type { Candidate } from "../domain/matching.ts";
+import type { Reservation } from "../domain/matching.ts";
 import { fromCommon, toCommon } from "../domain/money.ts";
 import type { InboxReason } from "../domain/payment.ts";
 import { receivedFor } from "../storage/allocations.ts";
-import { isLessThanOther } from "../storage/candidate-search.ts";
+import { isLessThanOtherOrder } from "../storage/candidate-search.ts";
+import { depositsDueExactly } from "../storage/deposit-search.ts";
 import { depositById } from "../storage/deposits.ts";
 import type { Reader, Tx } from "../storage/engine/database.ts";
-import { candidatesFor, dueExactly } from "../storage/reservation-search.ts";
-import { isSharedSender, unallocatedOf } from "../storage/senders.ts";
-import type { Pot } from "../storage/slots.ts";
+import { reservationsFor } from "../storage/reservation-search.ts";
+import type { PaymentTarget } from "../storage/reservations.ts";
+import { isSharedSender, unallocatedTransfers } from "../storage/senders.ts";
 import type { TransferRow } from "../storage/transfers.ts";
-import { type Attribution, added_up_max } from "./attribution.ts";
+import { type Attribution, added_transfers_max } from "./attribution.ts";
 import type { Crediting } from "./crediting.ts";
 
 /** What a transfer may be that pays nothing by itself and may be a part all the same. */
@@ -26,7 +27,7 @@ const may_be_part: readonly InboxReason[] = [
 ];
 
 /** Transfers that are exactly what is due of an order. */
-export interface Split {
+export interface SplitPayment {
   deposit: number;
   order_id: string;
   /** The smallest first; the transfer that was asked about among them. */
@@ -37,15 +38,15 @@ export interface Split {
   isComplete: boolean;
 }
 
-export interface Splits {
+export interface SplitPayments {
   /** The order that a transfer pays together with all others of its sender that pay nothing; null where none is certain. */
-  find(at: Reader, row: TransferRow, reason: InboxReason): Split | null;
+  find(at: Reader, row: TransferRow, reason: InboxReason): SplitPayment | null;
   /** Credits the transfers as parts; the last one pays the order. All but the one asked about must be confirmed. */
-  credit(tx: Tx, split: Split): void;
+  credit(tx: Tx, split: SplitPayment): void;
 }
 
 /** Splits under these rules. */
-export function createSplits(needs: { attribution: Attribution; crediting: Crediting }): Splits {
+export function createSplitPayments(needs: { attribution: Attribution; crediting: Crediting }): SplitPayments {
   const { attribution, crediting } = needs;
   return {
     find: (at, row, reason) => (may_be_part.includes(reason) ? findSplit(at, row, reason, attribution) : null),
@@ -58,19 +59,19 @@ export function createSplits(needs: { attribution: Attribution; crediting: Credi
   };
 }
 
-function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attribution: Attribution): Split | null {
+function findSplit(at: Reader, row: TransferRow, reason: InboxReason, attribution: Attribution): SplitPayment | null {
   const { chain, coin, wallet, sender } = row;
   if (coin === null) return null;
-  const target: Pot = { chain, coin, wallet };
-  const others = unallocatedOf(at, target, sender, added_up_max + 1).filter((one) => one.id !== row.id);
+  const target: PaymentTarget = { chain, coin, wallet };
+  const others = unallocatedTransfers(at, target, sender, added_transfers_max + 1).filter((one) => one.id !== row.id);
   if (others.length === 0) return null;
   const newest_first = [{ ...row, reason }, ...others]
     .filter((one) => one.reason === "ambiguous" || !isAsked(at, target, one, attribution))
     .sort((a, b) => b.block_number - a.block_number || b.log_index - a.log_index);
 
-  const found: Split[] = [];
+  const found: SplitPayment[] = [];
   let sum = 0n;
-  for (const [index, one] of newest_first.slice(0, added_up_max).entries()) {
+  for (const [index, one] of newest_first.slice(0, added_transfers_max).entries()) {
     sum += BigInt(one.units);
     const members = newest_first.slice(0, index + 1);
     if (members.length < 2 || !members.some((member) => member.id === row.id)) continue;
@@ -93,14 +94,14 @@ function isOneTransaction([first, ...others]: readonly TransferRow[]): boolean {
 }
 
 /** True where another order asked for more when it was sent: somebody at the same exchange may have paid a part of that. */
-function isPartOfLarger(at: Reader, target: Pot, row: TransferRow, { order_id }: Candidate): boolean {
+function isPartOfLarger(at: Reader, target: PaymentTarget, row: TransferRow, { order_id }: Reservation): boolean {
   const { units, sender, newest_deposit } = row;
-  return isLessThanOther(at, target, BigInt(units), { order_id, sender, newest_deposit });
+  return isLessThanOtherOrder(at, target, BigInt(units), { order_id, sender, newest_deposit });
 }
 
 /** True where exactly this amount was reserved when it was sent: what is opened afterwards changes nothing. */
-function isAsked(at: Reader, target: Pot, row: TransferRow, { isOlderThan }: Attribution): boolean {
-  return candidatesFor(at, target, [BigInt(row.units)], row.id).some((one) => !isOlderThan(at, row, one));
+function isAsked(at: Reader, target: PaymentTarget, row: TransferRow, { isOlderThan }: Attribution): boolean {
+  return reservationsFor(at, target, [BigInt(row.units)], row.id).some((one) => !isOlderThan(at, row, one));
 }
 
 /**
@@ -109,11 +110,11 @@ function isAsked(at: Reader, target: Pot, row: TransferRow, { isOlderThan }: Att
  */
 function onlyDue(
   at: Reader,
-  target: Pot,
+  target: PaymentTarget,
   units: bigint,
   { row, members, attribution }: { row: TransferRow; members: readonly TransferRow[]; attribution: Attribution },
-): Candidate | null {
-  const due_now = dueExactly(at, target, { units, sender: row.sender, transfer: row.id });
+): Reservation | null {
+  const due_now = depositsDueExactly(at, target, { units, sender: row.sender, transfer: row.id });
   const before = due_now.filter((one) => members.every((part) => !attribution.isOlderThan(at, part, one)));
   const [only] = before;
   if (only === undefined || before.some((one) => one.deposit !== only.deposit)) return null;
@@ -123,7 +124,7 @@ function onlyDue(
   return due === units.toString() ? { ...only, units } : null;
 }
 
-function splitOf(at: Reader, row: TransferRow, members: readonly TransferRow[], deposit: Candidate): Split {
+function splitOf(at: Reader, row: TransferRow, members: readonly TransferRow[], deposit: Reservation): SplitPayment {
   const brought = members.reduce((sum, one) => sum + toCommon(one.amount), 0n);
   return {
     deposit: deposit.deposit,

@@ -23,7 +23,7 @@ export interface Price {
 }
 
 /** Promised amounts of one pot. Ranges are [from, to). */
-export interface Promised {
+export interface ReservedAmounts {
   has(amount: bigint): boolean;
   anyBetween(from: bigint, to: bigint): boolean;
   between(from: bigint, to: bigint): readonly bigint[];
@@ -31,7 +31,7 @@ export interface Promised {
 }
 
 /** Promised amounts out of a list in ascending order, each once. */
-export function promisedOf(ascending: readonly bigint[]): Promised {
+export function reservedAmounts(ascending: readonly bigint[]): ReservedAmounts {
   const list = [...ascending];
   const all = new Set(list);
 
@@ -58,7 +58,7 @@ export function promisedOf(ascending: readonly bigint[]): Promised {
 }
 
 /** The scales of surcharges on a price, coarsest first: from its own, two at least, to the finest of the coin. */
-export function scalesOf(price: Price): number[] {
+export function surchargeScales(price: Price): number[] {
   const first = firstScale(price);
   return Array.from({ length: price.decimals - first + 1 }, (_, index) => first + index);
 }
@@ -68,13 +68,13 @@ function firstScale({ scale, decimals }: Price): number {
 }
 
 /** The usual fees in base units; those the coin cannot hold are left out. */
-export function feesOf(decimals: number): bigint[] {
+export function usualFees(decimals: number): bigint[] {
   return usual_fees.flatMap((fee) => toUnits(fee, decimals) ?? []);
 }
 
 /** Promises outside (above, through] have no say in the surcharges on a price. */
-export function reachOf(price: Price): { above: bigint; through: bigint } {
-  const fee = feesOf(price.decimals).at(-1) ?? 0n;
+export function surchargeRange(price: Price): { above: bigint; through: bigint } {
+  const fee = usualFees(price.decimals).at(-1) ?? 0n;
   const above = price.units - fee - 1n;
   return { above: above < 0n ? 0n : above, through: price.units + price.limit + fee };
 }
@@ -83,9 +83,9 @@ export function reachOf(price: Price): { above: bigint; through: bigint } {
  * How far decimals may be dropped from a surcharged amount before it equals another reservation: `whole`: not even down to
  * whole coins, neither way. `scale`: down to the scale of the price only; then the price itself may be what is left of it.
  */
-export type Distinct = "whole" | "scale";
+export type Distinctness = "whole" | "scale";
 /** Safest first. */
-export const distinctness: readonly Distinct[] = ["whole", "scale"];
+export const distinctnessLevels: readonly Distinctness[] = ["whole", "scale"];
 
 /**
  * Surcharged amounts of exactly `scale` decimals in (price, price + limit], least first, that are no reservation, no
@@ -93,11 +93,16 @@ export const distinctness: readonly Distinct[] = ["whole", "scale"];
  * far down as `distinct` says. At most half of the codes of a scale that has finer ones below. Reads `taken` as it goes
  * on, so that what was yielded and is added to it counts.
  */
-export function* surcharges(price: Price, scale: number, taken: Promised, distinct: Distinct): Generator<bigint> {
+export function* surcharges(
+  price: Price,
+  scale: number,
+  taken: ReservedAmounts,
+  distinct: Distinctness,
+): Generator<bigint> {
   const { units, decimals } = price;
   const top = units + price.limit;
   const first = firstScale(price);
-  const fees = feesOf(decimals);
+  const fees = usualFees(decimals);
   const stepAt = (at: number) => 10n ** BigInt(decimals - at);
   const steps = Array.from({ length: scale - first + 1 }, (_, index) => stepAt(first + index));
   const step = stepAt(scale);
@@ -109,7 +114,7 @@ export function* surcharges(price: Price, scale: number, taken: Promised, distin
     probes += 1;
     if (taken.has(amount)) return false;
     // A finer reservation in this range would be this amount once its last decimals were cut or rounded away.
-    const place = distinct === "whole" ? stepOf(amount, decimals) : step;
+    const place = distinct === "whole" ? lastDigitUnit(amount, decimals) : step;
     if (taken.anyBetween(amount - place / 2n, amount + place)) return false;
     if (fees.some((fee) => taken.has(amount + fee) || taken.has(amount - fee))) return false;
     return !coarser.some((coarse) => taken.has(amount - (amount % coarse)) || taken.has(rounded(amount, coarse)));
@@ -147,7 +152,7 @@ export function* surcharges(price: Price, scale: number, taken: Promised, distin
 }
 
 /** How many codes of the price's own scale may still be handed out: half of them, all where the coin has nothing finer. */
-function quota({ units, limit, decimals, scale }: Price, step: bigint, taken: Promised): bigint {
+function quota({ units, limit, decimals, scale }: Price, step: bigint, taken: ReservedAmounts): bigint {
   const codes = (units + limit) / step - units / step;
   if (step === 1n || scale >= decimals) return codes;
   let handed = 0n;
@@ -162,7 +167,7 @@ function rounded(amount: bigint, step: bigint): bigint {
 }
 
 /** The place of the last digit an amount is written with, up to whole coins: 1 for 0.000001, 100,000 for 19.9. */
-export function stepOf(units: bigint, decimals: number): bigint {
+export function lastDigitUnit(units: bigint, decimals: number): bigint {
   let step = 1n;
   for (let at = 0; at < decimals && units % (step * 10n) === 0n; at++) step *= 10n;
   return step;
@@ -170,7 +175,7 @@ export function stepOf(units: bigint, decimals: number): bigint {
 
 /** Amounts that are `units` once decimals are cut or rounded away: all in (above, through] but `units` itself. */
 export function finerThan(units: bigint, decimals: number): { above: bigint; through: bigint } {
-  const step = stepOf(units, decimals);
+  const step = lastDigitUnit(units, decimals);
   return { above: units - step / 2n - 1n, through: units + step - 1n };
 }
 
