@@ -284,7 +284,7 @@ export function createFate(
       const opened = needs.product.openForCommand({ world, telemetry, path: needs.path, hooks });
       const of = { world, telemetry, path: needs.path, database: opened.database, is_served: server.isReady() };
       const eventLog = needs.product.createEventLog(of);
-      const database = needs.product.resumedFirst(opened.database, eventLog);
+      const database = needs.product.withResumedLog(opened.database, eventLog);
       try {
         const live = { current: () => config, replace() {} };
         const rules = needs.product.createPaymentRules({ config: live });

@@ -54,12 +54,12 @@ async function productFrom(source: string): Promise<Product> {
   const { createTelemetry } = await load("telemetry.ts");
   const { parseConfig } = await load("config/parse.ts");
   const { migrateDatabase, openForCommand } = await load("storage/engine/open.ts");
-  const { createEventLog, resumedFirst } = await load("services/event-log.ts");
+  const { createEventLog, withResumedLog } = await load("services/event-log.ts");
   const { createOperator } = await load("services/operator.ts");
   const { createPaymentRules } = await load("services/payment-rules.ts");
   const { extensionHooks, extensionSections } = await load("extensions.ts");
   const storage = { migrateDatabase, openForCommand, extensionHooks, extensionSections };
-  const services = { createEventLog, resumedFirst, createOperator, createPaymentRules };
+  const services = { createEventLog, withResumedLog, createOperator, createPaymentRules };
   return { startApp, createTelemetry, parseConfig, ...storage, ...services };
 }
 

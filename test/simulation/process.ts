@@ -24,7 +24,7 @@ export interface Product {
   extensionSections: typeof extensionSections;
   migrateDatabase: typeof migrateDatabase;
   createEventLog: typeof createEventLog;
-  resumedFirst: typeof withResumedLog;
+  withResumedLog: typeof withResumedLog;
   createOperator: typeof createOperator;
   createPaymentRules: typeof createPaymentRules;
 }
