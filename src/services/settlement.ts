@@ -292,7 +292,8 @@ export function createSettlement(
           if (slice.end.number < page.end.number) return;
 
           if (page.zero_value > 0) countZeroValue(tx, chain, page.zero_value);
-          saveHeader(tx, chain, page.end);
+          // A header of the final pass would vouch for what the head pass has read below it, perhaps on another branch.
+          if (pass === "head") saveHeader(tx, chain, page.end);
           forgetFinalBlocks(tx, chain, page.chainEnd.final.number);
           recordPoll(tx, chain, page.chainEnd);
         });

@@ -254,7 +254,8 @@ function isExpected(
 ): boolean {
   // Nobody serves a block for longer than a late window.
   if (event === "blocks_given_up") return long_outage || unserved;
-  if (event === "clock_wrong") return clock || clock_hours || future;
+  // Where both operators of a chain lag, they agree on a time that is gone.
+  if (event === "clock_wrong") return clock || clock_hours || future || faults;
   if (event === "head_not_believed" || event === "chain_pace_changed") return future;
   if (
     ["transfer_denied", "transfer_doubted", "provider_disagrees", "provider_frozen", "payment_reverted"].includes(
@@ -267,6 +268,8 @@ function isExpected(
   if (event === "finality_late") return true;
   if (event === "all_providers_refuse" || event === "provider_frozen") return faults || lies || unserved || future;
   if (event === "finality_late") return true;
+  // Below a head that all providers invent, a payment counts that a reorg may still take.
+  if (event === "payment_reverted" && future) return true;
   if (event === "payment_reverted" || event === "transfer_changed") return deep || lies;
   // A stale node may stand on a branch that left the others' below what is final to them.
   // Where the head itself counts as final, an only provider that lags takes it back.

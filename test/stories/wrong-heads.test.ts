@@ -191,10 +191,17 @@ describe("a head far ahead for one poll, of the only provider", () => {
     expect([story.transfers().length, story.status(order.id), gapsOf(story)]).toEqual([1, "paid", []]);
   });
 
-  test("at the very first contact makes no wallet's watch begin in the future", async () => {
+  test.each([
+    ["", {}],
+    [", nor where the blocks up to it were not served", { error: { code: -32000, message: "beyond current head" } }],
+  ])("at the very first contact makes no wallet's watch begin in the future%s", async (_, logs) => {
     const story = await begin({ proxies: 1 }, false);
-    story.proxies[0]?.behave(await ahead(story, 1_000));
-    await story.poll();
+    const far = await ahead(story, 1_000, ["latest"], -60);
+    story.proxies[0]?.behave({
+      alter: (call, envelope) =>
+        ({ ...far.alter?.(call, envelope), ...(call.method === "eth_getLogs" && logs) }) as never,
+    });
+    await story.poll().catch(String);
     story.proxies[0]?.behave();
     const order = await story.order("7.00");
     await story.select(order.id);

@@ -122,7 +122,8 @@ export function createWatchStarts(needs: {
   return {
     async begun(latest, settings) {
       const known = database.read((at) => watchesOf(at, chain));
-      const fresh = known.filter((watch) => watch.start_block === null);
+      // A first block above the head was taken from a head that was not there: no block from it on may ever come.
+      const fresh = known.filter((watch) => watch.start_block === null || watch.start_block > latest.number);
       if (fresh.length === 0) return known;
       const failed = await beginFresh(latest, fresh, settings).catch(asFault);
       const begun = database.read((at) => watchesOf(at, chain)).filter((watch) => watch.start_block !== null);

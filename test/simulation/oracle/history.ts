@@ -86,6 +86,8 @@ export interface History {
   asks(): readonly Ask[];
   /** True when a transfer counted before an event of the log. */
   isConfirmedBefore(transfer: number, n: number): boolean;
+  /** The event by which a transfer was first stored. */
+  seenAt(transfer: number): number;
   /** What is kept of a transaction. */
   transfersOf(tx_hash: string): Kept[];
   /** What the order became by the event `n`; "pending" while it is open. */
@@ -126,6 +128,7 @@ export function createHistory(db: Sqlite): History {
   const everAllocated = db.prepare<{ id: number }, [number]>("SELECT id FROM allocations WHERE transfer = ?");
   const idsOf = db.prepare<{ id: number }, [string]>("SELECT id FROM transfers WHERE tx_hash = ? ORDER BY position");
   const confirmed = new Map<number, number>();
+  const seenBy = new Map<number, number>();
   const ends = new Map<string, { n: number; status: string }[]>();
   const received = new Map<string, Received[]>();
   const unclear = new Set<string>();
@@ -181,6 +184,7 @@ export function createHistory(db: Sqlite): History {
       seen.event = events.at(-1)?.n ?? seen.event;
       asks = allAsks.all().map((row) => ({ ...row, units: BigInt(row.units) }));
       for (const { n, type, order_id, transfer, body } of events) {
+        if (type === "transfer_seen" && transfer !== null && !seenBy.has(transfer)) seenBy.set(transfer, n);
         if (type === "transfer_confirmed" && transfer !== null) confirmed.set(transfer, n);
         if (type === "payment_reverted" && order_id !== null) unclear.add(order_id);
         if (type !== "order_status_changed" || order_id === null) continue;
@@ -216,6 +220,7 @@ export function createHistory(db: Sqlite): History {
     },
     asks: () => asks,
     isConfirmedBefore: (transfer, n) => (confirmed.get(transfer) ?? Number.POSITIVE_INFINITY) < n,
+    seenAt: (transfer) => seenBy.get(transfer) ?? Number.POSITIVE_INFINITY,
     transfersOf: (tx_hash) => idsOf.all(tx_hash).map(({ id }) => kept(id)),
     statusAt: (order_id, n) => ends.get(order_id)?.findLast((end) => end.n < n)?.status ?? "pending",
     isUnclear: (order_id) => unclear.has(order_id),

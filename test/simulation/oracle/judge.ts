@@ -350,7 +350,15 @@ export function createJudge(stage: Stage, history: History): Judge {
     const amounts = kept.map(({ units }) => textOf(units, facts.decimalsOf(ask)));
     const isElsewhere = history.asks().some((one) => amounts.includes(textOf(one.units, facts.decimalsOf(one))));
     const inTime = transfer.block_time * 1000 <= ask.expires_at && facts.isSurelyBefore(ask, payment, transfer);
-    return isWhole && isSettled && isClear && !isElsewhere && inTime && !mayBeYoung(ask, transfer);
+    // An exact payment that was seen has the place; it need not count yet.
+    const isTaken = stage.payments.some(
+      (one) =>
+        one.tx !== payment.tx &&
+        one.transfer.token === payment.transfer.token &&
+        one.transfer.wallet === ask.wallet &&
+        one.transfer.units === ask.units,
+    );
+    return isWhole && isSettled && isClear && !isElsewhere && inTime && !isTaken && !mayBeYoung(ask, transfer);
   }
 
   /** Nobody else, wherever, was asked for this amount or expects this sender, and nothing has been paid yet. */

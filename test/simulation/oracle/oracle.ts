@@ -58,7 +58,10 @@ export function createOracle(stage: Stage, db: Sqlite): Oracle {
       if (objection !== null) stage.fail(`${said} ${objection}`);
     }
     if (status !== "accepted") return;
-    const objections = transfers.map(({ sent, decision }) => judge.toCounting(sent, decision, order.id));
+    // Until it counts, a transfer stays with the order that it was bound to when it was seen.
+    const objections = transfers.flatMap(({ sent, decision: { transfer, n } }) =>
+      [n, Math.min(n, history.seenAt(transfer.id))].map((at) => judge.toCounting(sent, { transfer, n: at }, order.id)),
+    );
     if (!objections.includes(null)) stage.fail(`${said} ${objections[0] ?? "it brings nothing"}`);
   }
 
