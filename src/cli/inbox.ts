@@ -6,7 +6,7 @@ import { Fault } from "../domain/errors.ts";
 import { type EntryReason, entryReasons } from "../domain/payment.ts";
 import type { Assignment, InboxEntry } from "../services/inbox.ts";
 import { reason_max_chars } from "../wire/requests.ts";
-import { adminTransferShape, assignmentShape, inboxEntryShape } from "../wire/shapes.ts";
+import { adminTransferShape, assignmentShape, inboxEntryShape } from "../wire/transfers.ts";
 import { withOperator, withSubject } from "./appliance.ts";
 import {
   type Command,

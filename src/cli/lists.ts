@@ -7,7 +7,8 @@ import { orderStatuses } from "../domain/order.ts";
 import { inboxReasons, transferStatuses } from "../domain/payment.ts";
 import type { ListPage } from "../services/operator.ts";
 import type { ListedOrder } from "../storage/orders.ts";
-import { adminDepositShape, adminOrderShape, adminTransferShape, adminWalletShape } from "../wire/shapes.ts";
+import { adminOrderShape } from "../wire/orders.ts";
+import { adminDepositShape, adminTransferShape, adminWalletShape } from "../wire/transfers.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import { readConfig, withOperator } from "./appliance.ts";
 import {

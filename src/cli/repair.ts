@@ -3,7 +3,7 @@
 
 import { Fault } from "../domain/errors.ts";
 import type { Operator } from "../services/operator.ts";
-import { adminOrderShape } from "../wire/shapes.ts";
+import { adminOrderShape } from "../wire/orders.ts";
 import { parseUuid } from "../wire/uuid.ts";
 import { withOperator, withSubject } from "./appliance.ts";
 import { type Command, command, commonFlags, integerArgument, jsonFlag, type Tools } from "./command.ts";

@@ -3,7 +3,7 @@
 interface EventRow {
   /** What the webhook tells, in words; null: the event goes to the log only. */
   webhook: string | null;
-  /** The payload's schema, by its name in `wire/schemas.ts`. */
+  /** The payload's schema, by its name in `wire/events.ts`. */
   payload: string;
 }
 

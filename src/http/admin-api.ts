@@ -5,15 +5,15 @@ import type { Inbox } from "../services/inbox.ts";
 import type { Operator } from "../services/operator.ts";
 import { chainCoverageShape } from "../wire/coverage.ts";
 import { parseJson, readUtf8 } from "../wire/json.ts";
+import { adminOrderShape } from "../wire/orders.ts";
 import { readAssignment, readDismissal, readUnassignment } from "../wire/requests.ts";
 import {
   adminDepositShape,
-  adminOrderShape,
   adminTransferShape,
   adminWalletShape,
   assignmentShape,
   inboxEntryShape,
-} from "../wire/shapes.ts";
+} from "../wire/transfers.ts";
 import type { AdminAuth } from "./admin-auth.ts";
 import { empty, json } from "./answers.ts";
 import type { ReadBody } from "./body.ts";

@@ -2,14 +2,24 @@
 // only; the routes themselves do.
 
 import { z } from "zod";
-import { chainCoverage } from "../wire/coverage.ts";
+import { chainCoverageSchema } from "../wire/coverage.ts";
+import { eventPageSchema } from "../wire/events.ts";
+import { adminOrderSchema, orderSchema, socketErrorSchema, statusUpdateSchema } from "../wire/orders.ts";
+import { chainCoinSchema, claimSchema, paymentDetailSchema } from "../wire/payments.ts";
 import * as requests from "../wire/requests.ts";
-import * as schemas from "../wire/schemas.ts";
+import {
+  adminDepositSchema,
+  adminTransferSchema,
+  adminWalletSchema,
+  assignmentSchema,
+  inboxEntrySchema,
+} from "../wire/transfers.ts";
 import { coverageQuery, depositQuery, inboxQuery, orderQuery, transferQuery } from "./parameters.ts";
 import type { About } from "./route.ts";
 
 const option_names = ["lifetime", "metadata", "success_url", "cancel_url"] as const;
-const orderList = z.array(schemas.order);
+const health = z.object({ status: z.literal("ok"), version: z.string() }).meta({ id: "Health" });
+const orderList = z.array(orderSchema);
 
 /** Service API: the merchant's backend. */
 export const service = {
@@ -23,7 +33,7 @@ export const service = {
       "Idempotency-Key": z.string().max(255).optional().meta({ description: "1 to 255 visible ASCII characters." }),
     }),
     body: requests.createOrderBody,
-    success: { status: 201, words: "The order; pending unless it was made before under this key", body: schemas.order },
+    success: { status: 201, words: "The order; pending unless it was made before under this key", body: orderSchema },
     refusals: [
       ["invalid_request", "invalid Idempotency-Key header"],
       "invalid_amount",
@@ -40,7 +50,7 @@ export const service = {
     description: "The order as it stands.",
     auth: "body",
     body: requests.statusBody,
-    success: { status: 200, words: "The order", body: schemas.order },
+    success: { status: 200, words: "The order", body: orderSchema },
     refusals: ["order_not_found"],
   },
   cancel: {
@@ -49,7 +59,7 @@ export const service = {
     description: "Succeeds while a payment is seen but not confirmed; that payment then waits for the operator.",
     auth: "body",
     body: requests.cancelBody,
-    success: { status: 200, words: "The order, cancelled", body: schemas.order },
+    success: { status: 200, words: "The order, cancelled", body: orderSchema },
     refusals: ["order_not_found", "order_not_pending"],
   },
   find: {
@@ -68,7 +78,7 @@ export const service = {
       "With `wait` and nothing newer than `after`, the answer comes with the next event or when the time is up. After a restore of the database numbers go on from Unix milliseconds, beginning with a `log_restored` event: a cursor stays valid, and no number is used twice.",
     auth: "body",
     body: requests.eventsBody,
-    success: { status: 200, words: "Events in order, perhaps none", body: schemas.eventPage },
+    success: { status: 200, words: "Events in order, perhaps none", body: eventPageSchema },
     refusals: ["too_many_requests"],
   },
 } satisfies Record<string, About>;
@@ -80,7 +90,7 @@ export const user = {
     summary: "What can be chosen",
     description: "Every pair of chain and coin that a wallet serves, in the order of the configuration.",
     auth: "url",
-    success: { status: 200, words: "One entry per wallet and coin", body: z.array(schemas.chainCoin) },
+    success: { status: 200, words: "One entry per wallet and coin", body: z.array(chainCoinSchema) },
     refusals: [],
   },
   payment: {
@@ -90,7 +100,7 @@ export const user = {
       "The same choice gives the same answer for as long as the order is pending. After a part was paid, `amount` is what is still due; it is rounded up where the chosen coin has too few decimals for it.",
     auth: "url",
     body: requests.selectionBody,
-    success: { status: 201, words: "What to send where", body: schemas.paymentDetail },
+    success: { status: 201, words: "What to send where", body: paymentDetailSchema },
     refusals: [
       "unsupported_content_type",
       "unreadable_body",
@@ -109,7 +119,7 @@ export const user = {
       "It is looked up and then counts as if it had been read on the chain; a claim by itself pays nothing. At most five a minute per order and per client.",
     auth: "url",
     body: requests.claimBody,
-    success: { status: 200, words: "What became of it", body: schemas.claim },
+    success: { status: 200, words: "What became of it", body: claimSchema },
     refusals: [
       ...(["unsupported_content_type", "unreadable_body", "invalid_json_body", "order_not_found"] as const),
       ["invalid_request", "invalid txn_hash"],
@@ -127,7 +137,7 @@ export const user = {
     success: {
       status: 200,
       words: "Nothing; the order, as JSON, where `Prefer: return=representation` asks for it",
-      represented: schemas.order,
+      represented: orderSchema,
     },
     refusals: ["order_not_found", "order_not_pending"],
   },
@@ -136,7 +146,7 @@ export const user = {
     summary: "Read an order",
     description: "The order as it stands. `signature expired` means: let the shop sign the URL again.",
     auth: "url",
-    success: { status: 200, words: "The order", body: schemas.order },
+    success: { status: 200, words: "The order", body: orderSchema },
     refusals: ["order_not_found"],
   },
   socket: {
@@ -150,7 +160,7 @@ export const user = {
       signature: z.string().optional().meta({ description: "In place of the header Ocrch-Signature." }),
     }),
     // A WebSocket has no 2xx: linters that miss one are wrong here.
-    success: { status: 101, words: "The WebSocket", frames: [schemas.statusUpdate, schemas.socketError] },
+    success: { status: 101, words: "The WebSocket", frames: [statusUpdateSchema, socketErrorSchema] },
     refusals: ["websocket_required", "too_many_requests"],
   },
 } satisfies Record<string, About>;
@@ -163,7 +173,7 @@ export const admin = {
     description: "All orders or those of one status or of one reference of the merchant.",
     auth: "admin",
     query: orderQuery,
-    success: { status: 200, words: "Orders, newest first", body: z.array(schemas.adminOrder) },
+    success: { status: 200, words: "Orders, newest first", body: z.array(adminOrderSchema) },
     refusals: [],
   },
   deposits: {
@@ -172,7 +182,7 @@ export const admin = {
     description: "Amounts that payers were asked to send, as long as their order is pending.",
     auth: "admin",
     query: depositQuery,
-    success: { status: 200, words: "Deposits, newest first", body: z.array(schemas.adminDeposit) },
+    success: { status: 200, words: "Deposits, newest first", body: z.array(adminDepositSchema) },
     refusals: [],
   },
   wallets: {
@@ -180,7 +190,7 @@ export const admin = {
     summary: "List the configured wallets",
     description: "What the configuration says, without any state.",
     auth: "admin",
-    success: { status: 200, words: "Wallets, in the order of the configuration", body: z.array(schemas.adminWallet) },
+    success: { status: 200, words: "Wallets, in the order of the configuration", body: z.array(adminWalletSchema) },
     refusals: [],
   },
   transfers: {
@@ -190,7 +200,7 @@ export const admin = {
       "Transfers to a wallet, whether they pay an order or not. Without `unaccepted=true` every `token` is a Coin.",
     auth: "admin",
     query: transferQuery,
-    success: { status: 200, words: "Transfers, newest first", body: z.array(schemas.adminTransfer) },
+    success: { status: 200, words: "Transfers, newest first", body: z.array(adminTransferSchema) },
     refusals: [],
   },
   coverage: {
@@ -200,7 +210,7 @@ export const admin = {
       "Per chain, wallet and contract: the blocks whose transfers are accounted for, and those still outstanding.",
     auth: "admin",
     query: coverageQuery,
-    success: { status: 200, words: "One entry per chain", body: z.array(chainCoverage) },
+    success: { status: 200, words: "One entry per chain", body: z.array(chainCoverageSchema) },
     refusals: [],
   },
   inbox: {
@@ -210,7 +220,7 @@ export const admin = {
       "Confirmed transfers that pay nothing, payments of more than was asked, and payments that left the chain.",
     auth: "admin",
     query: inboxQuery,
-    success: { status: 200, words: "Entries, newest first", body: z.array(schemas.inboxEntry) },
+    success: { status: 200, words: "Entries, newest first", body: z.array(inboxEntrySchema) },
     refusals: [],
   },
   assign: {
@@ -220,7 +230,7 @@ export const admin = {
       "Pays a pending order or a part of it, an expired or cancelled one when it is enough; is kept with one that was marked paid by hand or whose payment left the chain.",
     auth: "admin",
     body: requests.assignBody,
-    success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },
+    success: { status: 200, words: "Both as they stand, also when it was said before", body: assignmentSchema },
     refusals: [
       ...(["unreadable_body", "invalid_json_body"] as const),
       ["invalid_request", "invalid reason"],
@@ -234,7 +244,7 @@ export const admin = {
     description: "The transfer may be assigned again. An order that it paid stays paid and keeps it.",
     auth: "admin",
     body: requests.unassignBody,
-    success: { status: 200, words: "Both as they stand, also when it was said before", body: schemas.assignment },
+    success: { status: 200, words: "Both as they stand, also when it was said before", body: assignmentSchema },
     refusals: [
       ...(["unreadable_body", "invalid_json_body"] as const),
       ["invalid_request", "invalid reason"],
@@ -247,7 +257,7 @@ export const admin = {
     description: "It may still be assigned later.",
     auth: "admin",
     body: requests.dismissBody,
-    success: { status: 200, words: "The transfer", body: schemas.adminTransfer },
+    success: { status: 200, words: "The transfer", body: adminTransferSchema },
     refusals: [
       "unreadable_body",
       "invalid_json_body",
@@ -262,7 +272,7 @@ export const admin = {
     description:
       "Makes a pending, cancelled or expired order paid and sends its webhook. An order that is paid stays as it is.",
     auth: "admin",
-    success: { status: 200, words: "The order, paid", body: schemas.adminOrder },
+    success: { status: 200, words: "The order, paid", body: adminOrderSchema },
     refusals: ["resource_not_found"],
   },
   resendOrder: {
@@ -291,7 +301,7 @@ export const open = {
     summary: "Whether the server runs",
     description: "For load balancers. Reads no database.",
     auth: "anybody",
-    success: { status: 200, words: "It runs", body: schemas.health },
+    success: { status: 200, words: "It runs", body: health },
     refusals: [],
   },
   adminHealth: {
@@ -299,7 +309,7 @@ export const open = {
     summary: "Whether the server runs",
     description: "The same as `/health`, for dashboards.",
     auth: "anybody",
-    success: { status: 200, words: "It runs", body: schemas.health },
+    success: { status: 200, words: "It runs", body: health },
     refusals: [],
   },
   description: {

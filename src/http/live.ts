@@ -5,7 +5,7 @@ import { errorText } from "../domain/errors.ts";
 import { isTerminal, type OrderStatus } from "../domain/order.ts";
 import type { OrderFeed } from "../services/order-feed.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { errorFrame, statusFrame } from "../wire/shapes.ts";
+import { errorFrame, statusFrame } from "../wire/orders.ts";
 import type { Socket, SocketHandlers, World } from "../world.ts";
 
 const sockets_per_order_max = 100;

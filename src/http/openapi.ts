@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { type Code, errorCodes } from "../domain/errors.ts";
 import { eventTypes } from "../domain/events.ts";
-import * as schemas from "../wire/schemas.ts";
+import { payloads } from "../wire/events.ts";
 import { jsonText, statusOf, unavailable_text } from "./answers.ts";
 import { open } from "./descriptions.ts";
 import { pathParameters } from "./parameters.ts";
@@ -104,7 +104,7 @@ function openApi(routes: readonly Route[], version: string): Json {
   }
   const webhooks: Json = {};
   for (const [type, { webhook: summary, payload }] of Object.entries(eventTypes)) {
-    if (summary !== null) webhooks[type] = webhook(summary, schemas.payloads[payload], components);
+    if (summary !== null) webhooks[type] = webhook(summary, payloads[payload], components);
   }
   return {
     openapi: "3.1.0",

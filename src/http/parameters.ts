@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import { Fault } from "../domain/errors.ts";
-import { chain, coin, inboxReason, orderStatus, transferStatus } from "../wire/enums.ts";
 import { parseUuid } from "../wire/uuid.ts";
+import { chain, coin, inboxReason, orderStatus, transferStatus } from "../wire/values.ts";
 import type { Call } from "./route.ts";
 
 const limit_default = 20;

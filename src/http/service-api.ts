@@ -4,6 +4,8 @@
 import type { z } from "zod";
 import { Fault } from "../domain/errors.ts";
 import type { Checkout, CreationIdentity } from "../services/checkout.ts";
+import { type eventPageSchema, eventShape } from "../wire/events.ts";
+import { orderShape } from "../wire/orders.ts";
 import {
   readCancelRequest,
   readCreateOrder,
@@ -11,8 +13,6 @@ import {
   readFindRequest,
   readStatusRequest,
 } from "../wire/requests.ts";
-import type { eventPage } from "../wire/schemas.ts";
-import { eventShape, orderShape } from "../wire/shapes.ts";
 import { uuid7 } from "../wire/uuid.ts";
 import type { World } from "../world.ts";
 import { json } from "./answers.ts";
@@ -80,7 +80,7 @@ export function serviceRoutes(needs: { world: World; signed: Signed; checkout: C
         const wanted = readEventsRequest(body.json);
         if (wanted.wait_ms > 0) connection.disableIdleTimeout();
         const { events, last } = await feed.page(wanted, request.signal);
-        return json(200, { events: events.map(eventShape), last } satisfies z.infer<typeof eventPage>);
+        return json(200, { events: events.map(eventShape), last } satisfies z.infer<typeof eventPageSchema>);
       },
     },
   ];

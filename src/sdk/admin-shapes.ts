@@ -1,58 +1,84 @@
-// What the Admin API answers.
+// The answers of the Admin API, written by shapes.mjs from ../wire. Holds no code.
 
 import type { Blockchain, Stablecoin } from "./assets.ts";
-import type { Order, OrderStatus, TransferStatus } from "./shapes.ts";
+import type { JsonObject, OrderStatus, TransferStatus } from "./shapes.ts";
 
-/** An order as the Admin API shows it. */
-export interface AdminOrder extends Order {
+export interface AdminOrder {
+  order_id: string;
+  merchant_order_id: string;
+  amount: string;
+  status: OrderStatus;
+  /** Unix time in seconds. */
+  created_at: number;
   webhook_url: string;
-  /** Failed attempts over all deliveries of the order. */
+  /** Failed attempts. */
   webhook_retry_count: number;
-  /** Unix seconds of the first success. */
+  /** Unix time in seconds. */
   webhook_success_at: number | null;
-  /** Unix seconds of the last attempt. */
+  /** Unix time in seconds. */
   webhook_last_tried_at: number | null;
+  metadata?: JsonObject;
+  success_url?: string;
+  cancel_url?: string;
+  /** Unix time in seconds. */
+  expires_at?: number;
 }
 
-/** An open deposit: an amount promised to one payer. */
 export interface AdminDeposit {
   id: number;
   order_id: string;
   blockchain: Blockchain;
   token: Stablecoin;
-  /** The only sender it accepts; null: anybody. */
   user_address: string | null;
   wallet_address: string;
   value: string;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   started_at: number;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   last_scanned_at: number;
 }
 
-/** A transfer to one of your wallets. */
 export interface AdminTransfer {
   id: number;
   blockchain: Blockchain;
-  /**
-   * A `Stablecoin`. In the inbox and in lists with `unaccepted`: also what people call a token that is accepted as no coin,
-   * e.g. `USDC.e`.
-   */
+  /** The coin that the token is accepted as; what people call it where it is accepted as none. */
   token: string;
   from_address: string;
   to_address: string;
   txn_hash: string;
-  /** Decimal text without trailing zeros. */
   value: string;
   block_number: number;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   block_timestamp: number;
   blockchain_confirmed: boolean;
-  /** Unix seconds when Ocrch first saw it. */
+  /** Unix time in seconds. */
   created_at: number;
   status: TransferStatus;
-  /** The deposit it paid. */
   fulfillment_id: number | null;
+}
+
+/** Money that waits for a person. */
+export interface InboxEntry {
+  id: number;
+  blockchain: Blockchain;
+  /** The coin that the token is accepted as; what people call it where it is accepted as none. */
+  token: string;
+  from_address: string;
+  to_address: string;
+  txn_hash: string;
+  value: string;
+  block_number: number;
+  /** Unix time in seconds. */
+  block_timestamp: number;
+  blockchain_confirmed: boolean;
+  /** Unix time in seconds. */
+  created_at: number;
+  status: TransferStatus;
+  fulfillment_id: number | null;
+  reason: string;
+  reason_text: string;
+  /** At most five, the likeliest first. */
+  candidates: Candidate[];
 }
 
 /** An order that a transfer may belong to. */
@@ -64,94 +90,74 @@ export interface Candidate {
   amount: string;
   /** What the transfer brought more than that; with a minus, what is missing. */
   difference: string;
-  /** In words. */
   why: string;
 }
 
-/** A transfer that waits for a person. */
-export interface InboxEntry extends AdminTransfer {
-  /** Why, as a word, e.g. `no_such_amount`, `late`, `overpaid`, `reverted`; there may be more in later versions. */
-  reason: string;
-  /** Why, in words. */
-  reason_text: string;
-  /** At most five, the likeliest first. */
-  candidates: Candidate[];
-}
-
-/** Up to which block every transfer to your wallets on one chain is accounted for. */
 export interface ChainCoverage {
   blockchain: Blockchain;
-  /** Null until the chain was read for the first time. */
   head_block: number | null;
-  /** Unix seconds: the block's own time. */
+  /** Unix time in seconds. */
   head_timestamp: number | null;
-  /** Unix seconds: when it was read. */
+  /** Unix time in seconds. */
   head_seen_at: number | null;
   final_block: number | null;
-  /** Unix seconds; null while the chain can be read. */
+  /** Unix time in seconds. */
   stalled_since: number | null;
   stalled_reason: string | null;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   balances_checked_at: number | null;
   /** Why balances could not be compared of late. */
   balances_error: string | null;
   /** Which index of the chain transfers are compared with. */
   index: string | null;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   index_compared_at: number | null;
   /** Why the index could not be asked of late. */
   index_error: string | null;
-  /** Transfers that the index did not know an hour later: a doubt and no more. */
+  /** Transfers of ours that the index did not know an hour later. */
   unknown_to_index: number;
-  /** Transfers that a comparison found and the scan had missed: anything but 0 is an alarm. */
+  /** Transfers that a comparison found and the scan had missed. */
   missed_by_scan: number;
   wallets: WalletCoverage[];
 }
 
-/** One contract on one wallet. */
 export interface WalletCoverage {
   address: string;
-  /** The coin, or what people call the contract when it is none of yours. */
   token: string;
   contract: string;
-  /** False for a contract that is watched, but accepted as no coin on this wallet. */
   offered: boolean;
   /** False for a wallet that is read only because of what it was promised. */
   configured: boolean;
   from_block: number | null;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   from_timestamp: number | null;
-  /** Every transfer from `from_block` to here is accounted for. */
+  /** Every transfer from from_block to here is accounted for. */
   through_block: number | null;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   through_timestamp: number | null;
-  /** Blocks up to the head that were not read; null while that is unknown. */
   outstanding_blocks: number | null;
-  /** The first ten stretches that were not read. */
+  /** The first ten stretches that were not read yet. */
   outstanding: { from_block: number; to_block: number }[];
   /** How many such stretches there are. */
   outstanding_count: number;
-  /** Up to here everything was read once more after it could no longer change. */
   final_through_block: number | null;
-  /** Who answered for it. */
   providers: string[];
-  /** From here to `balance_through_block` the balance was compared with recorded transfers. */
+  /** From here to balance_through_block the balance was compared. */
   balance_since_block: number | null;
   balance_through_block: number | null;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   balance_through_timestamp: number | null;
   /** Changes of the balance that recorded transfers do not explain. */
   unexplained: UnexplainedBalance[];
 }
 
-/** A change of a balance after `after_block` and no later than `through_block`. */
 export interface UnexplainedBalance {
   id: number;
   after_block: number;
   through_block: number;
-  /** Decimal text with a sign: by how much the balance grew more than recorded. */
+  /** With a sign: by how much the balance grew more than recorded. */
   difference: string;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   opened_at: number;
   /** Why it cannot be narrowed any further. */
   stuck: string | null;
@@ -163,14 +169,12 @@ export interface Assignment {
   order: AdminOrder;
 }
 
-/** A wallet as configured. */
 export interface AdminWallet {
   blockchain: Blockchain;
   address: string;
   enabled_coins: Stablecoin[];
 }
 
-/** What became of a proof: it paid an order, came for one that was paid or cancelled before, or for none. */
 export type ProofOutcome = "paid" | "duplicate" | "unmatched";
 
 /** A proof of payment of the Opencharge network that verified. */
@@ -191,8 +195,8 @@ export interface AdminProof {
   currency: string;
   /** OCID of whoever brought it. */
   sender: number;
-  /** Unix seconds, by its issuer's word. */
+  /** By its issuer's word. */
   proved_at: number;
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   received_at: number;
 }

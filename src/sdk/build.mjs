@@ -1,7 +1,7 @@
 // Builds the package into dist/: JavaScript and types, once as ESM and once as CommonJS. Needs Node.js and TypeScript.
-// Beside the server's source it brings assets.ts up to date first.
+// Beside the server's source it brings assets.ts up to date first, and where there is Bun the shapes.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -12,6 +12,11 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
 const tsc = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);
+
+const bun = join(here, "../../node_modules/.bin/bun");
+// The placeholder of a Bun that was installed without scripts fails, and its shapes are those of the repository.
+if (existsSync(join(here, "../wire")) && spawnSync(bun, ["--version"]).status === 0)
+  execFileSync(bun, [join(here, "shapes.mjs")], { stdio: "inherit" });
 
 const formats = [
   { name: "esm", type: "module", flags: [] },

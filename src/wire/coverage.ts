@@ -4,10 +4,9 @@
 import { z } from "zod";
 import type { ChainId } from "../domain/assets.ts";
 import type { Range } from "../domain/coverage.ts";
-import { chain } from "./enums.ts";
+import { chain, integer, seconds, secondsOf, secondsOrNull } from "./values.ts";
 
-const block = z.int().nonnegative();
-const seconds = z.int().nonnegative().meta({ description: "Unix time in seconds." });
+const block = integer;
 
 const stretch = z.object({ from_block: block, to_block: block });
 
@@ -48,7 +47,7 @@ const wallet = z.object({
 });
 
 /** ChainCoverage: one chain with all its wallets and contracts. */
-export const chainCoverage = z
+export const chainCoverageSchema = z
   .object({
     blockchain: chain,
     head_block: block.nullable(),
@@ -68,7 +67,7 @@ export const chainCoverage = z
   })
   .meta({ id: "ChainCoverage" });
 
-type ChainCoverage = z.infer<typeof chainCoverage>;
+type ChainCoverage = z.infer<typeof chainCoverageSchema>;
 
 interface StretchEnd {
   block: number;
@@ -132,14 +131,14 @@ export function chainCoverageShape({ chain, row, balances, history, watches }: C
     blockchain: chain,
     head_block: row?.head_number ?? null,
     head_timestamp: row?.head_time ?? null,
-    head_seen_at: secondsOf(row?.last_read_at),
+    head_seen_at: secondsOrNull(row?.last_read_at),
     final_block: row?.final_number ?? null,
-    stalled_since: secondsOf(row?.stalled_since),
+    stalled_since: secondsOrNull(row?.stalled_since),
     stalled_reason: row?.stalled_reason ?? null,
-    balances_checked_at: secondsOf(balances?.ran_at),
+    balances_checked_at: secondsOrNull(balances?.ran_at),
     balances_error: balances?.error ?? null,
     index: history?.provider ?? null,
-    index_compared_at: secondsOf(history?.ran_at),
+    index_compared_at: secondsOrNull(history?.ran_at),
     index_error: history?.error ?? null,
     unknown_to_index: history?.doubts ?? 0,
     missed_by_scan: (balances?.missed ?? 0) + (history?.missed ?? 0),
@@ -166,13 +165,9 @@ export function chainCoverageShape({ chain, row, balances, history, watches }: C
         after_block: one.after_block,
         through_block: one.through_block,
         difference: one.difference,
-        opened_at: Math.floor(opened_at / 1000),
+        opened_at: secondsOf(opened_at),
         stuck: one.stuck,
       })),
     })),
   };
-}
-
-function secondsOf(ms: number | null | undefined): number | null {
-  return ms === null || ms === undefined ? null : Math.floor(ms / 1000);
 }

@@ -5,9 +5,9 @@ import { z } from "zod";
 import { canonicalAddress, canonicalAnywhere, correctedChecksum } from "../domain/address.ts";
 import { type ChainId, type Coin, chainFacts } from "../domain/assets.ts";
 import { errorCodes, Fault } from "../domain/errors.ts";
-import { chain, coin } from "./enums.ts";
 import * as fields from "./fields.ts";
 import { fieldsOf } from "./json.ts";
+import { chain, coin } from "./values.ts";
 
 const merchant_order_id_max_bytes = 1024;
 const lifetime_max_s = 30 * 24 * 60 * 60;

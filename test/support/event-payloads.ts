@@ -2,7 +2,7 @@
 
 import type { Database as Sqlite } from "bun:sqlite";
 import { type EventType, eventTypes } from "../../src/domain/events.ts";
-import { payloads } from "../../src/wire/schemas.ts";
+import { payloads } from "../../src/wire/events.ts";
 
 /** Events whose body has a missing, unknown or wrong field, each in words. */
 export function misfits(raw: Sqlite): string[] {

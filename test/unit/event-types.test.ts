@@ -6,7 +6,7 @@ import { type EventType, eventTypes, logRestoredBody } from "../../src/domain/ev
 import { type OcrchEvent, verifyWebhook, type WebhookError } from "../../src/sdk/index.ts";
 import { insertOrder } from "../../src/storage/orders.ts";
 import { appendEvent } from "../../src/storage/outbox.ts";
-import type { payloads } from "../../src/wire/schemas.ts";
+import type { payloads } from "../../src/wire/events.ts";
 import { signBody } from "../../src/wire/signature.ts";
 import { isPayloadOf } from "../support/event-payloads.ts";
 import { startTestServer } from "../support/server.ts";

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { type Code, errorCode, errorText } from "../../src/domain/errors.ts";
+import { eventShape } from "../../src/wire/events.ts";
 import { exactText, numberSource, parseJson, readUtf8 } from "../../src/wire/json.ts";
+import { adminOrderShape, errorFrame, orderShape, statusFrame } from "../../src/wire/orders.ts";
+import { chainCoinShape, paymentDetailShape } from "../../src/wire/payments.ts";
 import {
   isWebhookEvent,
   readCancelRequest,
@@ -11,7 +14,6 @@ import {
   readSelection,
   readStatusRequest,
 } from "../../src/wire/requests.ts";
-import * as shapes from "../../src/wire/shapes.ts";
 import {
   decodeSignature,
   headerText,
@@ -22,6 +24,12 @@ import {
   verifyUrl,
 } from "../../src/wire/signature.ts";
 import { standardWebhookHeaders } from "../../src/wire/standard-webhooks.ts";
+import {
+  type AdminTransferInput,
+  adminDepositShape,
+  adminTransferShape,
+  adminWalletShape,
+} from "../../src/wire/transfers.ts";
 import { originOf, uuidsIn } from "../../src/wire/url-scope.ts";
 import { parseUuid, uuid7 } from "../../src/wire/uuid.ts";
 
@@ -774,7 +782,7 @@ describe("shapes have exactly these keys in this order", () => {
     amount: "19.90",
   } as const;
   const counters = { webhook_retry_count: 2, webhook_success_at: null, webhook_last_tried_at: now + 1999 };
-  const transfer: shapes.AdminTransferInput = {
+  const transfer: AdminTransferInput = {
     id: 123,
     chain: "op",
     coin: "USDT",
@@ -792,62 +800,62 @@ describe("shapes have exactly these keys in this order", () => {
   };
 
   const rows: [name: string, shape: unknown, json: string][] = [
-    ["Order", shapes.orderShape(order), `{${order_json}}`],
-    ["Order with every option", shapes.orderShape(chosen), `{${order_json},${chosen_json}}`],
+    ["Order", orderShape(order), `{${order_json}}`],
+    ["Order with every option", orderShape(chosen), `{${order_json},${chosen_json}}`],
     [
       "Order with a lifetime alone",
-      shapes.orderShape({ ...order, lifetime_s: 60 }),
+      orderShape({ ...order, lifetime_s: 60 }),
       `{${order_json},"expires_at":1711900860}`,
     ],
-    ["Order with metadata alone", shapes.orderShape({ ...order, metadata: "{}" }), `{${order_json},"metadata":{}}`],
+    ["Order with metadata alone", orderShape({ ...order, metadata: "{}" }), `{${order_json},"metadata":{}}`],
     [
       "Event of an order",
-      shapes.eventShape(event),
+      eventShape(event),
       `{"n":7,"type":"order_created","order_id":"${order_id}","transfer_id":null,"created_at":1711900800,"data":{}}`,
     ],
     [
       "Event of a transfer",
-      shapes.eventShape({ ...event, type: "unknown_transfer", order_id: null, transfer: 3, body: '{"value":"19.90"}' }),
+      eventShape({ ...event, type: "unknown_transfer", order_id: null, transfer: 3, body: '{"value":"19.90"}' }),
       '{"n":7,"type":"unknown_transfer","order_id":null,"transfer_id":3,"created_at":1711900800,"data":{"value":"19.90"}}',
     ],
     [
       "ChainCoin",
-      shapes.chainCoinShape({ chain: "tron", coin: "USDT", wallet: "T1" }),
+      chainCoinShape({ chain: "tron", coin: "USDT", wallet: "T1" }),
       '{"blockchain":"tron","stablecoin":"USDT","wallet_address":"T1"}',
     ],
     [
       "PaymentDetail",
-      shapes.paymentDetailShape(deposit),
+      paymentDetailShape(deposit),
       `{"order_id":"${order_id}","wallet_address":"0xW","amount":"19.90","blockchain":"eth","stablecoin":"USDT"}`,
     ],
     [
       "AdminOrder",
-      shapes.adminOrderShape({ ...order, ...counters, webhook_url: "https://a/" }),
+      adminOrderShape({ ...order, ...counters, webhook_url: "https://a/" }),
       `{${order_json},"webhook_url":"https://a/","webhook_retry_count":2,"webhook_success_at":null,"webhook_last_tried_at":1711900801}`,
     ],
     [
       "AdminOrder with every option",
-      shapes.adminOrderShape({ ...chosen, ...counters, webhook_url: "https://a/" }),
+      adminOrderShape({ ...chosen, ...counters, webhook_url: "https://a/" }),
       `{${order_json},"webhook_url":"https://a/","webhook_retry_count":2,"webhook_success_at":null,"webhook_last_tried_at":1711900801,${chosen_json}}`,
     ],
     [
       "AdminDeposit",
-      shapes.adminDepositShape({ ...deposit, opened_at: now, last_scanned_at: now + 60_000 }),
+      adminDepositShape({ ...deposit, opened_at: now, last_scanned_at: now + 60_000 }),
       `{"id":42,"order_id":"${order_id}","blockchain":"eth","token":"USDT","user_address":null,"wallet_address":"0xW","value":"19.90","started_at":1711900800,"last_scanned_at":1711900860}`,
     ],
     [
       "AdminTransfer",
-      shapes.adminTransferShape(transfer),
+      adminTransferShape(transfer),
       '{"id":123,"blockchain":"op","token":"USDT","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":true,"created_at":1711900800,"status":"matched","fulfillment_id":7}',
     ],
     [
       "AdminTransfer of a token that is accepted as no coin",
-      shapes.adminTransferShape({ ...transfer, coin: null, label: "USDC.e" }),
+      adminTransferShape({ ...transfer, coin: null, label: "USDC.e" }),
       '{"id":123,"blockchain":"op","token":"USDC.e","from_address":"0xS","to_address":"0xW","txn_hash":"0xabc","value":"19.9","block_number":19000000,"block_timestamp":1711900700,"blockchain_confirmed":true,"created_at":1711900800,"status":"matched","fulfillment_id":7}',
     ],
     [
       "AdminTransfer that waits",
-      shapes.adminTransferShape({
+      adminTransferShape({
         ...transfer,
         confirmed_at: null,
         status: "waiting_for_confirmation",
@@ -857,7 +865,7 @@ describe("shapes have exactly these keys in this order", () => {
     ],
     [
       "AdminWallet",
-      shapes.adminWalletShape({ chain: "eth", address: "0xW", coins: ["USDC", "USDT"] }),
+      adminWalletShape({ chain: "eth", address: "0xW", coins: ["USDC", "USDT"] }),
       '{"blockchain":"eth","address":"0xW","enabled_coins":["USDC","USDT"]}',
     ],
   ];
@@ -869,12 +877,12 @@ describe("shapes have exactly these keys in this order", () => {
 
   test("a row with more columns adds nothing", () => {
     const row = { ...order, seq: 1, sender: null, expires_at: now, webhook_url: "https://a/" };
-    expect(JSON.stringify(shapes.orderShape(row))).toBe(`{${order_json}}`);
+    expect(JSON.stringify(orderShape(row))).toBe(`{${order_json}}`);
   });
 
   test("socket frames", () => {
-    expect(shapes.statusFrame(order)).toBe(`{"type":"status_update","order":{${order_json}}}`);
-    expect(shapes.errorFrame(4004, "order not found")).toBe('{"type":"error","code":4004,"reason":"order not found"}');
+    expect(statusFrame(order)).toBe(`{"type":"status_update","order":{${order_json}}}`);
+    expect(errorFrame(4004, "order not found")).toBe('{"type":"error","code":4004,"reason":"order not found"}');
   });
 });
 

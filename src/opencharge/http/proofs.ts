@@ -5,7 +5,7 @@ import { json } from "../../http/answers.ts";
 import { pagination, readQuery } from "../../http/parameters.ts";
 import type { About, Route } from "../../http/route.ts";
 import type { ProofList } from "../services/proof-list.ts";
-import { adminProof, adminProofShape, proofOutcome } from "../wire/proof-shapes.ts";
+import { adminProofSchema, adminProofShape, proofOutcome } from "../wire/proof-shapes.ts";
 
 const query = z.object({ outcome: proofOutcome.optional(), ...pagination });
 
@@ -15,7 +15,7 @@ const about: About = {
   description: "Every proof that verified: those that paid an order, and those kept for a person to look at.",
   auth: "admin",
   query,
-  success: { status: 200, words: "Proofs, newest first", body: z.array(adminProof) },
+  success: { status: 200, words: "Proofs, newest first", body: z.array(adminProofSchema) },
   refusals: [],
 };
 
